@@ -1,0 +1,260 @@
+"""OpenCL runtimes: found, tried, chosen; programs built and launched. The only file that imports pyopencl.
+
+Nothing here happens at import: pyopencl itself is imported when the first device is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import DeviceError
+from bt_neuro.nn.program import KernelShape, Program
+from bt_neuro.nn.reference import Mode
+
+VENDORS = Path("/etc/OpenCL/vendors")
+REMEDY = 'pip install "bt-neuro[cpu]" (x86-64), or Debian\'s pocl-opencl-icd; --device numpy works without'
+_PROBE = "kernel void probe(global float* x) { x[get_global_id(0)] += 1; }"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as its runtime lists it; `problem` says why it cannot be used, once it was tried."""
+
+    index: int
+    name: str
+    runtime: str
+    version: str
+    is_gpu: bool
+    vector: int
+    has_double: bool
+    handle: Any
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.runtime})"
+
+    def shape(self, *, double: bool = False, gpu_shape: bool | None = None) -> KernelShape:
+        """Return how programs are cut for this device; `gpu_shape` forces the GPU's way, for tests."""
+        if double and not self.has_double:
+            raise DeviceError(f"{self} has no double precision: use --precision single")
+        if self.is_gpu if gpu_shape is None else gpu_shape:
+            return KernelShape(vector=1, work_items=64, registers=1, double=double)
+        # AVX-512 has 32 registers of 16 floats, everything smaller 16.
+        return KernelShape(vector=self.vector, registers=25 if self.vector == 16 else 12, double=double)
+
+
+@cache
+def _pyopencl() -> Any:
+    """Import pyopencl so that it also finds pip's Intel runtime, which registers itself nowhere."""
+    # pyopencl reads this variable without a default when its cache folder is not writable.
+    os.environ.setdefault("PYOPENCL_CACHE_FAILURE_FATAL", "")
+    libraries = [Path(sys.prefix, part, "libintelocl.so") for part in ("lib", "lib64")]
+    found = next((path for path in libraries if path.exists()), None)
+    if found is None or "OCL_ICD_VENDORS" in os.environ:
+        import pyopencl
+
+        return pyopencl
+    with tempfile.TemporaryDirectory(prefix="bt-neuro-vendors-") as folder:
+        for icd in VENDORS.glob("*.icd"):
+            Path(folder, icd.name).symlink_to(icd)
+        Path(folder, "bt-neuro-intel.icd").write_text(f"{found}\n")
+        os.environ["OCL_ICD_VENDORS"] = folder
+        try:
+            import pyopencl
+
+            _platforms(pyopencl)  # the loader reads the folder once, at the first question
+        finally:
+            del os.environ["OCL_ICD_VENDORS"]
+    return pyopencl
+
+
+def _platforms(cl: Any) -> list[Any]:
+    try:
+        return list(cl.get_platforms())
+    except cl.LogicError:  # raised when there is none at all
+        return []
+
+
+@cache
+def listed() -> tuple[Device, ...]:
+    """Return every device the runtimes list, CPUs first, not yet tried."""
+    try:
+        cl = _pyopencl()
+    except ImportError as error:
+        raise DeviceError(f"pyopencl cannot be imported ({error}): pip install pyopencl") from error
+    devices: list[Device] = []
+    for runtime in _platforms(cl):
+        for handle in runtime.get_devices():
+            native = int(handle.native_vector_width_float)
+            devices.append(
+                Device(
+                    index=0,
+                    name=handle.name.strip(),
+                    runtime=runtime.name.strip(),
+                    version=handle.driver_version.strip(),
+                    is_gpu=not handle.type & cl.device_type.CPU,
+                    vector=next(w for w in (16, 8, 4) if w <= max(native, 4)),
+                    has_double=bool(handle.double_fp_config),
+                    handle=handle,
+                )
+            )
+    # One lane is one work-group: a GPU runs it on one of its many units, so a CPU core comes first.
+    devices.sort(key=lambda d: (d.is_gpu, "Intel" not in d.runtime))
+    return tuple(replace(device, index=index) for index, device in enumerate(devices))
+
+
+@cache
+def tried(device: Device) -> Device:
+    """Return the device after building and running a small kernel on it, with `problem` set if that failed.
+
+    Runtimes list devices that they cannot build for (PoCL 3.0 from pip on newer CPUs), so a list is no proof.
+    """
+    cl = _pyopencl()
+    try:
+        context = cl.Context([device.handle])
+        queue = cl.CommandQueue(context)
+        program = cl.Program(context, _PROBE).build()
+        numbers = np.arange(4, dtype=np.float32)
+        buffer = cl.Buffer(context, cl.mem_flags.COPY_HOST_PTR, hostbuf=numbers)
+        cl.Kernel(program, "probe")(queue, (4,), None, buffer)
+        cl.enqueue_copy(queue, numbers, buffer)
+        correct = numbers.tolist() == [1, 2, 3, 4]
+    except (cl.Error, OSError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return replace(device, problem=next((line for line in lines if "rror" in line), lines[0])[:200])
+    return device if correct else replace(device, problem="a test kernel gave wrong numbers")
+
+
+def choose(wanted: str = "auto") -> Device:
+    """Return the first working device that fits "auto", "cpu", "gpu", an index, or part of a name.
+
+    Raises
+    ------
+    DeviceError
+        When none fits and works; it says what was tried and the one command that mends it.
+    """
+    devices = listed()
+    word = wanted.lower()
+    fits = [
+        device
+        for device in devices
+        if word in ("auto", "gpu" if device.is_gpu else "cpu", str(device.index)) or word in str(device).lower()
+    ]
+    attempts: list[str] = []
+    for device in map(tried, fits):
+        if device.problem is None:
+            return device
+        attempts.append(f"{device}: {device.problem}")
+    if not devices:
+        raise DeviceError(f"no OpenCL runtime is installed on this {platform.machine()} machine. {REMEDY}")
+    if not fits:
+        listing = ", ".join(f"{device.index} {device}" for device in devices)
+        raise DeviceError(f"no OpenCL device fits --device {wanted}; there are: {listing}, or numpy")
+    raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
+
+
+class Runner:
+    """A built program with its memory on a device. One call is one launch.
+
+    Parameters
+    ----------
+    program : the network's program
+    device : where it runs
+    block : (lanes, layout.size) the networks' numbers to start with
+    seeds : one a lane
+    """
+
+    def __init__(
+        self, program: Program, device: Device, block: NDArray[np.floating], seeds: tuple[int, ...]
+    ) -> None:
+        cl = self._cl = _pyopencl()
+        self._program, self.device, self._lanes = program, device, len(seeds)
+        self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
+        context = self._context = cl.Context([device.handle])
+        self._queue = cl.CommandQueue(context)
+        try:
+            built = cl.Program(context, program.source).build(options=["-cl-std=CL1.2"])
+        except cl.Error as error:
+            raise DeviceError(f"{device} cannot build the network: {str(error)[:2000]}") from error
+        self._kernel = cl.Kernel(built, "network_run")  # kept: program.name would make one at each call
+        self._networks = cl.Buffer(
+            context, cl.mem_flags.READ_WRITE, len(seeds) * program.size * np.dtype(self._dtype).itemsize
+        )
+        cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
+        folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
+        self._seeds = cl.Buffer(
+            context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=folded
+        )
+        self._steps = 0
+        self._launched: tuple[int, int] | None = None
+        self.write(block)
+
+    def write(self, block: NDArray[np.floating]) -> None:
+        """Set the state of all lanes, (lanes, layout.size)."""
+        layout = self._program.layout
+        numbers = np.ascontiguousarray(block, self._dtype).reshape(self._lanes, layout.size)
+        for lane, state in enumerate(numbers):
+            offset = lane * self._program.size * state.itemsize
+            self._cl.enqueue_copy(self._queue, self._networks, state, dst_offset=offset)
+
+    def read(self) -> NDArray[np.floating]:
+        """Return the state of all lanes, (lanes, layout.size)."""
+        block = np.empty((self._lanes, self._program.layout.size), self._dtype)
+        for lane, state in enumerate(block):
+            offset = lane * self._program.size * state.itemsize
+            self._cl.enqueue_copy(self._queue, state, self._networks, src_offset=offset)
+        return block
+
+    def run(
+        self,
+        mode: Mode,
+        learn: NDArray[np.floating],
+        targets: NDArray[np.floating],
+        predict: NDArray[np.floating],
+        rates: NDArray[np.floating],
+        first_step: int,
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Run steps as `ReferenceNetwork.run` does; return outputs (lanes, steps, n_outputs) of both kinds."""
+        steps = max(len(learn), len(predict))
+        if steps > self._steps:
+            self._allocate(steps)
+        end = 0
+        for part in (rates, targets, learn, predict):
+            if part.size:  # the one place that turns numbers into the kernel's own type
+                self._inbox[end : end + part.size] = part.ravel()
+            end += part.size if part is not rates else 2 * steps
+        kernel = self._kernel
+        kernel.set_arg(6, np.uint32(first_step & 0xFFFFFFFF))
+        if self._launched != (mode, steps):
+            kernel.set_arg(4, np.int32(mode))
+            kernel.set_arg(5, np.int32(steps))
+            self._launched = (mode, steps)
+        items = self._program.shape.work_items
+        self._cl.enqueue_copy(self._queue, self._inbox_buffer, self._inbox[:end], is_blocking=False)
+        self._cl.enqueue_nd_range_kernel(self._queue, kernel, (self._lanes * items,), (items,))
+        out = np.empty((self._lanes, 2, steps, self._program.layout.n_outputs), self._dtype)
+        self._cl.enqueue_copy(self._queue, out, self._outbox_buffer)
+        return out[:, 0, : len(learn)], out[:, 1, : len(predict)]
+
+    def _allocate(self, steps: int) -> None:
+        cl, layout = self._cl, self._program.layout
+        size = np.dtype(self._dtype).itemsize
+        numbers = steps * (2 + layout.n_outputs + 2 * layout.n_inputs)
+        self._inbox = np.zeros(numbers, self._dtype)
+        self._inbox_buffer = cl.Buffer(self._context, cl.mem_flags.READ_ONLY, numbers * size)
+        self._outbox_buffer = cl.Buffer(
+            self._context, cl.mem_flags.WRITE_ONLY, self._lanes * 2 * steps * layout.n_outputs * size
+        )
+        self._steps, self._launched = steps, None
+        for index, buffer in enumerate((self._networks, self._seeds, self._inbox_buffer, self._outbox_buffer)):
+            self._kernel.set_arg(index, buffer)

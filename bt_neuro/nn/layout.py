@@ -1,0 +1,128 @@
+"""Where every number of a network lies: one flat block with named views, the same on every device.
+
+    parameters | first moments | second moments | running statistics
+    <-- size_parameters each --------------->
+
+Each tensor starts at a multiple of 16 numbers, so that a vector load is aligned; the gaps stay 0. A kernel
+program appends its scratch memory behind the block, which is no state and is never saved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import LayerError
+from bt_neuro.nn.layers import Layer, Optimizer, Shape, Tensor
+
+ALIGNMENT = 16
+
+
+def aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor and its offset in the block, in numbers."""
+
+    tensor: Tensor
+    offset: int
+
+    def view(self, block: NDArray[np.floating]) -> NDArray[np.floating]:
+        return block[self.offset : self.offset + self.tensor.size].reshape(self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """A layer in its place: shapes of its inputs and outputs, its tensors by short name."""
+
+    index: int
+    layer: Layer
+    input_shape: Shape
+    output_shape: Shape
+    tensors: dict[str, Placed]
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer.kind}_{self.index}"
+
+
+class Layout:
+    """The plan of a network's memory.
+
+    Parameters
+    ----------
+    layers : the layers, first to last
+    n_inputs : numbers in one input window
+    optimizer : says how many moments stand beside each parameter
+    """
+
+    def __init__(self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer) -> None:
+        if not layers or n_inputs < 1:
+            raise LayerError("a network needs at least one input and one layer")
+        self.layers, self.n_inputs, self.optimizer = tuple(layers), n_inputs, optimizer
+        shapes: list[Shape] = [(n_inputs,)]
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise LayerError(f"layers() must give layers such as Dense(200, 'tanh'), not {layer!r}")
+            shapes.append(layer.output_shape(shapes[-1]))
+        tensors: list[dict[str, Placed]] = [{} for _ in layers]
+        end = self._place(0, tensors, [layer.parameters(s) for layer, s in zip(layers, shapes, strict=False)])
+        self.size_parameters = end
+        start = end * (1 + len(optimizer.moments))
+        self.size = self._place(
+            start, tensors, [layer.statistics(s) for layer, s in zip(layers, shapes, strict=False)]
+        )
+        self.plans = [
+            LayerPlan(i, layer, shapes[i], shapes[i + 1], tensors[i]) for i, layer in enumerate(layers)
+        ]
+        self.n_outputs = math.prod(shapes[-1])
+
+    @staticmethod
+    def _place(end: int, placed: list[dict[str, Placed]], wanted: list[Sequence[Tensor]]) -> int:
+        for names, tensors in zip(placed, wanted, strict=True):
+            for tensor in tensors:
+                names[tensor.name] = Placed(tensor, end)
+                end += aligned(tensor.size)
+        return end
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(placed.tensor.size for _, placed in self.parameters())
+
+    def parameters(self) -> Iterator[tuple[str, Placed]]:
+        """Yield ("dense_4.kernel", place) of everything the optimiser moves."""
+        return ((name, placed) for name, placed in self._named() if placed.offset < self.size_parameters)
+
+    def statistics(self) -> Iterator[tuple[str, Placed]]:
+        return ((name, placed) for name, placed in self._named() if placed.offset >= self.size_parameters)
+
+    def state(self) -> Iterator[tuple[str, Placed]]:
+        """Yield everything a checkpoint holds: parameters, their moments, running statistics."""
+        yield from self._named()
+        for slot, moment in enumerate(self.optimizer.moments, start=1):
+            for name, placed in self.parameters():
+                yield f"{name}.{moment}", Placed(placed.tensor, placed.offset + slot * self.size_parameters)
+
+    def _named(self) -> Iterator[tuple[str, Placed]]:
+        for plan in self.plans:
+            for name, placed in plan.tensors.items():
+                yield f"{plan.name}.{name}", placed
+
+    def initial_block(self, seed: int) -> NDArray[np.float64]:
+        """Return the block before any learning: Glorot's uniform kernels, the tensors' own starts, zeros."""
+        random = np.random.default_rng(seed)
+        block = np.zeros(self.size)
+        for _, placed in self._named():
+            view, fan = placed.view(block), placed.tensor.fan
+            if fan is None:
+                view[...] = placed.tensor.start
+            else:
+                limit = math.sqrt(6 / sum(fan))
+                view[...] = random.uniform(-limit, limit, size=view.shape)
+        return block

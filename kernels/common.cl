@@ -1,0 +1,83 @@
+// common.cl - number type, vectors and the work-group that all kernels share.
+//
+// One work-group is one network. Its WORK_ITEMS run every function together: loops are dealt out with
+// FOR_ITEMS, and SYNC stands wherever one item reads what another has written. On a CPU there is one item,
+// which works on vectors of up to VECTOR numbers; on a GPU there are many, each on single numbers.
+
+#ifndef DOUBLE
+  #define DOUBLE 0       // 1: numbers are double, 0: float
+#endif
+#ifndef VECTOR
+  #define VECTOR 16      // widest vector: 16, 8 or 4 on CPUs, 1 on GPUs
+#endif
+#ifndef WORK_ITEMS
+  #define WORK_ITEMS 1   // items of the work-group: 1 on CPUs, 64 to 256 on GPUs
+#endif
+
+// a * b + c must round alike wherever it is inlined, so contraction is off and fma() is written out.
+#pragma OPENCL FP_CONTRACT OFF
+
+#if DOUBLE
+  #pragma OPENCL EXTENSION cl_khr_fp64 : enable
+  typedef double real;
+  typedef double real1;
+  typedef double2 real2;
+  typedef double4 real4;
+  typedef double8 real8;
+  typedef double16 real16;
+#else
+  typedef float real;
+  typedef float real1;
+  typedef float2 real2;
+  typedef float4 real4;
+  typedef float8 real8;
+  typedef float16 real16;
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAMED(function) JOIN(function##_, SHAPE)  // each stamped file makes functions of its own shape
+
+#define load_1(p) (*(p))
+#define load_2(p) vload2(0, p)
+#define load_4(p) vload4(0, p)
+#define load_8(p) vload8(0, p)
+#define load_16(p) vload16(0, p)
+#define store_1(v, p) (*(p) = (v))
+#define store_2(v, p) vstore2(v, 0, p)
+#define store_4(v, p) vstore4(v, 0, p)
+#define store_8(v, p) vstore8(v, 0, p)
+#define store_16(v, p) vstore16(v, 0, p)
+#define VEC(width) JOIN(real, width)
+#define LOAD(width, p) JOIN(load_, width)(p)
+#define STORE(width, v, p) JOIN(store_, width)(v, p)
+#define SUM(width, v) JOIN(sum_, width)(v)
+
+inline real sum_1(const real v) { return v; }
+inline real sum_2(const real2 v) { return v.x + v.y; }
+inline real sum_4(const real4 v) { return sum_2(v.lo + v.hi); }
+inline real sum_8(const real8 v) { return sum_4(v.lo + v.hi); }
+inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
+
+#if WORK_ITEMS == 1
+  #define LOCAL_ID 0
+  #define SYNC
+#else
+  #define LOCAL_ID ((int)get_local_id(0))
+  #define SYNC barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE)
+#endif
+#define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
+
+// Sum over the work-group, in the order of the items: two runs are equal to the bit.
+inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */) {
+#if WORK_ITEMS == 1
+  return partial;
+#else
+  SYNC;  // the last sum may still be in reading
+  shared[LOCAL_ID] = partial;
+  SYNC;
+  real sum = 0;
+  for (int item = 0; item < WORK_ITEMS; ++item) sum += shared[item];
+  return sum;
+#endif
+}

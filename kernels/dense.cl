@@ -1,0 +1,110 @@
+// dense.cl - fully connected layer over positions; Conv1D is the same on rows that may overlap.
+//   out[p,o] = act( bias[o] + sum_i inp[p STRIDE + i] weight[i,o] )
+//   dz = dout act'(out)   dinp = dz weight^T   dweight = inp^T dz   dbias = sum_p dz
+// Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT)
+//          out (POSITIONS, N_OUT)
+// Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
+//          weights and moments are the largest thing in memory and are read and written once a step
+// Twin     reference.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
+
+#ifndef SHAPE
+  #define SHAPE default          // name of this stamp
+  #define POSITIONS 1            // rows
+  #define N_IN 1                 // numbers a row
+  #define STRIDE 1               // from one row's start to the next
+  #define N_OUT 1                // columns
+  #define WIDTH 1                // vector of columns: divides N_OUT
+  #define COLS 1                 // vectors a tile: WIDTH * COLS divides N_OUT
+  #define WEIGHT_ROWS 1          // inputs a tile of the update: divides N_IN
+  #define TILE 1                 // edge of the squares that are transposed: divides N_IN and N_OUT
+  #define ACTIVATION none
+  #define WANTS_DINP 1           // 0 in a network's first layer
+  #define MATMUL_OUT matmul_default   // the stamp of matmul.cl for out
+  #define MATMUL_INP matmul_default   // ... and for dinp
+#endif
+
+inline void NAMED(dense_forward)(
+    global real* out, global const real* inp, global const real* weight, global const real* bias) {
+  MATMUL_OUT(out, inp, weight, bias);
+}
+
+#if POSITIONS > 1
+inline void NAMED(transpose)(global real* restrict to, global const real* restrict from) {
+  FOR_ITEMS(tile, (N_IN / TILE) * (N_OUT / TILE)) {
+    const int i0 = tile / (N_OUT / TILE) * TILE, o0 = tile % (N_OUT / TILE) * TILE;
+    TRANSPOSE(TILE, to + o0 * N_IN + i0, N_IN, from + i0 * N_OUT + o0, N_OUT);
+  }
+  SYNC;
+}
+#endif
+
+// OVERWRITES dinp (POSITIONS, N_IN), and dout with dz. `turned` (N_OUT, N_IN) is scratch.
+inline void NAMED(dense_backward)(
+    global real* restrict dinp, global real* restrict dout, global real* restrict turned,
+    global const real* restrict out, global const real* restrict inp,
+    global real* weight, global real* bias, const real2 rates) {
+  FOR_ITEMS(i, POSITIONS * N_OUT / WIDTH) {
+    const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);
+    STORE(WIDTH, LOAD(WIDTH, dout + i * WIDTH) * SLOPE(ACTIVATION, y), dout + i * WIDTH);
+  }
+  SYNC;
+
+#if POSITIONS == 1
+  // A row of weights is in the cache for both of its uses.
+  FOR_ITEMS(i, N_IN) {
+    VEC(WIDTH) sum[COLS];
+    #pragma unroll
+    for (int c = 0; c < COLS; ++c) sum[c] = 0;
+    for (int o0 = 0; o0 < N_OUT; o0 += WIDTH * COLS) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) {
+        const int o = o0 + c * WIDTH;
+        const VEC(WIDTH) dz = LOAD(WIDTH, dout + o);
+        if (WANTS_DINP) sum[c] = fma(LOAD(WIDTH, weight + i * N_OUT + o), dz, sum[c]);
+        OPTIMIZER_STEP(WIDTH, weight + i * N_OUT + o, dz * inp[i], rates);
+      }
+    }
+    if (WANTS_DINP) {
+      #pragma unroll
+      for (int c = 1; c < COLS; ++c) sum[0] += sum[c];
+      dinp[i] = SUM(WIDTH, sum[0]);
+    }
+  }
+#else
+  if (WANTS_DINP) {
+    NAMED(transpose)(turned, weight);
+    MATMUL_INP(dinp, dout, turned, 0);
+  }
+  const int strips = N_OUT / (WIDTH * COLS);
+  FOR_ITEMS(tile, N_IN / WEIGHT_ROWS * strips) {
+    const int i0 = tile / strips * WEIGHT_ROWS, o0 = tile % strips * (WIDTH * COLS);
+    VEC(WIDTH) sum[WEIGHT_ROWS][COLS];
+    #pragma unroll
+    for (int r = 0; r < WEIGHT_ROWS; ++r) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) sum[r][c] = 0;
+    }
+    for (int p = 0; p < POSITIONS; ++p) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) {
+        const VEC(WIDTH) dz = LOAD(WIDTH, dout + p * N_OUT + o0 + c * WIDTH);
+        #pragma unroll
+        for (int r = 0; r < WEIGHT_ROWS; ++r)
+          sum[r][c] = fma((VEC(WIDTH))(inp[p * STRIDE + i0 + r]), dz, sum[r][c]);
+      }
+    }
+    #pragma unroll
+    for (int r = 0; r < WEIGHT_ROWS; ++r) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c)
+        OPTIMIZER_STEP(WIDTH, weight + (i0 + r) * N_OUT + o0 + c * WIDTH, sum[r][c], rates);
+    }
+  }
+#endif
+  FOR_ITEMS(c, N_OUT / WIDTH) {
+    VEC(WIDTH) sum = 0;
+    for (int p = 0; p < POSITIONS; ++p) sum += LOAD(WIDTH, dout + p * N_OUT + c * WIDTH);
+    OPTIMIZER_STEP(WIDTH, bias + c * WIDTH, sum, rates);
+  }
+  SYNC;
+}

@@ -1,0 +1,51 @@
+// matmul.cl - rows times a matrix, the product under every dense layer, forward and backward.
+//   out[p,o] = act( bias[o] + sum_i inp[p STRIDE + i] weight[i,o] )
+// Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT) or 0
+//          out (POSITIONS, N_OUT)
+// Launch   inside the network's one work-group; an item takes tiles of ROWS positions x COLS vectors, whose
+//          sums stay in registers
+// Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
+
+#ifndef SHAPE
+  #define SHAPE default      // name of this stamp
+  #define POSITIONS 1        // rows
+  #define N_IN 1             // numbers a row
+  #define STRIDE 1           // from one row's start to the next
+  #define N_OUT 1            // columns
+  #define WIDTH 1            // vector of columns: divides N_OUT
+  #define ROWS 1             // positions a tile: divides POSITIONS
+  #define COLS 1             // vectors a tile: WIDTH * COLS divides N_OUT
+  #define ACTIVATION none    // applied to the sum
+#endif
+
+inline void NAMED(matmul)(
+    global real* restrict out, global const real* restrict inp,
+    global const real* restrict weight, global const real* restrict bias) {
+  const int strips = N_OUT / (WIDTH * COLS);
+  FOR_ITEMS(tile, POSITIONS / ROWS * strips) {
+    const int p0 = tile / strips * ROWS, o0 = tile % strips * (WIDTH * COLS);
+    VEC(WIDTH) sum[ROWS][COLS];
+    #pragma unroll
+    for (int c = 0; c < COLS; ++c) {
+      const VEC(WIDTH) start = bias != 0 ? LOAD(WIDTH, bias + o0 + c * WIDTH) : (VEC(WIDTH))(0);
+      #pragma unroll
+      for (int r = 0; r < ROWS; ++r) sum[r][c] = start;
+    }
+    for (int i = 0; i < N_IN; ++i) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) {
+        const VEC(WIDTH) w = LOAD(WIDTH, weight + i * N_OUT + o0 + c * WIDTH);
+        #pragma unroll
+        for (int r = 0; r < ROWS; ++r)
+          sum[r][c] = fma((VEC(WIDTH))(inp[(p0 + r) * STRIDE + i]), w, sum[r][c]);
+      }
+    }
+    #pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c)
+        STORE(WIDTH, ACTIVATE(ACTIVATION, sum[r][c]), out + (p0 + r) * N_OUT + o0 + c * WIDTH);
+    }
+  }
+  SYNC;
+}

@@ -1,0 +1,38 @@
+// transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
+// Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1, 4 or 8
+// Launch   called by the item that owns the square
+// Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
+
+#define INTERLEAVE_LOW(a, b) ((real8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
+#define INTERLEAVE_HIGH(a, b) ((real8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
+
+inline void transpose_1(global real* to, const int to_stride, global const real* from, const int from_stride) {
+  *to = *from;
+}
+
+inline void transpose_4(global real* to, const int to_stride, global const real* from, const int from_stride) {
+  const real4 a = vload4(0, from), b = vload4(0, from + from_stride);
+  const real4 c = vload4(0, from + 2 * from_stride), d = vload4(0, from + 3 * from_stride);
+  vstore4((real4)(a.x, b.x, c.x, d.x), 0, to);
+  vstore4((real4)(a.y, b.y, c.y, d.y), 0, to + to_stride);
+  vstore4((real4)(a.z, b.z, c.z, d.z), 0, to + 2 * to_stride);
+  vstore4((real4)(a.w, b.w, c.w, d.w), 0, to + 3 * to_stride);
+}
+
+// Three rounds: row i meets row i + 4, and each pair becomes two rows of interleaved numbers.
+inline void transpose_8(global real* to, const int to_stride, global const real* from, const int from_stride) {
+  real8 a[8], b[8];
+  #pragma unroll
+  for (int r = 0; r < 8; ++r) a[r] = vload8(0, from + r * from_stride);
+  #pragma unroll
+  for (int r = 0; r < 4; ++r) { b[2*r] = INTERLEAVE_LOW(a[r], a[r+4]); b[2*r+1] = INTERLEAVE_HIGH(a[r], a[r+4]); }
+  #pragma unroll
+  for (int r = 0; r < 4; ++r) { a[2*r] = INTERLEAVE_LOW(b[r], b[r+4]); a[2*r+1] = INTERLEAVE_HIGH(b[r], b[r+4]); }
+  #pragma unroll
+  for (int r = 0; r < 4; ++r) { b[2*r] = INTERLEAVE_LOW(a[r], a[r+4]); b[2*r+1] = INTERLEAVE_HIGH(a[r], a[r+4]); }
+  #pragma unroll
+  for (int r = 0; r < 8; ++r) vstore8(b[r], 0, to + r * to_stride);
+}
+
+#define TRANSPOSE(size, to, to_stride, from, from_stride) \
+  JOIN(transpose_, size)(to, to_stride, from, from_stride)
