@@ -7,15 +7,15 @@
 #define ONE ((real)1)
 #define LEAKY_SLOPE ((real)0.01)
 
-#define activate_none(z) (z)
-#define activate_tanh(z) tanh(z)
-#define activate_sigmoid(z) (ONE / (ONE + exp(-(z))))
-#define activate_leaky_relu(z) fmax((z), (z) * LEAKY_SLOPE)
+#define ACTIVATE_NONE(z) (z)
+#define ACTIVATE_TANH(z) tanh(z)
+#define ACTIVATE_SIGMOID(z) (ONE / (ONE + exp(-(z))))
+#define ACTIVATE_LEAKY_RELU(z) fmax((z), (z) * LEAKY_SLOPE)
 
-#define slope_none(y) ONE
-#define slope_tanh(y) (ONE - (y) * (y))
-#define slope_sigmoid(y) ((y) * (ONE - (y)))
-#define slope_leaky_relu(y) fmax(step((real)0, (y)), LEAKY_SLOPE)
+#define SLOPE_NONE(y) ONE
+#define SLOPE_TANH(y) (ONE - (y) * (y))
+#define SLOPE_SIGMOID(y) ((y) * (ONE - (y)))
+#define SLOPE_LEAKY_RELU(y) fmax(step((real)0, (y)), LEAKY_SLOPE)
 
-#define ACTIVATE(activation, z) JOIN(activate_, activation)(z)
-#define SLOPE(activation, y) JOIN(slope_, activation)(y)
+#define ACTIVATE(activation, z) JOIN(ACTIVATE_, activation)(z)
+#define SLOPE(activation, y) JOIN(SLOPE_, activation)(y)

@@ -22,14 +22,14 @@
 #define LANE_VECTOR VEC(WIDTH)
 
 // (POSITIONS rows, row apart) of (KEY_DIM, HEADS) to (KEY_DIM, LANES) and back
-inline void NAMED(to_lanes)(global real* restrict lanes, global const real* restrict rows, const int row) {
+FUNCTION NAMED(to_lanes)(global real* restrict lanes, global const real* restrict rows, const int row) {
   FOR_ITEMS(j, POSITIONS * KEY_DIM) {
     const int p = j / KEY_DIM, c = j % KEY_DIM;
     for (int h = 0; h < HEADS; h += HEAD_WIDTH)
       STORE(HEAD_WIDTH, LOAD(HEAD_WIDTH, rows + p * row + c * HEADS + h), lanes + c * LANES + p * HEADS + h);
   }
 }
-inline void NAMED(from_lanes)(global real* restrict rows, const int row, global const real* restrict lanes) {
+FUNCTION NAMED(from_lanes)(global real* restrict rows, const int row, global const real* restrict lanes) {
   FOR_ITEMS(j, POSITIONS * KEY_DIM) {
     const int p = j / KEY_DIM, c = j % KEY_DIM;
     for (int h = 0; h < HEADS; h += HEAD_WIDTH)
@@ -38,14 +38,14 @@ inline void NAMED(from_lanes)(global real* restrict rows, const int row, global 
 }
 
 // (POSITIONS rows, row apart) of (KEY_DIM, HEADS) to (POSITIONS, KEY_DIM, PERIOD), and the sum back
-inline void NAMED(repeat_heads)(global real* restrict tiles, global const real* restrict rows, const int row) {
+FUNCTION NAMED(repeat_heads)(global real* restrict tiles, global const real* restrict rows, const int row) {
   FOR_ITEMS(j, POSITIONS * KEY_DIM) {
     const int t = j / KEY_DIM, c = j % KEY_DIM;
     for (int u = 0; u < PERIOD; u += HEAD_WIDTH)
       STORE(HEAD_WIDTH, LOAD(HEAD_WIDTH, rows + t * row + c * HEADS + u % HEADS), tiles + j * PERIOD + u);
   }
 }
-inline void NAMED(fold_heads)(global real* restrict rows, const int row, global const real* restrict tiles) {
+FUNCTION NAMED(fold_heads)(global real* restrict rows, const int row, global const real* restrict tiles) {
   FOR_ITEMS(j, POSITIONS * KEY_DIM) {
     const int t = j / KEY_DIM, c = j % KEY_DIM;
     for (int h = 0; h < HEADS; h += HEAD_WIDTH) {
@@ -57,7 +57,7 @@ inline void NAMED(fold_heads)(global real* restrict rows, const int row, global 
 }
 
 // scratch: query (KEY_DIM, LANES), key and value (POSITIONS, KEY_DIM, PERIOD)
-inline void NAMED(spread_qkv)(
+FUNCTION NAMED(spread_qkv)(
     global real* restrict query, global real* restrict key, global real* restrict value,
     global const real* restrict qkv) {
   NAMED(to_lanes)(query, qkv, 3 * CONTEXT);
@@ -65,7 +65,7 @@ inline void NAMED(spread_qkv)(
   NAMED(repeat_heads)(value, qkv + 2 * CONTEXT, 3 * CONTEXT);
 }
 
-inline void NAMED(attention_forward)(
+FUNCTION NAMED(attention_forward)(
     global real* restrict context, global real* restrict weights, global real* restrict scratch,
     global const real* restrict qkv) {
   global real* query = scratch;
@@ -80,7 +80,6 @@ inline void NAMED(attention_forward)(
     #pragma unroll
     for (int c = 0; c < KEY_DIM; ++c) q[c] = LOAD(WIDTH, query + c * LANES + lane) * (real)SCALE;
     LANE_VECTOR top = -INFINITY;
-    #pragma unroll
     for (int t = 0; t < POSITIONS; ++t) {
       score[t] = 0;
       #pragma unroll
@@ -89,7 +88,6 @@ inline void NAMED(attention_forward)(
       top = fmax(top, score[t]);
     }
     LANE_VECTOR sum = 0;
-    #pragma unroll
     for (int t = 0; t < POSITIONS; ++t) {
       score[t] = exp(score[t] - top);
       sum += score[t];
@@ -98,7 +96,6 @@ inline void NAMED(attention_forward)(
     LANE_VECTOR out[KEY_DIM];
     #pragma unroll
     for (int c = 0; c < KEY_DIM; ++c) out[c] = 0;
-    #pragma unroll
     for (int t = 0; t < POSITIONS; ++t) {
       const LANE_VECTOR weight = score[t] * sum;
       STORE(WIDTH, weight, weights + t * LANES + lane);
@@ -115,7 +112,7 @@ inline void NAMED(attention_forward)(
 }
 
 // OVERWRITES dqkv.
-inline void NAMED(attention_backward)(
+FUNCTION NAMED(attention_backward)(
     global real* restrict dqkv, global real* restrict scratch,
     global const real* restrict dcontext, global const real* restrict weights, global const real* restrict qkv) {
   global real* query = scratch;
@@ -135,7 +132,6 @@ inline void NAMED(attention_backward)(
       g[c] = LOAD(WIDTH, dout + c * LANES + lane);
       dq[c] = 0;
     }
-    #pragma unroll
     for (int t = 0; t < POSITIONS; ++t) {
       dweight[t] = 0;
       #pragma unroll
@@ -143,7 +139,6 @@ inline void NAMED(attention_backward)(
         dweight[t] = fma(g[c], LOAD(WIDTH, value + (t * KEY_DIM + c) * PERIOD + column), dweight[t]);
       mean = fma(LOAD(WIDTH, weights + t * LANES + lane), dweight[t], mean);
     }
-    #pragma unroll
     for (int t = 0; t < POSITIONS; ++t) {
       const LANE_VECTOR dscore =
           LOAD(WIDTH, weights + t * LANES + lane) * (dweight[t] - mean) * (real)SCALE;

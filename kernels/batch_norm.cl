@@ -14,10 +14,10 @@
   #define WIDTH 1            // vector: divides N
   #define M 100              // window in samples
   #define EPSILON 1e-6       // added to the variance
-  #define ACTIVATION none
+  #define ACTIVATION NONE
 #endif
 
-inline void NAMED(batch_norm_forward)(
+FUNCTION NAMED(batch_norm_forward)(
     global real* restrict out, global real* restrict mean, global real* restrict variance,
     global real* restrict xhat, global const real* restrict inp,
     global const real* restrict gamma, global const real* restrict beta, const int moves) {
@@ -41,7 +41,7 @@ inline void NAMED(batch_norm_forward)(
 }
 
 // OVERWRITES dinp.
-inline void NAMED(batch_norm_backward)(
+FUNCTION NAMED(batch_norm_backward)(
     global real* restrict dinp, global const real* restrict dout,
     global const real* restrict out, global const real* restrict xhat, global const real* restrict variance,
     global real* gamma, global real* beta, const real2 rates) {

@@ -68,6 +68,9 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
 
+// Layers stay functions of their own: inlined into one they take a compiler a minute.
+#define FUNCTION __attribute__((noinline)) void
+
 // Sum over the work-group, in the order of the items: two runs are equal to the bit.
 inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */) {
 #if WORK_ITEMS == 1

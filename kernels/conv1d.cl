@@ -13,7 +13,7 @@
 #endif
 
 // OVERWRITES dinp.
-inline void NAMED(conv1d_fold)(global real* restrict dinp, global const real* restrict drows) {
+FUNCTION NAMED(conv1d_fold)(global real* restrict dinp, global const real* restrict drows) {
   FOR_ITEMS(i, N) {
     const int first = i < N_IN ? 0 : (i - N_IN) / STRIDE + 1;
     const int last = min(i / STRIDE, POSITIONS - 1);

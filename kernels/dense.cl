@@ -17,19 +17,19 @@
   #define COLS 1                 // vectors a tile: WIDTH * COLS divides N_OUT
   #define WEIGHT_ROWS 1          // inputs a tile of the update: divides N_IN
   #define TILE 1                 // edge of the squares that are transposed: divides N_IN and N_OUT
-  #define ACTIVATION none
+  #define ACTIVATION NONE
   #define WANTS_DINP 1           // 0 in a network's first layer
   #define MATMUL_OUT matmul_default   // the stamp of matmul.cl for out
   #define MATMUL_INP matmul_default   // ... and for dinp
 #endif
 
-inline void NAMED(dense_forward)(
+FUNCTION NAMED(dense_forward)(
     global real* out, global const real* inp, global const real* weight, global const real* bias) {
   MATMUL_OUT(out, inp, weight, bias);
 }
 
 #if POSITIONS > 1
-inline void NAMED(transpose)(global real* restrict to, global const real* restrict from) {
+FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict from) {
   FOR_ITEMS(tile, (N_IN / TILE) * (N_OUT / TILE)) {
     const int i0 = tile / (N_OUT / TILE) * TILE, o0 = tile % (N_OUT / TILE) * TILE;
     TRANSPOSE(TILE, to + o0 * N_IN + i0, N_IN, from + i0 * N_OUT + o0, N_OUT);
@@ -39,7 +39,7 @@ inline void NAMED(transpose)(global real* restrict to, global const real* restri
 #endif
 
 // OVERWRITES dinp (POSITIONS, N_IN), and dout with dz. `turned` (N_OUT, N_IN) is scratch.
-inline void NAMED(dense_backward)(
+FUNCTION NAMED(dense_backward)(
     global real* restrict dinp, global real* restrict dout, global real* restrict turned,
     global const real* restrict out, global const real* restrict inp,
     global real* weight, global real* bias, const real2 rates) {
@@ -93,11 +93,18 @@ inline void NAMED(dense_backward)(
           sum[r][c] = fma((VEC(WIDTH))(inp[p * STRIDE + i0 + r]), dz, sum[r][c]);
       }
     }
+    // The sums leave their registers, so that the optimiser is one loop: unrolled it takes seconds to compile.
+    VEC(WIDTH) gradient[WEIGHT_ROWS * COLS];
     #pragma unroll
     for (int r = 0; r < WEIGHT_ROWS; ++r) {
       #pragma unroll
+      for (int c = 0; c < COLS; ++c) gradient[r * COLS + c] = sum[r][c];
+    }
+    #pragma unroll 1
+    for (int r = 0; r < WEIGHT_ROWS; ++r) {
+      #pragma unroll 1
       for (int c = 0; c < COLS; ++c)
-        OPTIMIZER_STEP(WIDTH, weight + (i0 + r) * N_OUT + o0 + c * WIDTH, sum[r][c], rates);
+        OPTIMIZER_STEP(WIDTH, weight + (i0 + r) * N_OUT + o0 + c * WIDTH, gradient[r * COLS + c], rates);
     }
   }
 #endif

@@ -11,7 +11,7 @@
   #define KEEP 1.0           // 1 / (1 - rate)
 #endif
 
-inline void NAMED(dropout_forward)(
+FUNCTION NAMED(dropout_forward)(
     global real* restrict out, global real* restrict mask, global const real* restrict inp,
     const uint key, const uint step, const int learns) {
   FOR_ITEMS(i, N) {
@@ -22,7 +22,7 @@ inline void NAMED(dropout_forward)(
 }
 
 // OVERWRITES dinp.
-inline void NAMED(dropout_backward)(
+FUNCTION NAMED(dropout_backward)(
     global real* restrict dinp, global const real* restrict dout, global const real* restrict mask) {
   FOR_ITEMS(i, N) dinp[i] = dout[i] * mask[i];
   SYNC;

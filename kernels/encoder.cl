@@ -11,7 +11,7 @@
   #define BLOCKS 1
   #define N 1                     // POSITIONS * CHANNELS
   #define WIDTH 1                 // vector: divides N
-  #define ACTIVATION none         // of the last block
+  #define ACTIVATION NONE         // of the last block
   #define BLOCK_PARAMETERS 16     // numbers from one block's weights to the next one's
   #define BLOCK_SAVED 16          // numbers from what one block saved to the next one's
   #define AT_QKV_KERNEL 0         // offsets among a block's weights ...
@@ -46,7 +46,7 @@
 #define INPUT (block ? saved + (block - 1) * BLOCK_SAVED + AT_NORM : inp)
 #define CALL(function, stamp) JOIN(function##_, stamp)
 
-inline void NAMED(encoder_forward)(
+FUNCTION NAMED(encoder_forward)(
     global real* out, global real* saved, global real* scratch, global const real* inp,
     global const real* parameters, local real* shared) {
   for (int block = 0; block < BLOCKS; ++block) {
@@ -66,14 +66,14 @@ inline void NAMED(encoder_forward)(
   SYNC;
 }
 
-inline void NAMED(add)(global real* restrict to, global const real* restrict from) {  // ADDS INTO to
+FUNCTION NAMED(add)(global real* restrict to, global const real* restrict from) {  // ADDS INTO to
   FOR_ITEMS(i, N / WIDTH)
     STORE(WIDTH, LOAD(WIDTH, to + i * WIDTH) + LOAD(WIDTH, from + i * WIDTH), to + i * WIDTH);
   SYNC;
 }
 
 // OVERWRITES dinp, and dout with scratch values.
-inline void NAMED(encoder_backward)(
+FUNCTION NAMED(encoder_backward)(
     global real* dinp, global const real* dout, global real* scratch, global const real* out,
     global const real* saved, global const real* inp, global real* parameters, const real2 rates,
     local real* shared) {

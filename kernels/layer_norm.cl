@@ -12,7 +12,7 @@
   #define EPSILON 1e-6       // added to the variance
 #endif
 
-inline void NAMED(layer_norm_forward)(
+FUNCTION NAMED(layer_norm_forward)(
     global real* restrict out, global real* restrict rate,
     global const real* restrict a, global const real* restrict b, local real* shared) {
   VEC(WIDTH) sum = 0, square = 0;
@@ -34,7 +34,7 @@ inline void NAMED(layer_norm_forward)(
 }
 
 // OVERWRITES dout with dz.
-inline void NAMED(layer_norm_backward)(
+FUNCTION NAMED(layer_norm_backward)(
     global real* restrict dout, global const real* restrict out, const real rate, local real* shared) {
   VEC(WIDTH) sum = 0, product = 0;
   FOR_ITEMS(block, N / WIDTH) {

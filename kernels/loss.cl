@@ -9,7 +9,7 @@
 #endif
 
 // OVERWRITES dout.
-inline void NAMED(mean_squared_error_backward)(
+FUNCTION NAMED(mean_squared_error_backward)(
     global real* restrict dout, global const real* restrict out, global const real* restrict target) {
   FOR_ITEMS(i, N) dout[i] = (real)(2.0 / N) * (out[i] - target[i]);
   SYNC;

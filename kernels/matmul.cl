@@ -15,10 +15,10 @@
   #define WIDTH 1            // vector of columns: divides N_OUT
   #define ROWS 1             // positions a tile: divides POSITIONS
   #define COLS 1             // vectors a tile: WIDTH * COLS divides N_OUT
-  #define ACTIVATION none    // applied to the sum
+  #define ACTIVATION NONE    // applied to the sum
 #endif
 
-inline void NAMED(matmul)(
+FUNCTION NAMED(matmul)(
     global real* restrict out, global const real* restrict inp,
     global const real* restrict weight, global const real* restrict bias) {
   const int strips = N_OUT / (WIDTH * COLS);

@@ -6,11 +6,11 @@
 #define INTERLEAVE_LOW(a, b) ((real8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
 #define INTERLEAVE_HIGH(a, b) ((real8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
 
-inline void transpose_1(global real* to, const int to_stride, global const real* from, const int from_stride) {
+FUNCTION transpose_1(global real* to, const int to_stride, global const real* from, const int from_stride) {
   *to = *from;
 }
 
-inline void transpose_4(global real* to, const int to_stride, global const real* from, const int from_stride) {
+FUNCTION transpose_4(global real* to, const int to_stride, global const real* from, const int from_stride) {
   const real4 a = vload4(0, from), b = vload4(0, from + from_stride);
   const real4 c = vload4(0, from + 2 * from_stride), d = vload4(0, from + 3 * from_stride);
   vstore4((real4)(a.x, b.x, c.x, d.x), 0, to);
@@ -20,7 +20,7 @@ inline void transpose_4(global real* to, const int to_stride, global const real*
 }
 
 // Three rounds: row i meets row i + 4, and each pair becomes two rows of interleaved numbers.
-inline void transpose_8(global real* to, const int to_stride, global const real* from, const int from_stride) {
+FUNCTION transpose_8(global real* to, const int to_stride, global const real* from, const int from_stride) {
   real8 a[8], b[8];
   #pragma unroll
   for (int r = 0; r < 8; ++r) a[r] = vload8(0, from + r * from_stride);

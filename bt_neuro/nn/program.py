@@ -116,13 +116,13 @@ class Program:
             *(f"#define {name} {value}" for name, value in constants.items()),
             *(_included(f) for f in ("common.cl", "activation.cl", "random.cl", "optimizer.cl", "transpose.cl")),
             *self._stamped,
-            "inline void network_forward(global real* net, global const real* window, const int moves,",
+            "FUNCTION network_forward(global real* net, global const real* window, const int moves,",
             "    const int learns, const uint step, const uint seed, local real* shared) {",
             f"  FOR_ITEMS(i, N_INPUTS) net[{inputs} + i] = window[i];",
             "  SYNC;",
             *(f"  {call}" for call in self._forward),
             "}",
-            "inline void network_backward(global real* net, global const real* target, const real2 rates,",
+            "FUNCTION network_backward(global real* net, global const real* target, const real2 rates,",
             "    local real* shared) {",
             *(f"  {call}" for call in backward),
             "}",
@@ -167,7 +167,7 @@ class Program:
             WIDTH=width,
             ROWS=rows,
             COLS=cols,
-            ACTIVATION=activation or "none",
+            ACTIVATION=(activation or "none").upper(),
         )
         return f"matmul_{name}"
 
@@ -200,7 +200,7 @@ class Program:
             COLS=cols,
             WEIGHT_ROWS=_largest_divisor(n_in, self._registers // cols) if many else 1,
             TILE=tile,
-            ACTIVATION=activation or "none",
+            ACTIVATION=(activation or "none").upper(),
             WANTS_DINP=int(wants_dinp),
             MATMUL_OUT=self._matmul(positions, n_in, n_out, stride or n_in, activation),
             MATMUL_INP=self._matmul(positions, n_out, n_in, n_out, None)
@@ -266,7 +266,7 @@ class Program:
             WIDTH=self.shape.width(n),
             M=layer.window,
             EPSILON=layer.epsilon,
-            ACTIVATION=layer.activation or "none",
+            ACTIVATION=(layer.activation or "none").upper(),
         )
         mean, variance = _tensor(plan, "moving_mean"), _tensor(plan, "moving_variance")
         gamma, beta = _tensor(plan, "gamma"), _tensor(plan, "beta")
@@ -337,7 +337,7 @@ class Program:
             BLOCKS=layer.blocks,
             N=n,
             WIDTH=self.shape.width(n),
-            ACTIVATION=layer.activation or "none",
+            ACTIVATION=(layer.activation or "none").upper(),
             BLOCK_PARAMETERS=block.end,
             BLOCK_SAVED=saved_size.end,
             **block.macros,

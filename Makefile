@@ -1,0 +1,65 @@
+# The daily commands. Each makes .venv if there is none, and needs nothing but Python 3.11 or later.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Where the CPU build of torch lies; unreachable, it costs a warning and pip takes what it finds elsewhere.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: help demo test test-slow lint types format check wheel
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       backtest the sample in data/, results in runs/demo"
+	@echo "make test       the quick tests, under two minutes"
+	@echo "make test-slow  the others: parity with torch, the built wheel, speed"
+	@echo "make lint       ruff: rules and format    make format   mend what can be mended"
+	@echo "make types      mypy, strict              make check    lint, types and test"
+	@echo "make wheel      sdist and wheel in dist/"
+
+demo: $(VENV)/.has-cpu
+	$(BIN)/bt-neuro backtest data/SYNTHETIC_EURUSD_H1.csv --out runs/demo
+
+test: $(VENV)/.has-dev
+	$(BIN)/python -m pytest -m "not slow" -n auto
+
+# One process, for some of these measure time.
+test-slow: $(VENV)/.has-parity
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.has-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.has-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.has-dev
+	$(BIN)/mypy
+
+check: lint types test
+
+wheel: $(VENV)/.has-dev
+	rm -f dist/bt_neuro-*
+	$(BIN)/python -m build
+
+# One stamp for each set of extras, so that what demo installed is not taken for what test needs.
+# Apple and ARM machines have no runtime in `cpu`: there the system's OpenCL serves, or --device numpy.
+$(VENV)/.has-cpu: EXTRAS := cpu
+$(VENV)/.has-dev: EXTRAS := cpu,dev
+$(VENV)/.has-parity: EXTRAS := cpu,dev,parity
+$(VENV)/.has-parity: PIP += --retries 1 --extra-index-url $(TORCH_INDEX)
+
+$(VENV)/.has-%: pyproject.toml | $(BIN)/pip
+	@echo "installing bt-neuro[$(EXTRAS)] into $(VENV), some minutes the first time"
+	@$(PIP) --editable ".[$(EXTRAS)]"
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 or later; name one that is: make demo PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "no virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

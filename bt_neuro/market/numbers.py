@@ -1,0 +1,94 @@
+"""Cells to floats: one way of writing for the whole column, and NaN for whatever is not written so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bt_neuro.errors import BarsError
+from bt_neuro.market.formats import ABSENT, NUMBERS, SUFFIXES, Number
+
+Floats = NDArray[np.float64]
+
+_ANY_NUMBER = re.compile("|".join(f"(?:{number.pattern})" for number in NUMBERS))
+
+
+def looks_like_number(cell: str) -> bool:
+    """Tell whether a cell is a number in any style, or says that there is none.
+
+    >>> [looks_like_number(cell) for cell in ("1.1", "1,1", "1.234,5", "null", "Open", "2020-01-02")]
+    [True, True, True, True, False, False]
+    """
+    return cell.lower() in ABSENT or _ANY_NUMBER.match(cell) is not None
+
+
+def find_style(columns: Sequence[pa.ChunkedArray], comma_separated: bool) -> Number:
+    """Return the style that most cells of all columns together are written in.
+
+    Raises
+    ------
+    BarsError
+        When every cell reads with a decimal comma as well as with a comma between thousands.
+    """
+    plain = NUMBERS[0]
+    if all(pc.all(_matches(column, plain)).as_py() for column in columns):
+        return plain
+    counts = [sum(pc.sum(_matches(column, style)).as_py() or 0 for column in columns) for style in NUMBERS]
+    best = counts.index(max(counts))
+    decimal_comma, thousands_comma = counts[1], counts[2]
+    if comma_separated and NUMBERS[best].point == "," and decimal_comma == thousands_comma:
+        raise BarsError("1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.")
+    return NUMBERS[best]
+
+
+def parse_numbers(column: pa.ChunkedArray, style: Number = NUMBERS[0]) -> Floats:
+    """Return one float a cell; NaN where the cell is not a number in this style."""
+    if not _is_text(column):
+        return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    fits = _matches(column, style)
+    if not pc.all(fits).as_py():
+        column = pc.if_else(fits, column, pa.scalar(None, pa.string()))
+    for sign, instead in ((style.thousands, ""), (style.point, ".")):
+        if sign not in ("", instead):
+            column = pc.replace_substring(column, sign, instead)
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
+    """Return volumes, which may carry K, M or B; a cell that says there is none counts as 0."""
+    volumes = parse_numbers(column)
+    missing = np.flatnonzero(np.isnan(volumes))
+    if len(missing) == 0 or not _is_text(column):
+        return np.nan_to_num(volumes, nan=0.0)
+    cells = [str(cell).strip() for cell in column.take(pa.array(missing)).to_pylist()]
+    digits = [cell.rstrip("KMBkmb") for cell in cells]
+    factors = [SUFFIXES.get(cell[len(number) :].upper(), np.nan) for cell, number in zip(cells, digits, strict=True)]
+    volumes[missing] = parse_numbers(pa.chunked_array([pa.array(digits)]), style) * factors
+    volumes[missing[[cell.lower() in ABSENT for cell in cells]]] = 0.0
+    return volumes
+
+
+def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
+    """Return how many decimals at least `share` of the prices need; noise of binary fractions is no decimal.
+
+    >>> price_digits(np.array([1.10001, 1.1, 1.10999999999999999, 1.2345]))
+    5
+    """
+    noise = 1e-9 * np.abs(prices)
+    for digits in range(at_most):
+        if np.mean(np.abs(prices - np.round(prices, digits)) <= noise) >= share:
+            return digits
+    return at_most
+
+
+def _matches(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:
+    return pc.match_substring_regex(column, style.pattern)
+
+
+def _is_text(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)

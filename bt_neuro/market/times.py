@@ -1,0 +1,196 @@
+"""Cells to times: each distinct date and each distinct clock is parsed once, then put together.
+
+A year of minutes holds 372,000 times but only 260 dates and 1,440 clocks, so the column is taken apart by
+one pattern, and the parts are parsed as a whole: the order of day and month is the column's, not a row's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bt_neuro.errors import BarsError
+
+Times = NDArray[np.datetime64]
+Spans = NDArray[np.timedelta64]
+
+# A date's pattern and the ways to read it; of two ways the whole column decides.
+DATES = (
+    (r"\d{4}-\d{1,2}-\d{1,2}", ("%Y-%m-%d",)),
+    (r"\d{4}\.\d{1,2}\.\d{1,2}", ("%Y.%m.%d",)),
+    (r"\d{4}/\d{1,2}/\d{1,2}", ("%Y/%m/%d",)),
+    (r"(?:19|20)\d{6}", ("%Y%m%d",)),
+    (r"\d{1,2}\.\d{1,2}\.\d{4}", ("%d.%m.%Y", "%m.%d.%Y")),
+    (r"\d{1,2}/\d{1,2}/\d{4}", ("%d/%m/%Y", "%m/%d/%Y")),
+    (r"\d{1,2}-\d{1,2}-\d{4}", ("%d-%m-%Y", "%m-%d-%Y")),
+    (r"\d{1,2}\.\d{1,2}\.\d{2}", ("%d.%m.%y", "%m.%d.%y")),
+    (r"\d{1,2}/\d{1,2}/\d{2}", ("%d/%m/%y", "%m/%d/%y")),
+    (r"[A-Za-z]{3} \d{1,2}, \d{4}", ("%b %d, %Y",)),
+    (r"\d{1,2} [A-Za-z]{3} \d{4}", ("%d %b %Y",)),
+    (r"\d{1,2}-[A-Za-z]{3}-\d{4}", ("%d-%b-%Y",)),
+)
+CLOCKS = (
+    (r"\d{1,2}:\d{2}", "%H:%M"),
+    (r"\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"),
+    (r"\d{1,2}:\d{2}:\d{2}\.\d{1,9}", "%H:%M:%S.%f"),
+    (r"\d{6}", "%H%M%S"),
+    (r"\d{4}", "%H%M"),
+    (r"\d{1,2}-[AP]M", "%I-%p"),
+    (r"\d{1,2}:\d{2} [AP]M", "%I:%M %p"),
+    (r"\d{1,2}:\d{2}:\d{2} [AP]M", "%I:%M:%S %p"),
+)
+ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}:?\d{2}"
+# Time since 1970 by its number of digits, which is unequivocal from 1973 to 2286.
+UNIX = ((r"^\d{9,10}(?:\.0+)?$", "s"), (r"^\d{13}(?:\.0+)?$", "ms"), (r"^\d{16}$", "us"), (r"^\d{19}$", "ns"))
+
+_CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
+_CALENDAR = tuple(rf"^(?P<date>{date})(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$" for date, _ in DATES)
+_CALENDARS = tuple(re.compile(pattern) for pattern in _CALENDAR)
+_UNIX = tuple(re.compile(pattern) for pattern, _ in UNIX)
+_COLON_CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?")
+_DIGIT_CLOCK = re.compile(r"^\d{4}(\d{2})?$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The times of a file, NaT where a cell is no time.
+
+    `zone` is "UTC" when the cells said so (an offset, Z, or time since 1970), else empty: the file's own
+    clock. `note` says what was decided, for the reader of the run.
+    """
+
+    values: Times
+    zone: str
+    note: str = ""
+
+
+def looks_like_date(cell: str) -> bool:
+    """Tell whether a cell is a calendar date, with or without a clock."""
+    return any(pattern.match(cell) for pattern in _CALENDARS)
+
+
+def looks_like_unix(cell: str) -> bool:
+    """Tell whether a cell may be a time since 1970."""
+    return any(pattern.match(cell) for pattern in _UNIX)
+
+
+def looks_like_clock(cell: str, named: bool) -> bool:
+    """Tell whether a cell is a time of day; bare digits count only in a column `named` as one."""
+    return bool(_COLON_CLOCK.match(cell) or (named and _DIGIT_CLOCK.match(cell)))
+
+
+def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> Column:
+    """Return the times of a column, or of a column of dates and one of clocks.
+
+    Raises
+    ------
+    BarsError
+        When day and month cannot be told apart in the whole column.
+    """
+    readings, zone, days = _read(dates, clocks)
+    chosen, note = (0, "") if len(readings) == 1 else _day_month(readings, days)
+    return Column(readings[chosen], zone, note)
+
+
+def runs_backward(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> bool:
+    """Tell whether most steps from row to row lead to an earlier time."""
+    readings, _, _ = _read(dates, clocks)
+    steps = np.diff(min(readings, key=_faults))
+    return bool((steps < np.timedelta64(0)).sum() > (steps > np.timedelta64(0)).sum())
+
+
+def _read(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None) -> tuple[list[Times], str, pa.Array | None]:
+    """Return the ways to read the times, the zone they name, and the dates as written."""
+    if pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type):
+        zone = "UTC" if getattr(dates.type, "tz", None) else ""
+        return [np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy())], zone, None
+    cells = pc.cast(dates, pa.string())
+    if clocks is not None:
+        cells = pc.binary_join_element_wise(cells, pc.cast(clocks, pa.string()), " ")
+    sample = cells.slice(0, 1000).to_pylist()
+    seen = [sum(bool(cell and pattern.match(cell)) for cell in sample) for pattern in (*_CALENDARS, *_UNIX)]
+    form = seen.index(max(seen))
+    if form < len(_CALENDARS):
+        return _read_calendar(cells, _CALENDAR[form], DATES[form][1])
+    return [_read_unix(cells, *UNIX[form - len(_CALENDARS)])], "UTC", None
+
+
+def _read_unix(cells: pa.ChunkedArray, pattern: str, unit: str) -> Times:
+    whole = pc.replace_substring_regex(cells, r"\.0+$", "")
+    counts = pc.cast(pc.if_else(pc.match_substring_regex(cells, pattern), whole, None), pa.int64())
+    times = np.asarray(counts.fill_null(0)).astype(f"M8[{unit}]").astype("M8[us]")
+    times[np.asarray(counts.is_null())] = np.datetime64("NaT")
+    return times
+
+
+def _read_calendar(cells: pa.ChunkedArray, pattern: str, ways: Sequence[str]) -> tuple[list[Times], str, pa.Array]:
+    parts = pc.extract_regex(cells, pattern).combine_chunks()
+    days, clocks, zones = (pc.struct_field(parts, name) for name in ("date", "clock", "zone"))
+    offset = _parse_distinct(zones, _parse_zones)
+    has_offset = np.asarray(pc.not_equal(zones, "").fill_null(False))
+    if has_offset.any():
+        offset[~has_offset] = np.timedelta64("NaT")  # a row without offset among rows with one
+    since_midnight = _parse_distinct(clocks, _parse_clocks) - offset
+    dates = [_parse_distinct(days, partial(_parse_dates, way=way)).view("M8[us]") for way in ways]
+    return [date + since_midnight for date in dates], "UTC" if has_offset.any() else "", days
+
+
+def _day_month(readings: Sequence[Times], days: pa.Array) -> tuple[int, str]:
+    """Return which reading is right, 0 for day first, 1 for month first, and what to tell about it."""
+    if np.array_equal(*readings, equal_nan=True):
+        return 0, ""
+    faults = [_faults(times) for times in readings]
+    if faults[0] != faults[1]:
+        return int(faults[1] < faults[0]), ""
+    if len(days) > 2 * pc.count_distinct(days).as_py():  # several bars a day: read wrongly, they jump by months
+        longest = [np.nanmax(np.abs(np.diff(times))) for times in readings]
+        if longest[0] != longest[1]:
+            return int(longest[1] < longest[0]), ""
+    first = days.drop_null()[0].as_py()
+    if "." in first:
+        return 0, "No day is above 12; dates with points are read day first."
+    raise BarsError(f"{first} may begin with the day or the month: no day is above 12.\nWrite dates as 2020-01-31.")
+
+
+def _faults(times: Times) -> tuple[int, int]:
+    """Return how many cells a reading cannot read, and how many steps then run against the others."""
+    steps = np.diff(times[~np.isnat(times)])
+    zero = np.timedelta64(0)
+    return int(np.isnat(times).sum()), int(min((steps < zero).sum(), (steps > zero).sum()))
+
+
+def _parse_distinct(cells: pa.Array, parse: Callable[[list[str]], Spans]) -> Spans:
+    """Return parse(cells), where each distinct cell is parsed once; NaT for null."""
+    coded = pc.dictionary_encode(cells)
+    values = np.append(parse(coded.dictionary.to_pylist()), np.timedelta64("NaT"))
+    return values[np.asarray(coded.indices.fill_null(len(coded.dictionary)))]
+
+
+def _parse_dates(days: list[str], way: str) -> Spans:
+    return pd.to_datetime(days, format=way, errors="coerce").to_numpy().astype("M8[us]").view("m8[us]")
+
+
+def _parse_clocks(clocks: list[str]) -> Spans:
+    spans = np.full(len(clocks), np.timedelta64("NaT", "us"))
+    for pattern, way in (("", ""), *CLOCKS):
+        fits = [i for i, clock in enumerate(clocks) if re.fullmatch(pattern, clock)]
+        times = pd.to_datetime([clocks[i] for i in fits], format=way, errors="coerce")
+        spans[fits] = (times - times.normalize()).to_numpy() if way else np.timedelta64(0)
+    return spans
+
+
+def _parse_zones(zones: list[str]) -> Spans:
+    minutes = []
+    for zone in zones:
+        offset = re.search(r"([+-])(\d{2}):?(\d{2})$", zone)
+        sign = -1 if offset and offset[1] == "-" else 1
+        minutes.append(sign * (60 * int(offset[2]) + int(offset[3])) if offset else 0)
+    return np.array(minutes, dtype="m8[m]").astype("m8[us]")

@@ -1,0 +1,196 @@
+"""BarsFeed: what a strategy reads is what the frame holds, in every way of running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+import pytest
+from modes import Script, hours, random_hours, run, run_modes
+
+from bt_neuro.errors import BarsError
+from bt_neuro.plugin import feed
+from bt_neuro.plugin.feed import BarsFeed
+
+LINES = ["open", "high", "low", "close", "volume", "spread"]
+
+
+class ReadBars(bt.Strategy):
+    params = (("unused", 0),)
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+
+    def next(self) -> None:
+        data = self.data
+        self.rows.append([data.datetime.datetime(0), *(getattr(data, name)[0] for name in LINES)])
+
+    def table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=["datetime", *LINES])
+
+
+def assert_same(got: pd.DataFrame, bars: pd.DataFrame) -> None:
+    assert list(got["datetime"]) == list(bars["datetime"])
+    assert np.array_equal(got[LINES], bars[LINES].astype(float))
+
+
+@run_modes
+def test_strategy_reads_the_frame(mode: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "CHUNK", 7)  # so that 20 bars are three chunks, the last one short
+    bars = random_hours(20)
+    before = bars.copy()
+    assert_same(run(ReadBars, bars, mode).table(), bars)
+    pd.testing.assert_frame_equal(bars, before)
+
+
+@run_modes
+def test_cerebro_runs_it_twice(mode: dict[str, Any]) -> None:
+    bars = random_hours(20)
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    cerebro.adddata(BarsFeed(bars=bars))
+    cerebro.addstrategy(ReadBars)
+    for _ in range(2):
+        assert_same(cerebro.run()[0].table(), bars)
+
+
+def test_times_are_backtraders_to_the_bit() -> None:
+    rng = np.random.default_rng(3)
+    times = pd.Series(pd.to_datetime(rng.integers(0, 2_500_000_000, 2000), unit="s"))
+    assert feed.days(times).tolist() == [bt.date2num(time) for time in times]
+
+
+def test_times_with_a_zone_are_kept_as_utc() -> None:
+    bars = hours([1.1] * 3)
+    bars["datetime"] = bars["datetime"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    assert run(ReadBars, bars, {}).table()["datetime"][0] == pd.Timestamp("2024-01-01 00:00")
+
+
+def test_spread_is_zero_where_unknown() -> None:
+    assert set(run(ReadBars, hours([1.1] * 5), {}).table()["spread"]) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("step", "timeframe", "compression"),
+    [
+        ("500ms", bt.TimeFrame.Ticks, 1),
+        ("10s", bt.TimeFrame.Seconds, 10),
+        ("1min", bt.TimeFrame.Minutes, 1),
+        ("90s", bt.TimeFrame.Seconds, 90),
+        ("1h", bt.TimeFrame.Minutes, 60),
+        ("4h", bt.TimeFrame.Minutes, 240),
+        ("B", bt.TimeFrame.Days, 1),  # weekends are gaps; the commonest step is still a day
+        ("2D", bt.TimeFrame.Days, 2),
+        ("W", bt.TimeFrame.Weeks, 1),
+        ("MS", bt.TimeFrame.Months, 1),
+    ],
+)
+def test_timeframe_is_the_commonest_step(step: str, timeframe: int, compression: int) -> None:
+    bars = hours([1.1] * 30)
+    bars["datetime"] = pd.date_range("2024-01-01", periods=30, freq=step)
+    data = BarsFeed(bars=bars)
+    assert (data._timeframe, data._compression) == (timeframe, compression)
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"timeframe": bt.TimeFrame.Days}, (bt.TimeFrame.Days, 1)),
+        ({"timeframe": bt.TimeFrame.Minutes, "compression": 30}, (bt.TimeFrame.Minutes, 30)),
+        ({"compression": 30}, (bt.TimeFrame.Minutes, 30)),
+    ],
+)
+def test_timeframe_can_be_given(params: dict[str, int], expected: tuple[int, int]) -> None:
+    data = BarsFeed(bars=hours([1.1] * 5), **params)
+    assert (data._timeframe, data._compression) == expected
+
+
+def test_a_single_bar_is_a_day() -> None:
+    assert BarsFeed(bars=hours([1.1]))._timeframe == bt.TimeFrame.Days
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda bars: None, "needs bars="),
+        (lambda bars: bars.drop(columns=["low", "volume"]), "lack low, volume"),
+        (lambda bars: bars.set_index("datetime"), "reset_index"),
+        (lambda bars: bars.iloc[:0], "no bars"),
+        (lambda bars: bars.assign(datetime=bars["datetime"].astype(str)), "to_datetime"),
+        (lambda bars: bars.assign(close=bars["close"].where(bars.index != 3)), "Bar 3 has no value"),
+        (lambda bars: bars.iloc[[0, 1, 2, 2, 3]], "Bar 3 is not later"),
+        (lambda bars: bars.iloc[::-1], "Bar 1 is not later"),
+    ],
+    ids=["no frame", "columns", "index", "empty", "text", "hole", "twice", "backwards"],
+)
+def test_frames_that_backtrader_would_misread_are_refused(spoil: Any, message: str) -> None:
+    with pytest.raises(BarsError, match=message):
+        BarsFeed(bars=spoil(random_hours(5)))
+
+
+def pandas_data(bars: pd.DataFrame, **params: Any) -> bt.feed.DataBase:
+    """Feed the frame by backtrader's own means."""
+    params = {"timeframe": bt.TimeFrame.Minutes, "compression": 60, "openinterest": None, **params}
+    return bt.feeds.PandasData(dataname=bars.set_index("datetime"), **params)
+
+
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=["default", "exactbars=1"])
+def test_dates_and_resampling_work_as_on_pandas_data(mode: dict[str, Any]) -> None:
+    bars = random_hours(48)
+    dates = {"fromdate": bars["datetime"][4], "todate": bars["datetime"][43]}
+
+    def closes(data: bt.feed.DataBase) -> list[float]:
+        def read(strategy: bt.Strategy) -> Iterator[None]:
+            while True:
+                seen.append(strategy.data.close[0])
+                yield
+
+        seen: list[float] = []
+        cerebro = bt.Cerebro(stdstats=False, **mode)
+        cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
+        cerebro.addstrategy(Script, script=read)
+        cerebro.run()
+        return seen
+
+    ours = closes(BarsFeed(bars=bars, **dates))
+    assert len(ours) == 40 / 4 + 1  # backtrader takes a stamp for a bar's end, so the first bar stands alone
+    assert ours == closes(pandas_data(bars, **dates))
+
+
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=["default", "exactbars=1"])
+@pytest.mark.parametrize("replay", [False, True], ids=["bars", "replayed"])
+def test_orders_fill_as_on_pandas_data(replay: bool, mode: dict[str, Any]) -> None:
+    """The broker fills from tick_* attributes, which this feed keeps for replayed data only."""
+    bars = random_hours(60)
+
+    def orders(strategy: bt.Strategy) -> Iterator[None]:
+        for i in range(50):
+            kinds = (bt.Order.Market, bt.Order.Limit, bt.Order.Stop, bt.Order.Close)
+            price = strategy.data.close[0] * (0.999 if i % 4 == 1 else 1.001)
+            strategy.buy(exectype=kinds[i % 4], price=price, size=1)
+            yield
+
+    def fills(data: bt.feed.DataBase) -> list[tuple[float, float]]:
+        cerebro = bt.Cerebro(stdstats=False, **mode)
+        if replay:
+            cerebro.replaydata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
+        else:
+            cerebro.adddata(data)
+        cerebro.addstrategy(Script, script=orders)
+        return [(o.executed.dt, o.executed.price) for o in cerebro.run()[0].orders]
+
+    ours = fills(BarsFeed(bars=bars))
+    theirs = fills(pandas_data(bars))
+    assert len(ours) > 20
+    assert ours == theirs
+
+
+def test_optstrategy_sends_it_to_workers() -> None:
+    bars = random_hours(20)
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2, optreturn=False)
+    cerebro.adddata(BarsFeed(bars=bars, todate=bars["datetime"][14]))  # stops before the frame is used up
+    cerebro.optstrategy(ReadBars, unused=[1, 2])
+    for (strategy,) in cerebro.run():
+        assert_same(strategy.table(), bars[:15])
