@@ -50,25 +50,25 @@ FUNCTION NAMED(dense_backward)(
   SYNC;
 
 #if POSITIONS == 1
-  // A row of weights is in the cache for both of its uses.
+  // A row of weights is in the cache for both of its uses. The optimiser stays a loop of its own: unrolled
+  // it takes seconds to compile.
   FOR_ITEMS(i, N_IN) {
-    VEC(WIDTH) sum[COLS];
-    #pragma unroll
-    for (int c = 0; c < COLS; ++c) sum[c] = 0;
-    for (int o0 = 0; o0 < N_OUT; o0 += WIDTH * COLS) {
-      #pragma unroll
-      for (int c = 0; c < COLS; ++c) {
-        const int o = o0 + c * WIDTH;
-        const VEC(WIDTH) dz = LOAD(WIDTH, dout + o);
-        if (WANTS_DINP) sum[c] = fma(LOAD(WIDTH, weight + i * N_OUT + o), dz, sum[c]);
-        OPTIMIZER_STEP(WIDTH, weight + i * N_OUT + o, dz * inp[i], rates);
-      }
-    }
     if (WANTS_DINP) {
+      VEC(WIDTH) sum[COLS];
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) sum[c] = 0;
+      for (int o0 = 0; o0 < N_OUT; o0 += WIDTH * COLS) {
+        #pragma unroll
+        for (int c = 0; c < COLS; ++c)
+          sum[c] = fma(LOAD(WIDTH, weight + i * N_OUT + o0 + c * WIDTH), LOAD(WIDTH, dout + o0 + c * WIDTH), sum[c]);
+      }
       #pragma unroll
       for (int c = 1; c < COLS; ++c) sum[0] += sum[c];
       dinp[i] = SUM(WIDTH, sum[0]);
     }
+    #pragma unroll 1
+    for (int o = 0; o < N_OUT; o += WIDTH)
+      OPTIMIZER_STEP(WIDTH, weight + i * N_OUT + o, LOAD(WIDTH, dout + o) * inp[i], rates);
   }
 #else
   if (WANTS_DINP) {

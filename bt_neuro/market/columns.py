@@ -6,7 +6,6 @@ the one that follows on from the other's value a bar before.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -59,12 +58,6 @@ def find_columns(header: Sequence[str] | None, sample: Sample, form: Format) -> 
     if header is None and rest < len(names) and _mostly(looks_like_number, sample, rest):
         named.setdefault("volume", rest)
     return found | named | prices
-
-
-def repeated_names(header: Sequence[str] | None, columns: Mapping[str, int]) -> list[str]:
-    """Return the names of used columns that a later column repeats."""
-    counts = Counter(plain(name) for name in header or ())
-    return [header[i] for i in columns.values() if counts[plain(header[i])] > 1] if header else []
 
 
 def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:

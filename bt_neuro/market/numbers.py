@@ -36,6 +36,7 @@ def find_style(columns: Sequence[pa.ChunkedArray], comma_separated: bool) -> Num
         When every cell reads with a decimal comma as well as with a comma between thousands.
     """
     plain = NUMBERS[0]
+    columns = [column for column in columns if _is_text(column)]
     if all(pc.all(_matches(column, plain)).as_py() for column in columns):
         return plain
     counts = [sum(pc.sum(_matches(column, style)).as_py() or 0 for column in columns) for style in NUMBERS]
@@ -61,14 +62,12 @@ def parse_numbers(column: pa.ChunkedArray, style: Number = NUMBERS[0]) -> Floats
 
 def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
     """Return volumes, which may carry K, M or B; a cell that says there is none counts as 0."""
-    volumes = parse_numbers(column)
+    volumes = parse_numbers(column, style).copy()
     missing = np.flatnonzero(np.isnan(volumes))
-    if len(missing) == 0 or not _is_text(column):
-        return np.nan_to_num(volumes, nan=0.0)
-    cells = [str(cell).strip() for cell in column.take(pa.array(missing)).to_pylist()]
+    cells = ["" if cell is None else str(cell).strip() for cell in column.take(missing).to_pylist()]
     digits = [cell.rstrip("KMBkmb") for cell in cells]
     factors = [SUFFIXES.get(cell[len(number) :].upper(), np.nan) for cell, number in zip(cells, digits, strict=True)]
-    volumes[missing] = parse_numbers(pa.chunked_array([pa.array(digits)]), style) * factors
+    volumes[missing] = parse_numbers(pa.chunked_array([digits], pa.string()), style) * factors
     volumes[missing[[cell.lower() in ABSENT for cell in cells]]] = 0.0
     return volumes
 

@@ -44,18 +44,18 @@ def read_source(path: Path) -> Source:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise BarsError(f"{path}: no such file.{_neighbours(path)}") from None
+        raise BarsError(f"no such file.{_neighbours(path)}") from None
     except IsADirectoryError:
-        raise BarsError(f"{path}: a folder, not a file.\nName one bar file in it.") from None
+        raise BarsError("a folder, not a file.\nName one bar file in it.") from None
     except OSError as error:
-        raise BarsError(f"{path}: {error.strerror}.\nMake the file readable.") from None
+        raise BarsError(f"{error.strerror}.\nMake the file readable.") from None
     sha256 = hashlib.sha256(raw).hexdigest()
-    data, packing = _unpack(path, raw)
+    data, packing = _unpack(raw)
     if not data:
-        raise BarsError(f"{path}: the file is empty.\nExport the bars again.")
+        raise BarsError("the file is empty.\nExport the bars again.")
     if data[:4] == b"PAR1":
         return Source(path, data, f"Parquet{packing}", sha256)
-    data, encoding = _decode(path, data)
+    data, encoding = _decode(data)
     return Source(path, data, f"{encoding}{packing}", sha256)
 
 
@@ -64,33 +64,33 @@ def _neighbours(path: Path) -> str:
     return did_you_mean(path.name, names) if names else ""
 
 
-def _unpack(path: Path, raw: bytes) -> tuple[bytes, str]:
+def _unpack(raw: bytes) -> tuple[bytes, str]:
     """Return the bytes inside a gzip or zip file, told by their first bytes and not by the name."""
     try:
         if raw[:2] == b"\x1f\x8b":
             return gzip.decompress(raw), ", gzip"
         if raw[:4] == b"PK\x03\x04":
-            return _only_member(path, zipfile.ZipFile(io.BytesIO(raw))), ", zip"
+            return _only_member(zipfile.ZipFile(io.BytesIO(raw))), ", zip"
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         # RuntimeError: encrypted, or (NotImplementedError) packed by a method Python does not know
-        raise BarsError(f"{path}: cannot be unpacked ({error}).\nUnpack it yourself, or export it again.") from None
+        raise BarsError(f"cannot be unpacked ({error}).\nUnpack it yourself, or export it again.") from None
     return raw, ""
 
 
-def _only_member(path: Path, archive: zipfile.ZipFile) -> bytes:
+def _only_member(archive: zipfile.ZipFile) -> bytes:
     names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
     if "[Content_Types].xml" in names:
-        raise BarsError(f"{path}: an Excel workbook.\nSave the sheet as CSV and read that.")
+        raise BarsError("an Excel workbook.\nSave the sheet as CSV and read that.")
     # HistData's zip holds a .txt report beside the .csv, so a single .csv is enough to be sure.
     for suffixes in ((".csv",), TABLES):
         tables = [n for n in names if n.lower().endswith(suffixes)]
         if len(tables) == 1:
             return archive.read(tables[0])
     inside = ", ".join(names[:5]) or "nothing"
-    raise BarsError(f"{path}: a zip must hold one bar file; this one holds {inside}.\nUnpack it and name the file.")
+    raise BarsError(f"a zip must hold one bar file; this one holds {inside}.\nUnpack it and name the file.")
 
 
-def _decode(path: Path, data: bytes) -> tuple[bytes, str]:
+def _decode(data: bytes) -> tuple[bytes, str]:
     """Return text as UTF-8 and the name of what it was written in."""
     encoding, start = next(((name, len(bom)) for bom, name in BOMS if data.startswith(bom)), ("", 0))
     if not encoding:
@@ -102,10 +102,10 @@ def _decode(path: Path, data: bytes) -> tuple[bytes, str]:
             text, encoding = data[start:].decode("latin-1"), "a Windows code page"
         else:
             line = data[start : start + error.start].decode(encoding, "ignore").count("\n") + 1
-            raise BarsError(f"{path}: line {line}: broken {encoding} text.\nExport the bars again.") from None
+            raise BarsError(f"line {line}: broken {encoding} text.\nExport the bars again.") from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise BarsError(f"{path}: line {line}: binary data, not text.\nExport the bars as CSV.")
+        raise BarsError(f"line {line}: binary data, not text.\nExport the bars as CSV.")
     if "\n" not in text:
         text = text.replace("\r", "\n")
     same = encoding == "UTF-8" and start == 0 and len(text) == len(data) and b"\n" in data

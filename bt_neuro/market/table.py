@@ -1,10 +1,7 @@
-"""From text or Parquet to the columns that matter, still as they were written."""
+"""From text or Parquet to the columns that matter, with their cells still as they were written."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,84 +13,161 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError
-from bt_neuro.market.columns import find_columns, repeated_names
-from bt_neuro.market.formats import Format, find_format
-from bt_neuro.market.numbers import looks_like_number
+from bt_neuro.market.columns import find_columns
+from bt_neuro.market.formats import Format, find_format, plain
+from bt_neuro.market.layout import SAMPLE_ROWS, SEPARATORS, Layout, find_layout
 from bt_neuro.market.source import Source
-from bt_neuro.market.times import looks_like_date, looks_like_unix
-
-SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}  # tried in this order
-HEAD_BYTES, HEAD_LINES, SAMPLE_ROWS = 1 << 17, 200, 1000
 
 
 @dataclass(frozen=True)
 class Table:
     """The cells of a file by role, before anything is believed of them.
 
-    `columns` maps a role ("date", "open", ...) to its cells; `names` to what the file calls it. `lines`
-    numbers the rows as an editor would, and `torn` holds lines with too few or too many fields.
+    Parameters
+    ----------
+    columns : mapping of str to ChunkedArray
+        Roles ("date", "open", ...) and their cells: strings, or typed values from Parquet.
+    names : mapping of str to str
+        Roles and what the file calls their columns.
+    unused : tuple of str
+        Names of the other columns.
+    lines : ndarray of int
+        Number of each row's line, as an editor counts.
+    torn : sequence of (int, str)
+        Lines with too few or too many cells, and their text.
+    width : int
+        Cells that a line must have.
+    format : Format
+        What is known of files of this kind.
+    layout : str
+        How the rows are written, in words.
+    comma_separated : bool
+        Whether a comma parts the columns, and so is a doubtful decimal sign.
     """
 
     columns: Mapping[str, pa.ChunkedArray]
     names: Mapping[str, str]
     unused: tuple[str, ...]
-    repeated: tuple[str, ...]
     lines: NDArray[np.int64]
     torn: Sequence[tuple[int, str]]
+    width: int
     format: Format
     layout: str
-    separator: str
+    comma_separated: bool
 
     def cell(self, role: str, row: int) -> str:
+        """Return one cell as written."""
         value = self.columns[role][row].as_py()
         return "" if value is None else str(value)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the rows of a text are written: found from its first lines."""
-
-    separator: str
-    quoted: bool
-    header: tuple[str, ...] | None
-    first_line: int  # of data, counted from 1
-    width: int
-    sample: list[list[str]]
-
-
 def read_table(source: Source) -> Table:
-    """Return the columns of a file that hold times, prices, volume and spread."""
+    """Return the columns that hold times, prices, volume and spread."""
     return _read_parquet(source) if source.is_parquet else _read_text(source)
 
 
-# ---- text
-
-
-def find_layout(data: bytes) -> Layout:
-    """Find separator, header and first row: the separator that makes most lines rows of a table of bars."""
-    lines = data[:HEAD_BYTES].decode("utf-8", "replace").split("\n")
-    lines = lines[:-1] if len(data) > HEAD_BYTES and len(lines) > 1 else lines
-    lines = [line.rstrip("\r") for line in lines]
-    splits = {separator: [_split(line, separator) for line in lines[:HEAD_LINES]] for separator in SEPARATORS}
-    separator = max(splits, key=lambda s: sum(map(_is_row, splits[s])))
-    rows = splits[separator]
-    if not any(map(_is_row, rows)):
-        first = next((line for line in lines if line.strip()), "")
-        raise BarsError(
-            f"no line holds a time and four prices; it begins {first[:60]!r}.\n"
-            "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500."
-        )
-    width = Counter(len(row) for row in rows if _is_row(row)).most_common(1)[0][0]
-    # A damaged first row must be refused as a row, not be taken for a title: whatever has numbers is data.
-    start = next(i for i, row in enumerate(rows) if _has_data(row))
-    titles = [row for row in rows[:start] if len(row) == width]
-    header = max(titles, key=_header_words) if titles else None
-    body = (_split(line, separator) for line in lines[start : start + SAMPLE_ROWS])
-    return Layout(
-        separator,
-        quoted=any('"' in line for line in lines[start : start + SAMPLE_ROWS]),
-        header=tuple(header) if header else None,
-        first_line=start + 1,
-        width=width,
-        sample=[row for row in body if len(row) == width and any(row)],
+def _read_text(source: Source) -> Table:
+    layout = find_layout(source.data)
+    form = find_format(layout.header, layout.sample[0])
+    indices = find_columns(layout.header, layout.sample, form)
+    cells, torn = _read_cells(source.data, layout, sorted(set(indices.values())))
+    first = layout.first_line
+    lines = np.arange(first, first + len(cells) + len(torn))
+    lines = np.delete(lines, [line - first for line, _ in torn])
+    names = layout.header or tuple(f"column {i + 1}" for i in range(layout.width))
+    return Table(
+        columns={role: cells[str(i)] for role, i in indices.items()},
+        names={role: names[i].strip() for role, i in indices.items()},
+        unused=tuple(name.strip() for i, name in enumerate(names) if i not in indices.values() and name.strip()),
+        lines=lines,
+        torn=torn,
+        width=layout.width,
+        format=form,
+        layout=f"{SEPARATORS[layout.separator]}-separated {source.coding}",
+        comma_separated=layout.separator == ",",
     )
+
+
+def _read_cells(data: bytes, layout: Layout, indices: Sequence[int]) -> tuple[pa.Table, list[tuple[int, str]]]:
+    """Return the wanted columns as strings, and the lines whose number of cells is wrong."""
+    torn: list[tuple[int, str]] = []
+
+    def keep_torn(row: pyarrow.csv.InvalidRow) -> str:
+        torn.append((row.number, row.text))
+        return "skip"
+
+    wanted = [str(i) for i in indices]
+    try:
+        cells = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            # one thread: only then do torn rows know their line
+            pyarrow.csv.ReadOptions(
+                use_threads=False,
+                skip_rows=layout.first_line - 1,
+                column_names=[str(i) for i in range(layout.width)],
+            ),
+            pyarrow.csv.ParseOptions(
+                delimiter=layout.separator,
+                quote_char='"' if layout.quoted else False,
+                ignore_empty_lines=False,  # they count as lines
+                invalid_row_handler=keep_torn,
+            ),
+            pyarrow.csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise BarsError(f"no table of lines and columns ({str(error).splitlines()[0]}).\nExport it again.") from None
+    if layout.quoted:
+        _check_quotes(data, layout.first_line - 1 + len(cells) + len(torn))
+    for i in layout.padded.intersection(indices):
+        cells = cells.set_column(wanted.index(str(i)), str(i), pc.utf8_trim_whitespace(cells[str(i)]))
+    return cells, torn
+
+
+def _check_quotes(data: bytes, lines_read: int) -> None:
+    """Refuse a text in which an open quotation mark has swallowed lines."""
+    lines = data.split(b"\n")
+    if lines_read == len(lines) - (lines[-1] == b""):
+        return
+    open_mark = next((i for i, line in enumerate(lines, 1) if line.count(b'"') % 2), 1)
+    raise BarsError(f"line {open_mark}: a quotation mark is not closed.\nCorrect the line, or delete it.")
+
+
+def _read_parquet(source: Source) -> Table:
+    try:
+        cells = pyarrow.parquet.read_table(pa.BufferReader(source.data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or ["unknown reason"])[0]
+        raise BarsError(f"damaged Parquet ({reason}).\nWrite the file again.") from None
+    columns = [_plain_type(column) for column in cells.columns]
+    if not columns or not len(cells):
+        raise BarsError("the Parquet table is empty.\nWrite the bars again.")
+    names = tuple("" if name.startswith("__index_level_") else name for name in cells.column_names)
+    sample = list(map(list, zip(*(_as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns), strict=True)))
+    form = Format("Parquet table")
+    indices = find_columns(names, sample, form)
+    return Table(
+        columns={role: columns[i] for role, i in indices.items()},
+        names={role: names[i] for role, i in indices.items()},
+        unused=tuple(name for i, name in enumerate(names) if i not in indices.values() and name),
+        lines=np.arange(1, len(cells) + 1),
+        torn=(),
+        width=len(columns),
+        format=form,
+        layout=source.coding,
+        comma_separated=False,
+    )
+
+
+def _plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text of any type as plain strings, and everything else as it is."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return pc.cast(column, pa.string() if is_text else kind)
+
+
+def _as_strings(column: pa.ChunkedArray) -> list[str]:
+    return ["" if value is None else str(value) for value in column.to_pylist()]

@@ -10,7 +10,7 @@ import platform
 import sys
 import tempfile
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def choose(wanted: str = "auto") -> Device:
         When none fits and works; it says what was tried and the one command that mends it.
     """
     devices = listed()
-    word = wanted.lower()
+    word = {"pocl": "portable computing language"}.get(wanted.lower(), wanted.lower())
     fits = [
         device
         for device in devices
@@ -161,6 +161,37 @@ def choose(wanted: str = "auto") -> Device:
         listing = ", ".join(f"{device.index} {device}" for device in devices)
         raise DeviceError(f"no OpenCL device fits --device {wanted}; there are: {listing}, or numpy")
     raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
+
+
+class _Mailbox:
+    """Numbers that host and device hand each other; `array` is the host's side.
+
+    A CPU's memory is the device's own: shared (fine-grained SVM), it needs no copy, and a copy is a command of
+    its own that costs PoCL as much as half a bar. Other devices get a buffer and copies.
+    """
+
+    def __init__(self, cl: Any, context: Any, queue: Any, size: int, dtype: type[np.floating]) -> None:
+        self._cl, self._queue = cl, queue
+        device = context.devices[0]
+        shared = getattr(device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_BUFFER
+        if shared and device.type & cl.device_type.CPU:
+            flags = cl.svm_mem_flags.READ_WRITE | cl.svm_mem_flags.SVM_FINE_GRAIN_BUFFER
+            self.array: NDArray[np.floating] = cl.svm_empty(context, flags, size, dtype, alignment=64)
+            self.argument, self._buffer = cl.SVM(self.array), None
+        else:
+            self.array = np.empty(size, dtype)
+            self._buffer = self.argument = cl.Buffer(context, cl.mem_flags.READ_WRITE, self.array.nbytes)
+
+    def send(self, size: int) -> None:
+        if self._buffer is not None:
+            self._cl.enqueue_copy(self._queue, self._buffer, self.array[:size], is_blocking=False)
+
+    def receive(self, size: int) -> NDArray[np.floating]:
+        if self._buffer is not None:
+            self._cl.enqueue_copy(self._queue, self.array[:size], self._buffer)
+        else:
+            self._queue.finish()
+        return self.array[:size].copy()
 
 
 class Runner:
@@ -229,10 +260,10 @@ class Runner:
         if steps > self._steps:
             self._allocate(steps)
         end = 0
-        for part in (rates, targets, learn, predict):
-            if part.size:  # the one place that turns numbers into the kernel's own type
-                self._inbox[end : end + part.size] = part.ravel()
-            end += part.size if part is not rates else 2 * steps
+        for part in (rates if len(rates) else np.zeros((steps, 2)), targets, learn, predict):
+            # The one place where numbers become the kernel's own type.
+            self._inbox.array[end : end + part.size] = part.ravel()
+            end += part.size
         kernel = self._kernel
         kernel.set_arg(6, np.uint32(first_step & 0xFFFFFFFF))
         if self._launched != (mode, steps):
@@ -240,21 +271,18 @@ class Runner:
             kernel.set_arg(5, np.int32(steps))
             self._launched = (mode, steps)
         items = self._program.shape.work_items
-        self._cl.enqueue_copy(self._queue, self._inbox_buffer, self._inbox[:end], is_blocking=False)
+        self._inbox.send(end)
         self._cl.enqueue_nd_range_kernel(self._queue, kernel, (self._lanes * items,), (items,))
-        out = np.empty((self._lanes, 2, steps, self._program.layout.n_outputs), self._dtype)
-        self._cl.enqueue_copy(self._queue, out, self._outbox_buffer)
+        size = self._lanes * 2 * steps * self._program.layout.n_outputs
+        out = self._outbox.receive(size).reshape(self._lanes, 2, steps, -1)
         return out[:, 0, : len(learn)], out[:, 1, : len(predict)]
 
     def _allocate(self, steps: int) -> None:
-        cl, layout = self._cl, self._program.layout
-        size = np.dtype(self._dtype).itemsize
-        numbers = steps * (2 + layout.n_outputs + 2 * layout.n_inputs)
-        self._inbox = np.zeros(numbers, self._dtype)
-        self._inbox_buffer = cl.Buffer(self._context, cl.mem_flags.READ_ONLY, numbers * size)
-        self._outbox_buffer = cl.Buffer(
-            self._context, cl.mem_flags.WRITE_ONLY, self._lanes * 2 * steps * layout.n_outputs * size
-        )
+        layout = self._program.layout
+        make = partial(_Mailbox, self._cl, self._context, self._queue, dtype=self._dtype)
+        self._inbox = make(size=steps * (2 + layout.n_outputs + 2 * layout.n_inputs))
+        self._outbox = make(size=self._lanes * 2 * steps * layout.n_outputs)
         self._steps, self._launched = steps, None
-        for index, buffer in enumerate((self._networks, self._seeds, self._inbox_buffer, self._outbox_buffer)):
-            self._kernel.set_arg(index, buffer)
+        arguments = (self._networks, self._seeds, self._inbox.argument, self._outbox.argument)
+        for index, argument in enumerate(arguments):
+            self._kernel.set_arg(index, argument)

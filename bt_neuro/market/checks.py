@@ -1,0 +1,167 @@
+"""What a row of a bar file must be, and what is done with a row that is not: refused, or dropped and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.errors import BarsError
+from bt_neuro.market.formats import ABSENT, PRICES
+from bt_neuro.market.numbers import price_digits
+from bt_neuro.market.table import Table
+
+Mask = NDArray[np.bool_]
+
+SHOWN = 3  # offenders in a refusal
+REMEDY = "Correct them, or let --repair drop them."
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "bar"), counted(1200, "bar")
+    ('1 bar', '1,200 bars')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+@dataclass
+class Inspector:
+    """Refuse bad rows of one table, or drop them where the user asked for it; remember what was dropped."""
+
+    table: Table
+    repair: bool = False
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def drop(self, frame: pd.DataFrame, rows: Mask, what: str) -> pd.DataFrame:
+        """Return the frame without `rows`, and tell of it."""
+        if not rows.any():
+            return frame
+        n, first = int(rows.sum()), self.table.lines[frame.index[rows.argmax()]]
+        self.dropped[what] = n
+        self.notes.append(f"Dropped {counted(n, 'row')} {what}, the first in line {first}.")
+        return frame[~rows]
+
+    def refuse(self, frame: pd.DataFrame, rows: Mask, what: str, roles: Sequence[str]) -> pd.DataFrame:
+        """Raise BarsError for `rows`, with the cells of `roles` in the first of them; or drop them."""
+        if not rows.any() or self.repair:
+            return self.drop(frame, rows, what)
+        offenders = [self.describe(row, roles) for row in frame.index[rows][:SHOWN]]
+        raise BarsError(f"{_complaint(int(rows.sum()), 'row', what, offenders)}\n{REMEDY}")
+
+    def refuse_torn(self) -> None:
+        """Raise BarsError for lines with a wrong number of cells; or tell that they were dropped."""
+        torn, what = self.table.torn, f"without the {self.table.width} cells of the others"
+        if not torn:
+            return
+        if not self.repair:
+            offenders = [f"line {line}: {text[:40]!r}" for line, text in torn[:SHOWN]]
+            raise BarsError(f"{_complaint(len(torn), 'line', what, offenders)}\n{REMEDY}")
+        self.dropped[what] = len(torn)
+        self.notes.append(f"Dropped {counted(len(torn), 'line')} {what}, the first line {torn[0][0]}.")
+
+    def describe(self, row: int, roles: Sequence[str]) -> str:
+        """Return a row's line, its time and the cells of `roles`, all as written."""
+        time = " ".join(self.table.cell(role, row) for role in ("date", "clock") if role in self.table.columns)
+        cells = ", ".join(f"{role} {self.table.cell(role, row) or repr('')}" for role in roles)
+        return f"line {self.table.lines[row]}: {time[:40]}{', ' if cells else ''}{cells[:80]}"
+
+
+def _complaint(n: int, noun: str, what: str, offenders: Sequence[str]) -> str:
+    more = f"; and {n - len(offenders):,} more" if n > len(offenders) else ""
+    return f"{counted(n, noun)} {what}: {'; '.join(offenders)}{more}."
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing no bar may be, and the cells that show it."""
+
+    what: str
+    broken: Callable[[pd.DataFrame], Mask]
+    roles: Sequence[str]
+
+
+def _not_positive(frame: pd.DataFrame) -> Mask:
+    return (frame[list(PRICES)].to_numpy() <= 0).any(axis=1)
+
+
+def _high_below_low(frame: pd.DataFrame) -> Mask:
+    return (frame["high"] < frame["low"]).to_numpy()
+
+
+def _outside(frame: pd.DataFrame) -> Mask:
+    return _excess(frame) > rounding(frame)
+
+
+def _negative_volume(frame: pd.DataFrame) -> Mask:
+    return (frame["volume"] < 0).to_numpy()
+
+
+def _excess(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return how far open or close lie outside high and low; negative or 0 where they do not."""
+    body = frame[["open", "close"]].to_numpy()
+    above = body.max(axis=1) - frame["high"].to_numpy()
+    below = frame["low"].to_numpy() - body.min(axis=1)
+    return np.maximum(above, below)
+
+
+def rounding(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the difference that rounding explains: one point, or the noise of 32-bit floats.
+
+    A whole point, as one price may have been cut where the other was rounded.
+    """
+    point = 10.0 ** -price_digits(frame["close"].to_numpy())
+    noise = 2e-7 * frame["high"].to_numpy()
+    return np.maximum(point, noise) + 0.01 * noise
+
+
+RULES = (
+    Rule("with zero or negative prices", _not_positive, PRICES),
+    Rule("with the high below the low", _high_below_low, ("high", "low")),
+    Rule("with open or close outside high and low", _outside, PRICES),
+    Rule("with a negative volume", _negative_volume, ("volume",)),
+)
+
+
+def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+    """Return the rows in which every cell is a number; rows that hold no price at all are dropped and told."""
+    numbers = [column for column in frame.columns if column != "datetime"]
+    bad = ~np.isfinite(frame[numbers].to_numpy()).all(axis=1)
+    if not bad.any():
+        return frame
+    table = inspector.table
+    empty = bad.copy()
+    empty[bad] = [all(table.cell(role, row).lower() in ABSENT for role in PRICES) for row in frame.index[bad]]
+    frame = inspector.drop(frame, empty, "without prices")
+    bad = bad[~empty]
+    if not bad.any():
+        return frame
+    broken = [role for role in numbers if role in table.columns and not np.isfinite(frame.loc[bad, role]).all()]
+    return inspector.refuse(frame, bad, f"with a {' or '.join(broken)} that is no number", broken)
+
+
+def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+    """Return the rows that obey RULES."""
+    for rule in RULES:
+        if len(frame):
+            frame = inspector.refuse(frame, rule.broken(frame), rule.what, rule.roles)
+    return frame
+
+
+def remarks(frame: pd.DataFrame) -> list[str]:
+    """Return what is kept but worth a look: rounding, and wicks that may be slips of a digit."""
+    said = []
+    rounded = int((_excess(frame) > 0).sum())
+    if rounded:
+        said.append(f"In {counted(rounded, 'bar')} open or close lie outside high and low by rounding; kept as they are.")
+    body = frame[["open", "close"]].to_numpy()
+    long = (frame["high"].to_numpy() > 1.2 * body.max(axis=1)) | (frame["low"].to_numpy() < body.min(axis=1) / 1.2)
+    if long.any():
+        first = frame["datetime"].iloc[int(long.argmax())]
+        said.append(f"In {counted(int(long.sum()), 'bar')} high or low is a fifth away from open and close; see {first}.")
+    return said

@@ -1,0 +1,103 @@
+"""The clock of a file: moved from one time zone to another, and cut."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from bt_neuro.errors import BarsError, did_you_mean
+from bt_neuro.market.times import Times
+
+Bound = str | date | datetime | pd.Timestamp | None
+
+
+def choose_zones(tz: str | None, said: str, usual: str) -> tuple[str, str]:
+    """Return the zone the times are in and the zone they shall be in; empty for a clock nobody names.
+
+    Parameters
+    ----------
+    tz : str or None
+        "TO", or "FROM,TO" for a file whose times name no zone.
+    said : str
+        The zone that the times themselves name, or empty.
+    usual : str
+        The zone that files of this kind keep, or empty.
+
+    Examples
+    --------
+    >>> choose_zones("America/New_York", said="UTC", usual="")
+    ('UTC', 'America/New_York')
+    >>> choose_zones("Europe/Athens,UTC", said="", usual="")
+    ('Europe/Athens', 'UTC')
+    """
+    known = said or usual
+    if tz is None:
+        return known, known
+    source, _, target = tz.rpartition(",")
+    source, target = source.strip(), target.strip()
+    for zone in (source or "UTC", target):
+        _check_zone(zone)
+    if said and source not in ("", said):
+        raise BarsError(f"the times name their zone, {said}, so they cannot be in {source}.\nGive --tz {target} alone.")
+    if not (source or known):
+        raise BarsError(
+            f"the times name no zone, so they cannot be moved to {target}.\n"
+            f"Say where the clock stands: --tz FROM,{target}, such as --tz Europe/Athens,{target}."
+        )
+    return source or known, target
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        pd.Timestamp(0).tz_localize(zone)
+    except (KeyError, ValueError):
+        hint = did_you_mean(zone, zoneinfo.available_timezones()) if zone else ""
+        hint = hint if "Did you mean" in hint else ""
+        raise BarsError(f"{zone!r} is no time zone.{hint}\nGive --tz a name such as Europe/Athens or UTC.") from None
+
+
+def move(times: Times, source: str, target: str) -> Times:
+    """Return times of the clock in `source` as times of the clock in `target`.
+
+    Raises
+    ------
+    BarsError
+        When a time is left out in `source` or comes twice in `target`, as clocks are put forward or back;
+        choose a zone without summer time.
+    """
+    if source == target:
+        return times
+    # An hour that comes twice in the source is in the file once, or the file would have been refused.
+    local = pd.DatetimeIndex(times).tz_localize(source, ambiguous=np.ones(len(times), dtype=bool), nonexistent="NaT")
+    if local.hasnans:
+        missing = pd.Timestamp(times[int(local.isna().argmax())])
+        raise BarsError(f"there is no {missing} in {source}, where clocks are put forward.\nGive --tz another FROM.")
+    moved = np.asarray(local.tz_convert(target).tz_localize(None).to_numpy()).astype("M8[us]")
+    backward = np.diff(moved) <= np.timedelta64(0)
+    if backward.any():
+        twice = pd.Timestamp(moved[int(backward.argmax()) + 1])
+        raise BarsError(f"{twice} comes twice in {target}, where clocks are put back.\nMove to UTC instead.")
+    return moved
+
+
+def bound(value: Bound, option: str) -> np.datetime64 | None:
+    """Return where to cut: from this time on, or up to but without it. A day alone is meant as a whole.
+
+    >>> bound("2024-01-31", "--from"), bound("2024-01-31", "--to")
+    (np.datetime64('2024-01-31T00:00:00.000000'), np.datetime64('2024-02-01T00:00:00.000000'))
+    """
+    if value is None:
+        return None
+    try:
+        time = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        time = pd.NaT
+    if time is pd.NaT or time.tz is not None:
+        raise BarsError(f"{option} {value!r} is no time.\nWrite 2024-01-31 or \"2024-01-31 15:00\", on the file's clock.")
+    whole_day = ":" not in value if isinstance(value, str) else not isinstance(value, datetime)
+    if option == "--to":
+        time += pd.Timedelta(days=1) if whole_day else pd.Timedelta(microseconds=1)
+    return time.to_datetime64().astype("M8[us]")

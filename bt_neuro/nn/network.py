@@ -1,0 +1,317 @@
+"""A network that learns one window at a time: the public face of the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
+from bt_neuro.nn.device import Device, Runner, choose
+from bt_neuro.nn.layers import Adam, Layer, Optimizer, from_config, to_config
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.program import Program
+from bt_neuro.nn.reference import Mode, ReferenceNetwork
+
+Array = NDArray[np.floating]
+FORMAT = "bt-neuro-network-1"
+_STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
+
+
+class Engine(Protocol):
+    """What runs the arithmetic: OpenCL (`Runner`) or NumPy (`_NumpyEngine`)."""
+
+    def run(
+        self, mode: Mode, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
+    ) -> tuple[Array, Array]: ...
+    def read(self) -> Array: ...
+    def write(self, block: Array) -> None: ...
+
+
+class _NumpyEngine:
+    """The reference network behind the same face."""
+
+    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int]) -> None:
+        self._networks = [
+            ReferenceNetwork(layout, state.copy(), seed) for state, seed in zip(block, seeds, strict=True)
+        ]
+
+    def run(self, *call: Any) -> tuple[Array, Array]:
+        learned, predicted = zip(*(network.run(*call) for network in self._networks), strict=True)
+        return np.stack(learned), np.stack(predicted)
+
+    def read(self) -> Array:
+        return np.stack([network.block for network in self._networks])
+
+    def write(self, block: Array) -> None:
+        for network, state in zip(self._networks, block, strict=True):
+            network.block[...] = state
+
+
+class Network:
+    """A network of layers on a device, learning by stochastic gradient descent with a batch of one.
+
+    Parameters
+    ----------
+    layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
+    inputs : numbers in one window
+    optimizer : `Adam` (default, learning rate 1e-4) or `SGD`
+    seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"), which
+        share each launch
+    device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
+    precision : "single" or "double"
+
+    Notes
+    -----
+    The loss is the mean squared error over the outputs. Results on one device are equal to the bit from run to
+    run, one bar a launch or a thousand; between devices they agree within rounding.
+
+    Examples
+    --------
+    >>> from bt_neuro import Dense, Network
+    >>> network = Network([Dense(1, "tanh")], inputs=2, seed=7, device="numpy")
+    >>> windows, targets = [[0.0, 1.0], [1.0, 0.0]], [[0.5], [-0.5]]
+    >>> before = abs(network.predict(windows) - targets).max()
+    >>> for _ in range(2000):
+    ...     _ = network.learn(windows, targets)
+    >>> bool(abs(network.predict(windows) - targets).max() < before / 5)
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        inputs: int,
+        *,
+        optimizer: Optimizer | None = None,
+        seed: int | Sequence[int] = 0,
+        device: str | Device = "auto",
+        precision: str = "single",
+    ) -> None:
+        if precision not in ("single", "double"):
+            raise LayerError(f"precision is {precision!r}: use single or double")
+        self.layout = Layout(layers, inputs, optimizer or Adam())
+        self.seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+        self._single_lane, self.precision = isinstance(seed, int), precision
+        self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
+        self.steps = 0  # learning steps so far
+        block = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
+        self._engine: Engine
+        if device == "numpy":
+            self.device_name = "numpy"
+            self._engine = _NumpyEngine(self.layout, block, self.seeds)
+        else:
+            chosen = choose(device) if isinstance(device, str) else device
+            self.device_name = str(chosen)
+            program = Program(self.layout, chosen.shape(double=precision == "double"))
+            self._engine = Runner(program, chosen, block, self.seeds)
+        self._has_dropout = any(layer.kind == "dropout" for layer in self.layout.layers)
+        self._last_predicted: Array | None = None
+
+    # -- what it is ------------------------------------------------------------------------------------------
+    @property
+    def n_inputs(self) -> int:
+        return self.layout.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layout.n_outputs
+
+    @property
+    def n_parameters(self) -> int:
+        return self.layout.n_parameters
+
+    def __repr__(self) -> str:
+        layers = ", ".join(map(str, self.layout.layers))
+        return f"Network([{layers}], inputs={self.n_inputs}, {self.n_parameters:,} parameters, {self.device_name})"
+
+    # -- what it does ----------------------------------------------------------------------------------------
+    def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
+        """Return the outputs for each window.
+
+        Parameters
+        ----------
+        inputs : (steps, n_inputs), or one window
+        update_statistics : let each window move the running statistics, as in a stream
+
+        Returns
+        -------
+        (steps, n_outputs); one row less deep for one window, (lanes, ...) when there are several seeds
+        """
+        windows = self._windows(inputs)
+        mode = Mode.PREDICT | (Mode.PREDICT_MOVES if update_statistics else Mode(0))
+        _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows)
+        return self._shaped(out, np.ndim(inputs))
+
+    def learn(self, inputs: ArrayLike, targets: ArrayLike, *, update_statistics: bool = True) -> Array:
+        """Learn from each window in turn; return the outputs that each step started from, shaped as `predict`'s.
+
+        `update_statistics` False means that the running statistics already hold these windows.
+        """
+        windows, wanted = self._windows(inputs), self._targets(targets)
+        mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else Mode(0))
+        out, _ = self._run(mode, windows, wanted, windows[:0])
+        return self._shaped(out, np.ndim(inputs))
+
+    def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
+        """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
+
+        The prediction moves the running statistics, learning does not: they hold its window already. Where the
+        window to learn is the one predicted just before, its activations are still in place, and the forward
+        pass of learning is spared; the results are the same to the bit.
+
+        Returns
+        -------
+        the predictions, shaped as `predict`'s
+        """
+        windows, wanted, following = self._windows(inputs), self._targets(targets), self._windows(next_inputs)
+        mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
+        if np.array_equal(windows[1:], following[:-1]):
+            mode |= Mode.CHAINED
+        _, out = self._run(mode, windows, wanted, following)
+        return self._shaped(out, np.ndim(next_inputs))
+
+    def _run(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+        steps = max(len(learn), len(predict))
+        if len(targets) != len(learn) or (Mode.PREDICT in mode and Mode.LEARN in mode and len(predict) != steps):
+            raise LayerError(f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict")
+        if Mode.LEARN not in mode:
+            mode &= ~(Mode.HELD | Mode.CHAINED)
+        results = []
+        for start in range(0, steps, _STEPS_A_LAUNCH):
+            part = slice(start, start + _STEPS_A_LAUNCH)
+            results.append(self._launch(mode, learn[part], targets[part], predict[part]))
+        if not results:
+            return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
+        learned, predicted = (np.concatenate(parts, axis=1) for parts in zip(*results, strict=True))
+        return learned, predicted
+
+    def _launch(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+        # A dropout mask makes a learning pass differ from the prediction, so nothing of it can be kept.
+        held = (
+            len(learn) > 0
+            and not self._has_dropout
+            and self._last_predicted is not None
+            and np.array_equal(self._last_predicted, learn[0])
+        )
+        if held:
+            mode |= Mode.HELD
+        if self._has_dropout:
+            mode &= ~Mode.CHAINED
+        optimizer = self.layout.optimizer
+        rates = np.array([optimizer.rates(self.steps + i + 1) for i in range(len(learn))]).reshape(-1, 2)
+        outputs = self._engine.run(mode, learn, targets, predict, rates, self.steps + 1)
+        self.steps += len(learn)
+        # Without a prediction that moved the statistics, the activations in place belong to other statistics.
+        moved = Mode.PREDICT_MOVES in mode and len(predict) > 0
+        self._last_predicted = predict[-1].copy() if moved else None
+        return outputs
+
+    def _windows(self, inputs: ArrayLike) -> Array:
+        windows = np.asarray(inputs, self._dtype)
+        if windows.ndim not in (1, 2) or windows.shape[-1] != self.n_inputs:
+            raise LayerError(f"windows have shape {windows.shape}: give (steps, {self.n_inputs})")
+        return _finite(windows.reshape(-1, self.n_inputs), "input")
+
+    def _targets(self, targets: ArrayLike) -> Array:
+        wanted = np.asarray(targets, self._dtype)
+        if wanted.ndim not in (1, 2) or wanted.shape[-1] != self.n_outputs:
+            raise LayerError(f"targets have shape {wanted.shape}: give (steps, {self.n_outputs})")
+        return _finite(wanted.reshape(-1, self.n_outputs), "target")
+
+    def _shaped(self, out: Array, dimensions: int) -> Array:
+        out = out if dimensions == 2 else out[:, 0]
+        return out[0] if self._single_lane else out
+
+    # -- what it holds ---------------------------------------------------------------------------------------
+    def state(self) -> dict[str, Array]:
+        """Return copies of all tensors by name, (lanes, ...): parameters, their moments, running statistics."""
+        block = self._engine.read()
+        lanes = range(len(self.seeds))
+        return {
+            name: np.stack([placed.view(block[lane]) for lane in lanes]) for name, placed in self.layout.state()
+        }
+
+    def set_state(self, tensors: dict[str, Array], steps: int) -> None:
+        """Set all tensors that `state` gives, and the number of learning steps behind them."""
+        block = np.zeros((len(self.seeds), self.layout.size), self._dtype)
+        for name, placed in self.layout.state():
+            if name not in tensors or tensors[name].shape != (len(self.seeds), *placed.tensor.shape):
+                shape = tensors[name].shape if name in tensors else "nothing"
+                wanted = (len(self.seeds), *placed.tensor.shape)
+                raise CheckpointError(f"tensor {name} should have shape {wanted}, found {shape}")
+            for lane, state in enumerate(block):
+                placed.view(state)[...] = tensors[name][lane]
+        self._engine.write(block)
+        self.steps, self._last_predicted = steps, None
+
+    def config(self) -> dict[str, Any]:
+        """Return layers, optimiser, seeds and steps as plain JSON values."""
+        return {
+            "format": FORMAT,
+            "inputs": self.n_inputs,
+            "layers": [to_config(layer) for layer in self.layout.layers],
+            "optimizer": to_config(self.layout.optimizer),
+            "seeds": list(self.seeds),
+            "single_lane": self._single_lane,
+            "precision": self.precision,
+            "steps": self.steps,
+        }
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        extra: dict[str, NDArray[Any]] | None = None,
+        about: dict[str, str] | None = None,
+    ) -> None:
+        """Write a safetensors file, whole or not at all. `extra` arrays and `about` texts travel with it."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.partial")
+        metadata = {**(about or {}), "network": json.dumps(self.config())}
+        save_file({**self.state(), **(extra or {})}, partial, metadata=metadata)
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | Device = "auto") -> Network:
+        """Return the network a file holds.
+
+        Raises
+        ------
+        CheckpointError
+            When the file is missing, damaged, of another kind or newer than this version.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            config = json.loads(metadata["network"])
+            if config["format"] != FORMAT:
+                raise CheckpointError(f"{path}: format {config['format']}; this version reads {FORMAT}")
+            network = cls(
+                [from_config(layer) for layer in config["layers"]],
+                config["inputs"],
+                optimizer=from_config(config["optimizer"]),
+                seed=config["seeds"][0] if config["single_lane"] else config["seeds"],
+                device=device,
+                precision=config["precision"],
+            )
+            network.set_state(tensors, config["steps"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, LayerError) as error:
+            raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
+        return network
+
+
+def _finite(numbers: Array, what: str) -> Array:
+    if not np.isfinite(numbers).all():
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        raise NonFiniteError(f"{what} {column} of step {row} is {numbers[row, column]}; nothing was learned")
+    return numbers
+
