@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 SEED = 4
 FIRST_HOUR, LAST_HOUR = "2024-01-02 00:00", "2024-12-16 23:00"
@@ -25,8 +26,9 @@ SPREADS = (7, 8, 9, 10, 12)  # in points
 
 # How busy each hour of the day is, from 0:00: quiet nights, London, then New York.
 ACTIVITY = np.array(
-    [0.55, 0.65, 0.7, 0.7, 0.65, 0.6, 0.6, 0.75, 1.05, 1.35, 1.35, 1.2]
-    + [1.1, 1.15, 1.5, 1.65, 1.65, 1.45, 1.15, 0.95, 0.9, 0.8, 0.65, 0.5]
+    """0.55 0.65 0.70 0.70 0.65 0.60 0.60 0.75 1.05 1.35 1.35 1.20
+    1.10 1.15 1.50 1.65 1.65 1.45 1.15 0.95 0.90 0.80 0.65 0.50""".split(),
+    dtype=float,
 )
 
 
@@ -35,7 +37,7 @@ def market_hours() -> pd.DatetimeIndex:
     return hours[hours.day_of_week < 5]
 
 
-def log_volatility_clusters(rng: np.random.Generator, n: int) -> np.ndarray:
+def log_volatility_clusters(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     """Return a stationary autoregression of order one, standard deviation CLUSTER_SIZE."""
     shocks = rng.normal(0, CLUSTER_SIZE * np.sqrt(1 - CLUSTER_MEMORY**2), n)
     clusters = np.empty(n)
@@ -73,9 +75,9 @@ def make_bars(seed: int = SEED) -> pd.DataFrame:
 def metatrader_5(bars: pd.DataFrame) -> str:
     """Return the text of MetaTrader 5's export: tabs, CRLF, tick volume, real volume 0, spread in points."""
     lines = ["<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"]
-    for bar in bars.itertuples():
-        prices = "\t".join(f"{p // 100_000}.{p % 100_000:05d}" for p in (bar.open, bar.high, bar.low, bar.close))
-        lines.append(f"{bar.hour:%Y.%m.%d\t%H:%M:%S}\t{prices}\t{bar.volume}\t0\t{bar.spread}")
+    for hour, *points, volume, spread in zip(*(bars[column] for column in bars), strict=True):
+        prices = "\t".join(f"{p // 100_000}.{p % 100_000:05d}" for p in points)
+        lines.append(f"{hour:%Y.%m.%d\t%H:%M:%S}\t{prices}\t{volume}\t0\t{spread}")
     return "\r\n".join(lines) + "\r\n"
 
 

@@ -28,7 +28,7 @@ FUNCTION NAMED(dense_forward)(
   MATMUL_OUT(out, inp, weight, bias);
 }
 
-#if POSITIONS > 1
+#if POSITIONS > 1 && WANTS_DINP
 FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict from) {
   FOR_ITEMS(tile, (N_IN / TILE) * (N_OUT / TILE)) {
     const int i0 = tile / (N_OUT / TILE) * TILE, o0 = tile % (N_OUT / TILE) * TILE;
@@ -71,10 +71,10 @@ FUNCTION NAMED(dense_backward)(
       OPTIMIZER_STEP(WIDTH, weight + i * N_OUT + o, LOAD(WIDTH, dout + o) * inp[i], rates);
   }
 #else
-  if (WANTS_DINP) {
+  #if WANTS_DINP
     NAMED(transpose)(turned, weight);
     MATMUL_INP(dinp, dout, turned, 0);
-  }
+  #endif
   const int strips = N_OUT / (WIDTH * COLS);
   FOR_ITEMS(tile, N_IN / WEIGHT_ROWS * strips) {
     const int i0 = tile / strips * WEIGHT_ROWS, o0 = tile % strips * (WIDTH * COLS);

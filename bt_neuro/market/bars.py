@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.errors import BarsError
-from bt_neuro.market.checks import Inspector, check_cells, check_rows, remarks
+from bt_neuro.market.checks import Inspector, check_cells, check_rows, check_times, counted, remarks
 from bt_neuro.market.clock import Bound, bound, choose_zones, move
 from bt_neuro.market.formats import PRICES
 from bt_neuro.market.numbers import find_style, parse_numbers, parse_volumes, price_digits
@@ -75,15 +75,14 @@ class Bars:
 
         Examples
         --------
-        >>> read_bars("data/SYNTHETIC_EURUSD_H1.csv").require(7_000, "a warm-up of 7,000 bars")
+        >>> read_bars("data/SYNTHETIC_EURUSD_H1.csv").require(7_000, "7,000 to warm up")
         Traceback (most recent call last):
-        bt_neuro.errors.BarsError: data/SYNTHETIC_EURUSD_H1.csv: 6,000 bars, too few for a warm-up of 7,000 bars.
+        bt_neuro.errors.BarsError: data/SYNTHETIC_EURUSD_H1.csv: 6,000 bars are too few for 7,000 to warm up.
         Give a longer file, or ask for less.
         """
         if len(self) < bars:
-            raise BarsError(
-                f"{self.path}: {len(self):,} bars, too few for {purpose}.\nGive a longer file, or ask for less."
-            )
+            few = f"{self.path}: {counted(len(self), 'bar')} are too few for {purpose}."
+            raise BarsError(f"{few}\nGive a longer file, or ask for less.")
 
 
 def read_bars(
@@ -151,7 +150,7 @@ def _read(
     if not keep_flat:
         frame = drop_flat_weekends(frame, inspector)
     if len(frame) < 2:
-        raise BarsError(f"{len(frame)} usable bars; two are the least that have a timeframe.\nGive a longer file.")
+        raise BarsError(f"{counted(len(frame), 'bar')}; a timeframe needs two.\nGive a longer file.")
     check_timeframe(frame, inspector)
 
     inspector.notes += remarks(frame)
@@ -161,12 +160,10 @@ def _read(
         inspector.notes.append(f"Times were moved from {here} to {there}.")
     timeframe = commonest_step(frame["datetime"].to_numpy())
     if coarser is not None:
-        finer, finer_bars = timeframe, len(frame)
-        frame = resample_bars(frame, finer, coarser)
+        built_from = f"{len(frame):,} {timeframe_name(timeframe)} bars"
+        frame = resample_bars(frame, timeframe, coarser)
         timeframe = coarser
-        inspector.notes.append(
-            f"{len(frame):,} {timeframe_name(coarser)} bars were built from {finer_bars:,} {timeframe_name(finer)} bars."
-        )
+        inspector.notes.append(f"{len(frame):,} {timeframe_name(coarser)} bars were built from {built_from}.")
     return Bars(
         frame=frame,
         path=path,
@@ -188,24 +185,18 @@ def _parse(table: Table, inspector: Inspector) -> tuple[pd.DataFrame, str]:
     inspector.refuse_torn()
     times = parse_times(table.columns["date"], table.columns.get("clock"))
     style = find_style([table.columns[role] for role in PRICES], table.comma_separated)
-    columns = {"datetime": times.values}
-    columns |= {role: parse_numbers(table.columns[role], style) for role in PRICES}
-    columns["volume"] = np.zeros(len(table.lines))
+    frame = pd.DataFrame({"datetime": times.values})
+    for role in PRICES:
+        frame[role] = parse_numbers(table.columns[role], style)
+    frame["volume"] = 0.0
     for role in ("volume", "spread"):
         if role in table.columns:
-            columns[role] = parse_volumes(table.columns[role], style)
+            frame[role] = parse_volumes(table.columns[role], style)
     if times.note:
         inspector.notes.append(times.note)
     if times.zone:
-        inspector.notes.append(f"Times are {times.zone}, from the offsets in the file.")
-    frame = pd.DataFrame(columns)
-    blank = np.array([not any(table.cell(role, row) for role in table.columns) for row in _no_time(frame)], dtype=bool)
-    frame = frame.drop(index=_no_time(frame)[blank])  # lines with nothing in them
-    return inspector.refuse(frame, frame["datetime"].isna().to_numpy(), "with a time that is none", ()), times.zone
-
-
-def _no_time(frame: pd.DataFrame) -> pd.Index:
-    return frame.index[frame["datetime"].isna()]
+        inspector.notes.append(f"Times are in {times.zone}, as their offsets or Unix seconds say.")
+    return check_times(frame, inspector), times.zone
 
 
 def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -> pd.DataFrame:
@@ -216,7 +207,10 @@ def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -
         if edge is not None:
             inside &= keep(times, move(np.array([edge]), there, here)[0])
     if len(frame) and not inside.any():
-        raise BarsError(f"no bar lies in the time asked for; the file runs from {times.min()} to {times.max()}.")
+        first, last = pd.Timestamp(times.min()), pd.Timestamp(times.max())
+        raise BarsError(
+            f"no bar in the time asked for.\nThe file runs from {first} to {last}; ask for a part of it."
+        )
     return frame[inside]
 
 

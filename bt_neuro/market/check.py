@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bt_neuro.market.bars import Bars
@@ -62,15 +63,15 @@ def render(bars: Bars) -> str:
         "Timeframe": known["timeframe"],
         "Clock": "the file's own; its times name no zone" if bars.clock == "file" else bars.clock,
         "Bars": f"{len(bars):,}",
-        "Point": f"{bars.point:g}",
+        "Point": np.format_float_positional(bars.point, trim="-"),
         "First": _line(known["first_bar"]),
         "Last": _line(known["last_bar"]),
         "Gaps": _gaps(bars),
-        "Dropped": "; ".join(f"{counted(n, 'row')} {what}" for what, n in bars.dropped.items()) or "nothing",
+        "Dropped": f"{counted(sum(bars.dropped.values()), 'row')}, as noted" if bars.dropped else "nothing",
         "SHA-256": known["sha256"],
     }
     lines = [f"{name:<12}{fact}" for name, fact in facts.items()]
-    return "\n".join(lines + [f"{'Note':<12}{note}" for note in bars.notes])
+    return "\n".join([*lines, *(f"{'Note':<12}{note}" for note in bars.notes)])
 
 
 def _bar(row: pd.Series) -> dict[str, Any]:
@@ -79,14 +80,15 @@ def _bar(row: pd.Series) -> dict[str, Any]:
 
 
 def _line(bar: dict[str, Any]) -> str:
-    return ", ".join([bar["datetime"]] + [f"{name} {value:.15g}" for name, value in bar.items() if name != "datetime"])
+    numbers = (f"{name} {value:.15g}" for name, value in bar.items() if name != "datetime")
+    return ", ".join([bar["datetime"], *numbers])
 
 
 def _gaps(bars: Bars) -> str:
     gaps = bars.gaps
-    weekends = f"{counted(gaps.weekends, 'weekend')} apart"
+    weekends = f"besides {counted(gaps.weekends, 'weekend')}"
     if not gaps.count:
-        return f"none, {weekends}"
+        return f"none {weekends}"
     hours = gaps.longest.total_seconds() / 3600
     return (
         f"{gaps.count:,}, missing {counted(gaps.bars, 'bar')}; "

@@ -42,7 +42,7 @@ class Inspector:
         """Return the frame without `rows`, and tell of it."""
         if not rows.any():
             return frame
-        n, first = int(rows.sum()), self.table.lines[frame.index[rows.argmax()]]
+        n, first = int(rows.sum()), self.table.lines[frame.index[rows][0]]
         self.dropped[what] = n
         self.notes.append(f"Dropped {counted(n, 'row')} {what}, the first in line {first}.")
         return frame[~rows]
@@ -67,9 +67,10 @@ class Inspector:
 
     def describe(self, row: int, roles: Sequence[str]) -> str:
         """Return a row's line, its time and the cells of `roles`, all as written."""
-        time = " ".join(self.table.cell(role, row) for role in ("date", "clock") if role in self.table.columns)
-        cells = ", ".join(f"{role} {self.table.cell(role, row) or repr('')}" for role in roles)
-        return f"line {self.table.lines[row]}: {time[:40]}{', ' if cells else ''}{cells[:80]}"
+        times = [role for role in ("date", "clock") if role in self.table.columns]
+        time = " ".join(self.table.cell(role, row) for role in times)
+        cells = [f"{role} {self.table.cell(role, row)[:20] or repr('')}" for role in roles]
+        return f"line {self.table.lines[row]}: {', '.join([time[:40], *cells])}"
 
 
 def _complaint(n: int, noun: str, what: str, offenders: Sequence[str]) -> str:
@@ -87,15 +88,22 @@ class Rule:
 
 
 def _not_positive(frame: pd.DataFrame) -> Mask:
-    return (frame[list(PRICES)].to_numpy() <= 0).any(axis=1)
+    mask: Mask = (frame[list(PRICES)].to_numpy() <= 0).any(axis=1)
+    return mask
 
 
 def _high_below_low(frame: pd.DataFrame) -> Mask:
-    return (frame["high"] < frame["low"]).to_numpy()
+    return frame["high"].to_numpy() < frame["low"].to_numpy()
 
 
 def _outside(frame: pd.DataFrame) -> Mask:
-    return _excess(frame) > rounding(frame)
+    mask: Mask = _excess(frame) > rounding(frame)
+    return mask
+
+
+def _wick_too_long(frame: pd.DataFrame) -> Mask:
+    high, low = _wicks(frame)
+    return np.maximum(high, low) > 5
 
 
 def _negative_volume(frame: pd.DataFrame) -> Mask:
@@ -107,7 +115,14 @@ def _excess(frame: pd.DataFrame) -> NDArray[np.float64]:
     body = frame[["open", "close"]].to_numpy()
     above = body.max(axis=1) - frame["high"].to_numpy()
     below = frame["low"].to_numpy() - body.min(axis=1)
-    return np.maximum(above, below)
+    excess: NDArray[np.float64] = np.maximum(above, below)
+    return excess
+
+
+def _wicks(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return high over the body and the body over low, as ratios."""
+    body = frame[["open", "close"]].to_numpy()
+    return frame["high"].to_numpy() / body.max(axis=1), body.min(axis=1) / frame["low"].to_numpy()
 
 
 def rounding(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -124,12 +139,25 @@ RULES = (
     Rule("with zero or negative prices", _not_positive, PRICES),
     Rule("with the high below the low", _high_below_low, ("high", "low")),
     Rule("with open or close outside high and low", _outside, PRICES),
+    # No market, but a lost decimal point: 1.23456 as 123456.
+    Rule("with a high or low five times away from open and close", _wick_too_long, PRICES),
     Rule("with a negative volume", _negative_volume, ("volume",)),
 )
 
 
+def check_times(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+    """Return the rows that have a time; lines with nothing in them are no rows."""
+    bad = frame["datetime"].isna().to_numpy()
+    if not bad.any():
+        return frame
+    table = inspector.table
+    blank = bad.copy()
+    blank[bad] = [not any(table.cell(role, row) for role in table.columns) for row in frame.index[bad]]
+    return inspector.refuse(frame[~blank], bad[~blank], "with a time that is none", ())
+
+
 def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows in which every cell is a number; rows that hold no price at all are dropped and told."""
+    """Return the rows in which every cell is a number; rows without any price are dropped and told."""
     numbers = [column for column in frame.columns if column != "datetime"]
     bad = ~np.isfinite(frame[numbers].to_numpy()).all(axis=1)
     if not bad.any():
@@ -141,7 +169,7 @@ def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
     bad = bad[~empty]
     if not bad.any():
         return frame
-    broken = [role for role in numbers if role in table.columns and not np.isfinite(frame.loc[bad, role]).all()]
+    broken = [role for role in numbers if not np.isfinite(frame.loc[bad, role]).all()]
     return inspector.refuse(frame, bad, f"with a {' or '.join(broken)} that is no number", broken)
 
 
@@ -154,14 +182,18 @@ def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
 
 
 def remarks(frame: pd.DataFrame) -> list[str]:
-    """Return what is kept but worth a look: rounding, and wicks that may be slips of a digit."""
-    said = []
-    rounded = int((_excess(frame) > 0).sum())
-    if rounded:
-        said.append(f"In {counted(rounded, 'bar')} open or close lie outside high and low by rounding; kept as they are.")
-    body = frame[["open", "close"]].to_numpy()
-    long = (frame["high"].to_numpy() > 1.2 * body.max(axis=1)) | (frame["low"].to_numpy() < body.min(axis=1) / 1.2)
-    if long.any():
-        first = frame["datetime"].iloc[int(long.argmax())]
-        said.append(f"In {counted(int(long.sum()), 'bar')} high or low is a fifth away from open and close; see {first}.")
-    return said
+    """Return what is kept but worth a look: rounding, long wicks and jumps, which may be slips of a digit."""
+    high, low = _wicks(frame)
+    opens, closes = frame["open"].to_numpy(), frame["close"].to_numpy()
+    jumps = np.abs(np.log(opens / np.append(opens[:1], closes[:-1])))
+    found = (
+        (_excess(frame) > 0, "have open or close outside high and low by rounding"),
+        (np.maximum(high, low) > 1.2, "have a high or low a fifth away from open and close"),
+        (jumps > np.log(1.5), "open half as high again as the bar before closed, or as low"),
+    )
+    times = frame["datetime"].to_numpy()
+    return [
+        f"{counted(int(rows.sum()), 'bar')} {what}, the first at {pd.Timestamp(times[rows][0])}; kept."
+        for rows, what in found
+        if rows.any()
+    ]

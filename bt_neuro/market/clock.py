@@ -41,7 +41,9 @@ def choose_zones(tz: str | None, said: str, usual: str) -> tuple[str, str]:
     for zone in (source or "UTC", target):
         _check_zone(zone)
     if said and source not in ("", said):
-        raise BarsError(f"the times name their zone, {said}, so they cannot be in {source}.\nGive --tz {target} alone.")
+        raise BarsError(
+            f"the times name their zone, {said}, so they cannot be in {source}.\nGive --tz {target} alone."
+        )
     if not (source or known):
         raise BarsError(
             f"the times name no zone, so they cannot be moved to {target}.\n"
@@ -56,7 +58,9 @@ def _check_zone(zone: str) -> None:
     except (KeyError, ValueError):
         hint = did_you_mean(zone, zoneinfo.available_timezones()) if zone else ""
         hint = hint if "Did you mean" in hint else ""
-        raise BarsError(f"{zone!r} is no time zone.{hint}\nGive --tz a name such as Europe/Athens or UTC.") from None
+        raise BarsError(
+            f"{zone!r} is no time zone.{hint}\nGive --tz a name such as Europe/Athens or UTC."
+        ) from None
 
 
 def move(times: Times, source: str, target: str) -> Times:
@@ -71,10 +75,13 @@ def move(times: Times, source: str, target: str) -> Times:
     if source == target:
         return times
     # An hour that comes twice in the source is in the file once, or the file would have been refused.
-    local = pd.DatetimeIndex(times).tz_localize(source, ambiguous=np.ones(len(times), dtype=bool), nonexistent="NaT")
+    first = np.ones(len(times), dtype=bool)
+    local = pd.DatetimeIndex(times).tz_localize(source, ambiguous=first, nonexistent="NaT")
     if local.hasnans:
         missing = pd.Timestamp(times[int(local.isna().argmax())])
-        raise BarsError(f"there is no {missing} in {source}, where clocks are put forward.\nGive --tz another FROM.")
+        raise BarsError(
+            f"there is no {missing} in {source}, where clocks are put forward.\nGive --tz another FROM."
+        )
     moved = np.asarray(local.tz_convert(target).tz_localize(None).to_numpy()).astype("M8[us]")
     backward = np.diff(moved) <= np.timedelta64(0)
     if backward.any():
@@ -91,13 +98,12 @@ def bound(value: Bound, option: str) -> np.datetime64 | None:
     """
     if value is None:
         return None
-    try:
-        time = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        time = pd.NaT
-    if time is pd.NaT or time.tz is not None:
-        raise BarsError(f"{option} {value!r} is no time.\nWrite 2024-01-31 or \"2024-01-31 15:00\", on the file's clock.")
+    time = pd.to_datetime(value, errors="coerce")
+    if pd.isna(time) or time.tz is not None:
+        raise BarsError(
+            f"{option} {value!r} is no time.\nWrite 2024-01-31 or '2024-01-31 15:00', without a zone."
+        )
     whole_day = ":" not in value if isinstance(value, str) else not isinstance(value, datetime)
     if option == "--to":
         time += pd.Timedelta(days=1) if whole_day else pd.Timedelta(microseconds=1)
-    return time.to_datetime64().astype("M8[us]")
+    return np.asarray(time.to_datetime64(), dtype="M8[us]")[()]

@@ -7,6 +7,7 @@ the one that follows on from the other's value a bar before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -50,9 +51,10 @@ def find_columns(header: Sequence[str] | None, sample: Sample, form: Format) -> 
     prices = _consistent_columns(sample, found)
     if prices is None or any(prices[role] != i for role, i in named.items() if role in PRICES):
         missing = [role for role in PRICES if role not in named]
+        among = f" among {', '.join(header)}" if header else ""
         raise BarsError(
-            f"no column is called {' or '.join(missing)}, and none can be told by order and consistency"
-            f"{' among ' + ', '.join(header) if header else ''}.\nName the columns time, open, high, low, close."
+            f"no column is called {' or '.join(missing)}, nor told by order and consistency{among}.\n"
+            "Name the columns time, open, high, low, close."
         )
     rest = max(prices.values()) + 1
     if header is None and rest < len(names) and _mostly(looks_like_number, sample, rest):
@@ -61,19 +63,24 @@ def find_columns(header: Sequence[str] | None, sample: Sample, form: Format) -> 
 
 
 def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:
-    """Return the columns of dates and clocks. A calendar is preferred to seconds since 1970 beside it,
-    which some vendors mix with milliseconds in one file."""
+    """Return the columns of dates and clocks.
+
+    A calendar is preferred to seconds since 1970 beside it, which some vendors mix with milliseconds.
+    """
     width = len(sample[0])
-    for test in (looks_like_date, looks_like_unix, runs_backward):
+    for test in (looks_like_date, looks_like_unix):
         for i in range(width):
             if not _mostly(test, sample, i):
                 continue
             clock = i + 1
-            named = clock < width and names[clock] in CLOCK_NAMES
-            if clock < width and _mostly(lambda cell, named=named: looks_like_clock(cell, named), sample, clock):
-                return {"date": i, "clock": clock}
+            if clock < width:
+                is_clock = partial(looks_like_clock, named=names[clock] in CLOCK_NAMES)
+                if _mostly(is_clock, sample, clock):
+                    return {"date": i, "clock": clock}
             return {"date": i}
-    raise BarsError(f"no column holds times; the first row is {', '.join(sample[0])}.\nWrite times as 2020-01-31 23:59.")
+    raise BarsError(
+        f"no column holds times; the first row is {', '.join(sample[0])}.\nWrite times as 2020-01-31 23:59."
+    )
 
 
 def _named(role: str, names: Sequence[str], taken: set[int]) -> int | None:
@@ -102,7 +109,7 @@ def _consistent_columns(sample: Sample, times: Mapping[str, int]) -> dict[str, i
         usual = (one, high, low, other) == (0, 1, 2, 3)
         if follows <= DECISIVE * leads or (usual and leads > DECISIVE * follows):
             opens, closes = one, other
-        elif leads <= DECISIVE * follows:
+        elif not usual and leads <= DECISIVE * follows:
             opens, closes = other, one
         else:
             continue

@@ -84,24 +84,28 @@ WITH_HEADER, WITHOUT_HEADER = Format("table with a header", header="."), Format(
 WORDS = {
     "open": (
         "open o openprice bidopen openbid midopen openmid first "
-        "apertura abertura ouverture eröffnung eroffnung openen opening otwarcie открытие откр açılış 开盘 始値 시가"
+        "apertura abertura ouverture eröffnung eroffnung openen opening otwarcie открытие откр"
+        " açılış 开盘 始値 시가"
     ),
     "high": (
         "high h highprice bidhigh highbid midhigh highmid max "
-        "alto máximo maximo máx haut plushaut hoch höchst massimo hoog najwyzszy najwyższy максимум макс yüksek "
-        "最高 高値 고가"
+        "alto máximo maximo máx haut plushaut hoch höchst massimo hoog najwyzszy najwyższy максимум макс"
+        " yüksek 最高 高値 고가"
     ),
     "low": (
         "low l lowprice bidlow lowbid midlow lowmid min "
-        "bajo mínimo minimo mín baixo bas plusbas tief tiefst minimo laag najnizszy najniższy минимум мин düşük "
-        "最低 安値 저가"
+        "bajo mínimo minimo mín baixo bas plusbas tief tiefst minimo laag najnizszy najniższy минимум мин"
+        " düşük 最低 安値 저가"
     ),
     "close": (
         "close c closeprice bidclose closebid midclose closemid last price "
-        "cierre fechamento clôture cloture dernier schluss schlusskurs zuletzt chiusura ultimo último slot zamkniecie "
-        "zamknięcie закрытие цена kapanış şimdi 收盘 終値 종가"
+        "cierre fechamento clôture cloture dernier schluss schlusskurs zuletzt chiusura ultimo último slot"
+        " zamkniecie zamknięcie закрытие цена kapanış şimdi 收盘 終値 종가"
     ),
-    "volume": "tickvol tickvolume tickqty volume vol v volumen volumi wolumen объем объём hacim 交易量 出来高 거래량",
+    "volume": (
+        "tickvol tickvolume tickqty volume vol v "
+        "volumen volumi wolumen объем объём hacim 交易量 出来高 거래량"
+    ),
     "spread": "spread",
 }
 

@@ -30,9 +30,9 @@ class Label(Protocol):
     ...     last = None
     ...
     ...     def update(self, bar, high, low, close):
-    ...         known = [] if self.last is None else [Known(bar - 1, (0.0, 1.0) if close > self.last else (1.0, 0.0))]
-    ...         self.last = close
-    ...         return known
+    ...         last, self.last = self.last, close
+    ...         rises = last is not None and close > last
+    ...         return [Known(bar - 1, (float(not rises), float(rises)))] if bar > 0 else []
     ...
     ...     def state(self):
     ...         return {"last": self.last}

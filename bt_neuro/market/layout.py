@@ -37,7 +37,7 @@ class Layout:
 
 
 def find_layout(data: bytes) -> Layout:
-    """Choose the separator that makes most of the first lines rows with a time and four prices.
+    r"""Choose the separator that makes most of the first lines rows with a time and four prices.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def find_layout(data: bytes) -> Layout:
 
     Examples
     --------
-    >>> layout = find_layout(b"Date;Open;High;Low;Close\\n2020-01-31;1,1;1,3;1,0;1,2\\n")
+    >>> layout = find_layout(b"Date;Open;High;Low;Close\n2020-01-31;1,1;1,3;1,0;1,2\n")
     >>> layout.separator, layout.header, layout.first_line
     (';', ('Date', 'Open', 'High', 'Low', 'Close'), 2)
     """

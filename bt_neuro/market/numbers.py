@@ -66,7 +66,9 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
     missing = np.flatnonzero(np.isnan(volumes))
     cells = ["" if cell is None else str(cell).strip() for cell in column.take(missing).to_pylist()]
     digits = [cell.rstrip("KMBkmb") for cell in cells]
-    factors = [SUFFIXES.get(cell[len(number) :].upper(), np.nan) for cell, number in zip(cells, digits, strict=True)]
+    factors = [
+        SUFFIXES.get(cell[len(number) :].upper(), np.nan) for cell, number in zip(cells, digits, strict=True)
+    ]
     volumes[missing] = parse_numbers(pa.chunked_array([digits], pa.string()), style) * factors
     volumes[missing[[cell.lower() in ABSENT for cell in cells]]] = 0.0
     return volumes
@@ -90,4 +92,4 @@ def _matches(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return bool(pa.types.is_string(column.type))

@@ -28,7 +28,8 @@ def put_in_order(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
     frame = inspector.refuse(frame, twice, "that contradict another of the same time", values)
     if _rises(frame):
         return frame
-    return inspector.refuse(frame, ~longest_rise(frame["datetime"].to_numpy()), "where time goes backwards", ())
+    astray = ~longest_rise(frame["datetime"].to_numpy())
+    return inspector.refuse(frame, astray, "where time goes backwards", ())
 
 
 def drop_flat_weekends(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:

@@ -24,9 +24,11 @@ def resample_bars(frame: pd.DataFrame, finer: pd.Timedelta, coarser: pd.Timedelt
 
     Examples
     --------
-    >>> minutes = pd.DataFrame({"datetime": pd.to_datetime(["2024-01-01 00:58", "2024-01-01 00:59", "2024-01-01 01:00"]),
-    ...     "open": [1.0, 1.1, 1.2], "high": [1.1, 1.3, 1.4], "low": [0.9, 1.0, 1.1], "close": [1.1, 1.2, 1.3],
-    ...     "volume": [5.0, 6.0, 7.0]})
+    >>> minutes = pd.DataFrame({
+    ...     "datetime": pd.date_range("2024-01-01 00:58", periods=3, freq="min"),
+    ...     "open": [1.0, 1.1, 1.2], "high": [1.1, 1.3, 1.4], "low": [0.9, 1.0, 1.1],
+    ...     "close": [1.1, 1.2, 1.3], "volume": [5.0, 6.0, 7.0],
+    ... })
     >>> resample_bars(minutes, pd.Timedelta(minutes=1), pd.Timedelta(hours=1)).drop(columns="datetime")
        open  high  low  close  volume
     0   1.0   1.3  0.9    1.2    11.0
@@ -39,14 +41,13 @@ def resample_bars(frame: pd.DataFrame, finer: pd.Timedelta, coarser: pd.Timedelt
             f"{timeframe_name(coarser)} bars cannot be built from {timeframe_name(finer)} bars.\n"
             f"Give --resample a multiple of {timeframe_name(finer)}."
         )
-    periods = _periods(frame["datetime"], coarser).rename("datetime")
+    periods = _periods(frame["datetime"], coarser)
     how = {column: HOW[column] for column in frame.columns if column in HOW}
-    return frame.groupby(periods, sort=True).agg(how).reset_index()
+    return frame.groupby(periods).agg(how).reset_index()
 
 
-def _periods(times: pd.Series, timeframe: pd.Timedelta) -> pd.Series:
-    if timeframe == MONTH:
-        return times.dt.to_period("M").dt.start_time.astype(times.dtype)
-    if timeframe == UNITS["W"]:
-        return times.dt.to_period("W").dt.start_time.astype(times.dtype)
-    return times.dt.floor(timeframe)
+def _periods(times: pd.Series[pd.Timestamp], timeframe: pd.Timedelta) -> pd.Series[pd.Timestamp]:
+    """Return the beginning of the period that each time lies in."""
+    calendar = {MONTH: "M", UNITS["W"]: "W"}.get(timeframe)
+    begins = times.dt.to_period(calendar).dt.start_time if calendar else times.dt.floor(timeframe)
+    return begins.astype(times.dtype)

@@ -60,7 +60,7 @@ def read_source(path: Path) -> Source:
 
 
 def _neighbours(path: Path) -> str:
-    names = [p.name for p in path.parent.glob("*") if p.suffix.lower() in TABLES] if path.parent.is_dir() else []
+    names = [file.name for file in path.parent.glob("*") if file.suffix.lower() in TABLES]
     return did_you_mean(path.name, names) if names else ""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError
 from bt_neuro.market.columns import find_columns
-from bt_neuro.market.formats import Format, find_format, plain
+from bt_neuro.market.formats import Format, find_format
 from bt_neuro.market.layout import SAMPLE_ROWS, SEPARATORS, Layout, find_layout
 from bt_neuro.market.source import Source
 
@@ -72,13 +72,12 @@ def _read_text(source: Source) -> Table:
     indices = find_columns(layout.header, layout.sample, form)
     cells, torn = _read_cells(source.data, layout, sorted(set(indices.values())))
     first = layout.first_line
-    lines = np.arange(first, first + len(cells) + len(torn))
-    lines = np.delete(lines, [line - first for line, _ in torn])
-    names = layout.header or tuple(f"column {i + 1}" for i in range(layout.width))
+    lines = np.delete(np.arange(first, first + len(cells) + len(torn)), [line - first for line, _ in torn])
+    names = [name.strip() for name in layout.header or (f"column {i + 1}" for i in range(layout.width))]
     return Table(
         columns={role: cells[str(i)] for role, i in indices.items()},
-        names={role: names[i].strip() for role, i in indices.items()},
-        unused=tuple(name.strip() for i, name in enumerate(names) if i not in indices.values() and name.strip()),
+        names={role: names[i] for role, i in indices.items()},
+        unused=tuple(name for i, name in enumerate(names) if i not in indices.values() and name),
         lines=lines,
         torn=torn,
         width=layout.width,
@@ -88,7 +87,9 @@ def _read_text(source: Source) -> Table:
     )
 
 
-def _read_cells(data: bytes, layout: Layout, indices: Sequence[int]) -> tuple[pa.Table, list[tuple[int, str]]]:
+def _read_cells(
+    data: bytes, layout: Layout, indices: Sequence[int]
+) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Return the wanted columns as strings, and the lines whose number of cells is wrong."""
     torn: list[tuple[int, str]] = []
 
@@ -119,7 +120,8 @@ def _read_cells(data: bytes, layout: Layout, indices: Sequence[int]) -> tuple[pa
             ),
         )
     except pa.ArrowInvalid as error:
-        raise BarsError(f"no table of lines and columns ({str(error).splitlines()[0]}).\nExport it again.") from None
+        reason = str(error).splitlines()[0]
+        raise BarsError(f"no table of lines and columns ({reason}).\nExport the bars again.") from None
     if layout.quoted:
         _check_quotes(data, layout.first_line - 1 + len(cells) + len(torn))
     for i in layout.padded.intersection(indices):
@@ -146,7 +148,8 @@ def _read_parquet(source: Source) -> Table:
     if not columns or not len(cells):
         raise BarsError("the Parquet table is empty.\nWrite the bars again.")
     names = tuple("" if name.startswith("__index_level_") else name for name in cells.column_names)
-    sample = list(map(list, zip(*(_as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns), strict=True)))
+    heads = [_as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns]
+    sample = [list(row) for row in zip(*heads, strict=True)]
     form = Format("Parquet table")
     indices = find_columns(names, sample, form)
     return Table(

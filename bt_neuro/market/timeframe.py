@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bt_neuro.errors import BarsError
 from bt_neuro.market.times import Spans, Times
 
-UNITS = {"M": pd.Timedelta(minutes=1), "H": pd.Timedelta(hours=1), "D": pd.Timedelta(days=1), "W": pd.Timedelta(days=7)}
+UNITS = {letter: pd.Timedelta(minutes=n) for letter, n in (("M", 1), ("H", 60), ("D", 1440), ("W", 10080))}
 MONTH = pd.Timedelta(days=31)
 # What a second timeframe in one file can be. Short steps of thin markets are not among these.
 STANDARD = ("M1", "M5", "M15", "M30", "H1", "H4", "D1", "W1")
@@ -42,9 +42,11 @@ def parse_timeframe(name: str) -> pd.Timedelta:
     text = name.strip().upper()
     if text == "MN1":
         return MONTH
-    match = re.fullmatch(r"([MH])([1-9]\d{0,3})|([DW])(1)", text)
-    length = UNITS[match[1] or match[3]] * int(match[2] or match[4]) if match else pd.Timedelta(0)
-    if not length or (length < UNITS["D"] and UNITS["D"] % length) or (length > UNITS["D"] and length != UNITS["W"]):
+    if text in ("D1", "W1"):
+        return UNITS[text[0]]
+    match = re.fullmatch(r"([MH])([1-9]\d{0,3})", text)
+    length = UNITS[match[1]] * int(match[2]) if match else UNITS["D"]
+    if not match or UNITS["D"] % length:  # parts of a day must begin at midnight
         raise BarsError(f"{name!r} is no timeframe.\nWrite M5, M15, H1, H4, D1, W1 or MN1.")
     return length
 
@@ -71,8 +73,8 @@ def find_gaps(times: Times, timeframe: pd.Timedelta) -> Gaps:
 
     Examples
     --------
-    >>> hours = pd.to_datetime(["2024-01-05 22:00", "2024-01-05 23:00", "2024-01-08 00:00", "2024-01-08 04:00"])
-    >>> gaps = find_gaps(hours.to_numpy(), pd.Timedelta(hours=1))
+    >>> hours = np.array(["2024-01-05T22", "2024-01-05T23", "2024-01-08T00", "2024-01-08T04"], dtype="M8[us]")
+    >>> gaps = find_gaps(hours, pd.Timedelta(hours=1))
     >>> gaps.count, gaps.bars, gaps.weekends
     (1, 3, 1)
     """
@@ -86,7 +88,11 @@ def find_gaps(times: Times, timeframe: pd.Timedelta) -> Gaps:
     missing = np.rint(length / timeframe.to_timedelta64()) - 1
     longest = length.argmax()
     return Gaps(
-        len(length), int(missing.sum()), pd.Timedelta(length[longest]), pd.Timestamp(before[longest]), int(weekend.sum())
+        count=len(length),
+        bars=int(missing.sum()),
+        longest=pd.Timedelta(length[longest]),
+        longest_from=pd.Timestamp(before[longest]),
+        weekends=int(weekend.sum()),
     )
 
 
@@ -96,8 +102,8 @@ def _over_weekend(before: Times, length: Spans) -> NDArray[np.bool_]:
     day_after = (before + length).astype("M8[D]").astype(np.int64)
     to_saturday = (2 - day_before) % 7  # 1970-01-03 was a Saturday; 6 means today is Sunday
     touches = (day_before + to_saturday <= day_after) | (to_saturday == 6)
-    short: NDArray[np.bool_] = length <= np.timedelta64(84, "h")
-    return touches & short
+    over: NDArray[np.bool_] = touches & (length <= np.timedelta64(84, "h"))
+    return over
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}:?\d{2}"
 UNIX = ((r"^\d{9,10}(?:\.0+)?$", "s"), (r"^\d{13}(?:\.0+)?$", "ms"), (r"^\d{16}$", "us"), (r"^\d{19}$", "ns"))
 
 _CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
-_CALENDAR = tuple(rf"^(?P<date>{date})(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$" for date, _ in DATES)
+_CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$"
+_CALENDAR = tuple(rf"^(?P<date>{date}){_CLOCK_AND_ZONE}" for date, _ in DATES)
 _CALENDARS = tuple(re.compile(pattern) for pattern in _CALENDAR)
 _UNIX = tuple(re.compile(pattern) for pattern, _ in UNIX)
 _COLON_CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?")
@@ -60,7 +61,7 @@ _DIGIT_CLOCK = re.compile(r"^\d{4}(\d{2})?$")
 
 
 @dataclass(frozen=True)
-class Column:
+class ParsedTimes:
     """The times of a file, NaT where a cell is no time.
 
     `zone` is "UTC" when the cells said so (an offset, Z, or time since 1970), else empty: the file's own
@@ -87,7 +88,7 @@ def looks_like_clock(cell: str, named: bool) -> bool:
     return bool(_COLON_CLOCK.match(cell) or (named and _DIGIT_CLOCK.match(cell)))
 
 
-def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> Column:
+def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> ParsedTimes:
     """Return the times of a column, or of a column of dates and one of clocks.
 
     Raises
@@ -97,7 +98,7 @@ def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -
     """
     readings, zone, days = _read(dates, clocks)
     chosen, note = (0, "") if len(readings) == 1 else _day_month(readings, days)
-    return Column(readings[chosen], zone, note)
+    return ParsedTimes(readings[chosen], zone, note)
 
 
 def runs_backward(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> bool:
@@ -131,7 +132,9 @@ def _read_unix(cells: pa.ChunkedArray, pattern: str, unit: str) -> Times:
     return times
 
 
-def _read_calendar(cells: pa.ChunkedArray, pattern: str, ways: Sequence[str]) -> tuple[list[Times], str, pa.Array]:
+def _read_calendar(
+    cells: pa.ChunkedArray, pattern: str, ways: Sequence[str]
+) -> tuple[list[Times], str, pa.Array]:
     parts = pc.extract_regex(cells, pattern).combine_chunks()
     days, clocks, zones = (pc.struct_field(parts, name) for name in ("date", "clock", "zone"))
     offset = _parse_distinct(zones, _parse_zones)
@@ -139,25 +142,30 @@ def _read_calendar(cells: pa.ChunkedArray, pattern: str, ways: Sequence[str]) ->
     if has_offset.any():
         offset[~has_offset] = np.timedelta64("NaT")  # a row without offset among rows with one
     since_midnight = _parse_distinct(clocks, _parse_clocks) - offset
-    dates = [_parse_distinct(days, partial(_parse_dates, way=way)).view("M8[us]") for way in ways]
-    return [date + since_midnight for date in dates], "UTC" if has_offset.any() else "", days
+    midnights = [_parse_distinct(days, partial(_parse_dates, way=way)) for way in ways]
+    readings = [(midnight + since_midnight).view("M8[us]") for midnight in midnights]
+    return readings, "UTC" if has_offset.any() else "", days
 
 
 def _day_month(readings: Sequence[Times], days: pa.Array) -> tuple[int, str]:
     """Return which reading is right, 0 for day first, 1 for month first, and what to tell about it."""
-    if np.array_equal(*readings, equal_nan=True):
+    if np.array_equal(readings[0], readings[1], equal_nan=True):
         return 0, ""
     faults = [_faults(times) for times in readings]
     if faults[0] != faults[1]:
         return int(faults[1] < faults[0]), ""
-    if len(days) > 2 * pc.count_distinct(days).as_py():  # several bars a day: read wrongly, they jump by months
+    several_a_day = len(days) > 2 * pc.count_distinct(days).as_py()
+    if several_a_day:  # the wrong reading jumps by months at midnight
         longest = [np.nanmax(np.abs(np.diff(times))) for times in readings]
         if longest[0] != longest[1]:
             return int(longest[1] < longest[0]), ""
     first = days.drop_null()[0].as_py()
     if "." in first:
         return 0, "No day is above 12; dates with points are read day first."
-    raise BarsError(f"{first} may begin with the day or the month: no day is above 12.\nWrite dates as 2020-01-31.")
+    raise BarsError(
+        f"dates such as {first} may begin with the day or the month: no day is above 12.\n"
+        "Write dates as 2020-01-31."
+    )
 
 
 def _faults(times: Times) -> tuple[int, int]:
@@ -170,7 +178,7 @@ def _faults(times: Times) -> tuple[int, int]:
 def _parse_distinct(cells: pa.Array, parse: Callable[[list[str]], Spans]) -> Spans:
     """Return parse(cells), where each distinct cell is parsed once; NaT for null."""
     coded = pc.dictionary_encode(cells)
-    values = np.append(parse(coded.dictionary.to_pylist()), np.timedelta64("NaT"))
+    values: Spans = np.append(parse(coded.dictionary.to_pylist()), np.timedelta64("NaT"))
     return values[np.asarray(coded.indices.fill_null(len(coded.dictionary)))]
 
 

@@ -290,11 +290,11 @@ def from_config(config: dict[str, Any]) -> Any:
     return cls(**options)
 
 
-def article_layers() -> list[Layer]:
-    """Return the network of the article (digest, section 1): 240 inputs, 178,755 parameters, 3 outputs."""
+def article_layers(features: int = 12) -> list[Layer]:
+    """Return the network of the article; on 20 bars of 12 features it has 178,755 parameters and 3 outputs."""
     return [
         BatchNorm(100, activation="tanh"),
-        Conv1D(24, kernel_size=12, strides=12),
+        Conv1D(24, kernel_size=features, strides=features),
         BatchNorm(100, activation="sigmoid"),
         TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid"),
         Dense(200),

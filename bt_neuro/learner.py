@@ -1,0 +1,267 @@
+"""The order of one bar, and nothing but it decides when the network learns and predicts.
+
+    1. bar t has closed: its features enter the learner's own history
+    2. labels that t has made known: the stored prediction is scored (test), then learned from (train)
+    3. the network predicts t from the window that ends at t, which moves its running statistics
+
+This is delayed progressive validation (river). Backtest, live feed and stream run this same function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
+from bt_neuro.market.labels import Known, Label
+from bt_neuro.nn.network import Network
+
+CLASSES = ("none", "buy", "sell")
+_BLOCK_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What the network says of one bar, from bars up to and including it.
+
+    Attributes
+    ----------
+    bar : number of the bar
+    outputs : the network's three outputs, as they are
+    probabilities : the outputs divided by their sum: none, buy, sell
+    name : "none", "buy" or "sell": the largest; equal buy and sell is none
+    """
+
+    bar: int
+    outputs: tuple[float, float, float]
+    probabilities: tuple[float, float, float]
+    name: str
+
+    @classmethod
+    def of(cls, bar: int, outputs: Sequence[float]) -> Signal:
+        none, buy, sell = outputs
+        total = none + buy + sell
+        if not math.isfinite(total):
+            raise NonFiniteError(
+                f"the network's outputs at bar {bar} are {list(outputs)}: it diverged, lower the learning rate"
+            )
+        # Sigmoids that all underflow say nothing.
+        p = (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
+        name = "buy" if buy > none and buy > sell else "sell" if sell > none and sell > buy else "none"
+        return cls(bar, (none, buy, sell), p, name)
+
+    @property
+    def is_buy(self) -> bool:
+        return self.name == "buy"
+
+    @property
+    def is_sell(self) -> bool:
+        return self.name == "sell"
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the class that won."""
+        return self.probabilities[CLASSES.index(self.name)]
+
+    @property
+    def article_value(self) -> float:
+        """The article's figure: softmax over the outputs, +p(buy) or -p(sell) in tenths, 0 for none."""
+        if self.name == "none":
+            return 0.0
+        weights = [math.exp(output) for output in self.outputs]
+        value = weights[CLASSES.index(self.name)] / sum(weights)
+        return round(value if self.is_buy else -value, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A prediction and the label that has become known for it."""
+
+    signal: Signal
+    target: tuple[float, ...]
+    known_bar: int
+
+    @property
+    def label(self) -> str:
+        _, buy, sell = self.target
+        return "both" if buy and sell else "buy" if buy else "sell" if sell else "none"
+
+    @property
+    def is_hit(self) -> bool | None:
+        """Whether the label holds the signal; None when there was no signal."""
+        return None if self.signal.name == "none" else self.target[CLASSES.index(self.signal.name)] == 1
+
+    @property
+    def squared_error(self) -> float:
+        """Mean over the outputs of (target - output)^2."""
+        return sum((t - o) ** 2 for t, o in zip(self.target, self.signal.outputs, strict=True)) / 3
+
+
+class Learner:
+    """Feed closed bars to a network, one at a time.
+
+    Parameters
+    ----------
+    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs
+    label : says what is to be learned, and when it is known
+    feature_names : of the numbers of one bar, for messages and checkpoints
+    history_bars : bars in a window (20)
+    learns : False only predicts and scores; the running statistics still move
+
+    Attributes
+    ----------
+    window : the last window predicted, or None
+    network_s : seconds spent in the network so far; `last_step_s` in the last bar
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        label: Label,
+        feature_names: Sequence[str],
+        history_bars: int = 20,
+        *,
+        learns: bool = True,
+    ) -> None:
+        inputs = history_bars * len(feature_names)
+        if network.n_inputs != inputs:
+            raise LayerError(
+                f"the network has {network.n_inputs} inputs, "
+                f"{history_bars} bars of {len(feature_names)} features make {inputs}"
+            )
+        if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
+            raise LayerError(f"label classes and network outputs must be {CLASSES}")
+        if getattr(network.layout.layers[-1], "activation", None) != "sigmoid":
+            raise LayerError(f"the last layer must end in a sigmoid, to be read as probabilities; it is "
+                             f"{network.layout.layers[-1]}")
+        self.network, self.label, self.learns = network, label, learns
+        self.feature_names, self.history_bars = tuple(feature_names), history_bars
+        self.window: NDArray[np.floating] | None = None
+        self.network_s = self.last_step_s = 0.0
+        self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
+        self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
+        self._rows = 0  # of the block that are filled
+        self._last_bar: int | None = None
+
+    def on_bar(
+        self, bar: int, features: Sequence[float], high: float, low: float, close: float
+    ) -> tuple[Signal | None, list[Scored]]:
+        """Take a closed bar; return its signal (None until a window is full) and the predictions it scored.
+
+        Raises
+        ------
+        NonFiniteError
+            When a feature, high, low or close is not finite; nothing has changed then.
+        """
+        self._check(bar, features, high, low, close)
+        self._remember(features)
+        self._last_bar = bar
+        known = self.label.update(bar, high, low, close)
+        scored, lessons = self._score(known, bar)
+        self.window = self._full_window()
+        start = perf_counter()
+        outputs = self._learn_and_predict(lessons)
+        self.last_step_s = perf_counter() - start
+        self.network_s += self.last_step_s
+        if outputs is None or self.window is None:
+            return None, scored
+        signal = Signal.of(bar, outputs)
+        self._pending[bar] = self.window, signal
+        return signal, scored
+
+    def _score(
+        self, known: list[Known], bar: int
+    ) -> tuple[list[Scored], list[tuple[NDArray[np.floating], tuple[float, ...]]]]:
+        scored, lessons = [], []
+        for label_bar, target in known:
+            if (waiting := self._pending.pop(label_bar, None)) is not None:
+                window, signal = waiting
+                scored.append(Scored(signal, target, bar))
+                lessons.append((window, target))
+        overdue = bar - self.label.delay_bars
+        if self._pending and next(iter(self._pending)) < overdue:
+            # A label may leave bars undecided; their windows are not kept for ever.
+            self._pending = {b: waiting for b, waiting in self._pending.items() if b >= overdue}
+        return scored, lessons
+
+    def _learn_and_predict(
+        self, lessons: list[tuple[NDArray[np.floating], tuple[float, ...]]]
+    ) -> list[float] | None:
+        if not self.learns:
+            lessons = []
+        if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
+            window, target = lessons[0]
+            return self.network.learn_then_predict(window, target, self.window).tolist()
+        for window, target in lessons:
+            self.network.learn(window, target, update_statistics=False)
+        if self.window is None:
+            return None
+        return self.network.predict(self.window, update_statistics=True).tolist()
+
+    def _check(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
+        if self._last_bar is not None and bar != self._last_bar + 1:
+            raise ValueError(f"bar {bar} follows bar {self._last_bar}: bars must come one by one")
+        if not math.isfinite(sum(features) + high + low + close):
+            named = (*zip(self.feature_names, features, strict=True), ("high", high), ("low", low), ("close", close))
+            for name, value in named:
+                if not math.isfinite(value):
+                    raise NonFiniteError(f"bar {bar}: {name} is {value}; nothing was learned from it")
+            raise NonFiniteError(f"bar {bar}: the features are too large to add up")
+
+    def _remember(self, features: Sequence[float]) -> None:
+        if self._rows == len(self._block):
+            # A new block, not the old one again: pending windows are views of it.
+            fresh = np.empty_like(self._block)
+            keep = self.history_bars - 1
+            fresh[:keep] = self._block[self._rows - keep :]
+            self._block, self._rows = fresh, keep
+        self._block[self._rows] = features
+        self._rows += 1
+
+    def _full_window(self) -> NDArray[np.floating] | None:
+        first = self._rows - self.history_bars
+        return self._block[first : self._rows].reshape(-1) if first >= 0 else None
+
+    # -- checkpoint ------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
+        """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
+        first = max(self._rows - self.history_bars, 0)
+        arrays = {
+            "learner.history": self._block[first : self._rows].copy(),
+            "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
+                len(self._pending), self.network.n_inputs
+            ),
+            "learner.pending_outputs": np.array([s.outputs for _, s in self._pending.values()]).reshape(-1, 3),
+        }
+        values = {
+            "features": list(self.feature_names),
+            "history_bars": self.history_bars,
+            "last_bar": self._last_bar,
+            "pending_bars": list(self._pending),
+            "label": self.label.state(),
+        }
+        return arrays, values
+
+    def restore(self, arrays: dict[str, NDArray[np.floating]], values: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name, mine in (("features", list(self.feature_names)), ("history_bars", self.history_bars)):
+            if values[name] != mine:
+                raise CheckpointError(f"the checkpoint's {name} are {values[name]}, this strategy's {mine}")
+        history = arrays["learner.history"]
+        self._rows = len(history)
+        self._block[: self._rows] = history
+        self._last_bar = values["last_bar"]
+        outputs = arrays["learner.pending_outputs"].tolist()
+        self._pending = {
+            bar: (window, Signal.of(bar, out))
+            for bar, window, out in zip(
+                values["pending_bars"], arrays["learner.pending_windows"], outputs, strict=True
+            )
+        }
+        self.label.restore(values["label"])

@@ -1,0 +1,159 @@
+"""Analyzers for a strategy with a network: how often its signals hit, and how long a bar takes."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import backtrader as bt
+
+
+class _RunningMean:
+    """Mean of all samples until there are `window`, then their exponential average over that many."""
+
+    def __init__(self, window: int) -> None:
+        self.window, self.samples, self.value = window, 0, 0.0
+
+    def add(self, sample: float) -> None:
+        self.samples += 1
+        self.value += (sample - self.value) / min(self.samples, self.window)
+
+    def get(self) -> float | None:
+        return self.value if self.samples else None
+
+
+class HitRate(bt.Analyzer):
+    """How often the signals were right, each scored before the network learned from it.
+
+    A buy or sell signal hits if the bar turned out to be such a fractal (or whatever the label calls buy and
+    sell). Hit rate is of signals; the win rate of trades is another figure.
+
+    Params:
+      - ``window`` (default: ``1000``): signals in the windowed hit rate
+      - ``article_window`` (default: ``10000``): samples of the article's three running figures
+
+    Methods:
+      - ``get_analysis``: dict with the keys
+
+        ``scored_bars``, ``signals``, ``hits``, ``hit_rate``, ``coverage`` (signals / scored bars),
+        ``window_hit_rate``, ``mean_squared_error`` (of the outputs), ``brier_score`` (of the probabilities,
+        summed over the classes), ``buy`` and ``sell`` (each ``signals``, ``hits``, ``hit_rate``,
+        ``fractals`` and ``recall``), ``labels`` (counts), and as the article plots them ``error``,
+        ``forecast_pct``, ``undefine_pct``; what is undefined is None
+    """
+
+    params = (("window", 1000), ("article_window", 10_000))
+
+    def create_analysis(self) -> None:
+        self.scored_bars = 0
+        self._recent: deque[bool] = deque(maxlen=self.p.window)
+        self._squared_error = self._brier = 0.0
+        self._signals = {"buy": 0, "sell": 0}
+        self._hits = {"buy": 0, "sell": 0}
+        self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
+        self._error, self._forecast, self._undefine = (
+            _RunningMean(self.p.article_window) for _ in range(3)
+        )
+
+    def next(self) -> None:
+        for scored in self.strategy.scored:
+            self._add(scored)
+
+    def _add(self, scored: Any) -> None:
+        name, hit = scored.signal.name, scored.is_hit
+        error = scored.squared_error
+        self.scored_bars += 1
+        self._squared_error += error
+        self._brier += _brier(scored.signal.probabilities, scored.target)
+        self._labels[scored.label] += 1
+        self._error.add(math.sqrt(error))
+        if hit is not None:
+            self._signals[name] += 1
+            self._hits[name] += hit
+            self._recent.append(hit)
+            self._forecast.add(100.0 * hit)
+        if scored.label != "none":
+            self._undefine.add(100.0 * (name == "none"))
+
+    def get_analysis(self) -> dict[str, Any]:
+        signals, hits = sum(self._signals.values()), sum(self._hits.values())
+        return {
+            "scored_bars": self.scored_bars,
+            "signals": signals,
+            "hits": hits,
+            "hit_rate": _ratio(hits, signals),
+            "coverage": _ratio(signals, self.scored_bars),
+            "window_hit_rate": _ratio(sum(self._recent), len(self._recent)),
+            "mean_squared_error": _ratio(self._squared_error, self.scored_bars),
+            "brier_score": _ratio(self._brier, self.scored_bars),
+            "buy": self._side("buy"),
+            "sell": self._side("sell"),
+            "labels": dict(self._labels),
+            "error": self._error.get(),
+            "forecast_pct": self._forecast.get(),
+            "undefine_pct": self._undefine.get(),
+        }
+
+    def _side(self, name: str) -> dict[str, Any]:
+        signals, hits = self._signals[name], self._hits[name]
+        fractals = self._labels[name] + self._labels["both"]
+        return {
+            "signals": signals,
+            "hits": hits,
+            "hit_rate": _ratio(hits, signals),
+            "fractals": fractals,
+            "recall": _ratio(hits, fractals),
+        }
+
+
+class StepTime(bt.Analyzer):
+    """Seconds the network took a bar: learning and predicting, launch and wait included.
+
+    Methods:
+      - ``get_analysis``: dict with the keys ``bars``, ``total_s``, ``mean_s``, ``p50_s``, ``p99_s``, ``max_s``;
+        percentiles are exact to 2 % (a histogram of fixed size)
+    """
+
+    _STEP = math.log(1.02)
+    _BINS = 1200  # from 1 microsecond to some 5 hours
+
+    def create_analysis(self) -> None:
+        self._counts = [0] * self._BINS
+        self._bars, self._total, self._max = 0, 0.0, 0.0
+
+    def next(self) -> None:
+        seconds = self.strategy.learner.last_step_s
+        self._bars += 1
+        self._total += seconds
+        self._max = max(self._max, seconds)
+        bin_ = int(math.log(max(seconds, 1e-6) / 1e-6) / self._STEP)
+        self._counts[min(bin_, self._BINS - 1)] += 1
+
+    def get_analysis(self) -> dict[str, Any]:
+        return {
+            "bars": self._bars,
+            "total_s": self._total,
+            "mean_s": _ratio(self._total, self._bars),
+            "p50_s": self._percentile(0.50),
+            "p99_s": self._percentile(0.99),
+            "max_s": self._max,
+        }
+
+    def _percentile(self, share: float) -> float | None:
+        below = 0
+        for bin_, count in enumerate(self._counts):
+            below += count
+            if count and below >= share * self._bars:
+                return 1e-6 * math.exp((bin_ + 0.5) * self._STEP)
+        return None
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _brier(probabilities: tuple[float, ...], target: tuple[float, ...]) -> float:
+    # A bar that is top and bottom has probability 1 to share.
+    share = 1 / sum(target)
+    return sum((p - share * t) ** 2 for p, t in zip(probabilities, target, strict=True))

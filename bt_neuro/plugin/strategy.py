@@ -1,0 +1,141 @@
+"""The strategy that carries the network: subclass it and override what you want to be different."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.learner import Learner, Scored, Signal
+from bt_neuro.market.fractals import FractalLabel
+from bt_neuro.market.labels import Label
+from bt_neuro.nn.layers import Adam, Layer, Optimizer, article_layers
+from bt_neuro.nn.network import Network
+from bt_neuro.plugin.features import default_features
+
+
+class NeuroStrategy(bt.Strategy):
+    """Learn on every bar, predict every bar, trade the signals.
+
+    At the close of bar t the network first learns from the bar whose label has just become known, then predicts
+    t from bars up to and including t; `decide` sees that signal, and its orders execute at the open of t + 1.
+
+    Params:
+      - ``wing`` (default: ``1``): bars on either side of a fractal; its label is known that many bars later
+      - ``history_bars`` (default: ``20``): bars in the network's window
+      - ``learning_rate`` (default: ``1e-4``): of Adam
+      - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
+      - ``learns`` (default: ``True``): False only predicts
+      - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
+        as in `Network`
+
+    Attributes
+    ----------
+    signal : the `Signal` of the last bar that had one, or None
+    scored : the predictions whose labels the last bar made known, a list of `Scored`
+    learner, network : what learns; made when the run starts, so that a strategy can be pickled before
+
+    Examples
+    --------
+    >>> import backtrader as bt
+    >>> from bt_neuro import NeuroStrategy, Dense
+    >>> class TrendOnly(NeuroStrategy):
+    ...     params = (("threshold", 0.6),)
+    ...     def features(self):
+    ...         return {**super().features(), "slope": bt.ind.ROC(period=20)}
+    ...     def layers(self, inputs):
+    ...         return [Dense(64, "tanh"), Dense(3, "sigmoid")]
+    ...     def decide(self, signal):
+    ...         if signal.is_buy and signal.confidence > self.p.threshold:
+    ...             self.order_target_percent(target=0.9)
+    """
+
+    params = (
+        ("wing", 1),
+        ("history_bars", 20),
+        ("learning_rate", 1e-4),
+        ("size", 0.95),
+        ("learns", True),
+        ("seed", 0),
+        ("device", "auto"),
+        ("precision", "single"),
+    )
+
+    def __init__(self, **unknown: Any) -> None:
+        # backtrader hands over what is no param; without this it is a TypeError without a hint.
+        for name in unknown:
+            known = self.params._getkeys()
+            raise StrategyError(f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+        self.signal: Signal | None = None
+        self.scored: list[Scored] = []
+        self._feature_lines = dict(self.features())
+        if not self._feature_lines:
+            raise StrategyError(f"{type(self).__name__}.features() gave no feature")
+
+    # -- to override -----------------------------------------------------------------------------------------
+    def features(self) -> dict[str, Any]:
+        """Return the backtrader lines that describe one bar, by name; called once.
+
+        They may see bars up to the one they stand on. The default is the article's twelve.
+        """
+        return default_features(self.data)
+
+    def layers(self, inputs: int) -> list[Layer]:
+        """Return the network for that many inputs; it must end in three sigmoids: none, buy, sell."""
+        return article_layers(inputs // self.p.history_bars)
+
+    def optimizer(self) -> Optimizer:
+        """Return what moves the weights."""
+        return Adam(self.p.learning_rate)
+
+    def label(self) -> Label:
+        """Return what is to be learned: confirmed fractals of ``wing`` bars by default; called once."""
+        return FractalLabel(self.p.wing)
+
+    def decide(self, signal: Signal) -> None:
+        """Trade; called at the close of each bar that has a signal. Orders execute at the next open.
+
+        By default a buy signal holds ``size`` of the equity long until a sell signal turns it round.
+        """
+        if signal.is_buy and self.position.size <= 0:
+            self.order_target_percent(target=self.p.size)
+        elif signal.is_sell and self.position.size >= 0:
+            self.order_target_percent(target=-self.p.size)
+
+    # -- what backtrader calls ---------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Make the network: here and not in ``__init__``, so that a device belongs to the process that runs."""
+        inputs = self.p.history_bars * len(self._feature_lines)
+        try:
+            self.network = Network(
+                self.layers(inputs),
+                inputs,
+                optimizer=self.optimizer(),
+                seed=self.p.seed,
+                device=self.p.device,
+                precision=self.p.precision,
+            )
+            self.learner = Learner(
+                self.network,
+                self.label(),
+                list(self._feature_lines),
+                self.p.history_bars,
+                learns=self.p.learns,
+            )
+        except LayerError as error:
+            raise StrategyError(f"{type(self).__name__}: {error}") from error
+
+    def next(self) -> None:
+        data = self.data
+        row = [line[0] for line in self._feature_lines.values()]
+        try:
+            signal, self.scored = self.learner.on_bar(
+                len(data) - 1, row, data.high[0], data.low[0], data.close[0]
+            )
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
+        if signal is not None:
+            self.signal = signal
+            self.decide(signal)
+
