@@ -228,6 +228,11 @@ class Learner:
         first = self._rows - self.history_bars
         return self._block[first : self._rows].reshape(-1) if first >= 0 else None
 
+    @property
+    def pending(self) -> list[Signal]:
+        """Predictions whose labels are not known yet."""
+        return [signal for _, signal in self._pending.values()]
+
     # -- checkpoint ------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""

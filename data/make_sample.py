@@ -26,10 +26,11 @@ SPREADS = (7, 8, 9, 10, 12)  # in points
 
 # How busy each hour of the day is, from 0:00: quiet nights, London, then New York.
 ACTIVITY = np.array(
-    """0.55 0.65 0.70 0.70 0.65 0.60 0.60 0.75 1.05 1.35 1.35 1.20
-    1.10 1.15 1.50 1.65 1.65 1.45 1.15 0.95 0.90 0.80 0.65 0.50""".split(),
-    dtype=float,
-)
+    [
+        [0.55, 0.65, 0.7, 0.7, 0.65, 0.6, 0.6, 0.75, 1.05, 1.35, 1.35, 1.2],
+        [1.1, 1.15, 1.5, 1.65, 1.65, 1.45, 1.15, 0.95, 0.9, 0.8, 0.65, 0.5],
+    ]
+).ravel()
 
 
 def market_hours() -> pd.DatetimeIndex:

@@ -223,6 +223,8 @@ def _said_of(table: Table, frame: pd.DataFrame) -> list[str]:
         said.append("Volume is 0 in every bar.")
     if table.unused:
         said.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
+    if table.note:
+        said.append(table.note)
     repeated = [name for name in table.names.values() if name in table.unused]
     said += [f"Column {name} comes more than once; the first is used." for name in repeated]
     return said

@@ -17,9 +17,10 @@ def describe(bars: Bars) -> dict[str, Any]:
 
     Examples
     --------
+    >>> from bt_neuro.market.bars import read_bars
     >>> known = describe(read_bars("data/SYNTHETIC_EURUSD_H1.csv"))
     >>> known["format"], known["timeframe"], known["bars"], known["gaps"]["weekends"]
-    ('MetaTrader 5 export', 'H1', 6000, 49)
+    ('MetaTrader 5 export', 'H1', 6000, 50)
     """
     frame, gaps = bars.frame, bars.gaps
     return {
@@ -48,12 +49,17 @@ def describe(bars: Bars) -> dict[str, Any]:
 
 
 def render(bars: Bars) -> str:
-    """Return what `describe` knows as a block of text, one line a fact.
+    r"""Return what `describe` knows as a block of text, one line a fact.
 
     Examples
     --------
-    >>> print(render(read_bars("data/SYNTHETIC_EURUSD_H1.csv")))
+    >>> from bt_neuro.market.bars import read_bars
+    >>> text = render(read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-31"))
+    >>> print(*text.splitlines()[:2], *text.splitlines()[5:7], sep="\n")
     File        data/SYNTHETIC_EURUSD_H1.csv
+    Format      MetaTrader 5 export, tab-separated UTF-8
+    Bars        528
+    Point       0.00001
     """
     known = describe(bars)
     facts = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError
 from bt_neuro.market.formats import ABSENT, PRICES
-from bt_neuro.market.numbers import price_digits
+from bt_neuro.market.numbers import Floats, price_digits
 from bt_neuro.market.table import Table
 
 Mask = NDArray[np.bool_]
@@ -88,50 +88,55 @@ class Rule:
 
 
 def _not_positive(frame: pd.DataFrame) -> Mask:
-    mask: Mask = (frame[list(PRICES)].to_numpy() <= 0).any(axis=1)
-    return mask
+    lowest: Floats = np.min([_column(frame, role) for role in PRICES], axis=0)
+    return lowest <= 0
 
 
 def _high_below_low(frame: pd.DataFrame) -> Mask:
-    return frame["high"].to_numpy() < frame["low"].to_numpy()
+    return _column(frame, "high") < _column(frame, "low")
 
 
 def _outside(frame: pd.DataFrame) -> Mask:
-    mask: Mask = _excess(frame) > rounding(frame)
-    return mask
+    return _excess(frame) > rounding(frame)
 
 
 def _wick_too_long(frame: pd.DataFrame) -> Mask:
-    high, low = _wicks(frame)
-    return np.maximum(high, low) > 5
+    return _wicks(frame) > 5
 
 
 def _negative_volume(frame: pd.DataFrame) -> Mask:
-    return (frame["volume"] < 0).to_numpy()
+    return _column(frame, "volume") < 0
 
 
-def _excess(frame: pd.DataFrame) -> NDArray[np.float64]:
+def _column(frame: pd.DataFrame, role: str) -> Floats:
+    return np.asarray(frame[role], dtype=np.float64)
+
+
+def _body(frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the higher and the lower of open and close."""
+    opens, closes = _column(frame, "open"), _column(frame, "close")
+    return np.maximum(opens, closes), np.minimum(opens, closes)
+
+
+def _excess(frame: pd.DataFrame) -> Floats:
     """Return how far open or close lie outside high and low; negative or 0 where they do not."""
-    body = frame[["open", "close"]].to_numpy()
-    above = body.max(axis=1) - frame["high"].to_numpy()
-    below = frame["low"].to_numpy() - body.min(axis=1)
-    excess: NDArray[np.float64] = np.maximum(above, below)
-    return excess
+    upper, lower = _body(frame)
+    return np.maximum(upper - _column(frame, "high"), _column(frame, "low") - lower)
 
 
-def _wicks(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return high over the body and the body over low, as ratios."""
-    body = frame[["open", "close"]].to_numpy()
-    return frame["high"].to_numpy() / body.max(axis=1), body.min(axis=1) / frame["low"].to_numpy()
+def _wicks(frame: pd.DataFrame) -> Floats:
+    """Return high over the body or the body over low, whichever ratio is larger."""
+    upper, lower = _body(frame)
+    return np.maximum(_column(frame, "high") / upper, lower / _column(frame, "low"))
 
 
-def rounding(frame: pd.DataFrame) -> NDArray[np.float64]:
+def rounding(frame: pd.DataFrame) -> Floats:
     """Return the difference that rounding explains: one point, or the noise of 32-bit floats.
 
     A whole point, as one price may have been cut where the other was rounded.
     """
-    point = 10.0 ** -price_digits(frame["close"].to_numpy())
-    noise = 2e-7 * frame["high"].to_numpy()
+    point = 10.0 ** -price_digits(_column(frame, "close"))
+    noise = 2e-7 * _column(frame, "high")
     return np.maximum(point, noise) + 0.01 * noise
 
 
@@ -183,12 +188,11 @@ def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
 
 def remarks(frame: pd.DataFrame) -> list[str]:
     """Return what is kept but worth a look: rounding, long wicks and jumps, which may be slips of a digit."""
-    high, low = _wicks(frame)
-    opens, closes = frame["open"].to_numpy(), frame["close"].to_numpy()
+    opens, closes = _column(frame, "open"), _column(frame, "close")
     jumps = np.abs(np.log(opens / np.append(opens[:1], closes[:-1])))
     found = (
         (_excess(frame) > 0, "have open or close outside high and low by rounding"),
-        (np.maximum(high, low) > 1.2, "have a high or low a fifth away from open and close"),
+        (_wicks(frame) > 1.2, "have a high or low a fifth away from open and close"),
         (jumps > np.log(1.5), "open half as high again as the bar before closed, or as low"),
     )
     times = frame["datetime"].to_numpy()

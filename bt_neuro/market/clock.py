@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from bt_neuro.errors import BarsError, did_you_mean
 from bt_neuro.market.times import Times
 
-Bound = str | date | datetime | pd.Timestamp | None
+Bound = str | date | None  # a datetime or a Timestamp is a date
 
 
 def choose_zones(tz: str | None, said: str, usual: str) -> tuple[str, str]:
@@ -98,12 +98,15 @@ def bound(value: Bound, option: str) -> np.datetime64 | None:
     """
     if value is None:
         return None
-    time = pd.to_datetime(value, errors="coerce")
-    if pd.isna(time) or time.tz is not None:
+    whole_day = ":" not in value if isinstance(value, str) else not isinstance(value, datetime)
+    try:
+        time = datetime.fromisoformat(str(value))
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is not None:
         raise BarsError(
             f"{option} {value!r} is no time.\nWrite 2024-01-31 or '2024-01-31 15:00', without a zone."
         )
-    whole_day = ":" not in value if isinstance(value, str) else not isinstance(value, datetime)
     if option == "--to":
-        time += pd.Timedelta(days=1) if whole_day else pd.Timedelta(microseconds=1)
-    return np.asarray(time.to_datetime64(), dtype="M8[us]")[()]
+        time += timedelta(days=1) if whole_day else timedelta(microseconds=1)
+    return np.datetime64(time, "us")

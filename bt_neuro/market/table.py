@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError
 from bt_neuro.market.columns import find_columns
-from bt_neuro.market.formats import Format, find_format
+from bt_neuro.market.formats import PRICES, Format, find_format
 from bt_neuro.market.layout import SAMPLE_ROWS, SEPARATORS, Layout, find_layout
 from bt_neuro.market.source import Source
 
@@ -43,6 +43,8 @@ class Table:
         How the rows are written, in words.
     comma_separated : bool
         Whether a comma parts the columns, and so is a doubtful decimal sign.
+    note : str
+        What is doubtful about the text as a whole.
     """
 
     columns: Mapping[str, pa.ChunkedArray]
@@ -54,6 +56,7 @@ class Table:
     format: Format
     layout: str
     comma_separated: bool
+    note: str = ""
 
     def cell(self, role: str, row: int) -> str:
         """Return one cell as written."""
@@ -84,7 +87,17 @@ def _read_text(source: Source) -> Table:
         format=form,
         layout=f"{SEPARATORS[layout.separator]}-separated {source.coding}",
         comma_separated=layout.separator == ",",
+        note=_cut_short(
+            source.data, next((role for role in PRICES if indices[role] == layout.width - 1), "")
+        ),
     )
+
+
+def _cut_short(data: bytes, last_price: str) -> str:
+    """Return what to tell of a file that ends within the digits of a price, as a broken download does."""
+    if data.endswith(b"\n") or not last_price:
+        return ""
+    return f"The last line has no line end; if the file was cut there, its {last_price} is short of digits."
 
 
 def _read_cells(

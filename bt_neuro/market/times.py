@@ -179,11 +179,14 @@ def _parse_distinct(cells: pa.Array, parse: Callable[[list[str]], Spans]) -> Spa
     """Return parse(cells), where each distinct cell is parsed once; NaT for null."""
     coded = pc.dictionary_encode(cells)
     values: Spans = np.append(parse(coded.dictionary.to_pylist()), np.timedelta64("NaT"))
-    return values[np.asarray(coded.indices.fill_null(len(coded.dictionary)))]
+    rows = np.asarray(coded.indices.fill_null(len(coded.dictionary)))
+    return values.take(rows)
 
 
 def _parse_dates(days: list[str], way: str) -> Spans:
-    return pd.to_datetime(days, format=way, errors="coerce").to_numpy().astype("M8[us]").view("m8[us]")
+    midnights: Times = pd.to_datetime(days, format=way, errors="coerce").to_numpy().astype("M8[us]")
+    spans: Spans = midnights.view("m8[us]")
+    return spans
 
 
 def _parse_clocks(clocks: list[str]) -> Spans:

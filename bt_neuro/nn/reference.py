@@ -52,7 +52,7 @@ def activation_slope(out: Array, activation: Activation) -> Array:
 
 # random.cl --------------------------------------------------------------------------------------------------
 def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint64]:
-    """Return 32 random bits for each (counter, step) under a key: Philox2x32-10, Salmon et al. 2011."""
+    """Return 32 random bits for each (counter, step) under a key: the first word of Philox2x32-10."""
     low = np.asarray(counter, np.uint64)
     high = np.full_like(low, step)
     for _ in range(10):
@@ -62,23 +62,9 @@ def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint6
     return low
 
 
-def dropout_mask(n: int, rate: float, seed: int, layer: int, step: int) -> Array:
-    """Return 0 or 1 / (1 - rate) for each neuron; depends on seed, layer, step and neuron only."""
-    bits = philox(np.arange(n, dtype=np.uint64), step & 0xFFFFFFFF, dropout_key(seed, layer))
-    return np.where(bits < dropout_threshold(rate), 0.0, 1 / (1 - rate))
-
-
-def dropout_key(seed: int, layer: int) -> int:
-    return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
-
-
-def dropout_threshold(rate: float) -> int:
-    return int(rate * 2**32)
-
-
 # dense.cl ---------------------------------------------------------------------------------------------------
 def dense_forward(inp: Array, kernel: Array, bias: Array, activation: Activation) -> Array:
-    """(positions, n_in) -> (positions, n_out)"""
+    """Return act(inp @ kernel + bias): (positions, n_in) to (positions, n_out)."""
     return activate(inp @ kernel + bias, activation)
 
 
@@ -90,8 +76,9 @@ def dense_backward(
     return dz @ kernel.T, inp.T @ dz, dz.sum(axis=0)
 
 
+# conv1d.cl --------------------------------------------------------------------------------------------------
 def conv1d_rows(inp: Array, size: int, stride: int) -> Array:
-    """Return the (positions, size) windows of a flat input, `stride` numbers apart: Conv1D is Dense on them."""
+    """Return the (positions, size) windows of a flat input, `stride` apart: Conv1D is Dense on them."""
     return np.lib.stride_tricks.sliding_window_view(inp, size)[::stride]
 
 
@@ -127,6 +114,27 @@ def batch_norm_backward(
     dy = dout * activation_slope(out, layer.activation)
     dinp = dy * gamma * ((1 - 1 / m) * (1 - xhat * xhat / m)) / np.sqrt(variance + layer.epsilon)
     return dinp.astype(dout.dtype), dy * xhat, dy
+
+
+# dropout.cl -------------------------------------------------------------------------------------------------
+def dropout_key(seed: int, layer: int) -> int:
+    return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
+
+
+def dropout_threshold(rate: float) -> int:
+    return int(rate * 2**32)
+
+
+def dropout_forward(inp: Array, rate: float, step: int, key: int) -> tuple[Array, Array]:
+    """Return out and the mask: 0 or 1 / (1 - rate), by key, step and neuron only. For learning passes."""
+    bits = philox(np.arange(inp.size, dtype=np.uint64), step & 0xFFFFFFFF, key).reshape(inp.shape)
+    mask = np.where(bits < dropout_threshold(rate), 0.0, 1 / (1 - rate)).astype(inp.dtype)
+    return inp * mask, mask
+
+
+def dropout_backward(dout: Array, mask: Array) -> Array:
+    """Return dinp."""
+    return dout * mask
 
 
 # attention.cl -----------------------------------------------------------------------------------------------
@@ -325,9 +333,8 @@ class ReferenceNetwork:
             saved["blocks"] = encoder_forward(inp, t, layer)
             return saved["blocks"][-1]["out"]
         if isinstance(layer, Dropout) and step is not None:
-            mask = dropout_mask(inp.size, layer.rate, self.seed, plan.index, step)
-            saved["mask"] = mask.astype(inp.dtype).reshape(inp.shape)
-            return inp * saved["mask"]
+            out, saved["mask"] = dropout_forward(inp, layer.rate, step, dropout_key(self.seed, plan.index))
+            return out
         return inp
 
     def _layer_backward(
@@ -350,5 +357,5 @@ class ReferenceNetwork:
         if isinstance(layer, TransformerEncoder):
             return encoder_backward(dout, saved["blocks"], t, layer)
         if isinstance(layer, Dropout):
-            return dout * saved["mask"], {}
+            return dropout_backward(dout, saved["mask"]), {}
         return dout, {}

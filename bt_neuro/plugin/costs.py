@@ -31,8 +31,8 @@ class Costs(bt.CommInfoBase):
     -----
     What backtrader does with it:
 
-    - ``order_target_percent`` sizes in whole units at the close of the deciding bar and leaves no room for
-      costs. The order is tested twice, at that close and at the next open, both with the costs of the bar
+    - ``order_target_percent`` sizes at the close of the deciding bar, here in fractions of a unit (a coin
+      may cost more than the account), and leaves no room for costs. The order is tested twice, at that close and at the next open, both with the costs of the bar
       that executes; if cash would fall below 0 it becomes ``Margin``, without an exception. So ``target=1.0``
       fails as soon as costs exceed the price of one unit, while 0.95 outlives a gap of some 5 percent.
     - Shorts need no margin: the sale is credited to cash and any size is accepted.
@@ -68,6 +68,10 @@ class Costs(bt.CommInfoBase):
             raise StrategyError(
                 "Costs does not know the spread: pass spread=POINTS (0 for none), or data=BarsFeed(...)."
             )
+
+    def getsize(self, price: float, cash: float) -> float:
+        """Return how many units the cash buys, rounded down to 8 decimals."""
+        return self.p.leverage * (cash // (price * 1e-8)) * 1e-8
 
     def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
         # backtrader asks at the bar that executes, for the test of cash too: index 0 is that bar.

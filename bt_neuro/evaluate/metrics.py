@@ -1,0 +1,119 @@
+"""A run's figures, from its analyzers: plain numbers with units in their names, and one plain sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bt_neuro.evaluate.scores import best_baseline, percent, verdict, wilson_interval
+from bt_neuro.market.bars import Bars
+from bt_neuro.plugin.strategy import NeuroStrategy
+
+TRADING_DAYS = 252
+
+
+def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, status: str) -> dict[str, Any]:
+    """Return every metric of a finished run, and the sentence that sums them up."""
+    hits = ran.analyzers.hit_rate.get_analysis()
+    baselines = ran.analyzers.baselines.get_analysis()
+    money = ran.analyzers.equity.get_analysis()
+    best = best_baseline(baselines)
+    interval = wilson_interval(hits["hits"], hits["signals"]) or (None, None)
+    seen = bars.frame.iloc[: money["bars"]]
+    metrics = {
+        "start": str(seen["datetime"].iloc[0]),
+        "end": str(seen["datetime"].iloc[-1]),
+        "bars": money["bars"],
+        "predicted_bars": hits["scored_bars"] + len(ran.learner.pending),
+        "scored_bars": hits["scored_bars"],
+        "signals": hits["signals"],
+        "hits": hits["hits"],
+        "hit_rate_pct": percent(hits["hit_rate"]),
+        "hit_rate_low_pct": percent(interval[0]),
+        "hit_rate_high_pct": percent(interval[1]),
+        "window_hit_rate_pct": percent(hits["window_hit_rate"]),
+        "coverage_pct": percent(hits["coverage"]),
+        "mean_squared_error": hits["mean_squared_error"],
+        "brier_score": hits["brier_score"],
+        "buy": hits["buy"],
+        "sell": hits["sell"],
+        "labels": hits["labels"],
+        "error": hits["error"],
+        "forecast_pct": hits["forecast_pct"],
+        "undefine_pct": hits["undefine_pct"],
+        "baselines": baselines,
+        "verdict": verdict(hits["hits"], hits["signals"], best),
+        **_money(ran, money, cash, equity),
+        "step_time": ran.analyzers.step_time.get_analysis(),
+    }
+    metrics["sentence"] = sentence(metrics, bars.path.name, status)
+    return metrics
+
+
+def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float) -> dict[str, Any]:
+    trades = ran.analyzers.trades.get_analysis()
+    first, last = money["first_close"], money["last_close"]
+    closed = trades["closed"]
+    return {
+        "equity_start": cash,
+        "equity_end": equity,
+        "return_pct": 100 * (equity / cash - 1),
+        "buy_and_hold_return_pct": 100 * (last / first - 1) if first else None,
+        "exposure_pct": 100 * money["exposure_bars"] / money["bars"] if money["bars"] else None,
+        "max_drawdown_pct": money["max_drawdown_pct"],
+        "max_drawdown_peak": money["max_drawdown_peak"],
+        "max_drawdown_trough": money["max_drawdown_trough"],
+        "sharpe_ratio": sharpe_ratio(list(ran.analyzers.daily.get_analysis().values())),
+        "trades": closed,
+        "open_trades": int(ran.position.size != 0),
+        "win_rate_pct": 100 * trades["won"] / closed if closed else None,
+        "gross_profit": trades["gross"] if closed else None,
+        "net_profit": trades["net"] if closed else None,
+        "costs": trades["costs"] if closed else None,
+        "profit_factor": -trades["won_net"] / trades["lost_net"] if trades["lost_net"] else None,
+        "best_trade_pct": trades["best_pct"],
+        "worst_trade_pct": trades["worst_pct"],
+        "mean_trade_bars": trades["bars_held"] / closed if closed else None,
+    }
+
+
+def sharpe_ratio(daily_returns: list[float]) -> float | None:
+    """Return the Sharpe ratio of daily returns, annualised by 252 days, interest 0; None where undefined.
+
+    Examples
+    --------
+    >>> round(sharpe_ratio([0.01, -0.005, 0.01, 0.0]), 2)
+    7.94
+    >>> sharpe_ratio([0.01]) is None
+    True
+    """
+    n = len(daily_returns)
+    if n < 2:
+        return None
+    mean = sum(daily_returns) / n
+    deviation = math.sqrt(sum((r - mean) ** 2 for r in daily_returns) / (n - 1))
+    return mean / deviation * math.sqrt(TRADING_DAYS) if deviation > 0 else None
+
+
+def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
+    """Return the run in one plain sentence."""
+    m = metrics
+    text = f"{file}, {m['start'][:10]} to {m['end'][:10]}, {m['bars']:,} bars"
+    if status != "complete":
+        text += f" ({status} before the end)"
+    if not m["signals"]:
+        text += ": no signals"
+    else:
+        text += (
+            f": {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, {m['hit_rate_pct']:.1f} % of "
+            f"them hit (95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
+        )
+    best = best_baseline(m["baselines"])
+    if best is not None:
+        text += f", {m['verdict']} ({best[0]}, {100 * best[1]:.1f} %)"
+    elif m["signals"]:
+        text += f", {m['verdict']}"
+    text += f"; the account returned {m['return_pct']:+.1f} % after costs"
+    if m["buy_and_hold_return_pct"] is not None:
+        text += f" against {m['buy_and_hold_return_pct']:+.1f} % for buy and hold"
+    return text + "."

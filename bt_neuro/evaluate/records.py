@@ -1,0 +1,194 @@
+"""Analyzers that write a run's CSV files bar by bar: memory does not grow with the number of bars."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.learner import Scored, Signal
+
+
+class _Record(bt.Analyzer):
+    """A CSV file that is open while the run lasts."""
+
+    params = (("path", None),)
+    header: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        self._file = Path(self.p.path).open("w", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(self.header)
+
+    def stop(self) -> None:
+        self._file.close()
+
+
+class PredictionRecord(_Record):
+    """One row a predicted bar, written once its label is known; at the end also those still unknown."""
+
+    header = ("bar", "datetime", "p_none", "p_buy", "p_sell", "signal", "label", "known_bar", "hit")
+
+    def start(self) -> None:
+        super().start()
+        self._waiting: dict[int, tuple[str, Signal, Scored | None]] = {}
+
+    def prenext(self) -> None:
+        pass
+
+    def next(self) -> None:
+        strategy = self.strategy
+        for scored in strategy.scored:
+            time, signal, _ = self._waiting[scored.signal.bar]
+            self._waiting[scored.signal.bar] = time, signal, scored
+        bar = len(self.data) - 1
+        if strategy.signal is not None and strategy.signal.bar == bar:
+            time = self.data.datetime.datetime(0).isoformat(sep=" ", timespec="seconds")
+            self._waiting[bar] = time, strategy.signal, None
+        self._write(overdue=bar - strategy.learner.label.delay_bars)
+
+    def stop(self) -> None:
+        self._write(overdue=None)
+        super().stop()
+
+    def _write(self, overdue: int | None) -> None:
+        # Rows stay in the order of bars, though labels with a delay of their own may not.
+        for bar in list(self._waiting):
+            time, signal, scored = self._waiting[bar]
+            if scored is None and overdue is not None and bar >= overdue:
+                return
+            del self._waiting[bar]
+            probabilities = (f"{p:.9g}" for p in signal.probabilities)
+            if scored is None:
+                told: tuple[Any, ...] = ("", "", "")
+            else:
+                told = scored.label, scored.known_bar, "" if scored.is_hit is None else int(scored.is_hit)
+            self._rows.writerow((bar, time, *probabilities, signal.name, *told))
+
+
+class EquityRecord(_Record):
+    """One row a bar: close, cash, equity and position at its close. Also counts what the rows add up to.
+
+    Methods:
+      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar that
+        had a signal), ``last_close``, ``max_drawdown_pct``, ``max_drawdown_peak`` and ``max_drawdown_trough`` (times)
+    """
+
+    header = ("bar", "datetime", "close", "cash", "equity", "position")
+
+    def create_analysis(self) -> None:
+        self._bars = self._exposed = 0
+        self._first_close: float | None = None
+        self._last_close: float | None = None
+        self._peak, self._peak_time = float("-inf"), ""
+        self._drawdown, self._drawdown_times = 0.0, ("", "")
+
+    def next(self) -> None:
+        strategy, data = self.strategy, self.data
+        close, cash, equity = data.close[0], strategy.broker.getcash(), strategy.broker.getvalue()
+        position = strategy.position.size
+        time = data.datetime.datetime(0).isoformat(sep=" ", timespec="seconds")
+        self._rows.writerow(
+            (len(data) - 1, time, f"{close:.10g}", f"{cash:.10g}", f"{equity:.10g}", f"{position:.10g}")
+        )
+        self._bars += 1
+        self._exposed += position != 0
+        if self._first_close is None and strategy.signal is not None:
+            self._first_close = close
+        self._last_close = close
+        if equity > self._peak:
+            self._peak, self._peak_time = equity, time
+        elif self._peak > 0 and 1 - equity / self._peak > self._drawdown:
+            self._drawdown, self._drawdown_times = 1 - equity / self._peak, (self._peak_time, time)
+
+    def get_analysis(self) -> dict[str, Any]:
+        return {
+            "bars": self._bars,
+            "exposure_bars": self._exposed,
+            "first_close": self._first_close,
+            "last_close": self._last_close,
+            "max_drawdown_pct": 100 * self._drawdown,
+            "max_drawdown_peak": self._drawdown_times[0] or None,
+            "max_drawdown_trough": self._drawdown_times[1] or None,
+        }
+
+
+class TradeRecord(_Record):
+    """One row a closed trade, costs apart from the gross result. Also counts what the rows add up to.
+
+    Methods:
+      - ``get_analysis``: dict with the keys ``closed``, ``won``, ``gross``, ``net``, ``costs`` (of closed
+        trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``
+    """
+
+    header = (
+        "entry_bar",
+        "exit_bar",
+        "entry_datetime",
+        "exit_datetime",
+        "side",
+        "size",
+        "entry_price",
+        "exit_price",
+        "gross",
+        "costs",
+        "net",
+        "net_pct",
+        "bars",
+    )
+
+    def create_analysis(self) -> None:
+        self._sums = {"closed": 0, "won": 0, "bars_held": 0}
+        self._money = {"gross": 0.0, "net": 0.0, "costs": 0.0, "won_net": 0.0, "lost_net": 0.0}
+        self._best: float | None = None
+        self._worst: float | None = None
+        self._sizes: dict[int, float] = {}  # of open trades: a closed trade has forgotten its size
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        if not trade.isclosed:
+            self._sizes[trade.ref] = max(self._sizes.get(trade.ref, 0.0), abs(trade.size))
+            return
+        size = self._sizes.pop(trade.ref, 0.0)
+        signed = size if trade.long else -size
+        net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
+        times = (
+            bt.num2date(number).isoformat(sep=" ", timespec="seconds") for number in (trade.dtopen, trade.dtclose)
+        )
+        exit_price = trade.price + trade.pnl / signed if signed else trade.price
+        numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
+        self._rows.writerow(
+            (
+                trade.baropen - 1,
+                trade.barclose - 1,
+                *times,
+                "long" if trade.long else "short",
+                *(f"{number:.10g}" for number in numbers),
+                trade.barlen,
+            )
+        )
+        self._sums["closed"] += 1
+        self._sums["won"] += trade.pnlcomm > 0
+        self._sums["bars_held"] += trade.barlen
+        for name, amount in (("gross", trade.pnl), ("net", trade.pnlcomm), ("costs", trade.commission)):
+            self._money[name] += amount
+        self._money["won_net" if trade.pnlcomm > 0 else "lost_net"] += trade.pnlcomm
+        self._best = max(net_pct, self._best if self._best is not None else net_pct)
+        self._worst = min(net_pct, self._worst if self._worst is not None else net_pct)
+
+    def get_analysis(self) -> dict[str, Any]:
+        return {**self._sums, **self._money, "best_pct": self._best, "worst_pct": self._worst}
+
+
+class Progress(bt.Analyzer):
+    """Tell how far the run is, every ``every_bars`` bars."""
+
+    params = (("report", None), ("every_bars", 256))
+
+    def next(self) -> None:
+        bar = len(self.data)
+        if bar % self.p.every_bars == 0:
+            report: Callable[[int], None] = self.p.report
+            report(bar)

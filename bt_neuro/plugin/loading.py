@@ -1,0 +1,82 @@
+"""A user's strategy file: ``mine.py`` or ``mine.py:Mine``, and parameters written as ``name=value``."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.errors import StrategyError, did_you_mean
+from bt_neuro.plugin.strategy import NeuroStrategy
+
+
+def load_strategy(wanted: str) -> type[NeuroStrategy]:
+    """Return the strategy class that ``FILE.py`` or ``FILE.py:Class`` names.
+
+    Parameters
+    ----------
+    wanted : path of a Python file, which is run; with several strategies in it, ``:Class`` says which
+
+    Raises
+    ------
+    StrategyError
+        When the file is missing, fails, or holds no such subclass of `NeuroStrategy`.
+    """
+    file, separator, name = wanted.partition(".py")
+    path = Path(file + separator)
+    name = name.removeprefix(":")
+    if not path.is_file() or not separator:
+        raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
+    module_name = f"bt_neuro_strategy_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # backtrader and pickle look a class up by its module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StrategyError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    found = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, NeuroStrategy) and value.__module__ == module_name
+    }
+    if name:
+        if name not in found:
+            hint = did_you_mean(name, found) if found else " It holds no subclass of NeuroStrategy."
+            raise StrategyError(f"{path} has no strategy {name!r}.{hint}")
+        return found[name]
+    if not found:
+        raise StrategyError(
+            f"{path} holds no strategy: it needs a class such as `class Mine(NeuroStrategy): ...`"
+        )
+    if len(found) > 1:
+        raise StrategyError(f"{path} holds {len(found)} strategies; say which: {path}:{next(iter(found))}")
+    return next(iter(found.values()))
+
+
+def parse_parameters(words: Iterable[str], strategy: type[NeuroStrategy]) -> dict[str, Any]:
+    """Return ``["wing=2", "size=0.5"]`` as parameters of a strategy, values read as Python literals.
+
+    Examples
+    --------
+    >>> parse_parameters(["wing=2", "device=numpy"], NeuroStrategy)
+    {'wing': 2, 'device': 'numpy'}
+    """
+    known = strategy.params._getkeys()
+    parameters: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise StrategyError(f"parameter {word!r} needs a value: name=value")
+        if name not in known:
+            raise StrategyError(f"{strategy.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+        try:
+            parameters[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parameters[name] = text
+    return parameters

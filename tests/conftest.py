@@ -1,0 +1,65 @@
+"""Fixtures of all tests: seeded random numbers, and every working OpenCL device in every kernel shape."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bt_neuro.errors import DeviceError
+from bt_neuro.nn.device import Device, listed, tried
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20261120)
+
+
+def shapes(device: Device) -> dict[str, Device]:
+    """Return a device in each way of cutting kernels for it: the GPU's runs on CPUs too, slow and right."""
+    name = f"{device.index}-{device.runtime.split()[0].replace('(R)', '')}"
+    if device.is_gpu:
+        return {f"{name}-items": device}
+    cuts = {f"{name}-vector{device.vector}": device, f"{name}-vector4": replace(device, vector=4)}
+    return cuts | {f"{name}-items": replace(device, is_gpu=True)}
+
+
+def working() -> list[Device]:
+    try:
+        return [device for device in map(tried, listed()) if device.problem is None]
+    except DeviceError:
+        return []
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for `device` on each, and one that asks for `runtime` in its own shape only."""
+    if "device" in metafunc.fixturenames:
+        cut = {name: one for device in working() for name, one in shapes(device).items()}
+        metafunc.parametrize("device", list(cut.values()) or [None], ids=list(cut) or ["none"], indirect=True)
+    if "runtime" in metafunc.fixturenames:
+        found = working()
+        names = [device.runtime.split()[0].replace("(R)", "") for device in found]
+        metafunc.parametrize("runtime", found or [None], ids=names or ["none"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def device(request):
+    """A working device; its `shape()` says how kernels are cut."""
+    return present(request.param)
+
+
+@pytest.fixture(scope="session")
+def runtime(request):
+    """A working device, kernels cut in its own way."""
+    return present(request.param)
+
+
+def present(device: Device | None) -> Device:
+    if device is None:
+        reason = "no OpenCL device works here: see `bt-neuro devices`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return device

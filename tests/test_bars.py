@@ -1,0 +1,226 @@
+"""Bar files of every common layout, written and read back: the same bars, whatever wrote them."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bar_layouts import LAYOUTS, MT5_HEAD, MT5_ROW, Bar, Written, frame_of, walk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bt_neuro.errors import BarsError
+from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.market.check import describe, render
+from bt_neuro.market.timeframe import parse_timeframe, timeframe_name
+
+PRICES = ["open", "high", "low", "close"]
+
+
+def save(tmp_path: Path, content: bytes | str, name: str = "EURUSD.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def assert_same_bars(bars: Bars, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(bars.frame[["datetime", *PRICES]], expected, check_exact=True)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_read_without_an_option(tmp_path: Path, name: str) -> None:
+    layout = LAYOUTS[name]
+    written = walk(daily=layout.daily)
+    bars = read_bars(save(tmp_path, layout.write(written)))
+    assert_same_bars(bars, frame_of(written))
+    assert bars.format == layout.format
+    assert bars.clock == layout.clock
+    assert bars.timeframe == pd.Timedelta(days=1) if layout.daily else pd.Timedelta(hours=1)
+    assert bars.point == 1e-5
+    assert ("spread" in bars.frame) == layout.spread
+    if layout.volume:
+        np.testing.assert_array_equal(bars.frame["volume"] // 1, [bar.volume for bar in written])
+
+
+@st.composite
+def rising_bars(draw: st.DrawFn, daily: bool) -> list[Bar]:
+    """Any valid bars of a market: irregular gaps, any shape of bar, opens at or near the last close."""
+    step = timedelta(days=1) if daily else timedelta(hours=1)
+    moment = draw(st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1)))
+    moment = moment.replace(hour=0 if daily else moment.hour, minute=0, second=0, microsecond=0)
+    close = draw(st.integers(20_000, 900_000))
+    bars = []
+    for _ in range(draw(st.integers(40, 60))):
+        moment += step * draw(st.sampled_from([1, 1, 1, 1, 1, 2, 3]))
+        opens = close + draw(st.integers(-3, 3))
+        close = opens + draw(st.integers(-99, 99))
+        high = max(opens, close) + draw(st.integers(0, 99))
+        low = min(opens, close) - draw(st.integers(0, 99))
+        bars.append(Bar(moment, opens, high, low, close, draw(st.integers(1, 10**9))))
+    return bars
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@given(data=st.data())
+def test_any_bars_come_back_the_same(tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject) -> None:
+    layout = LAYOUTS[name]
+    written = data.draw(rising_bars(layout.daily))
+    bars = read_bars(save(tmp_path_factory.mktemp("bars"), layout.write(written)))
+    assert_same_bars(bars, frame_of(written))
+
+
+class TestTimes:
+    SHORT = Written("{t:%d/%m/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n")
+
+    def test_the_whole_column_decides_on_day_and_month(self, tmp_path: Path) -> None:
+        written = walk(200, daily=True, start=datetime(2023, 1, 2))  # its first row above 12 is the tenth
+        for row in ("{t:%d/%m/%Y},{o},{h},{l},{c},{v}", "{t:%m/%d/%Y},{o},{h},{l},{c},{v}"):
+            layout = Written(row, "Date,Open,High,Low,Close,Volume\n")
+            assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+    def test_hours_of_the_first_days_of_a_month_cannot_be_months(self, tmp_path: Path) -> None:
+        written = walk(150, start=datetime(2024, 4, 1))
+        assert_same_bars(read_bars(save(tmp_path, self.SHORT.write(written))), frame_of(written))
+
+    @pytest.mark.parametrize(
+        ("tz", "first"),
+        [
+            (None, "2024-01-15 00:00"),
+            ("Europe/Athens,UTC", "2024-01-14 22:00"),
+            ("Europe/Athens,America/New_York", "2024-01-14 17:00"),
+        ],
+    )
+    def test_tz_moves_the_clock(self, tmp_path: Path, tz: str | None, first: str) -> None:
+        bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), tz=tz)
+        assert bars.frame["datetime"].iloc[0] == pd.Timestamp(first)
+        assert bars.clock == (tz.partition(",")[2] if tz else "file")
+
+    def test_tz_needs_no_source_where_the_file_says_it(self, tmp_path: Path) -> None:
+        bars = read_bars(save(tmp_path, LAYOUTS["Dukascopy, local"].write(walk())), tz="America/New_York")
+        assert bars.frame["datetime"].iloc[0] == pd.Timestamp("2024-01-14 19:00")
+
+    def test_start_and_end_are_told_on_the_clock_of_the_result(self, tmp_path: Path) -> None:
+        path = save(tmp_path, LAYOUTS["Dukascopy, GMT"].write(walk()))
+        bars = read_bars(path, tz="Asia/Tokyo", start="2024-01-16 10:00", end="2024-01-16")
+        assert bars.frame["datetime"].iloc[[0, -1]].astype(str).tolist() == ["2024-01-16 10:00:00", "2024-01-16 23:00:00"]
+
+
+class TestResample:
+    def test_hours_become_days(self, tmp_path: Path) -> None:
+        path = save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(48)))
+        fine, days = read_bars(path).frame, read_bars(path, resample="D1")
+        assert days.timeframe == pd.Timedelta(days=1)
+        assert days.frame["datetime"].tolist() == [pd.Timestamp("2024-01-15"), pd.Timestamp("2024-01-16")]
+        first, day = fine[:24], days.frame.iloc[0]
+        assert day["open"] == first["open"].iloc[0]
+        assert day["close"] == first["close"].iloc[-1]
+        assert (day["high"], day["low"]) == (first["high"].max(), first["low"].min())
+        assert day["volume"] == first["volume"].sum()
+        assert day["spread"] == 7
+
+    @pytest.mark.parametrize(
+        ("name", "first"), [("W1", "2024-01-15"), ("MN1", "2024-01-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")]
+    )
+    def test_periods_begin_where_the_calendar_says(self, tmp_path: Path, name: str, first: str) -> None:
+        bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), resample=name)
+        assert bars.frame["datetime"].iloc[0] == pd.Timestamp(first)
+
+    @pytest.mark.parametrize("name", ["M1", "M15", "H1", "H4", "D1", "W1", "MN1"])
+    def test_names_of_timeframes_are_read_as_they_are_written(self, name: str) -> None:
+        assert timeframe_name(parse_timeframe(name)) == name
+
+
+class TestWeekends:
+    def week(self, flat_volume: int) -> bytes:
+        """Ten days of hours, in which the weekend repeats Friday's close."""
+        bars = []
+        for bar in walk(240):
+            bars.append(bar)
+            if bar.time.weekday() == 4 and bar.time.hour == 23:
+                last = bar.close
+                flat = (bar.time + timedelta(hours=i) for i in range(1, 49))
+                bars += [Bar(time, last, last, last, last, flat_volume) for time in flat]
+        return LAYOUTS["Dukascopy, GMT"].write(bars).replace(b".5", b"")
+
+    def test_flat_weekends_are_dropped_with_a_count(self, tmp_path: Path) -> None:
+        bars = read_bars(save(tmp_path, self.week(flat_volume=0)))
+        assert bars.dropped == {"that are flat and without volume at a weekend": 48}
+        assert_same_bars(bars, frame_of(walk(240)))
+        assert bars.gaps.count == 0
+        assert bars.gaps.weekends == 1
+
+    def test_keep_flat_and_traded_weekends_stay(self, tmp_path: Path) -> None:
+        assert len(read_bars(save(tmp_path, self.week(flat_volume=0)), keep_flat=True)) == 288
+        assert len(read_bars(save(tmp_path, self.week(flat_volume=3)))) == 288
+
+    def test_volume_that_is_always_0_says_nothing_of_weekends(self, tmp_path: Path) -> None:
+        text = LAYOUTS["HistData MetaTrader"].write([Bar(b.time + timedelta(days=5), *[b.open] * 4, 0) for b in walk(30)])
+        bars = read_bars(save(tmp_path, text))
+        assert len(bars) == 30
+        assert "Volume is 0 in every bar." in bars.notes
+
+
+class TestGaps:
+    def test_gaps_are_counted_and_weekends_apart(self, tmp_path: Path) -> None:
+        written = walk(240)
+        holiday = [bar for bar in written if bar.time.day not in (17, 18)]
+        bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 4"].write(holiday[:50] + holiday[53:])))
+        gaps = bars.gaps
+        assert (gaps.count, gaps.bars, gaps.weekends) == (2, 51, 1)
+        assert (gaps.longest, gaps.longest_from) == (pd.Timedelta(hours=49), pd.Timestamp("2024-01-16 23:00"))
+
+
+class TestCheck:
+    def test_text(self, tmp_path: Path) -> None:
+        path = save(tmp_path, LAYOUTS["Dukascopy, local"].write(walk(72)[::-1]))
+        bars = read_bars(path)
+        assert render(bars).replace(str(path), "FILE") == (
+            "File        FILE\n"
+            "Format      Dukascopy, comma-separated UTF-8\n"
+            "Columns     date Local time, open Open, high High, low Low, close Close, volume Volume\n"
+            "Timeframe   H1\n"
+            "Clock       UTC\n"
+            "Bars        72\n"
+            "Point       0.00001\n"
+            "First       2024-01-15 00:00:00, open 1.09999, high 1.09999, low 1.09949, close 1.09949, volume 100\n"
+            "Last        2024-01-17 23:00:00, open 1.09946, high 1.09955, low 1.09895, close 1.09897, volume 171\n"
+            "Gaps        none besides 0 weekends\n"
+            "Dropped     nothing\n"
+            f"SHA-256     {bars.sha256}\n"
+            "Note        Times are in UTC, as their offsets or Unix seconds say.\n"
+            "Note        The file runs from the newest bar to the oldest; it was turned round."
+        )
+
+    def test_values_are_plain_json(self, tmp_path: Path) -> None:
+        known = describe(read_bars(save(tmp_path, LAYOUTS["Yahoo, empty days"].write(walk(daily=True)))))
+        assert json.loads(json.dumps(known)) == known
+        assert known["dropped_rows"] == {"without prices": 1}
+        assert known["columns"] == {role: role.title() for role in ("date", *PRICES, "volume")}
+        assert known["first_bar"]["datetime"] == "2024-01-15 00:00:00"
+
+
+def test_a_year_of_minutes_takes_no_time(tmp_path: Path) -> None:
+    n = 372_000
+    minutes = pd.date_range("2020-01-01", periods=n, freq="min")
+    date, clock = minutes.strftime("%Y.%m.%d"), minutes.strftime("%H:%M:%S")
+    rows = (MT5_ROW.format(t="", o="1.10001", h="1.10012", l="1.09991", c="1.10003", v=5).lstrip("\t") for _ in "1")
+    tail = next(rows).partition("\t")[2]
+    path = save(tmp_path, MT5_HEAD + "".join(f"{d}\t{c}\t{tail}\n" for d, c in zip(date, clock, strict=True)))
+    read_bars(path, end="2020-01-02")  # imports and caches
+    start = time.perf_counter()
+    assert len(read_bars(path)) == n
+    assert time.perf_counter() - start < 5  # 0.6 s where nothing else runs; the rest is for busy machines
+
+
+def test_bars_know_when_they_are_too_few(tmp_path: Path) -> None:
+    path = save(tmp_path, LAYOUTS["MetaTrader 4"].write(walk(40)))
+    bars = read_bars(path)
+    bars.require(40, "the warm-up")
+    with pytest.raises(BarsError) as refused:
+        bars.require(130, "the warm-up, 130 bars")
+    assert str(refused.value) == f"{path}: 40 bars are too few for the warm-up, 130 bars.\nGive a longer file, or ask for less."

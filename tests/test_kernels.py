@@ -1,0 +1,262 @@
+"""Every kernel against its twin in reference.py: awkward sizes, each device, each kernel shape.
+
+The kernels are one program, so they are reached through small networks. In double precision they must agree
+with the reference to rounding: that compares every formula, index and order of passes. In single precision
+only the type differs, and one network with a layer of each kind shows that rounding stays where it belongs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from bt_neuro.nn.device import Device, Runner
+from bt_neuro.nn.layers import (
+    SGD,
+    Adam,
+    BatchNorm,
+    Conv1D,
+    Dense,
+    Dropout,
+    Layer,
+    TransformerEncoder,
+    article_layers,
+)
+from bt_neuro.nn.program import Program
+from bt_neuro.nn.reference import Mode
+from tests.helpers import Sample, assert_close, assert_same_bits, compare_directions
+
+SEED = 5  # of dropout
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small network, and the kernel functions it is there for."""
+
+    kernels: str
+    layers: list[Layer]
+    inputs: int
+
+
+MIXED = Case(
+    "batch_norm_forward dense_forward encoder_forward dropout_forward mean_squared_error_backward",
+    [
+        BatchNorm(20, "tanh"),
+        Conv1D(6, 4, 4),
+        BatchNorm(20, "sigmoid"),
+        TransformerEncoder(2, 3, 2, activation="sigmoid"),
+        Dropout(0.2),
+        Dense(24),
+        BatchNorm(20, "tanh"),
+        Dense(17, "leaky_relu"),
+        Dense(3, "sigmoid"),
+    ],
+    32,
+)
+CASES = {
+    "dense": Case(
+        "dense_forward dense_backward mean_squared_error_backward",
+        [Dense(n, a) for n, a in ((16, "tanh"), (53, "sigmoid"), (15, "leaky_relu"), (32, None), (13, "tanh"))],
+        17,
+    ),
+    "dense of few": Case(
+        "dense_forward dense_backward mean_squared_error_backward",
+        [Dense(2, "tanh"), Dense(1, "sigmoid"), Dense(13), Dense(1)],
+        1,
+    ),
+    "batch norm": Case(
+        "batch_norm_forward batch_norm_backward",
+        [
+            BatchNorm(10, "tanh"),
+            Dense(17),
+            BatchNorm(2, "leaky_relu"),
+            Dense(16),
+            BatchNorm(100, "sigmoid"),
+            Dense(2),
+            BatchNorm(5),
+            BatchNorm(1),
+        ],
+        53,
+    ),
+    "dropout": Case(
+        "dropout_forward dropout_backward",
+        [Dropout(0.3), Dense(17), Dropout(0.6), Dense(16, "tanh"), Dropout(0.0), Dense(2)],
+        13,
+    ),
+    "convolution": Case(  # overlap, remainder; gaps on positions; overlap on positions; one position
+        "dense_forward dense_backward",
+        [Conv1D(13, 5, 3, "tanh"), Conv1D(16, 2, 3), Conv1D(2, 4, 1, "leaky_relu"), Conv1D(3, 2, 1)],
+        56,
+    ),
+    "convolution, tiles": Case(
+        "dense_forward dense_backward", [Conv1D(8, 4, 4, "sigmoid"), Conv1D(4, 3, 3), Dense(2)], 50
+    ),
+    "encoder of 8 heads": Case(
+        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
+        "layer_norm_backward",
+        [Conv1D(16, 2, 2), TransformerEncoder(2, 8, 4, activation="tanh")],
+        40,
+    ),
+    "encoder of 3, of 16 heads": Case(
+        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
+        "layer_norm_backward",
+        [
+            Conv1D(5, 3, 3),
+            TransformerEncoder(1, 3, 3, 7, "leaky_relu"),
+            Conv1D(4, 2, 3),
+            TransformerEncoder(1, 16, 1, 3),
+        ],
+        21,
+    ),
+    "encoder of 2, of 6 heads": Case(
+        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
+        "layer_norm_backward",
+        [
+            Conv1D(17, 2, 1),
+            TransformerEncoder(1, 2, 3, 13, "sigmoid"),
+            Conv1D(2, 2, 2),
+            TransformerEncoder(2, 6, 1, 1),
+        ],
+        21,
+    ),
+    "encoder of 1 head, of one position": Case(
+        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
+        "layer_norm_backward",
+        [
+            Conv1D(3, 2, 2),
+            TransformerEncoder(1, 1, 3, 4),
+            Conv1D(2, 2, 1),
+            TransformerEncoder(1, 1, 1, 2, "tanh"),
+        ],
+        5,
+    ),
+    "mixed": MIXED,
+}
+
+
+def runner_of(sample: Sample, device: Device, *, double: bool = True) -> Runner:
+    program = Program(sample.layout, device.shape(double=double))
+    return Runner(program, device, sample.block[None], (SEED,))
+
+
+def require_double(device: Device) -> None:
+    if not device.has_double:
+        pytest.skip(f"{device} has no double precision")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_reaches_the_kernels_it_names(name, rng):
+    sample = Sample(CASES[name].layers, CASES[name].inputs, rng)
+    source = Program(sample.layout, Device.shape(_Cpu)).source
+    for kernel in CASES[name].kernels.split():
+        assert f"NAMED({kernel})" in source, kernel
+
+
+class _Cpu:
+    """What `Device.shape` asks of a device."""
+
+    is_gpu, vector, has_double = False, 16, True
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_kernels_in_double_equal_their_twins(name, device, rng):
+    require_double(device)
+    sample = Sample(CASES[name].layers, CASES[name].inputs, rng)
+    kernel, reference = runner_of(sample, device), sample.reference()
+    check_gradients(sample, kernel)
+    kernel.write(sample.block[None])
+    assert_close(sample.learn(kernel)[0], sample.learn(reference), "double", "outputs")
+    assert_state(sample, kernel, reference, "double")
+    for moves in (False, True):
+        predicted = predict(sample, kernel, moves)
+        assert_close(predicted[0], predict(sample, reference, moves), "double", f"predictions, {moves=}")
+    assert_state(sample, kernel, reference, "double")
+
+
+def check_gradients(sample: Sample, kernel: Runner) -> None:
+    """One step of SGD at learning rate 1 lowers the parameters by the gradient: compare with differences."""
+    size = sample.layout.size_parameters
+    sample.learn(kernel, slice(0, 1), np.array([[1.0, 0.0]]))
+    gradient = (sample.block - kernel.read()[0])[:size]
+    for name, placed in sample.layout.parameters():
+
+        def loss(step, placed=placed):
+            block = sample.block.copy()
+            block[placed.offset : placed.offset + step.size] += step
+            out = sample.reference(block).forward(sample.windows[0], moves=True, step=1)
+            return float(np.mean((out - sample.targets[0]) ** 2))
+
+        compare_directions(placed.view(gradient).ravel(), loss, sample.rng, name)
+
+
+def predict(sample: Sample, engine, moves: bool):
+    mode = Mode.PREDICT | (Mode.PREDICT_MOVES if moves else Mode(0))
+    nothing = np.empty((0, 2))
+    out = engine.run(mode, sample.windows[:0], sample.targets[:0], sample.windows[::-1], nothing, 1)
+    return out[1]
+
+
+def assert_state(sample: Sample, kernel: Runner, reference, tolerance: str) -> None:
+    block = kernel.read()[0]
+    for name, placed in sample.layout.state():
+        expected = placed.view(reference.block)
+        if np.abs(expected).max() > 1e-14:  # the delta of the key bias is rounding alone
+            assert_close(placed.view(block), expected, tolerance, name)
+
+
+@pytest.mark.parametrize("double", [True, False], ids=["double", "single"])
+def test_adam_and_a_layer_of_each_kind(device, double, rng):
+    if double:
+        require_double(device)
+    sample = Sample(MIXED.layers, MIXED.inputs, rng, Adam(1e-3), steps=30)
+    kernel, reference = runner_of(sample, device, double=double), sample.reference()
+    expected = sample.learn(reference)
+    assert_close(sample.learn(kernel)[0], expected, "double, Adam" if double else "single", "outputs")
+
+
+def test_sgd_in_single_precision(device, rng):
+    sample = Sample(MIXED.layers, MIXED.inputs, rng, SGD(0.02, momentum=0.8), steps=30)
+    kernel, reference = runner_of(sample, device, double=False), sample.reference()
+    expected = sample.learn(reference)
+    assert_close(sample.learn(kernel)[0], expected, "single", "outputs")
+    assert_state(sample, kernel, reference, "single, a parameter")
+
+
+def test_the_article_s_network_stays_within_rounding_of_float64(device, rng):
+    sample = Sample(article_layers(), 240, rng, Adam(), steps=50)
+    kernel = runner_of(sample, device, double=False)
+    assert_close(sample.learn(kernel)[0], sample.learn(sample.reference()), "single", "outputs")
+
+
+def test_a_broken_kernel_is_caught(runtime, rng):
+    """The planted fault: a bias left out, one index off, a wrong slope; each is compiled and must be found."""
+    require_double(runtime)
+    faults = [
+        ("bias != 0 ? LOAD(WIDTH, bias + o0 + c * WIDTH)", "bias != 0 ? (VEC(WIDTH))(0)", "outputs"),
+        ("(ONE - (y) * (y))", "(ONE - (y))", "random direction"),
+        ("last = min(i / STRIDE, POSITIONS - 1)", "last = min(i / STRIDE, POSITIONS - 2)", "random direction"),
+    ]
+    case = CASES["convolution"]
+    for right, wrong, complaint in faults:
+        sample = Sample(case.layers, case.inputs, rng)
+        program = Program(sample.layout, runtime.shape(double=True))
+        assert right in program.source
+        program.source = program.source.replace(right, wrong)
+        kernel = Runner(program, runtime, sample.block[None], (SEED,))
+        with pytest.raises(AssertionError, match=complaint):
+            if complaint == "outputs":
+                assert_close(sample.learn(kernel)[0], sample.learn(sample.reference()), "double", "outputs")
+            else:
+                check_gradients(sample, kernel)
+
+
+def test_lanes_differ_by_their_seeds_alone(device, rng):
+    sample = Sample(MIXED.layers, MIXED.inputs, rng)
+    program = Program(sample.layout, device.shape())
+    lanes = Runner(program, device, np.stack([sample.block] * 3), (SEED, SEED + 1, SEED))
+    out, alone = sample.learn(lanes), sample.learn(runner_of(sample, device, double=False))
+    assert_same_bits(out[0], alone[0], "first lane and a network of its own")
+    assert_same_bits(out[0], out[2], "two lanes of one seed")
+    assert np.abs(out[0] - out[1]).max() > 1e-3  # another dropout mask
