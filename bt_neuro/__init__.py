@@ -1,37 +1,66 @@
-"""bt-neuro: a neural network that learns on every bar inside backtrader, and says how good it really was."""
+"""bt-neuro: a neural network that learns on every bar inside backtrader, and says how good it really was.
 
-from bt_neuro.errors import (
-    BarsError,
-    CheckpointError,
-    DeviceError,
-    LayerError,
-    NeuroError,
-    NonFiniteError,
-    StrategyError,
-)
-from bt_neuro.learner import Scored, Signal
-from bt_neuro.market.bars import Bars, read_bars
-from bt_neuro.market.fractals import FractalLabel
-from bt_neuro.market.labels import Known, Label
-from bt_neuro.nn.layers import (
-    SGD,
-    Adam,
-    BatchNorm,
-    Conv1D,
-    Dense,
-    Dropout,
-    TransformerEncoder,
-    article_layers,
-)
-from bt_neuro.nn.network import Network
-from bt_neuro.plugin.analyzers import HitRate, StepTime
-from bt_neuro.plugin.costs import Costs
-from bt_neuro.plugin.feed import BarsFeed
-from bt_neuro.plugin.features import default_features
-from bt_neuro.plugin.strategy import NeuroStrategy
+Users import from here alone. Names are loaded when first asked for: pandas and backtrader take half a second,
+which ``bt-neuro --help`` need not wait for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bt_neuro.errors import (
+        BarsError,
+        CheckpointError,
+        DeviceError,
+        LayerError,
+        NeuroError,
+        NonFiniteError,
+        StrategyError,
+    )
+    from bt_neuro.evaluate.runs import Account, Result, backtest
+    from bt_neuro.learner import Scored, Signal
+    from bt_neuro.market.bars import Bars, read_bars
+    from bt_neuro.market.fractals import FractalLabel
+    from bt_neuro.market.labels import Known, Label
+    from bt_neuro.nn.layers import (
+        SGD,
+        Adam,
+        BatchNorm,
+        Conv1D,
+        Dense,
+        Dropout,
+        TransformerEncoder,
+        article_layers,
+    )
+    from bt_neuro.nn.network import Network
+    from bt_neuro.plugin.analyzers import HitRate, StepTime
+    from bt_neuro.plugin.costs import Costs
+    from bt_neuro.plugin.features import default_features
+    from bt_neuro.plugin.feed import BarsFeed
+    from bt_neuro.plugin.strategy import NeuroStrategy
+
+_HOME = {
+    "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
+    "evaluate.runs": "Account Result backtest",
+    "learner": "Scored Signal",
+    "market.bars": "Bars read_bars",
+    "market.fractals": "FractalLabel",
+    "market.labels": "Known Label",
+    "nn.layers": "SGD Adam BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
+    "nn.network": "Network",
+    "plugin.analyzers": "HitRate StepTime",
+    "plugin.costs": "Costs",
+    "plugin.features": "default_features",
+    "plugin.feed": "BarsFeed",
+    "plugin.strategy": "NeuroStrategy",
+}
+_MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for name in names.split()}
 
 __version__ = "0.1.0"
 __all__ = [
+    "Account",
     "Adam",
     "Bars",
     "BarsError",
@@ -52,6 +81,7 @@ __all__ = [
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
+    "Result",
     "SGD",
     "Scored",
     "Signal",
@@ -59,6 +89,17 @@ __all__ = [
     "StrategyError",
     "TransformerEncoder",
     "article_layers",
+    "backtest",
     "default_features",
     "read_bars",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'bt_neuro' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -24,7 +24,7 @@ class NeuroStrategy(bt.Strategy):
     Params:
       - ``wing`` (default: ``1``): bars on either side of a fractal; its label is known that many bars later
       - ``history_bars`` (default: ``20``): bars in the network's window
-      - ``learning_rate`` (default: ``1e-4``): of Adam
+      - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learns`` (default: ``True``): False only predicts
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
@@ -54,7 +54,7 @@ class NeuroStrategy(bt.Strategy):
     params = (
         ("wing", 1),
         ("history_bars", 20),
-        ("learning_rate", 1e-4),
+        ("learning_rate", 2e-4),
         ("size", 0.95),
         ("learns", True),
         ("seed", 0),
