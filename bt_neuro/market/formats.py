@@ -64,7 +64,7 @@ FORMATS = (
     Format("yfinance", header=r"date(time)?,open,high,low,close,volume,dividends"),
     Format("CryptoDataDownload", header=r"(unix( timestamp)?,)?date,symbol,open,high,low,close", zone="UTC"),
     Format("investing.com", header=r"[^,]+,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+,)?[^,]+ %"),
-    Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{9,13},|\d{4}-\d\d-\d\dT"),
+    Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{10}|[\d-]+T"),
     Format("pandas", header=r",open,high,low,close"),
     Format("MetaTrader 4 rows under a header", header=r".", row=rf"{_DOTTED}[ ,]\d\d:\d\d,{_PRICE},"),
     Format("HistData ASCII", row=rf"\d{{8}} \d{{6}},({_PRICE},){{4}}\d+$",

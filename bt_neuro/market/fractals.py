@@ -81,7 +81,7 @@ class FractalLabel:
         top = middle_high == max(highs) and highs.count(middle_high) == 1
         bottom = middle_low == min(lows) and lows.count(middle_low) == 1
         del highs[0], lows[0]
-        return [Known(bar - wing, TARGETS[bottom][top])]
+        return [Known(bar - wing, TARGETS[int(bottom)][int(top)])]
 
     def state(self) -> dict[str, Any]:
         """Return wing, next bar and the bars still waiting, in plain JSON values."""

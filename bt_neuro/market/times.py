@@ -49,7 +49,12 @@ CLOCKS = (
 )
 ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}:?\d{2}"
 # Time since 1970 by its number of digits, which is unequivocal from 1973 to 2286.
-UNIX = ((r"^\d{9,10}(?:\.0+)?$", "s"), (r"^\d{13}(?:\.0+)?$", "ms"), (r"^\d{16}$", "us"), (r"^\d{19}$", "ns"))
+UNIX = (
+    (r"^\d{9,10}(?:\.0+)?$", "s"),
+    (r"^\d{12,13}(?:\.0+)?$", "ms"),
+    (r"^\d{15,16}$", "us"),
+    (r"^\d{18,19}$", "ns"),
+)
 
 _CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
 _CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$"
