@@ -111,7 +111,10 @@ class TestTimes:
     def test_start_and_end_are_told_on_the_clock_of_the_result(self, tmp_path: Path) -> None:
         path = save(tmp_path, LAYOUTS["Dukascopy, GMT"].write(walk()))
         bars = read_bars(path, tz="Asia/Tokyo", start="2024-01-16 10:00", end="2024-01-16")
-        assert bars.frame["datetime"].iloc[[0, -1]].astype(str).tolist() == ["2024-01-16 10:00:00", "2024-01-16 23:00:00"]
+        assert bars.frame["datetime"].iloc[[0, -1]].astype(str).tolist() == [
+            "2024-01-16 10:00:00",
+            "2024-01-16 23:00:00",
+        ]
 
 
 class TestResample:
@@ -128,7 +131,8 @@ class TestResample:
         assert day["spread"] == 7
 
     @pytest.mark.parametrize(
-        ("name", "first"), [("W1", "2024-01-15"), ("MN1", "2024-01-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")]
+        ("name", "first"),
+        [("W1", "2024-01-15"), ("MN1", "2024-01-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")],
     )
     def test_periods_begin_where_the_calendar_says(self, tmp_path: Path, name: str, first: str) -> None:
         bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), resample=name)
@@ -163,7 +167,9 @@ class TestWeekends:
         assert len(read_bars(save(tmp_path, self.week(flat_volume=3)))) == 264
 
     def test_volume_that_is_always_0_says_nothing_of_weekends(self, tmp_path: Path) -> None:
-        text = LAYOUTS["HistData MetaTrader"].write([Bar(b.time + timedelta(days=5), *[b.open] * 4, 0) for b in walk(30)])
+        text = LAYOUTS["HistData MetaTrader"].write(
+            [Bar(b.time + timedelta(days=5), *[b.open] * 4, 0) for b in walk(30)]
+        )
         bars = read_bars(save(tmp_path, text))
         assert len(bars) == 30
         assert "Volume is 0 in every bar." in bars.notes
@@ -211,7 +217,9 @@ class TestCheck:
 def test_a_year_of_minutes_takes_no_time(tmp_path: Path) -> None:
     n = 372_000
     times = pd.date_range("2020-01-01", periods=n, freq="min").strftime("%Y.%m.%d\t%H:%M:%S")
-    path = save(tmp_path, MT5_HEAD + "".join(f"{t}\t1.10001\t1.10012\t1.09991\t1.10003\t5\t0\t7\n" for t in times))
+    path = save(
+        tmp_path, MT5_HEAD + "".join(f"{t}\t1.10001\t1.10012\t1.09991\t1.10003\t5\t0\t7\n" for t in times)
+    )
     read_bars(path, end="2020-01-02")  # imports and caches
     start = time.perf_counter()
     assert len(read_bars(path)) == n
@@ -224,4 +232,7 @@ def test_bars_know_when_they_are_too_few(tmp_path: Path) -> None:
     bars.require(40, "the warm-up")
     with pytest.raises(BarsError) as refused:
         bars.require(130, "the warm-up, 130 bars")
-    assert str(refused.value) == f"{path}: 40 bars are too few for the warm-up, 130 bars.\nGive a longer file, or ask for less."
+    assert (
+        str(refused.value)
+        == f"{path}: 40 bars are too few for the warm-up, 130 bars.\nGive a longer file, or ask for less."
+    )

@@ -19,6 +19,7 @@ from tests.helpers import (
 
 def test_close_numbers_are_close():
     assert_close([1.0, 2.0], [1.0, 2.0 + 1e-12], "double")
+    assert_close([1e-15], [0.0], "double", at_least=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ only the type differs, and one network with a layer of each kind shows that roun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from bt_neuro.nn.layers import (
 )
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference import Mode
-from tests.helpers import Sample, assert_close, assert_same_bits, compare_directions
+from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 
 SEED = 5  # of dropout
 
@@ -127,7 +127,7 @@ CASES = {
         [
             Conv1D(3, 2, 2),
             TransformerEncoder(1, 1, 3, 4),
-            Conv1D(2, 2, 1),
+            Conv1D(5, 2, 1),
             TransformerEncoder(1, 1, 1, 2, "tanh"),
         ],
         5,
@@ -160,9 +160,17 @@ class _Cpu:
     is_gpu, vector, has_double = False, 16, True
 
 
+def require_quick(device: Device, layers: list[Layer]) -> None:
+    """Leave encoders with barriers on PoCL to the slow tests; Intel's runtime builds the same source here."""
+    encoder = any(isinstance(layer, TransformerEncoder) for layer in layers)
+    if encoder and device.is_gpu and "Portable" in device.runtime:
+        pytest.skip("PoCL takes a minute to build an encoder with barriers: make test-slow")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_kernels_in_double_equal_their_twins(name, device, rng):
     require_double(device)
+    require_quick(device, CASES[name].layers)
     sample = Sample(CASES[name].layers, CASES[name].inputs, rng)
     kernel, reference = runner_of(sample, device), sample.reference()
     check_gradients(sample, kernel)
@@ -177,18 +185,12 @@ def test_kernels_in_double_equal_their_twins(name, device, rng):
 
 def check_gradients(sample: Sample, kernel: Runner) -> None:
     """One step of SGD at learning rate 1 lowers the parameters by the gradient: compare with differences."""
-    size = sample.layout.size_parameters
-    sample.learn(kernel, slice(0, 1), np.array([[1.0, 0.0]]))
-    gradient = (sample.block - kernel.read()[0])[:size]
+    check = GradientCheck(sample)
+    kernel.write(check.block[None])
+    sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0]]))
+    gradient = check.block - kernel.read()[0]
     for name, placed in sample.layout.parameters():
-
-        def loss(step, placed=placed):
-            block = sample.block.copy()
-            block[placed.offset : placed.offset + step.size] += step
-            out = sample.reference(block).forward(sample.windows[0], moves=True, step=1)
-            return float(np.mean((out - sample.targets[0]) ** 2))
-
-        compare_directions(placed.view(gradient).ravel(), loss, sample.rng, name)
+        check.check_tensor(name, placed.view(gradient))
 
 
 def predict(sample: Sample, engine, moves: bool):
@@ -201,13 +203,13 @@ def predict(sample: Sample, engine, moves: bool):
 def assert_state(sample: Sample, kernel: Runner, reference, tolerance: str) -> None:
     block = kernel.read()[0]
     for name, placed in sample.layout.state():
-        expected = placed.view(reference.block)
-        if np.abs(expected).max() > 1e-14:  # the delta of the key bias is rounding alone
-            assert_close(placed.view(block), expected, tolerance, name)
+        # Some deltas are rounding alone, such as the key bias's.
+        assert_close(placed.view(block), placed.view(reference.block), tolerance, name, at_least=1e-3)
 
 
 @pytest.mark.parametrize("double", [True, False], ids=["double", "single"])
 def test_adam_and_a_layer_of_each_kind(device, double, rng):
+    require_quick(device, MIXED.layers)
     if double:
         require_double(device)
     sample = Sample(MIXED.layers, MIXED.inputs, rng, Adam(1e-3), steps=30)
@@ -217,6 +219,7 @@ def test_adam_and_a_layer_of_each_kind(device, double, rng):
 
 
 def test_sgd_in_single_precision(device, rng):
+    require_quick(device, MIXED.layers)
     sample = Sample(MIXED.layers, MIXED.inputs, rng, SGD(0.02, momentum=0.8), steps=30)
     kernel, reference = runner_of(sample, device, double=False), sample.reference()
     expected = sample.learn(reference)
@@ -225,8 +228,21 @@ def test_sgd_in_single_precision(device, rng):
 
 
 def test_the_article_s_network_stays_within_rounding_of_float64(device, rng):
-    sample = Sample(article_layers(), 240, rng, Adam(), steps=50)
+    """At the default learning rate, 50 steps.
+
+    At 1e-3 no float32 passes: rounding the state of the float64 network once a step, nothing else, moves its
+    outputs by 2e-6 to 2e-5, depending on the seed.
+    """
+    require_quick(device, article_layers())
+    sample = Sample(article_layers(), 240, rng, Adam(), steps=50, noise=0)
     kernel = runner_of(sample, device, double=False)
+    assert_close(sample.learn(kernel)[0], sample.learn(sample.reference()), "single", "outputs")
+
+
+@pytest.mark.slow
+def test_the_article_s_network_with_barriers(runtime, rng):
+    sample = Sample(article_layers(), 240, rng, Adam(), steps=50, noise=0)
+    kernel = runner_of(sample, replace(runtime, is_gpu=True), double=False)
     assert_close(sample.learn(kernel)[0], sample.learn(sample.reference()), "single", "outputs")
 
 
@@ -253,7 +269,7 @@ def test_a_broken_kernel_is_caught(runtime, rng):
 
 
 def test_lanes_differ_by_their_seeds_alone(device, rng):
-    sample = Sample(MIXED.layers, MIXED.inputs, rng)
+    sample = Sample(CASES["dropout"].layers, CASES["dropout"].inputs, rng)
     program = Program(sample.layout, device.shape())
     lanes = Runner(program, device, np.stack([sample.block] * 3), (SEED, SEED + 1, SEED))
     out, alone = sample.learn(lanes), sample.learn(runner_of(sample, device, double=False))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import backtrader as bt
@@ -13,18 +12,14 @@ from bt_neuro.learner import Scored, Signal
 
 
 class _Record(bt.Analyzer):
-    """A CSV file that is open while the run lasts."""
+    """Rows of a CSV file; whoever opened it closes it, also when the run breaks."""
 
-    params = (("path", None),)
+    params = (("file", None),)
     header: tuple[str, ...] = ()
 
     def start(self) -> None:
-        self._file = Path(self.p.path).open("w", newline="", encoding="utf-8")
-        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows = csv.writer(self.p.file, lineterminator="\n")
         self._rows.writerow(self.header)
-
-    def stop(self) -> None:
-        self._file.close()
 
 
 class PredictionRecord(_Record):
@@ -52,7 +47,6 @@ class PredictionRecord(_Record):
 
     def stop(self) -> None:
         self._write(overdue=None)
-        super().stop()
 
     def _write(self, overdue: int | None) -> None:
         # Rows stay in the order of bars, though labels with a delay of their own may not.

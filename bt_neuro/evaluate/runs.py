@@ -11,7 +11,7 @@ import signal as signals
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -167,9 +167,9 @@ def backtest(
     folder = _new_folder(out, bars)
     manifest = _manifest(bars, strategy, parameters or {}, account)
     _write_json(folder / "run.json", {**manifest, "status": "running"})
-    _add_records(cerebro, folder, len(bars), progress)
     try:
-        with _stopped_by_ctrl_c(cerebro) as interrupted:
+        with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
+            _add_analyzers(cerebro, folder, files, len(bars), progress)
             ran = _run(cerebro)
     except BaseException as error:
         told = str(error) or type(error).__name__
@@ -220,16 +220,20 @@ def _cerebro(
     return cerebro, broker
 
 
-def _add_records(
-    cerebro: bt.Cerebro, folder: Path, bars: int, progress: Callable[[int, int], None] | None
+def _add_analyzers(
+    cerebro: bt.Cerebro,
+    folder: Path,
+    files: ExitStack,
+    bars: int,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     cerebro.addanalyzer(HitRate, _name="hit_rate")
     cerebro.addanalyzer(StepTime, _name="step_time")
     cerebro.addanalyzer(Baselines, _name="baselines")
-    cerebro.addanalyzer(PredictionRecord, _name="predictions", path=folder / "predictions.csv")
-    cerebro.addanalyzer(EquityRecord, _name="equity", path=folder / "equity.csv")
-    cerebro.addanalyzer(TradeRecord, _name="trades", path=folder / "trades.csv")
     cerebro.addanalyzer(bt.analyzers.TimeReturn, _name="daily", timeframe=bt.TimeFrame.Days)
+    for name, record in (("predictions", PredictionRecord), ("equity", EquityRecord), ("trades", TradeRecord)):
+        file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
+        cerebro.addanalyzer(record, _name=name, file=file)
     if progress:
         cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, bars))
 
@@ -242,7 +246,7 @@ def _run(cerebro: bt.Cerebro) -> NeuroStrategy:
 
 def _save_model(ran: NeuroStrategy, bars: Bars, path: Path) -> None:
     arrays, values = ran.learner.state()
-    about = {"learner": json.dumps(values), "data": json.dumps({"file": bars.path.name, "sha256": bars.sha256})}
+    about = {"learner": values, "data": {"file": bars.path.name, "sha256": bars.sha256}}
     ran.network.save(path, extra=arrays, about=about)
 
 

@@ -191,9 +191,9 @@ def remarks(frame: pd.DataFrame) -> list[str]:
     opens, closes = _column(frame, "open"), _column(frame, "close")
     jumps = np.abs(np.log(opens / np.append(opens[:1], closes[:-1])))
     found = (
-        (_excess(frame) > 0, "have open or close outside high and low by rounding"),
-        (_wicks(frame) > 1.2, "have a high or low a fifth away from open and close"),
-        (jumps > np.log(1.5), "open half as high again as the bar before closed, or as low"),
+        (_excess(frame) > 0, "with open or close outside high and low by rounding"),
+        (_wicks(frame) > 1.2, "with a high or low a fifth away from open and close"),
+        (jumps > np.log(1.5), "that open a third below or half above the close before"),
     )
     times = frame["datetime"].to_numpy()
     return [

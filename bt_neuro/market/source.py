@@ -106,10 +106,11 @@ def _decode(data: bytes) -> tuple[bytes, str]:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise BarsError(f"line {line}: binary data, not text.\nExport the bars as CSV.")
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    same = encoding == "UTF-8" and start == 0 and len(text) == len(data) and b"\n" in data
-    return (data if same else text.encode("utf-8", "replace")), encoding
+    if text.count("\r") != text.count("\r\n"):  # each ends a line, here as in every reader to come
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    elif encoding == "UTF-8":
+        return data[start:], encoding
+    return text.encode("utf-8", "replace"), encoding
 
 
 def _wide(data: bytes) -> str:

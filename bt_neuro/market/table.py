@@ -155,8 +155,7 @@ def _read_parquet(source: Source) -> Table:
     try:
         cells = pyarrow.parquet.read_table(pa.BufferReader(source.data), page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or ["unknown reason"])[0]
-        raise BarsError(f"damaged Parquet ({reason}).\nWrite the file again.") from None
+        raise BarsError("damaged Parquet.\nWrite the file again.") from error
     columns = [_plain_type(column) for column in cells.columns]
     if not columns or not len(cells):
         raise BarsError("the Parquet table is empty.\nWrite the bars again.")

@@ -22,6 +22,7 @@ from bt_neuro.nn.reference import Mode, ReferenceNetwork
 
 Array = NDArray[np.floating]
 FORMAT = "bt-neuro-network-1"
+METADATA = "bt-neuro"  # the key of the file's metadata that holds everything as JSON
 _STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
@@ -270,12 +271,13 @@ class Network:
         path: str | Path,
         *,
         extra: dict[str, NDArray[Any]] | None = None,
-        about: dict[str, str] | None = None,
+        about: dict[str, Any] | None = None,
     ) -> None:
-        """Write a safetensors file, whole or not at all. `extra` arrays and `about` texts travel with it."""
+        """Write a safetensors file, whole or not at all. `extra` arrays and what is `about` it (JSON values) travel with it."""
         path = Path(path)
         partial = path.with_name(f".{path.name}.partial")
-        metadata = {**(about or {}), "network": json.dumps(self.config())}
+        # One key: safetensors writes several in an order of its own, and equal runs give equal files.
+        metadata = {METADATA: json.dumps({**(about or {}), "network": self.config()})}
         save_file({**self.state(), **(extra or {})}, partial, metadata=metadata)
         os.replace(partial, path)
 
@@ -292,7 +294,7 @@ class Network:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = json.loads(metadata["network"])
+            config = json.loads(metadata[METADATA])["network"]
             if config["format"] != FORMAT:
                 raise CheckpointError(f"{path}: format {config['format']}; this version reads {FORMAT}")
             network = cls(

@@ -122,6 +122,9 @@ class StepTime(bt.Analyzer):
         self._counts = [0] * self._BINS
         self._bars, self._total, self._max = 0, 0.0, 0.0
 
+    def prenext(self) -> None:  # backtrader's own calls next
+        pass
+
     def next(self) -> None:
         seconds = self.strategy.learner.last_step_s
         self._bars += 1

@@ -1,0 +1,223 @@
+"""NeuroStrategy inside backtrader: what a subclass may change, what it is told when it errs."""
+
+import backtrader as bt
+import pytest
+from modes import hours, random_hours, run
+from small import LAYERS, Small
+
+from bt_neuro import (
+    BarsFeed,
+    Dense,
+    FractalLabel,
+    HitRate,
+    Known,
+    NeuroStrategy,
+    NonFiniteError,
+    StepTime,
+    StrategyError,
+)
+
+MODE = {}
+
+
+class Everything(Small):
+    """Overrides all there is to override."""
+
+    params = (("threshold", 0.34), ("wing", 2))
+
+    def features(self):
+        return {"range": self.data.high - self.data.low, "slope": bt.ind.ROC(self.data.close, period=5)}
+
+    def layers(self, inputs):
+        assert inputs == 2 * self.p.history_bars
+        return [Dense(5, "leaky_relu"), Dense(3, "sigmoid")]
+
+    def label(self):
+        return Rises()
+
+    def decide(self, signal):
+        if signal.is_buy and signal.confidence > self.p.threshold:
+            self.order_target_size(target=10)
+        elif signal.is_sell:
+            self.close()
+
+
+class Rises:
+    """Is the close three bars later higher? Known three bars later."""
+
+    classes = ("none", "buy", "sell")
+    delay_bars = 3
+
+    def __init__(self):
+        self.closes = []
+
+    def update(self, bar, high, low, close):
+        self.closes.append(close)
+        if len(self.closes) <= self.delay_bars:
+            return []
+        rose = close > self.closes.pop(0)
+        return [Known(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
+
+    def state(self):
+        return {"closes": self.closes}
+
+    def restore(self, state):
+        self.closes = state["closes"]
+
+
+def test_a_subclass_can_change_everything():
+    strategy = run(Everything, random_hours(120), MODE)
+    assert strategy.network.n_inputs == 8
+    assert strategy.learner.feature_names == ("range", "slope")
+    assert isinstance(strategy.learner.label, Rises)
+    assert strategy.signal.bar == 119
+    assert strategy.network.steps == 120 - 5 - 3 - 3  # ROC, window, delay
+
+
+def test_the_default_is_the_articles_network():
+    class Untouched(NeuroStrategy):
+        params = (("device", "numpy"),)
+
+    strategy = run(Untouched, random_hours(56), MODE)
+    assert strategy.network.n_parameters == 178_755
+    assert len(strategy.learner.feature_names) == 12
+    assert isinstance(strategy.learner.label, FractalLabel)
+    assert strategy.signal.bar == 55
+
+
+def test_a_zero_signal_leaves_the_cash_alone():
+    class Silent(Small):
+        def decide(self, signal):
+            pass
+
+    strategy = run(Silent, random_hours(80), MODE)
+    assert strategy.broker.getvalue() == strategy.broker.getcash() == 10_000
+
+
+@pytest.mark.parametrize(
+    ("strategy", "params", "complaint"),
+    [
+        (Small, {"treshold": 1}, r"Small has no parameter 'treshold'\. Known: device, history_bars"),
+        (Everything, {"treshold": 1}, r"no parameter 'treshold'\. Did you mean threshold\?"),
+        (type("NoFeature", (Small,), {"features": lambda self: {}}), {}, "gave no feature"),
+        (
+            type("Loose", (Small,), {"layers": lambda self, inputs: [Dense(3)]}),
+            {},
+            "Loose: the last layer must end in a sigmoid",
+        ),
+        (
+            type("Wide", (Small,), {"layers": lambda self, inputs: [*LAYERS, Dense(4, "sigmoid")]}),
+            {},
+            "Wide: label classes and network outputs must be",
+        ),
+    ],
+)
+def test_a_wrong_strategy_is_told_what_is_wrong(strategy, params, complaint):
+    with pytest.raises(StrategyError, match=complaint):
+        run(strategy, random_hours(60), MODE, **params)
+
+
+def test_a_feature_that_is_nan_is_named_with_its_bar():
+    class Hole(bt.Indicator):
+        lines = ("hole",)
+
+        def next(self):
+            self.lines.hole[0] = float("nan") if len(self) == 41 else 1.0
+
+    class Divides(Small):
+        def features(self):
+            return {"hole": Hole(self.data)}
+
+    with pytest.raises(NonFiniteError, match=r"2024-01-02 16:00:00, bar 40: hole is nan"):
+        run(Divides, random_hours(60), MODE)
+
+
+def test_analyzers_count_what_the_strategy_was_told():
+    class Told(Small):
+        def start(self):
+            super().start()
+            self.all_scored = []
+
+        def next(self):
+            super().next()
+            self.all_scored += self.scored
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=random_hours(500)))
+    cerebro.addstrategy(Told)
+    cerebro.addanalyzer(HitRate, _name="hits", window=20)
+    cerebro.addanalyzer(StepTime, _name="time")
+    strategy = cerebro.run()[0]
+    found, scored = strategy.analyzers.hits.get_analysis(), strategy.all_scored
+    signals = [s for s in scored if s.signal.name != "none"]
+    hits = [s for s in signals if s.signal.name == s.label or s.label == "both"]
+
+    assert found["scored_bars"] == len(scored) == sum(found["labels"].values())
+    assert (found["signals"], found["hits"]) == (len(signals), len(hits))
+    assert found["hit_rate"] == len(hits) / len(signals)
+    assert found["coverage"] == len(signals) / len(scored)
+    assert found["window_hit_rate"] == sum(s in hits for s in signals[-20:]) / 20
+    squares = [
+        sum((t - o) ** 2 for t, o in zip(s.target, s.signal.outputs, strict=True)) / 3 for s in scored
+    ]
+    assert found["mean_squared_error"] == pytest.approx(sum(squares) / len(squares))
+    assert found["error"] == pytest.approx(sum(e**0.5 for e in squares) / len(squares))
+    assert found["forecast_pct"] == pytest.approx(100 * found["hit_rate"])
+    missed = [s.signal.name == "none" for s in scored if s.label != "none"]
+    assert found["undefine_pct"] == pytest.approx(100 * sum(missed) / len(missed))
+    for side in ("buy", "sell"):
+        mine = [s for s in signals if s.signal.name == side]
+        assert found[side]["signals"] == len(mine)
+        assert found[side]["hits"] == sum(s in hits for s in mine)
+        assert found[side]["fractals"] == sum(s.label in (side, "both") for s in scored)
+
+    time = strategy.analyzers.time.get_analysis()
+    assert time["bars"] == 500 - 33
+    assert 0 < time["p50_s"] <= time["p99_s"] <= time["max_s"] * 1.02
+    assert time["total_s"] == pytest.approx(strategy.learner.network_s)
+
+
+def test_without_signals_figures_are_none_and_not_zero():
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=random_hours(36)))  # too short for a window
+    cerebro.addstrategy(Small)
+    cerebro.addanalyzer(HitRate, _name="hits")
+    found = cerebro.run()[0].analyzers.hits.get_analysis()
+    assert (found["scored_bars"], found["hit_rate"], found["coverage"], found["error"]) == (0, None, None, None)
+
+
+@pytest.mark.slow
+def test_optstrategy_runs_networks_in_processes_of_their_own():
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2)
+    cerebro.adddata(BarsFeed(bars=random_hours(120)))
+    cerebro.optstrategy(Small, wing=[1, 2], device=["numpy"])
+    cerebro.addanalyzer(HitRate, _name="hits")
+    both = [ran.analyzers.hits.get_analysis() for (ran,) in cerebro.run()]
+    for wing, found in zip((1, 2), both, strict=True):
+        alone = bt.Cerebro(stdstats=False)
+        alone.adddata(BarsFeed(bars=random_hours(120)))
+        alone.addstrategy(Small, wing=wing)
+        alone.addanalyzer(HitRate, _name="hits")
+        assert alone.run()[0].analyzers.hits.get_analysis() == found
+
+
+def test_the_default_turns_round_at_the_opposite_signal():
+    class Scripted(Small):
+        params = (("size", 0.5),)
+
+        def start(self):
+            super().start()
+            self.told = []
+
+        def next(self):
+            super().next()
+            self.told.append((self.signal.name if self.signal else None, self.position.size))
+
+    bars = hours([100.0 + i % 3 for i in range(90)])
+    told = run(Scripted, bars, MODE).told
+    for (name, _), (_, position) in zip(told, told[1:], strict=False):
+        if name == "buy":
+            assert position > 0
+        elif name == "sell":
+            assert position < 0
+    assert {name for name, _ in told} >= {"buy", "sell"}
