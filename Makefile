@@ -20,6 +20,7 @@ help:
 	@echo "make wheel      sdist and wheel in dist/"
 
 demo: $(VENV)/.has-cpu
+	rm -rf runs/demo
 	$(BIN)/bt-neuro backtest data/SYNTHETIC_EURUSD_H1.csv --out runs/demo
 
 test: $(VENV)/.has-dev

@@ -26,24 +26,30 @@ Device = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"bt-neuro {version('bt-neuro')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"bt-neuro {installed('bt-neuro')}")
-        raise typer.Exit
+    pass
 
 
 @app.command(epilog="Example: bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
     file: Annotated[Path, typer.Argument(help="Bars, as MetaTrader and other tools export them.")],
     strategy: Annotated[
-        str | None, typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert.")
+        str | None,
+        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
     ] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
@@ -58,10 +64,14 @@ def backtest(
     ] = None,
     slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")] = None,
     tz: Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")] = None,
-    resample: Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")] = None,
+    resample: Annotated[
+        str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")
+    ] = None,
     keep_flat: Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")] = False,
     repair: Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")] = False,
     as_json: Json = False,
@@ -101,10 +111,14 @@ def backtest(
 @app.command(epilog="Example: bt-neuro check EURUSD_H1.csv --json")
 def check(
     file: Annotated[Path, typer.Argument(help="A file of bars.")],
-    start: Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")
+    ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")] = None,
     tz: Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")] = None,
-    resample: Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")] = None,
+    resample: Annotated[
+        str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")
+    ] = None,
     keep_flat: Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")] = False,
     repair: Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")] = False,
     as_json: Json = False,

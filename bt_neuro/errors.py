@@ -1,12 +1,12 @@
 """Every error bt-neuro raises on purpose: what is wrong, where, and the remedy, in one or two lines.
 
-    NeuroError
-      BarsError         a bar file that cannot be read, or must not be trusted
-      DeviceError       no OpenCL device that can build and run a kernel
-      LayerError        layers or shapes that do not fit each other
-      CheckpointError   a saved network that cannot be loaded
-      NonFiniteError    NaN or infinity in a feature, a target or an output
-      StrategyError     a strategy file, class or parameter that cannot be used
+NeuroError
+  BarsError         a bar file that cannot be read, or must not be trusted
+  DeviceError       no OpenCL device that can build and run a kernel
+  LayerError        layers or shapes that do not fit each other
+  CheckpointError   a saved network that cannot be loaded
+  NonFiniteError    NaN or infinity in a feature, a target or an output
+  StrategyError     a strategy file, class or parameter that cannot be used
 """
 
 from __future__ import annotations

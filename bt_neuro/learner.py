@@ -138,8 +138,10 @@ class Learner:
         if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
             raise LayerError(f"label classes and network outputs must be {CLASSES}")
         if getattr(network.layout.layers[-1], "activation", None) != "sigmoid":
-            raise LayerError(f"the last layer must end in a sigmoid, to be read as probabilities; it is "
-                             f"{network.layout.layers[-1]}")
+            raise LayerError(
+                f"the last layer must end in a sigmoid, to be read as probabilities; it is "
+                f"{network.layout.layers[-1]}"
+            )
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.window: NDArray[np.floating] | None = None
@@ -208,7 +210,12 @@ class Learner:
         if self._last_bar is not None and bar != self._last_bar + 1:
             raise ValueError(f"bar {bar} follows bar {self._last_bar}: bars must come one by one")
         if not math.isfinite(sum(features) + high + low + close):
-            named = (*zip(self.feature_names, features, strict=True), ("high", high), ("low", low), ("close", close))
+            named = (
+                *zip(self.feature_names, features, strict=True),
+                ("high", high),
+                ("low", low),
+                ("close", close),
+            )
             for name, value in named:
                 if not math.isfinite(value):
                     raise NonFiniteError(f"bar {bar}: {name} is {value}; nothing was learned from it")
@@ -242,7 +249,9 @@ class Learner:
             "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
                 len(self._pending), self.network.n_inputs
             ),
-            "learner.pending_outputs": np.array([s.outputs for _, s in self._pending.values()]).reshape(-1, 3),
+            "learner.pending_outputs": np.array([s.outputs for _, s in self._pending.values()]).reshape(
+                -1, 3
+            ),
         }
         values = {
             "features": list(self.feature_names),

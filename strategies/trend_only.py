@@ -28,7 +28,11 @@ class TrendOnly(NeuroStrategy):
         return {**super().features(), "slope": bt.ind.ROC(self.data.close, period=20)}
 
     def layers(self, inputs):
-        return [BatchNorm(100, activation="tanh"), Dense(64, activation="tanh"), Dense(3, activation="sigmoid")]
+        return [
+            BatchNorm(100, activation="tanh"),
+            Dense(64, activation="tanh"),
+            Dense(3, activation="sigmoid"),
+        ]
 
     def decide(self, signal):
         price = self.data.close[0]
@@ -39,6 +43,4 @@ class TrendOnly(NeuroStrategy):
         elif signal.is_buy and signal.confidence > self.p.threshold and price > self.trend[0]:
             entry = self.order_target_percent(target=self.p.size)
             distance = self.p.stop_atr * self.atr[0]
-            self.stop_order = self.sell(
-                exectype=bt.Order.Stop, size=entry.size, price=price - distance
-            )
+            self.stop_order = self.sell(exectype=bt.Order.Stop, size=entry.size, price=price - distance)

@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
@@ -56,12 +56,10 @@ class Written:
         prices = (f"{p // POINT}.{p % POINT:05d}" for p in (bar.open, bar.high, bar.low, bar.close))
         if self.decimal_comma:
             prices = (price.replace(".", ",") for price in prices)
-        seconds = int(bar.time.replace(tzinfo=timezone.utc).timestamp())
-        return {
-            **dict(zip("ohlc", prices, strict=True)),
-            **{"t": bar.time + timedelta(hours=self.ahead), "v": bar.volume},
-            **{"s": seconds, "ms": 1_000 * seconds, "ns": 1_000_000_000 * seconds},
-        }
+        seconds = int(bar.time.replace(tzinfo=UTC).timestamp())
+        unix = {"s": seconds, "ms": 1_000 * seconds, "ns": 1_000_000_000 * seconds}
+        cells = dict(zip("ohlc", prices, strict=True))
+        return {"t": bar.time + timedelta(hours=self.ahead), "v": bar.volume} | cells | unix
 
 
 def utf_16(text: str) -> bytes:
@@ -70,6 +68,10 @@ def utf_16(text: str) -> bytes:
 
 def with_bom(text: str) -> bytes:
     return text.encode("utf-8-sig")
+
+
+def in_gzip(text: str) -> bytes:
+    return gzip.compress(text.encode(), mtime=0)
 
 
 def in_zip(text: str) -> bytes:
@@ -92,6 +94,7 @@ MT5_HEAD = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<S
 MT5_ROW = "{t:%Y.%m.%d}\t{t:%H:%M:%S}\t{o}\t{h}\t{l}\t{c}\t{v}\t0\t7"
 MT4_ROW = "{t:%Y.%m.%d},{t:%H:%M},{o},{h},{l},{c},{v}"
 ISO_ROW = "{t:%Y-%m-%d %H:%M:%S},{o},{h},{l},{c},{v}"
+YAHOO_HEAD = "Date,Open,High,Low,Close,Adj Close,Volume\n"
 YF_HEAD = "Price,Close,High,Low,Open,Volume\nTicker" + ",EURUSD=X" * 5 + "\nDate,,,,,\n"
 
 LAYOUTS = {
@@ -100,7 +103,7 @@ LAYOUTS = {
         MT5_ROW.replace("{t:%H:%M:%S}\t", ""), MT5_HEAD.replace("<TIME>\t", ""), "MetaTrader 5 export",
         daily=True, spread=True),
     "MetaTrader 5, no brackets": Written(
-        MT5_ROW, "Date\tTime\tOpen\tHigh\tLow\tClose\tTickvol\tVol\tSpread\n", "MetaTrader 5 export", spread=True),
+        MT5_ROW, MT5_HEAD.replace("<", "").replace(">", "").title(), "MetaTrader 5 export", spread=True),
     "MetaTrader 5, UTF-16": Written(
         "{t:%Y.%m.%d %H:%M},{o},{h},{l},{c},{v},0", format="MetaTrader 5 rows without a header",
         end="\r\n", pack=utf_16),
@@ -109,22 +112,23 @@ LAYOUTS = {
         "{t:%Y.%m.%d %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n",
         "MetaTrader 4 rows under a header", end="\r\n"),
     "Dukascopy, GMT": Written(
-        "{t:%d.%m.%Y %H:%M:%S}.000,{o},{h},{l},{c},{v}.5", "Gmt time,Open,High,Low,Close,Volume\n", "Dukascopy",
-        clock="UTC"),
+        "{t:%d.%m.%Y %H:%M:%S}.000,{o},{h},{l},{c},{v}.5", "Gmt time,Open,High,Low,Close,Volume\n",
+        "Dukascopy", clock="UTC"),
     "Dukascopy, local": Written(
         "{t:%d.%m.%Y %H:%M:%S}.000 GMT+0800,{o},{h},{l},{c},{v}", "Local time,Open,High,Low,Close,Volume\n",
         "Dukascopy", ahead=8, clock="UTC"),
     "HistData ASCII": Written(
         "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};{v}", format="HistData ASCII", clock="Etc/GMT+5"),
     "HistData MetaTrader": Written(
-        "{t:%Y.%m.%d},{t:%H:%M},{o}0,{h}0,{l}0,{c}0,0", format="HistData MetaTrader", clock="Etc/GMT+5", volume=False),
+        "{t:%Y.%m.%d},{t:%H:%M},{o}0,{h}0,{l}0,{c}0,0", format="HistData MetaTrader", clock="Etc/GMT+5",
+        volume=False),
     "HistData, zip": Written(
         "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};{v}", format="HistData ASCII", clock="Etc/GMT+5", pack=in_zip),
     "Yahoo": Written(
-        "{t:%Y-%m-%d},{o},{h},{l},{c},{c},{v}", "Date,Open,High,Low,Close,Adj Close,Volume\n", "Yahoo", daily=True),
+        "{t:%Y-%m-%d},{o},{h},{l},{c},{c},{v}", YAHOO_HEAD, "Yahoo", daily=True),
     "Yahoo, empty days": Written(
-        "{t:%Y-%m-%d},{o},{h},{l},{c},{c},{v}",
-        "Date,Open,High,Low,Close,Adj Close,Volume\n1999-01-04,null,null,null,null,null,null\n", "Yahoo", daily=True),
+        "{t:%Y-%m-%d},{o},{h},{l},{c},{c},{v}", YAHOO_HEAD + "1989-01-04" + ",null" * 6 + "\n", "Yahoo",
+        daily=True),
     "yfinance": Written("{t:%Y-%m-%d},{c},{h},{l},{o},{v}", YF_HEAD, "yfinance", daily=True),
     "yfinance, offset": Written(
         "{t:%Y-%m-%d %H:%M:%S}-05:00,{o},{h},{l},{c},{v},0.0,0.0",
@@ -136,11 +140,12 @@ LAYOUTS = {
         "{t:%Y-%m-%dT%H:%M:%S}+01:00,{o},{h},{l},{c},{v},NaN", "time,open,high,low,close,Volume,Volume MA\n",
         "TradingView or a broker's API", ahead=1, clock="UTC"),
     "broker, Z": Written(
-        "{t:%Y-%m-%dT%H:%M:%S}Z,{o},{h},{l},{c}", "time,open,high,low,close\n", "TradingView or a broker's API",
-        clock="UTC", volume=False),
+        "{t:%Y-%m-%dT%H:%M:%S}Z,{o},{h},{l},{c}", "time,open,high,low,close\n",
+        "TradingView or a broker's API", clock="UTC", volume=False),
     "broker, bid and ask": Written(
         "{t:%Y-%m-%dT%H:%M:%S.%f}Z,{o},{c},{h},{l},9,9,9,9,{v}",
-        "date,bid_open,bid_close,bid_high,bid_low,ask_open,ask_close,ask_high,ask_low,tickqty\n", clock="UTC"),
+        "date,bid_open,bid_close,bid_high,bid_low,ask_open,ask_close,ask_high,ask_low,tickqty\n",
+        clock="UTC"),
     "broker, milliseconds": Written(
         '"{ms}","{o}","{h}","{l}","{c}","{v}"', '"timestamp","o","h","l","c","v"\n', clock="UTC"),
     "broker, nanoseconds": Written("{ns}|{o}|{h}|{l}|{c}|{v}", "t|open|high|low|close|volume\n", clock="UTC"),
@@ -156,7 +161,7 @@ LAYOUTS = {
         "CryptoDataDownload", newest_first=True, clock="UTC"),
     "pandas": Written(ISO_ROW, ",Open,High,Low,Close,Volume\n", "pandas"),
     "pandas, gzip": Written(
-        ISO_ROW, ",Open,High,Low,Close,Volume\n", "pandas", pack=lambda text: gzip.compress(text.encode(), mtime=0)),
+        ISO_ROW, ",Open,High,Low,Close,Volume\n", "pandas", pack=in_gzip),
     "pandas, Parquet": Written(
         ISO_ROW, ",Open,High,Low,Close,Volume\n", "Parquet table", clock="UTC", pack=as_parquet),
     "months first": Written("{t:%m/%d/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),

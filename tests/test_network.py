@@ -67,8 +67,19 @@ def assert_same_state(actual, expected):
         assert_same_bits(actual.state()[name], tensor, name)
 
 
-# -- figures that may not drift -------------------------------------------------------------------------------
-GOLDEN = []
+# -- figures that may not drift ------------------------------------------------------------------------------
+GOLDEN = [
+    0.1918155322544606,
+    0.08042681902038289,
+    0.26803306851641745,
+    0.034332595155413266,
+    0.15728586593908278,
+    0.14486190811402141,
+    0.17421992501538242,
+    0.2982621999059361,
+    0.14244122942342008,
+    0.11660667256894346,
+]
 
 
 def golden_losses(place, precision):
@@ -92,7 +103,7 @@ def test_golden_losses_notice_a_small_change():
         assert_close(np.array(GOLDEN) * (1 + 1e-8), GOLDEN, "double, Adam")
 
 
-# -- ways of learning that are one and the same ----------------------------------------------------------------
+# -- ways of learning that are one and the same --------------------------------------------------------------
 def bar_by_bar(network, windows, targets):
     """Predict the first window, then learn each and predict the next: one launch a bar, activations held."""
     first = network.predict(windows[0], update_statistics=True)
@@ -130,11 +141,369 @@ def in_uneven_launches(network, windows, targets):
     return np.concatenate(found)
 
 
-def as_a_lane(network, windows, targets):
-    lanes = Network(
-        network.layout.layers, N, optimizer=network.layout.optimizer, seed=(3, 7), device=network_place(network)
+WAYS = [recomputed, in_two_calls, in_one_launch, in_uneven_launches]
+
+
+def run(way, layers, place, data, **options):
+    network = network_of(layers, place, **options)
+    return way(network, *data), network
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_of_learning_agree_to_the_bit(way, layers, place, data):
+    expected, reference = run(bar_by_bar, layers, place, data)
+    found, network = run(way, layers, place, data)
+    assert_same_bits(found, expected, way.__name__)
+    assert_same_state(network, reference)
+
+
+def test_ways_of_learning_agree_on_every_device_and_shape(device, data):
+    """A network without attention, which builds quickly everywhere."""
+    layers = [layer for layer in LAYERS if not isinstance(layer, TransformerEncoder)]
+    expected, reference = run(bar_by_bar, layers, device, data)
+    for way in (bar_by_bar, *WAYS):
+        found, network = run(way, layers, device, data)
+        assert_same_bits(found, expected, way.__name__)
+        assert_same_state(network, reference)
+
+
+def test_a_lane_equals_a_network_of_its_own(layers, place, data):
+    windows, targets = data
+    lanes = network_of(layers, place, seed=(3, 7, 11))
+    out = lanes.learn_then_predict(windows[:-1], targets, windows[1:])
+    assert out.shape == (3, STEPS, 3)
+    for lane, seed in enumerate(lanes.seeds):
+        alone = network_of(layers, place, seed=seed)
+        found = alone.learn_then_predict(windows[:-1], targets, windows[1:])
+        assert_same_bits(out[lane], found, f"lane {lane}")
+        for name, tensor in alone.state().items():
+            assert_same_bits(lanes.state()[name][lane], tensor[0], name)
+    assert np.abs(out[0] - out[1]).max() > 1e-3
+
+
+def test_a_difference_in_the_ways_would_be_seen(place, data):
+    """The planted fault: one window changes in its last digit."""
+    windows, targets = data
+    other = windows.copy()
+    other[3, 5] = np.nextafter(np.float32(other[3, 5]), np.float32(9))
+    expected, _ = run(in_one_launch, LAYERS, place, (windows, targets))
+    found, _ = run(in_one_launch, LAYERS, place, (other, targets))
+    assert_same_bits(found[:3], expected[:3])
+    with pytest.raises(AssertionError, match="differ"):
+        assert_same_bits(found, expected)
+
+
+def test_held_activations_belong_to_the_state_they_were_made_with(place, data):
+    """A state that is set, or a prediction that leaves the statistics, makes the network compute anew."""
+    windows, targets = data
+    network = network_of(LAYERS, place)
+    network.predict(windows[0], update_statistics=True)
+    before = network.state()
+    expected = network.learn_then_predict(windows[0], targets[0], windows[1])
+    network.predict(windows[0], update_statistics=True)
+    network.set_state(before, 0)
+    assert_same_bits(network.learn_then_predict(windows[0], targets[0], windows[1]), expected)
+
+
+# -- what learning does --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("optimizer", [Adam(0.0), SGD(0.0, momentum=0.9)], ids=["adam", "sgd"])
+def test_learning_rate_0_leaves_the_parameters_to_the_bit(optimizer, place, data):
+    network = network_of(LAYERS, place, optimizer=optimizer)
+    before = network.state()
+    network.learn(data[0][:-1], data[1])
+    for name, _ in network.layout.parameters():
+        assert_same_bits(network.state()[name], before[name], name)
+    for name, _ in network.layout.statistics():
+        assert (network.state()[name] != before[name]).any(), name  # these move all the same
+
+
+def test_the_first_step_of_adam_is_a_learning_rate_against_the_gradient(place, data):
+    rate = 2.0**-10
+    network = network_of([Dense(5, "tanh"), Dense(3)], place, optimizer=Adam(rate))
+    descent = network_of([Dense(5, "tanh"), Dense(3)], place, optimizer=SGD(1.0))
+    before = network.state()
+    for one in (network, descent):
+        one.learn(data[0][0], data[1][0])
+    for name, _ in network.layout.parameters():
+        gradient = before[name] - descent.state()[name]
+        step = network.state()[name] - before[name]
+        clear = np.abs(gradient) > 1e-4
+        assert clear.any(), name
+        np.testing.assert_allclose(step[clear], -rate * np.sign(gradient[clear]), rtol=1e-3, err_msg=name)
+
+
+def test_learning_lowers_the_loss(place, data):
+    windows, targets = data
+    network = network_of(LAYERS, place, optimizer=Adam(1e-2))
+    losses = [((network.learn(windows[:-1], targets) - targets) ** 2).mean() for _ in range(40)]
+    assert losses[-1] < losses[0] / 10
+
+
+def test_predicting_changes_nothing_unless_asked(place, data):
+    network = network_of(LAYERS, place)
+    network.predict(data[0], update_statistics=True)
+    before = network.state()
+    network.predict(data[0])
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, before[name], name)
+
+
+def test_a_window_of_1_switches_batch_norm_off(place, data):
+    plain = [Dense(16, "tanh"), Dense(3)]
+    switched = [BatchNorm(1), Dense(16, "tanh"), BatchNorm(0), Dense(3)]
+    expected = network_of(plain, place).learn(data[0][:-1], data[1])
+    assert_same_bits(network_of(switched, place).learn(data[0][:-1], data[1]), expected)
+
+
+def test_permuted_units_make_the_same_network(data):
+    """Hidden units in another order, weights alike: outputs agree to rounding, in double."""
+    network = network_of([Dense(16, "tanh"), Dense(3)], "numpy", precision="double")
+    other = network_of([Dense(16, "tanh"), Dense(3)], "numpy", precision="double")
+    order = np.random.default_rng(1).permutation(16)
+    state = other.state()
+    for name, axis in (("dense_0.kernel", 2), ("dense_0.bias", 1), ("dense_1.kernel", 1)):
+        state[name] = np.take(state[name], order, axis)
+    other.set_state(state, 0)
+    expected = network.learn(data[0][:-1], data[1])
+    assert_close(other.learn(data[0][:-1], data[1]), expected, "double, Adam")
+
+
+def test_inputs_are_not_touched_and_outputs_are_the_caller_s(place, data):
+    windows, targets = (np.ascontiguousarray(part, np.float32) for part in data)
+    before = windows.copy(), targets.copy()
+    network = network_of(LAYERS, place)
+    first = network.learn(windows[:-1], targets)
+    kept = first.copy()
+    network.predict(windows)
+    assert_same_bits(windows, before[0])
+    assert_same_bits(targets, before[1])
+    assert_same_bits(first, kept, "outputs of an earlier call")
+
+
+def test_shapes_of_what_comes_back(place, data):
+    windows, targets = data
+    network = network_of(LAYERS, place)
+    assert network.predict(windows).shape == (STEPS + 1, 3)
+    assert network.predict(windows[0]).shape == (3,)
+    assert network.predict(windows[:0]).shape == (0, 3)
+    assert network.learn(windows[:-1], targets).shape == (STEPS, 3)
+    assert network.learn_then_predict(windows[0], targets[0], windows[1]).shape == (3,)
+    lanes = network_of(DROPOUT, place, seed=(1, 2))
+    assert lanes.predict(windows).shape == (2, STEPS + 1, 3)
+    assert lanes.predict(windows[0]).shape == (2, 3)
+    assert network.steps == STEPS + 1
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_is_refused_and_nothing_moves(bad, place, data):
+    windows, targets = (part.copy() for part in data)
+    network = network_of(LAYERS, place)
+    network.learn(windows[:-1], targets)
+    before = network.state()
+    windows[4, 2] = bad
+    with pytest.raises(NonFiniteError, match="input 2 of step 4 is"):
+        network.learn(windows[:-1], targets)
+    with pytest.raises(NonFiniteError, match="input 2 of step 4 is"):
+        network.predict(windows, update_statistics=True)
+    targets[5, 1] = bad
+    with pytest.raises(NonFiniteError, match="target 1 of step 5 is"):
+        network.learn(data[0][:-1], targets)
+    assert network.steps == STEPS
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, before[name], name)
+
+
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [
+        (lambda n, w, t: n.predict(w[:, :-1]), r"windows have shape \(13, 23\): give \(steps, 24\)"),
+        (lambda n, w, t: n.predict(w[None]), r"give \(steps, 24\)"),
+        (lambda n, w, t: n.learn(w[:-1], t[:, :2]), r"targets have shape \(12, 2\): give \(steps, 3\)"),
+        (lambda n, w, t: n.learn(w, t), "13 windows to learn, 12 targets"),
+        (lambda n, w, t: n.learn_then_predict(w[:-1], t, w), "12 targets, 13 to predict"),
+    ],
+)
+def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
+    with pytest.raises(LayerError, match=remedy):
+        call(network_of(LAYERS, "numpy"), *data)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: Network([], 3, device="numpy"), "at least one input and one layer"),
+        (lambda: Network([Dense(2)], 0, device="numpy"), "needs at least one input"),
+        (lambda: Network(["Dense"], 3, device="numpy"), "not 'Dense'"),
+        (lambda: Network([TransformerEncoder()], 3, device="numpy"), "put a Conv1D before it"),
+        (lambda: Network([Conv1D(2, 5)], 3, device="numpy"), "kernel_size is larger than the input"),
+        (lambda: Network([Dense(2)], 3, precision="half", device="numpy"), "use single or double"),
+        (lambda: Dense(0), "units must be 1 or more"),
+        (lambda: Dense(1, "relu"), "activation must be one of"),
+        (lambda: Dropout(1.0), r"rate must be in \[0, 1\)"),
+        (lambda: BatchNorm(epsilon=0.0), "epsilon must be positive"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused(make, complaint):
+    with pytest.raises(LayerError, match=complaint):
+        make()
+
+
+# -- save and load -------------------------------------------------------------------------------------------
+def test_a_loaded_network_goes_on_to_the_bit(layers, place, data, tmp_path):
+    windows, targets = data
+    network = network_of(layers, place)
+    network.learn_then_predict(windows[:6], targets[:6], windows[1:7])
+    network.save(tmp_path / "n.safetensors", extra={"ring": np.arange(3.0)}, about={"wing": "1"})
+    rest = windows[6:-1], targets[6:], windows[7:]
+    expected = network.learn_then_predict(*rest)
+    loaded = Network.load(tmp_path / "n.safetensors", device=place)
+    assert loaded.steps == 6
+    assert loaded.config() == {**network.config(), "steps": 6}
+    assert_same_bits(loaded.learn_then_predict(*rest), expected)
+    assert_same_state(loaded, network)
+    assert [file.name for file in tmp_path.iterdir()] == ["n.safetensors"]
+
+
+def test_lanes_are_saved_as_lanes(tmp_path, data):
+    network = network_of(DROPOUT, "numpy", seed=(1, 2), precision="double", optimizer=SGD(0.1, 0.5))
+    network.learn(data[0][:-1], data[1])
+    network.save(tmp_path / "n.safetensors")
+    loaded = Network.load(tmp_path / "n.safetensors", device="numpy")
+    assert_same_bits(loaded.predict(data[0]), network.predict(data[0]))
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def no_tensors_file(path):
+    path.write_text("bar,datetime\n")
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def missing(path):
+    path.unlink()
+
+
+def rewritten(change):
+    def rewrite(path):
+        from safetensors.numpy import load_file, save_file
+
+        network = network_of(DROPOUT, "numpy")
+        config = {**network.config(), **change}
+        save_file(load_file(path), path, metadata={"network": json.dumps(config)})
+
+    rewrite.__name__ = f"other {change}"
+    return rewrite
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_short,
+        no_tensors_file,
+        empty,
+        missing,
+        rewritten({"format": "bt-neuro-network-9"}),
+        rewritten({"layers": [{"class": "Dens", "units": 3}]}),
+        rewritten({"layers": [{"class": "Dense", "units": 7}]}),
+        rewritten({"inputs": None}),
+        rewritten({"seeds": []}),
+        rewritten({"steps": "many"}),
+        rewritten({"steps": -1}),
+    ],
+)
+def test_a_damaged_file_is_named(damage, tmp_path):
+    path = tmp_path / "n.safetensors"
+    network_of(DROPOUT, "numpy").save(path)
+    damage(path)
+    with pytest.raises(CheckpointError, match=r"n\.safetensors"):
+        Network.load(path, device="numpy")
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path, data):
+    path = tmp_path / "n.safetensors"
+    network = network_of(DROPOUT, "numpy")
+    network.save(path)
+    before = path.read_bytes()
+    network.learn(data[0][:-1], data[1])
+    with pytest.raises(TypeError):
+        network.save(path, about={"wing": 1})  # texts only
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["n.safetensors"]
+
+
+# -- devices -------------------------------------------------------------------------------------------------
+def test_every_listed_device_was_tried_or_says_why(runtime):
+    assert runtime.problem is None
+    assert devices.choose(str(runtime.index)) == runtime
+    assert devices.choose(runtime.runtime.split()[0]) == runtime
+
+
+def test_an_unknown_device_names_those_there_are(best):
+    with pytest.raises(DeviceError, match=r"fits --device quantum; there are: 0 .*, or numpy"):
+        Network(DROPOUT, N, device="quantum")
+
+
+def test_a_device_without_double_precision_says_so(best):
+    from dataclasses import replace
+
+    with pytest.raises(DeviceError, match="has no double precision: use --precision single"):
+        Network(DROPOUT, N, device=replace(best, has_double=False), precision="double")
+
+
+def in_a_fresh_process(code, **environment):
+    """Run code where OpenCL has not been asked yet."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    found = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
-    found = in_one_lane_launch(lanes, windows, targets)[1]
-    assert_same_bits(lanes.state()["dense_0.kernel" if "dense_0.kernel" in lanes.state() else "dense_3.kernel"][1:],
-                     run_alone(network, windows, targets))
-    return found
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+ASK = """
+from bt_neuro.nn import device
+from bt_neuro.errors import DeviceError
+try:
+    print(device.choose({wanted!r}))
+except DeviceError as error:
+    print("DeviceError:", error)
+"""
+
+
+def test_no_runtime_at_all_names_the_one_command(tmp_path):
+    said = in_a_fresh_process(ASK.format(wanted="auto"), OCL_ICD_VENDORS=str(tmp_path))
+    assert said.startswith("DeviceError: no OpenCL runtime is installed")
+    assert 'pip install "bt-neuro[cpu]"' in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_runtime_that_cannot_be_loaded_is_as_none(tmp_path):
+    (tmp_path / "broken.icd").write_text("/nowhere/libbroken.so\n")
+    said = in_a_fresh_process(ASK.format(wanted="auto"), OCL_ICD_VENDORS=str(tmp_path))
+    assert said.startswith("DeviceError: no OpenCL runtime is installed")
+
+
+def test_a_device_that_lists_but_cannot_build_is_refused(best):
+    """The probe is replaced by one that does not compile, and by one that computes something else."""
+    broken = "device._PROBE = 'kernel void probe(global float* x) { nonsense }'\n"
+    said = in_a_fresh_process("from bt_neuro.nn import device\n" + broken + ASK.format(wanted="auto"))
+    assert said.startswith("DeviceError: no OpenCL device works; tried ")
+    assert 'pip install "bt-neuro[cpu]"' in said
+    wrong = "device._PROBE = 'kernel void probe(global float* x) { x[get_global_id(0)] += 2; }'\n"
+    said = in_a_fresh_process("from bt_neuro.nn import device\n" + wrong + ASK.format(wanted="auto"))
+    assert "a test kernel gave wrong numbers" in said
+
+
+def test_importing_the_engine_starts_no_opencl():
+    code = "import sys, bt_neuro.nn.network; print('pyopencl' in sys.modules)"
+    assert in_a_fresh_process(code) == "False"
+
+
+if __name__ == "__main__":
+    print(*(f"    {loss!r}," for loss in golden_losses("numpy", "double").tolist()), sep="\n")

@@ -1,4 +1,4 @@
-"""The NumPy network: gradients against central differences, random bits and statistics against their sources."""
+"""The NumPy network: gradients by central differences, random bits and statistics by their sources."""
 
 from __future__ import annotations
 

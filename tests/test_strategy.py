@@ -157,9 +157,7 @@ def test_analyzers_count_what_the_strategy_was_told():
     assert found["hit_rate"] == len(hits) / len(signals)
     assert found["coverage"] == len(signals) / len(scored)
     assert found["window_hit_rate"] == sum(s in hits for s in signals[-20:]) / 20
-    squares = [
-        sum((t - o) ** 2 for t, o in zip(s.target, s.signal.outputs, strict=True)) / 3 for s in scored
-    ]
+    squares = [sum((t - o) ** 2 for t, o in zip(s.target, s.signal.outputs, strict=True)) / 3 for s in scored]
     assert found["mean_squared_error"] == pytest.approx(sum(squares) / len(squares))
     assert found["error"] == pytest.approx(sum(e**0.5 for e in squares) / len(squares))
     assert found["forecast_pct"] == pytest.approx(100 * found["hit_rate"])
@@ -183,7 +181,12 @@ def test_without_signals_figures_are_none_and_not_zero():
     cerebro.addstrategy(Small)
     cerebro.addanalyzer(HitRate, _name="hits")
     found = cerebro.run()[0].analyzers.hits.get_analysis()
-    assert (found["scored_bars"], found["hit_rate"], found["coverage"], found["error"]) == (0, None, None, None)
+    assert (found["scored_bars"], found["hit_rate"], found["coverage"], found["error"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from bt_neuro.bench.peer import Array, Start
 from bt_neuro.nn.layers import LEAKY_SLOPE, Adam, BatchNorm, TransformerEncoder
 
 WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
-BLOCKS, HEADS, KEY_DIM = TransformerEncoder().blocks, TransformerEncoder().num_heads, TransformerEncoder().key_dim
+_ENCODER = TransformerEncoder()
+BLOCKS, HEADS, KEY_DIM = _ENCODER.blocks, _ENCODER.num_heads, _ENCODER.key_dim
 FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -37,7 +38,8 @@ class JaxNetwork:
         zeros = partial(jax.tree.map, jax.numpy.zeros_like, parameters)
         self._state = parameters, zeros(), zeros()
         self._statistics = [
-            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"]) for i in (0, 2, 5)
+            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"])
+            for i in (0, 2, 5)
         ]
         self._predict = jax.jit(partial(self._outputs, moves=True), donate_argnums=1)
         self._learn = jax.jit(partial(self._learned, moves=True), donate_argnums=(0, 1))

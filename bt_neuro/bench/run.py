@@ -59,7 +59,7 @@ def run_bench(
     device : as in `Network`
     steps : calls timed of every way of every contestant, in ten rounds; contestants take turns in each round
     peers : time PyTorch and JAX too, where installed
-    compiled : let ``torch.compile`` take part as well; compiling may take minutes, and is given up after three
+    compiled : let ``torch.compile`` take part as well; given up when it takes over three minutes
     progress : called with what is being done
 
     Returns
@@ -70,7 +70,7 @@ def run_bench(
 
     Notes
     -----
-    Every contestant starts from the same numbers and must give our outputs within 1e-5 over 36 bars of all
+    Every contestant starts from the same numbers and must give our outputs within 3e-6 over 36 bars of all
     ways before it is timed; one that computes something else is reported as wrong.
     """
     tell = progress or (lambda text: None)
@@ -98,7 +98,8 @@ def run_bench(
                     times[peer.name][way] += _timed(_caller(peer, way, bars), share)
                 times[MANY][way].append(_timed_launch(network, way, bars, steps))
             calls += _timed(lambda i: small.predict(bars.windows[i]), share)
-    rows.insert(1, {"name": MANY, "about": f"{steps} bars in one call of the same kernel", "status": "measured"})
+    about = f"{steps} bars in one call of the same kernel"
+    rows.insert(1, {"name": MANY, "about": about, "status": "measured"})
     for row in rows:
         if row["status"] == "measured":
             row |= {way: _figures(times[row["name"]][way], times[OURS][way]) for way in WAYS}

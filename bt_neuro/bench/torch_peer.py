@@ -10,7 +10,8 @@ from bt_neuro.bench.peer import Array, Start
 from bt_neuro.nn.layers import LEAKY_SLOPE, BatchNorm, TransformerEncoder
 
 WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
-BLOCKS, HEADS, KEY_DIM = TransformerEncoder().blocks, TransformerEncoder().num_heads, TransformerEncoder().key_dim
+_ENCODER = TransformerEncoder()
+BLOCKS, HEADS, KEY_DIM = _ENCODER.blocks, _ENCODER.num_heads, _ENCODER.key_dim
 Statistics = list[tuple[Any, Any]]
 
 
@@ -27,9 +28,7 @@ class TorchNetwork:
     name = "PyTorch eager"
     about = "as most would write it: torch.optim.Adam, mse_loss; stream keeps the prediction's graph"
 
-    def __init__(
-        self, state: dict[str, Array], dtype: str = "float32", learning_rate: float = 1e-4
-    ) -> None:
+    def __init__(self, state: dict[str, Array], dtype: str = "float32", learning_rate: float = 1e-4) -> None:
         import torch
 
         self.torch, self.dtype = torch, getattr(torch, dtype)
@@ -40,7 +39,8 @@ class TorchNetwork:
         }  # fmt: skip
         self.parameters = {name: tensor for name, tensor in tensors.items() if ".moving_" not in name}
         self.statistics: Statistics = [
-            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"]) for i in (0, 2, 5)
+            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"])
+            for i in (0, 2, 5)
         ]
         self.optimizer = self.make_optimizer(learning_rate)
 
@@ -53,7 +53,9 @@ class TorchNetwork:
         return self.torch.optim.Adam(self.parameters.values(), lr=learning_rate)
 
     # -- the mathematics -------------------------------------------------------------------------------------
-    def batch_norm(self, x: Any, place: tuple[Any, Any], layer: str, moves: bool) -> tuple[Any, tuple[Any, Any]]:
+    def batch_norm(
+        self, x: Any, place: tuple[Any, Any], layer: str, moves: bool
+    ) -> tuple[Any, tuple[Any, Any]]:
         """Return the layer before its activation, and its statistics, part of the graph."""
         mean, variance = place
         if moves:
@@ -142,7 +144,7 @@ class TunedTorchNetwork(TorchNetwork):
     """The same, with fewer and larger operations."""
 
     name = "PyTorch eager, tuned"
-    about = "one thread, one flat fused Adam, fused attention, addmm, lerp; stream keeps the prediction's graph"
+    about = "one thread, flat fused Adam, fused attention, addmm, lerp; stream keeps the prediction's graph"
 
     def arranged(self, state: dict[str, Array]) -> dict[str, Array]:
         """Put the numbers of a head side by side, where the fused attention wants them."""
@@ -171,7 +173,9 @@ class TunedTorchNetwork(TorchNetwork):
         owner.grad = self._slopes
         return torch.optim.Adam([owner], lr=learning_rate, fused=True)
 
-    def batch_norm(self, x: Any, place: tuple[Any, Any], layer: str, moves: bool) -> tuple[Any, tuple[Any, Any]]:
+    def batch_norm(
+        self, x: Any, place: tuple[Any, Any], layer: str, moves: bool
+    ) -> tuple[Any, tuple[Any, Any]]:
         if not moves:
             return super().batch_norm(x, place, layer, moves)
         torch, p = self.torch, self.parameters

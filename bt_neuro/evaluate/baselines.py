@@ -141,7 +141,9 @@ class Baselines(bt.Analyzer):
         bars, windows, highs, lows = zip(*self._asked, strict=True)
         self._asked = []
         stacked = np.array(windows)
-        answers = np.stack([b.predict(stacked, np.array(highs), np.array(lows)) for b in self._baselines], axis=1)
+        answers = np.stack(
+            [b.predict(stacked, np.array(highs), np.array(lows)) for b in self._baselines], axis=1
+        )
         self._waiting.update(zip(bars, zip(stacked, answers, strict=True), strict=True))
         lessons = [(*self._waiting.pop(bar), target) for bar, target in self._known if bar in self._waiting]
         self._known = []

@@ -109,10 +109,10 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
             f"them hit (95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
         )
     best = best_baseline(m["baselines"])
-    if best is not None:
-        text += f", {m['verdict']} ({best[0]}, {100 * best[1]:.1f} %)"
-    elif m["signals"]:
+    if m["signals"]:
         text += f", {m['verdict']}"
+    if best is not None:
+        text += f" (best baseline: {best[0]}, {100 * best[1]:.1f} %)"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
     if m["buy_and_hold_return_pct"] is not None:
         text += f" against {m['buy_and_hold_return_pct']:+.1f} % for buy and hold"

@@ -149,7 +149,8 @@ class TradeRecord(_Record):
         signed = size if trade.long else -size
         net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
         times = (
-            bt.num2date(number).isoformat(sep=" ", timespec="seconds") for number in (trade.dtopen, trade.dtclose)
+            bt.num2date(number).isoformat(sep=" ", timespec="seconds")
+            for number in (trade.dtopen, trade.dtclose)
         )
         exit_price = trade.price + trade.pnl / signed if signed else trade.price
         numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)

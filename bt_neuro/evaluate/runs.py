@@ -84,7 +84,10 @@ class Result:
         """One row a predicted bar."""
         text = {"signal": str, "label": str}
         return pd.read_csv(
-            self.folder / "predictions.csv", parse_dates=["datetime"], dtype=text, keep_default_na=False,
+            self.folder / "predictions.csv",
+            parse_dates=["datetime"],
+            dtype=text,
+            keep_default_na=False,
             na_values={"hit": [""], "known_bar": [""]},
         )
 
@@ -212,9 +215,7 @@ def _cerebro(
     cerebro.addstrategy(strategy, **parameters)
     broker.setcash(account.cash)
     spread = account.spread if account.spread is not None or "spread" in bars.frame else 0.0
-    broker.addcommissioninfo(
-        Costs(commission=account.commission, spread=spread, point=bars.point, data=data)
-    )
+    broker.addcommissioninfo(Costs(commission=account.commission, spread=spread, point=bars.point, data=data))
     if account.slippage:
         broker.set_slippage_fixed(account.slippage * bars.point)
     return cerebro, broker
@@ -231,7 +232,11 @@ def _add_analyzers(
     cerebro.addanalyzer(StepTime, _name="step_time")
     cerebro.addanalyzer(Baselines, _name="baselines")
     cerebro.addanalyzer(bt.analyzers.TimeReturn, _name="daily", timeframe=bt.TimeFrame.Days)
-    for name, record in (("predictions", PredictionRecord), ("equity", EquityRecord), ("trades", TradeRecord)):
+    for name, record in (
+        ("predictions", PredictionRecord),
+        ("equity", EquityRecord),
+        ("trades", TradeRecord),
+    ):
         file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
         cerebro.addanalyzer(record, _name=name, file=file)
     if progress:
@@ -303,7 +308,8 @@ def _manifest(
         "strategy_sha256": _source_hash(strategy),
         "parameters": {name: _plain(value) for name, value in {**defaults, **parameters}.items()},
         "account": {**asdict(account), "spread_source": _spread_source(account, bars)},
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {p: importlib.metadata.version(p) for p in PACKAGES},
         "platform": platform.platform(),
     }
 

@@ -40,11 +40,11 @@ def verdict(hits: int, signals: int, best: tuple[str, float] | None) -> str:
     >>> verdict(4, 7, ("last two bars", 0.44))
     'too few signals for a verdict: 7 of 30'
     >>> verdict(600, 1000, ("last two bars", 0.44))
-    'better than the best baseline'
+    'better than every baseline'
     >>> verdict(450, 1000, ("last two bars", 0.44))
-    'not clearly better than the best baseline'
+    'not clearly better than a simple baseline'
     >>> verdict(400, 1000, ("last two bars", 0.44))
-    'worse than the best baseline'
+    'worse than a simple baseline'
     """
     if signals < MINIMUM_SIGNALS:
         return f"too few signals for a verdict: {signals} of {MINIMUM_SIGNALS}"
@@ -52,10 +52,10 @@ def verdict(hits: int, signals: int, best: tuple[str, float] | None) -> str:
     if best is None or interval is None:
         return "no baseline to compare with"
     if interval[0] > best[1]:
-        return "better than the best baseline"
+        return "better than every baseline"
     if interval[1] < best[1]:
-        return "worse than the best baseline"
-    return "not clearly better than the best baseline"
+        return "worse than a simple baseline"
+    return "not clearly better than a simple baseline"
 
 
 def best_baseline(baselines: dict[str, dict[str, Any]]) -> tuple[str, float] | None:

@@ -60,8 +60,7 @@ class Table:
 
     def cell(self, role: str, row: int) -> str:
         """Return one cell as written."""
-        value = self.columns[role][row].as_py()
-        return "" if value is None else str(value)
+        return as_strings(self.columns[role].slice(row, 1))[0]
 
 
 def read_table(source: Source) -> Table:
@@ -160,7 +159,7 @@ def _read_parquet(source: Source) -> Table:
     if not columns or not len(cells):
         raise BarsError("the Parquet table is empty.\nWrite the bars again.")
     names = tuple("" if name.startswith("__index_level_") else name for name in cells.column_names)
-    heads = [_as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns]
+    heads = [as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns]
     sample = [list(row) for row in zip(*heads, strict=True)]
     form = Format("Parquet table")
     indices = find_columns(names, sample, form)
@@ -184,5 +183,14 @@ def _plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(column, pa.string() if is_text else kind)
 
 
-def _as_strings(column: pa.ChunkedArray) -> list[str]:
-    return ["" if value is None else str(value) for value in column.to_pylist()]
+def as_strings(column: pa.ChunkedArray) -> list[str]:
+    """Return cells as text, empty for null and for values that have none, such as lists."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(
+            column, pa.timestamp("us"), safe=False
+        )  # without its zone, whose table may be absent
+    try:
+        cells = pc.cast(column, pa.string()).to_pylist()
+    except pa.ArrowNotImplementedError:
+        return [""] * len(column)
+    return ["" if cell is None else cell for cell in cells]

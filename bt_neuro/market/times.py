@@ -56,6 +56,8 @@ UNIX = (
     (r"^\d{18,19}$", "ns"),
 )
 
+EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
+
 _CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
 _CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$"
 _CALENDAR = tuple(rf"^(?P<date>{date}){_CLOCK_AND_ZONE}" for date, _ in DATES)
@@ -103,7 +105,9 @@ def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -
     """
     readings, zone, days = _read(dates, clocks)
     chosen, note = (0, "") if len(readings) == 1 else _day_month(readings, days)
-    return ParsedTimes(readings[chosen], zone, note)
+    times = readings[chosen].copy()
+    times[(times < EARLIEST) | (times > LATEST)] = np.datetime64("NaT")
+    return ParsedTimes(times, zone, note)
 
 
 def runs_backward(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> bool:

@@ -148,7 +148,8 @@ def choose(wanted: str = "auto") -> Device:
     fits = [
         device
         for device in devices
-        if word in ("auto", "gpu" if device.is_gpu else "cpu", str(device.index)) or word in str(device).lower()
+        if word in ("auto", "gpu" if device.is_gpu else "cpu", str(device.index))
+        or word in str(device).lower()
     ]
     attempts: list[str] = []
     for device in map(tried, fits):
@@ -223,9 +224,7 @@ class Runner:
         )
         cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
         folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
-        self._seeds = cl.Buffer(
-            context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=folded
-        )
+        self._seeds = cl.Buffer(context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=folded)
         self._steps = 0
         self._launched: tuple[int, int] | None = None
         self.write(block)

@@ -181,8 +181,12 @@ class Network:
 
     def _run(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
         steps = max(len(learn), len(predict))
-        if len(targets) != len(learn) or (Mode.PREDICT in mode and Mode.LEARN in mode and len(predict) != steps):
-            raise LayerError(f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict")
+        if len(targets) != len(learn) or (
+            Mode.PREDICT in mode and Mode.LEARN in mode and len(predict) != steps
+        ):
+            raise LayerError(
+                f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
+            )
         if Mode.LEARN not in mode:
             mode &= ~(Mode.HELD | Mode.CHAINED)
         results = []
@@ -237,7 +241,8 @@ class Network:
         block = self._engine.read()
         lanes = range(len(self.seeds))
         return {
-            name: np.stack([placed.view(block[lane]) for lane in lanes]) for name, placed in self.layout.state()
+            name: np.stack([placed.view(block[lane]) for lane in lanes])
+            for name, placed in self.layout.state()
         }
 
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
@@ -316,4 +321,3 @@ def _finite(numbers: Array, what: str) -> Array:
         row, column = np.argwhere(~np.isfinite(numbers))[0]
         raise NonFiniteError(f"{what} {column} of step {row} is {numbers[row, column]}; nothing was learned")
     return numbers
-

@@ -114,7 +114,10 @@ class Program:
         self.size = aligned(self.size)
         parts = [
             *(f"#define {name} {value}" for name, value in constants.items()),
-            *(_included(f) for f in ("common.cl", "activation.cl", "random.cl", "optimizer.cl", "transpose.cl")),
+            *(
+                _included(f)
+                for f in ("common.cl", "activation.cl", "random.cl", "optimizer.cl", "transpose.cl")
+            ),
             *self._stamped,
             "FUNCTION network_forward(global real* net, global const real* window, const int moves,",
             "    const int learns, const uint step, const uint seed, local real* shared) {",
@@ -358,9 +361,7 @@ class Program:
                 PERIOD=period,
                 SCALE=1 / math.sqrt(key_dim),
             ),
-            NORM=self._stamp(
-                "layer_norm.cl", f"{n}", N=n, WIDTH=self.shape.width(n), EPSILON=layer.epsilon
-            ),
+            NORM=self._stamp("layer_norm.cl", f"{n}", N=n, WIDTH=self.shape.width(n), EPSILON=layer.epsilon),
         )
         saved, scratch = self._scratch(layer.blocks * saved_size.end), self._scratch(scratch_size.end)
         parameters = _tensor(plan, "block0.qkv_kernel")

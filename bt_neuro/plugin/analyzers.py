@@ -52,9 +52,7 @@ class HitRate(bt.Analyzer):
         self._signals = {"buy": 0, "sell": 0}
         self._hits = {"buy": 0, "sell": 0}
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
-        self._error, self._forecast, self._undefine = (
-            _RunningMean(self.p.article_window) for _ in range(3)
-        )
+        self._error, self._forecast, self._undefine = (_RunningMean(self.p.article_window) for _ in range(3))
 
     def next(self) -> None:
         for scored in self.strategy.scored:

@@ -66,7 +66,9 @@ class NeuroStrategy(bt.Strategy):
         # backtrader hands over what is no param; without this it is a TypeError without a hint.
         for name in unknown:
             known = self.params._getkeys()
-            raise StrategyError(f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+            raise StrategyError(
+                f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
+            )
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
         self._feature_lines = dict(self.features())
@@ -138,4 +140,3 @@ class NeuroStrategy(bt.Strategy):
         if signal is not None:
             self.signal = signal
             self.decide(signal)
-

@@ -62,7 +62,9 @@ def render(manifest: dict[str, Any]) -> str:
         f"{1e6 * time['network_s'] / bars:.0f}, the broker {1e6 * time['broker_s'] / bars:.0f}",
     ]
     if manifest["account"]["spread_source"].startswith("none"):
-        lines.append("No spread: the file has no such column and --spread was not given. Real costs are higher.")
+        lines.append(
+            "No spread: the file has no such column and --spread was not given. Real costs are higher."
+        )
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
 

@@ -1,0 +1,66 @@
+"""What the README and the examples say is run here."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bt_neuro import NeuroStrategy, backtest
+from bt_neuro.plugin.loading import load_strategy
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = sorted((ROOT / "strategies").glob("*.py"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+
+
+def test_the_readmes_strategy_runs(tmp_path):
+    subclass, _ = BLOCKS
+    (tmp_path / "mine.py").write_text(subclass)
+    result = backtest(
+        ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv",
+        strategy=load_strategy(f"{tmp_path / 'mine.py'}:TrendOnly"),
+        parameters={"threshold": 0.4, "device": "numpy"},
+        out=tmp_path / "run",
+        bars_options={"end": "2024-01-31"},
+    )
+    assert result.metrics["bars"] > 400
+
+
+def test_the_readmes_script_runs_in_ten_lines(monkeypatch, capsys):
+    _, script = BLOCKS
+    assert len([line for line in script.splitlines() if line]) <= 10
+    monkeypatch.chdir(ROOT)
+    script = script.replace("wing=2", 'wing=2, device="numpy"').replace("2024-02", "2024-01-12")
+    exec(compile(script, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_short_and_runs(path, tmp_path):
+    assert len(path.read_text().splitlines()) <= 60
+    strategy = load_strategy(str(path))
+    assert issubclass(strategy, NeuroStrategy)
+    result = backtest(
+        ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv",
+        strategy=strategy,
+        parameters={"device": "numpy"},
+        out=tmp_path / "run",
+        bars_options={"end": "2024-01-31"},
+    )
+    assert result.metrics["predicted_bars"] > 100
+    assert path.name in re.findall(r"strategies/(\w+\.py)", path.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_both_commands_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"^ +make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{command}:", makefile, re.MULTILINE)
