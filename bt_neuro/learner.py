@@ -49,7 +49,7 @@ class Signal:
         total = none + buy + sell
         if not math.isfinite(total):
             raise NonFiniteError(
-                f"the network's outputs at bar {bar} are {list(outputs)}: it diverged, lower the learning rate"
+                f"bar {bar}: the network's outputs are {list(outputs)}: lower the learning rate"
             )
         # Sigmoids that all underflow say nothing.
         p = (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)

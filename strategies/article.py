@@ -1,4 +1,4 @@
-"""The article's expert: twelve features of twenty bars, 178,755 parameters, fractals of one bar on either side.
+"""The article's expert: twelve features of twenty bars, 178,755 parameters, fractals of wing 1.
 
 bt-neuro backtest EURUSD_H1.csv --strategy strategies/article.py
 """

@@ -78,9 +78,9 @@ def test_orders_execute_at_the_next_open():
     fills = [entry for entry in strategy.log if len(entry) == 3]
     assert fills
     assert all(price in opens for _, price, _ in fills)
-    said = {bar: outputs for bar, outputs in (e for e in strategy.log if len(e) == 2)}
+    said = dict(entry for entry in strategy.log if len(entry) == 2)
     for when, price, size in fills:  # `when` counts bars, so the deciding bar has the number two less
-        none, buy, sell = said[when - 2]
+        _, buy, sell = said[when - 2]
         assert (size > 0) == (buy > sell)
         assert price == random_hours(BARS)["open"][when - 1]
 

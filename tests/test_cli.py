@@ -35,7 +35,8 @@ def test_backtest_prints_its_sentence_first(ran, folder):
     assert ran.exit_code == 0, ran.output
     first = ran.stdout.splitlines()[0]
     assert re.match(
-        r"SYNTHETIC_EURUSD_H1\.csv, 2024-01-02 to 2024-01-31, [\d,]+ bars: [\d,]+ signals on [\d.]+ % of the bars, "
+        r"SYNTHETIC_EURUSD_H1\.csv, 2024-01-02 to 2024-01-31, [\d,]+ bars: "
+        r"[\d,]+ signals on [\d.]+ % of the bars, "
         r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), .* \(best baseline: [a-z ]+, [\d.]+ %\); "
         r"the account returned [+-][\d.]+ % "
         r"after costs against [+-][\d.]+ % for buy and hold\.$",
@@ -144,7 +145,8 @@ def test_every_command_has_an_example():
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, bt_neuro.cli; print([m for m in ('pandas', 'numpy', 'backtrader', 'pyopencl', 'scipy') if m in sys.modules])"
+    heavy = ["pandas", "numpy", "backtrader", "pyopencl", "scipy"]
+    code = f"import sys, bt_neuro.cli; print([name for name in {heavy} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
 

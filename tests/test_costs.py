@@ -103,20 +103,18 @@ def test_reversal_pays_for_both_sides() -> None:
 @pytest.mark.parametrize(
     ("target", "opens", "params", "size", "status"),
     [
-        pytest.param(0.95, [7.0, 7.0], {}, 135, "Completed", id="950 // 7"),
-        pytest.param(0.95, [7.0, 7.0], {"commission": 0.01}, 135, "Completed", id="the same size with costs"),
-        pytest.param(1.0, [7.0, 7.0], {}, 142, "Completed", id="994 of 1000"),
-        pytest.param(
-            1.0, [7.0, 7.0], {"spread": 8.0}, 142, "Completed", id="5.68 of costs fit into the 6 left"
-        ),
-        pytest.param(1.0, [7.0, 7.0], {"spread": 10.0}, 142, "Margin", id="7.10 of costs do not"),
-        pytest.param(0.95, [7.0, 7.4], {}, 135, "Completed", id="a gap of 5.7 %"),
-        pytest.param(0.95, [7.0, 7.5], {}, 135, "Margin", id="a gap of 7.1 %"),
-        pytest.param(0.95, [7.0, 7.4], {"commission": 0.01}, 135, "Margin", id="costs after the gap"),
+        pytest.param(0.95, [7.0, 7.0], {}, 135.71428571, "Completed", id="950 / 7, rounded down"),
+        pytest.param(0.95, [7.0, 7.0], {"commission": 0.01}, 135.71428571, "Completed", id="no less for costs"),
+        pytest.param(1.0, [7.0, 7.0], {}, 142.85714285, "Completed", id="all of 1000"),
+        pytest.param(1.0, [7.0, 7.0], {"spread": 1.0}, 142.85714285, "Margin", id="no room for any costs"),
+        pytest.param(0.95, [7.0, 7.3], {}, 135.71428571, "Completed", id="a gap of 4.3 %"),
+        pytest.param(0.95, [7.0, 7.5], {}, 135.71428571, "Margin", id="a gap of 7.1 %"),
+        pytest.param(0.95, [7.0, 7.3], {"commission": 0.01}, 135.71428571, "Margin", id="costs after the gap"),
+        pytest.param(0.95, [60_000.0] * 2, {}, 0.01583333, "Completed", id="a part of a coin"),
     ],
 )
 def test_target_percent_leaves_no_room_for_costs(
-    target: float, opens: list[float], params: dict[str, float], size: int, status: str
+    target: float, opens: list[float], params: dict[str, float], size: float, status: str
 ) -> None:
     def enter(strategy: bt.Strategy) -> Iterator[None]:
         strategy.order_target_percent(target=target)
@@ -125,9 +123,9 @@ def test_target_percent_leaves_no_room_for_costs(
     # The bar that decides closes at its own open, so that a gap lies between it and the fill.
     strategy = play(enter, hours(opens, close=opens), fixed(**params))
     (order,) = strategy.orders
-    assert order.created.size == size
+    assert order.created.size == pytest.approx(size, abs=1e-12)
     assert order.getstatusname() == status
-    assert strategy.position.size == (size if status == "Completed" else 0)
+    assert strategy.position.size == (order.created.size if status == "Completed" else 0)
     assert status == "Completed" or strategy.broker.getcash() == 1000.0
 
 

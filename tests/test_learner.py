@@ -179,7 +179,7 @@ def test_the_articles_value_is_a_softmax_in_tenths():
 
 
 def test_outputs_that_are_no_numbers_say_that_it_diverged():
-    with pytest.raises(NonFiniteError, match="bar 5 .* lower the learning rate"):
+    with pytest.raises(NonFiniteError, match=r"bar 5: .* lower the learning rate"):
         Signal.of(5, (float("nan"), 0.1, 0.2))
 
 

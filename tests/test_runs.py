@@ -16,6 +16,7 @@ from safetensors import safe_open
 from small import Small
 
 from bt_neuro import Account, BarsError, NeuroError, NonFiniteError, StrategyError, backtest, read_bars
+from bt_neuro.evaluate.records import PredictionRecord
 from bt_neuro.market.fractals import fractal_targets
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ def test_the_folder_holds_all_files_and_nothing_else(result):
 
 def test_predictions_tell_the_truth_about_every_bar(result, bars):
     p = result.predictions
-    assert list(p.columns) == "bar datetime p_none p_buy p_sell signal label known_bar hit".split()
+    assert tuple(p.columns) == PredictionRecord.header
     assert p["bar"].tolist() == list(range(p["bar"].iloc[0], len(bars)))
     assert (p["datetime"].to_numpy() == bars["datetime"].to_numpy()[p["bar"]]).all()
     assert np.allclose(p[["p_none", "p_buy", "p_sell"]].sum(axis=1), 1, atol=1e-8)
@@ -153,18 +154,24 @@ def test_costs_are_what_lies_between_gross_and_net(tmp_path):
     [
         ({"path": "missing.csv"}, BarsError, "missing.csv"),
         ({"bars_options": {"end": "2024-01-04"}}, BarsError, "too few"),
-        ({"account": {"cash": -1}}, StrategyError, "cash is -1"),
-        ({"account": {"spread": float("nan")}}, StrategyError, "spread is nan"),
         ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
     ],
 )
 def test_what_cannot_run_leaves_no_whole_looking_folder(tmp_path, arguments, error, complaint):
     out = tmp_path / "out"
+    arguments = {"path": SAMPLE, "strategy": Small, "out": out, **arguments}
     with pytest.raises(error, match=complaint):
-        account = Account(**arguments.pop("account", {}))
-        backtest(arguments.pop("path", SAMPLE), strategy=Small, out=out, account=account, **arguments)
+        backtest(**arguments)
     if out.exists():
         assert json.loads((out / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"), [({"cash": -1}, "cash is -1"), ({"spread": float("nan")}, "spread is nan")]
+)
+def test_an_account_makes_sense(options, complaint):
+    with pytest.raises(StrategyError, match=complaint):
+        Account(**options)
 
 
 def test_a_run_that_fails_in_the_middle_says_so(tmp_path):

@@ -1,5 +1,7 @@
 """NeuroStrategy inside backtrader: what a subclass may change, what it is told when it errs."""
 
+import itertools
+
 import backtrader as bt
 import pytest
 from modes import hours, random_hours, run
@@ -218,7 +220,7 @@ def test_the_default_turns_round_at_the_opposite_signal():
 
     bars = hours([100.0 + i % 3 for i in range(90)])
     told = run(Scripted, bars, MODE).told
-    for (name, _), (_, position) in zip(told, told[1:], strict=False):
+    for (name, _), (_, position) in itertools.pairwise(told):
         if name == "buy":
             assert position > 0
         elif name == "sell":

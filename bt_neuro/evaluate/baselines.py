@@ -1,4 +1,4 @@
-"""What a network must beat: simple predictors on the identical bars, scored and taught under the same delay."""
+"""What a network must beat: simple predictors on the same bars, scored and taught under the same delay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ClassFrequencies:
 
 
 class LastTwoBars:
-    """Sell at a higher high, buy at a lower low, nothing if neither or both: half of a fractal shows already."""
+    """Sell at a higher high, buy at a lower low, else nothing: half of a fractal shows already."""
 
     name = "last two bars"
 
@@ -102,14 +102,15 @@ class LogisticRegression:
 class Baselines(bt.Analyzer):
     """Run the baselines beside a `NeuroStrategy` and score them on the bars that the network is scored on.
 
-    They are asked and taught in rounds of ``round_bars`` bars, at the end of which only labels known by then are
-    used: never more than the network saw, up to a round less. On EURUSD H1 rounds of 16 and 64 bars score alike
-    to 0.0001, and a call of scikit-learn costs too much for every bar.
+    They are asked and taught in rounds of ``round_bars`` bars, at the end of which only labels known by then
+    are used: never more than the network saw, up to a round less. On EURUSD H1 rounds of 16 and 64 bars score
+    alike to 0.0001, and a call of scikit-learn costs too much for every bar.
 
     Params:
       - ``round_bars`` (default: ``64``)
 
-    Methods:
+    Methods
+    -------
       - ``get_analysis``: dict by name of dicts with the keys ``scored_bars``, ``signals``, ``hits``,
         ``hit_rate``, ``coverage``, ``mean_squared_error``
     """

@@ -105,8 +105,9 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
         text += ": no signals"
     else:
         text += (
-            f": {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, {m['hit_rate_pct']:.1f} % of "
-            f"them hit (95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
+            f": {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
+            f"{m['hit_rate_pct']:.1f} % of them hit "
+            f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
         )
     best = best_baseline(m["baselines"])
     if m["signals"]:

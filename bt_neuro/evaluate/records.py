@@ -66,9 +66,11 @@ class PredictionRecord(_Record):
 class EquityRecord(_Record):
     """One row a bar: close, cash, equity and position at its close. Also counts what the rows add up to.
 
-    Methods:
-      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar that
-        had a signal), ``last_close``, ``max_drawdown_pct``, ``max_drawdown_peak`` and ``max_drawdown_trough`` (times)
+    Methods
+    -------
+      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
+        that had a signal), ``last_close``, ``max_drawdown_pct``, and the times ``max_drawdown_peak`` and
+        ``max_drawdown_trough``
     """
 
     header = ("bar", "datetime", "close", "cash", "equity", "position")
@@ -113,7 +115,8 @@ class EquityRecord(_Record):
 class TradeRecord(_Record):
     """One row a closed trade, costs apart from the gross result. Also counts what the rows add up to.
 
-    Methods:
+    Methods
+    -------
       - ``get_analysis``: dict with the keys ``closed``, ``won``, ``gross``, ``net``, ``costs`` (of closed
         trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``
     """

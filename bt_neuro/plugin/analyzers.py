@@ -33,7 +33,8 @@ class HitRate(bt.Analyzer):
       - ``window`` (default: ``1000``): signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples of the article's three running figures
 
-    Methods:
+    Methods
+    -------
       - ``get_analysis``: dict with the keys
 
         ``scored_bars``, ``signals``, ``hits``, ``hit_rate``, ``coverage`` (signals / scored bars),
@@ -108,9 +109,10 @@ class HitRate(bt.Analyzer):
 class StepTime(bt.Analyzer):
     """Seconds the network took a bar: learning and predicting, launch and wait included.
 
-    Methods:
-      - ``get_analysis``: dict with the keys ``bars``, ``total_s``, ``mean_s``, ``p50_s``, ``p99_s``, ``max_s``;
-        percentiles are exact to 2 % (a histogram of fixed size)
+    Methods
+    -------
+      - ``get_analysis``: dict with the keys ``bars``, ``total_s``, ``mean_s``, ``p50_s``, ``p99_s`` and
+        ``max_s``; percentiles are exact to 2 % (a histogram of fixed size)
     """
 
     _STEP = math.log(1.02)

@@ -32,7 +32,8 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
         raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
     module_name = f"bt_neuro_strategy_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # backtrader and pickle look a class up by its module
     try:

@@ -18,8 +18,9 @@ from bt_neuro.plugin.features import default_features
 class NeuroStrategy(bt.Strategy):
     """Learn on every bar, predict every bar, trade the signals.
 
-    At the close of bar t the network first learns from the bar whose label has just become known, then predicts
-    t from bars up to and including t; `decide` sees that signal, and its orders execute at the open of t + 1.
+    At the close of bar t the network first learns from the bar whose label has just become known, then
+    predicts t from bars up to and including t; `decide` sees that signal, and its orders execute at the open
+    of t + 1.
 
     Params:
       - ``wing`` (default: ``1``): bars on either side of a fractal; its label is known that many bars later
@@ -105,9 +106,9 @@ class NeuroStrategy(bt.Strategy):
         elif signal.is_sell and self.position.size >= 0:
             self.order_target_percent(target=-self.p.size)
 
-    # -- what backtrader calls ---------------------------------------------------------------------------------
+    # -- what backtrader calls -------------------------------------------------------------------------------
     def start(self) -> None:
-        """Make the network: here and not in ``__init__``, so that a device belongs to the process that runs."""
+        """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
         inputs = self.p.history_bars * len(self._feature_lines)
         try:
             self.network = Network(
