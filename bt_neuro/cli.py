@@ -165,6 +165,24 @@ def devices(as_json: Json = False) -> None:
             raise DeviceError(f"no OpenCL device works. {REMEDY}")
 
 
+@app.command(epilog="Example: bt-neuro bench --steps 500 --no-peers")
+def bench(
+    device: Device = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Calls timed of each way of each contestant.")] = 200,
+    peers: Annotated[bool, typer.Option(help="Time PyTorch and JAX in the same run, where installed.")] = True,
+    compiled: Annotated[bool, typer.Option(help="Let torch.compile take part; it compiles for long.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Time one bar of the article's network on one core, beside PyTorch and JAX."""
+    with _errors():
+        from bt_neuro.bench import render, run_bench
+
+        result = run_bench(
+            device, steps, peers, compiled=compiled, progress=lambda doing: typer.echo(doing, err=True)
+        )
+        typer.echo(json.dumps(result, indent=2) if as_json else render(result))
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn our errors into two lines on stderr and exit code 1; BT_NEURO_DEBUG=1 shows the traceback."""

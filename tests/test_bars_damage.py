@@ -110,14 +110,12 @@ def test_damage_within_a_file_is_seen(
     assert_only_true_bars(name, bars, all_of_them=True)
 
 
-@pytest.mark.parametrize("damage", [cut, garbage])
 @given(data=st.data(), name=st.sampled_from(TEXTS))
 @settings(max_examples=60, deadline=None)
-def test_what_is_left_of_a_file_is_true(
-    tmp_path_factory: pytest.TempPathFactory, damage: Damage, data: st.DataObject, name: str
+def test_a_file_cut_anywhere_is_true_as_far_as_it_goes(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str
 ) -> None:
-    content = data.draw(damage(FILES[name]))
-    bars = read_or_refuse(tmp_path_factory.mktemp("damage"), content)
+    bars = read_or_refuse(tmp_path_factory.mktemp("damage"), data.draw(cut(FILES[name])))
     if bars is not None and not any("short of digits" in note for note in bars.notes):
         assert_only_true_bars(name, bars, all_of_them=False)
 
@@ -129,20 +127,30 @@ def test_what_is_left_of_a_file_is_true(
 )
 @settings(max_examples=60, deadline=None)
 def test_repair_keeps_only_true_bars(
-    tmp_path_factory: pytest.TempPathFactory,
-    data: st.DataObject,
-    name: str,
-    damage: Damage,
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str, damage: Damage
 ) -> None:
     content = data.draw(damage(FILES[name]))
     bars = read_or_refuse(tmp_path_factory.mktemp("damage"), content, repair=True)
     assert_only_true_bars(name, bars, all_of_them=False)
 
 
-@given(data=st.data())
-@settings(max_examples=40, deadline=None)
-def test_parquet_raises_nothing_of_its_own(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+@given(
+    data=st.data(), name=st.sampled_from(list(LAYOUTS)), damage=st.sampled_from([garbage, cut, overwritten])
+)
+@settings(max_examples=100, deadline=None)
+def test_nothing_raises_but_our_errors(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str, damage: Damage
 ) -> None:
-    content = data.draw(overwritten(FILES["pandas, Parquet"]) | cut(FILES["pandas, Parquet"]))
-    read_or_refuse(tmp_path_factory.mktemp("damage"), content)
+    read_or_refuse(tmp_path_factory.mktemp("damage"), data.draw(damage(FILES[name])))
+
+
+def test_the_check_itself_sees_a_wrong_price(tmp_path: Path) -> None:
+    name = "MetaTrader 4"
+    wrong = FILES[name].replace(b"1.09946", b"1.09947", 1)
+    assert wrong != FILES[name]
+    bars = read_or_refuse(tmp_path, wrong)
+    with pytest.raises(AssertionError):
+        assert_only_true_bars(name, bars, all_of_them=False)
+    shorter = read_or_refuse(tmp_path, FILES[name].partition(b"\n")[2])
+    with pytest.raises(AssertionError):
+        assert_only_true_bars(name, shorter, all_of_them=True)

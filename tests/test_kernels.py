@@ -255,7 +255,7 @@ def test_the_article_s_network_with_barriers(runtime, rng):
         ("bias != 0 ? LOAD(WIDTH, bias + o0 + c * WIDTH)", "bias != 0 ? (VEC(WIDTH))(0)", "conv1d_0"),
         ("(ONE - (y) * (y))", "(ONE - (y))", "conv1d_0"),
         ("min(i / STRIDE, POSITIONS - 1)", "min(i / STRIDE, POSITIONS - 2)", "conv1d_0.kernel, random"),
-        ("LOAD(WIDTH, p) - delta", "LOAD(WIDTH, p) - delta * (real)1.00001", "conv1d_0.kernel, random"),
+        ("LOAD(width, p) - delta", "LOAD(width, p) - delta * (real)1.00001", "conv1d_0.kernel, random"),
     ],
     ids=["no bias", "slope", "one window less", "step"],
 )

@@ -63,7 +63,7 @@ def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float
         "max_drawdown_pct": money["max_drawdown_pct"],
         "max_drawdown_peak": money["max_drawdown_peak"],
         "max_drawdown_trough": money["max_drawdown_trough"],
-        "sharpe_ratio": sharpe_ratio(list(ran.analyzers.daily.get_analysis().values())),
+        "sharpe_ratio": sharpe_ratio(money["daily_mean"], money["daily_deviation"]),
         "trades": closed,
         "open_trades": int(ran.position.size != 0),
         "win_rate_pct": 100 * trades["won"] / closed if closed else None,
@@ -77,22 +77,19 @@ def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float
     }
 
 
-def sharpe_ratio(daily_returns: list[float]) -> float | None:
+def sharpe_ratio(daily_mean: float | None, daily_deviation: float | None) -> float | None:
     """Return the Sharpe ratio of daily returns, annualised by 252 days, interest 0; None where undefined.
 
     Examples
     --------
-    >>> round(sharpe_ratio([0.01, -0.005, 0.01, 0.0]), 2)
-    7.94
-    >>> sharpe_ratio([0.01]) is None
+    >>> round(sharpe_ratio(0.001, 0.01), 3)
+    1.587
+    >>> sharpe_ratio(0.0, 0.0) is None
     True
     """
-    n = len(daily_returns)
-    if n < 2:
+    if daily_mean is None or not daily_deviation:
         return None
-    mean = sum(daily_returns) / n
-    deviation = math.sqrt(sum((r - mean) ** 2 for r in daily_returns) / (n - 1))
-    return mean / deviation * math.sqrt(TRADING_DAYS) if deviation > 0 else None
+    return daily_mean / daily_deviation * math.sqrt(TRADING_DAYS)
 
 
 def sentence(metrics: dict[str, Any], file: str, status: str) -> str:

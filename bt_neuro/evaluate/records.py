@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import backtrader as bt
 
 from bt_neuro.learner import Scored, Signal
+
+
+@lru_cache(maxsize=8)
+def time_text(number: float) -> str:
+    """Return backtrader's number of a time as text; cached, for several records ask about the same bar."""
+    return bt.num2date(number).isoformat(sep=" ", timespec="seconds")
 
 
 class _Record(bt.Analyzer):
@@ -20,6 +28,33 @@ class _Record(bt.Analyzer):
     def start(self) -> None:
         self._rows = csv.writer(self.p.file, lineterminator="\n")
         self._rows.writerow(self.header)
+
+
+class Spread:
+    """Mean and deviation of numbers that are not kept (Welford 1962).
+
+    Examples
+    --------
+    >>> spread = Spread()
+    >>> for number in (1.0, 2.0, 4.0):
+    ...     spread.add(number)
+    >>> round(spread.mean, 3), round(spread.deviation, 3)
+    (2.333, 1.528)
+    """
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, 0.0, 0.0
+
+    def add(self, number: float) -> None:
+        self.count += 1
+        step = number - self.mean
+        self.mean += step / self.count
+        self._squares += step * (number - self.mean)
+
+    @property
+    def deviation(self) -> float | None:
+        """Of the sample: divided by count - 1; None below two numbers."""
+        return math.sqrt(self._squares / (self.count - 1)) if self.count > 1 else None
 
 
 class PredictionRecord(_Record):
@@ -41,7 +76,7 @@ class PredictionRecord(_Record):
             self._waiting[scored.signal.bar] = time, signal, scored
         bar = len(self.data) - 1
         if strategy.signal is not None and strategy.signal.bar == bar:
-            time = self.data.datetime.datetime(0).isoformat(sep=" ", timespec="seconds")
+            time = time_text(self.data.datetime[0])
             self._waiting[bar] = time, strategy.signal, None
         self._write(overdue=bar - strategy.learner.label.delay_bars)
 
@@ -69,8 +104,9 @@ class EquityRecord(_Record):
     Methods
     -------
       - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
-        that had a signal), ``last_close``, ``max_drawdown_pct``, and the times ``max_drawdown_peak`` and
-        ``max_drawdown_trough``
+        that had a signal), ``last_close``, ``daily_mean`` and ``daily_deviation`` (of the returns from day to
+        day; a day is a date in the file that has bars), ``max_drawdown_pct``, and the times
+        ``max_drawdown_peak`` and ``max_drawdown_trough``
     """
 
     header = ("bar", "datetime", "close", "cash", "equity", "position")
@@ -81,12 +117,18 @@ class EquityRecord(_Record):
         self._last_close: float | None = None
         self._peak, self._peak_time = float("-inf"), ""
         self._drawdown, self._drawdown_times = 0.0, ("", "")
+        self._day: int | None = None
+        self._daily = Spread()
+
+    def start(self) -> None:
+        super().start()
+        self._equity = self._evening = self.strategy.broker.getvalue()
 
     def next(self) -> None:
         strategy, data = self.strategy, self.data
         close, cash, equity = data.close[0], strategy.broker.getcash(), strategy.broker.getvalue()
         position = strategy.position.size
-        time = data.datetime.datetime(0).isoformat(sep=" ", timespec="seconds")
+        time = time_text(data.datetime[0])
         self._rows.writerow(
             (len(data) - 1, time, f"{close:.10g}", f"{cash:.10g}", f"{equity:.10g}", f"{position:.10g}")
         )
@@ -95,10 +137,22 @@ class EquityRecord(_Record):
         if self._first_close is None and strategy.signal is not None:
             self._first_close = close
         self._last_close = close
+        if (day := int(data.datetime[0])) != self._day:
+            self._end_day()
+            self._day = day
+        self._equity = equity
         if equity > self._peak:
             self._peak, self._peak_time = equity, time
         elif self._peak > 0 and 1 - equity / self._peak > self._drawdown:
             self._drawdown, self._drawdown_times = 1 - equity / self._peak, (self._peak_time, time)
+
+    def stop(self) -> None:
+        self._end_day()
+
+    def _end_day(self) -> None:
+        if self._day is not None and self._evening > 0:
+            self._daily.add(self._equity / self._evening - 1)
+            self._evening = self._equity
 
     def get_analysis(self) -> dict[str, Any]:
         return {
@@ -106,6 +160,8 @@ class EquityRecord(_Record):
             "exposure_bars": self._exposed,
             "first_close": self._first_close,
             "last_close": self._last_close,
+            "daily_mean": self._daily.mean if self._daily.count else None,
+            "daily_deviation": self._daily.deviation,
             "max_drawdown_pct": 100 * self._drawdown,
             "max_drawdown_peak": self._drawdown_times[0] or None,
             "max_drawdown_trough": self._drawdown_times[1] or None,
@@ -151,10 +207,7 @@ class TradeRecord(_Record):
         size = self._sizes.pop(trade.ref, 0.0)
         signed = size if trade.long else -size
         net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
-        times = (
-            bt.num2date(number).isoformat(sep=" ", timespec="seconds")
-            for number in (trade.dtopen, trade.dtclose)
-        )
+        times = (time_text(trade.dtopen), time_text(trade.dtclose))
         exit_price = trade.price + trade.pnl / signed if signed else trade.price
         numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
         self._rows.writerow(

@@ -230,7 +230,6 @@ def _add_analyzers(
     cerebro.addanalyzer(HitRate, _name="hit_rate")
     cerebro.addanalyzer(StepTime, _name="step_time")
     cerebro.addanalyzer(Baselines, _name="baselines")
-    cerebro.addanalyzer(bt.analyzers.TimeReturn, _name="daily", timeframe=bt.TimeFrame.Days)
     for name, record in (
         ("predictions", PredictionRecord),
         ("equity", EquityRecord),

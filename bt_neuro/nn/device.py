@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import DeviceError
-from bt_neuro.nn.program import KernelShape, Program
+from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference import Mode
+from bt_neuro.nn.stamps import KernelShape
 
 VENDORS = Path("/etc/OpenCL/vendors")
 REMEDY = 'pip install "bt-neuro[cpu]" (x86-64), or Debian\'s pocl-opencl-icd; --device numpy works without'
@@ -43,11 +44,11 @@ class Device:
     def __str__(self) -> str:
         return f"{self.name} ({self.runtime})"
 
-    def shape(self, *, double: bool = False, gpu_shape: bool | None = None) -> KernelShape:
-        """Return how programs are cut for this device; `gpu_shape` forces the GPU's way, for tests."""
+    def shape(self, *, double: bool = False) -> KernelShape:
+        """Return how programs are cut for this device."""
         if double and not self.has_double:
             raise DeviceError(f"{self} has no double precision: use --precision single")
-        if self.is_gpu if gpu_shape is None else gpu_shape:
+        if self.is_gpu:
             return KernelShape(vector=1, work_items=64, registers=1, double=double)
         # AVX-512 has 32 registers of 16 floats, everything smaller 16.
         return KernelShape(vector=self.vector, registers=25 if self.vector == 16 else 12, double=double)
@@ -167,8 +168,8 @@ def choose(wanted: str = "auto") -> Device:
 class _Mailbox:
     """Numbers that host and device hand each other; `array` is the host's side.
 
-    A CPU's memory is the device's own: shared (fine-grained SVM), it needs no copy, and a copy is a command of
-    its own that costs PoCL as much as half a bar. Other devices get a buffer and copies.
+    A CPU's memory is the device's own: shared (fine-grained SVM), it needs no copy, and a copy is a command
+    of its own that costs PoCL as much as half a bar. Other devices get a buffer and copies.
     """
 
     def __init__(self, cl: Any, context: Any, queue: Any, size: int, dtype: type[np.floating]) -> None:
@@ -254,7 +255,7 @@ class Runner:
         rates: NDArray[np.floating],
         first_step: int,
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Run steps as `ReferenceNetwork.run` does; return outputs (lanes, steps, n_outputs) of both kinds."""
+        """Run steps as `ReferenceNetwork.run` does; return both kinds of outputs, (lanes, steps, n_outputs)."""
         steps = max(len(learn), len(predict))
         if steps > self._steps:
             self._allocate(steps)

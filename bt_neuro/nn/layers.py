@@ -166,7 +166,7 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True)
 class TransformerEncoder(Layer):
-    """A stack of encoder blocks: multi-head self-attention and a feed-forward pair, each added and normalised.
+    """A stack of encoder blocks: multi-head self-attention, then a feed-forward pair, each with its norm.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class TransformerEncoder(Layer):
         ]
 
     def block_parameters(self, shape: Shape) -> list[Tensor]:
-        """Return one block's tensors; query, key and value are one projection with columns (3, key_dim, heads)."""
+        """Return one block's tensors; "qkv" is one projection with columns (query key value, key_dim, heads)."""
         channels, width, units = shape[1], self.num_heads * self.key_dim, self.hidden(shape)
         return [
             *_kernel_and_bias("qkv_", channels, 3 * width, fan_out=width),
@@ -297,7 +297,7 @@ def from_config(config: dict[str, Any]) -> Any:
 
 
 def article_layers(features: int = 12) -> list[Layer]:
-    """Return the network of the article; on 20 bars of 12 features it has 178,755 parameters and 3 outputs."""
+    """Return the network of the article: 178,755 parameters on 20 bars of 12 features, 3 outputs."""
     return [
         BatchNorm(100, activation="tanh"),
         Conv1D(24, kernel_size=features, strides=features),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,15 +63,15 @@ class Network:
     layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
     optimizer : `Adam` (default, learning rate 1e-4) or `SGD`
-    seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"), which
-        share each launch
+    seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"),
+        which share each launch
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
     precision : "single" or "double"
 
     Notes
     -----
-    The loss is the mean squared error over the outputs. Results on one device are equal to the bit from run to
-    run, one bar a launch or a thousand; between devices they agree within rounding.
+    The loss is the mean squared error over the outputs. Results on one device are equal to the bit from run
+    to run, one bar a launch or a thousand; between devices they agree within rounding.
 
     Examples
     --------
@@ -103,7 +102,7 @@ class Network:
         self._single_lane, self.precision = isinstance(seed, int), precision
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
-        block = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
+        block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
         self._engine: Engine
         if device == "numpy":
             self.device_name = "numpy"
@@ -131,7 +130,8 @@ class Network:
 
     def __repr__(self) -> str:
         layers = ", ".join(map(str, self.layout.layers))
-        return f"Network([{layers}], inputs={self.n_inputs}, {self.n_parameters:,} parameters, {self.device_name})"
+        size = f"inputs={self.n_inputs}, {self.n_parameters:,} parameters"
+        return f"Network([{layers}], {size}, {self.device_name})"
 
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
@@ -152,7 +152,7 @@ class Network:
         return self._shaped(out, np.ndim(inputs))
 
     def learn(self, inputs: ArrayLike, targets: ArrayLike, *, update_statistics: bool = True) -> Array:
-        """Learn from each window in turn; return the outputs that each step started from, shaped as `predict`'s.
+        """Learn from each window in turn; return the outputs each step started from, shaped as `predict`'s.
 
         `update_statistics` False means that the running statistics already hold these windows.
         """
@@ -164,9 +164,9 @@ class Network:
     def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
-        The prediction moves the running statistics, learning does not: they hold its window already. Where the
-        window to learn is the one predicted just before, its activations are still in place, and the forward
-        pass of learning is spared; the results are the same to the bit.
+        The prediction moves the running statistics, learning does not: they hold its window already. Where
+        the window to learn is the one predicted just before, its activations are still in place, and the
+        forward pass of learning is spared; the results are the same to the bit.
 
         Returns
         -------
@@ -180,13 +180,10 @@ class Network:
         return self._shaped(out, np.ndim(next_inputs))
 
     def _run(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
-        steps = max(len(learn), len(predict))
-        if len(targets) != len(learn) or (
-            Mode.PREDICT in mode and Mode.LEARN in mode and len(predict) != steps
-        ):
-            raise LayerError(
-                f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
-            )
+        steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
+        if len(targets) != len(learn) or (both in mode and len(predict) != len(learn)):
+            counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
+            raise LayerError(f"{counts}: give as many of each")
         if Mode.LEARN not in mode:
             mode &= ~(Mode.HELD | Mode.CHAINED)
         results = []
@@ -237,7 +234,7 @@ class Network:
 
     # -- what it holds ---------------------------------------------------------------------------------------
     def state(self) -> dict[str, Array]:
-        """Return copies of all tensors by name, (lanes, ...): parameters, their moments, running statistics."""
+        """Return copies of all tensors by name, (lanes, ...): parameters, moments, running statistics."""
         block = self._engine.read()
         lanes = range(len(self.seeds))
         return {
@@ -278,13 +275,16 @@ class Network:
         extra: dict[str, NDArray[Any]] | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
-        """Write a safetensors file, whole or not at all. `extra` arrays and what is `about` it (JSON values) travel with it."""
+        """Write a safetensors file, whole or not at all.
+
+        `extra` arrays and what is `about` it, plain JSON values, travel with it.
+        """
         path = Path(path)
         partial = path.with_name(f".{path.name}.partial")
         # One key: safetensors writes several in an order of its own, and equal runs give equal files.
         metadata = {METADATA: json.dumps({**(about or {}), "network": self.config()})}
         save_file({**self.state(), **(extra or {})}, partial, metadata=metadata)
-        os.replace(partial, path)
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | Device = "auto") -> Network:
@@ -302,6 +302,8 @@ class Network:
             config = json.loads(metadata[METADATA])["network"]
             if config["format"] != FORMAT:
                 raise CheckpointError(f"{path}: format {config['format']}; this version reads {FORMAT}")
+            if config["steps"] < 0:
+                raise ValueError(f"{config['steps']} learning steps")
             network = cls(
                 [from_config(layer) for layer in config["layers"]],
                 config["inputs"],
@@ -311,7 +313,7 @@ class Network:
                 precision=config["precision"],
             )
             network.set_state(tensors, config["steps"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, LayerError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, LayerError) as error:
             raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
         return network
 

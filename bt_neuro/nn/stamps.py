@@ -1,0 +1,234 @@
+"""Kernel files as stamps: a file's macros are set, its text follows, its functions carry that shape's name.
+
+Here every size is turned into vectors, tiles and strides for a device; where the numbers lie and in which
+order the functions are called is `program`'s. No C is made here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bt_neuro.nn.layers import Activation, BatchNorm, Dropout, TransformerEncoder
+from bt_neuro.nn.layout import aligned
+from bt_neuro.nn.reference import dropout_threshold
+
+_WIDTHS = (16, 8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class KernelShape:
+    """How a program is cut for a device: the only difference between CPU and GPU.
+
+    Parameters
+    ----------
+    vector : widest vector, 16, 8 or 4 on CPUs, 1 on GPUs
+    work_items : items that share one network, 1 on CPUs, 64 to 256 on GPUs
+    registers : vectors that a tile of sums may occupy
+    double : numbers are float64
+    """
+
+    vector: int = 16
+    work_items: int = 1
+    registers: int = 25
+    double: bool = False
+
+    def width(self, n: int) -> int:
+        """Return the widest vector that divides n numbers."""
+        return next(width for width in _WIDTHS if width <= self.vector and n % width == 0)
+
+    def lane_width(self, lanes: int, heads: int) -> int:
+        """Return the widest vector of attention lanes whose columns repeat from one to the next."""
+        fits = (width for width in _WIDTHS if width <= self.vector and lanes % width == 0)
+        return next(width for width in fits if width % heads == 0 or heads % width == 0)
+
+
+class Offsets:
+    """Names in a row of memory, as the ``AT_`` macros of a kernel file."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.macros: dict[str, int] = {}
+        self.end = 0
+        for name, size in sizes.items():
+            self.macros[f"AT_{name}"] = self.end
+            self.end += aligned(size)
+
+
+class Stamps:
+    """The stamped files of one program: each method stamps one and returns the name its functions end in.
+
+    Attributes
+    ----------
+    texts : OpenCL C, in the order in which the functions need each other
+    """
+
+    def __init__(self, shape: KernelShape) -> None:
+        self.shape = shape
+        self.texts: list[str] = []
+        self._macros: dict[tuple[str, str], dict[str, object]] = {}
+
+    def _stamp(self, file: str, name: str, **macros: object) -> str:
+        """Stamp a file once for each set of macros."""
+        while self._macros.setdefault((file, name), macros) != macros:
+            name += "_"
+        text = _stamped(file, name, macros)
+        if text not in self.texts:
+            self.texts.append(text)
+        return name
+
+    def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: Activation) -> str:
+        width = self.shape.width(n_out)
+        cols = _largest_divisor(n_out // width, self.shape.registers)
+        return self._stamp(
+            "matmul.cl",
+            f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
+            POSITIONS=positions,
+            N_IN=n_in,
+            STRIDE=stride,
+            N_OUT=n_out,
+            WIDTH=width,
+            ROWS=_largest_divisor(positions, self.shape.registers // cols),
+            COLS=cols,
+            ACTIVATION=_word(activation),
+        )
+
+    def dense(
+        self,
+        positions: int,
+        n_in: int,
+        n_out: int,
+        activation: Activation,
+        *,
+        stride: int | None = None,
+        wants_dinp: bool = True,
+    ) -> str:
+        stride = n_in if stride is None else stride
+        width = self.shape.width(n_out)
+        cols = _largest_divisor(n_out // width, self.shape.registers)
+        turns = positions > 1 and wants_dinp
+        return self._stamp(
+            "dense.cl",
+            f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
+            POSITIONS=positions,
+            N_IN=n_in,
+            STRIDE=stride,
+            N_OUT=n_out,
+            WIDTH=width,
+            COLS=cols,
+            WEIGHT_ROWS=_largest_divisor(n_in, self.shape.registers // cols),
+            TILE=next(t for t in (8, 4, 1) if t <= self.shape.vector and n_in % t == 0 and n_out % t == 0),
+            ACTIVATION=_word(activation),
+            WANTS_DINP=int(wants_dinp),
+            MATMUL_OUT=f"matmul_{self.matmul(positions, n_in, n_out, stride, activation)}",
+            MATMUL_INP=f"matmul_{self.matmul(positions, n_out, n_in, n_out, None)}" if turns else "unused",
+        )
+
+    def conv1d_fold(self, n: int, positions: int, size: int, stride: int) -> str:
+        name = f"{n}_{positions}x{size}"
+        return self._stamp("conv1d.cl", name, N=n, POSITIONS=positions, N_IN=size, STRIDE=stride)
+
+    def batch_norm(self, n: int, layer: BatchNorm) -> str:
+        return self._stamp(
+            "batch_norm.cl",
+            f"{n}_{layer.activation or 'none'}",
+            N=n,
+            WIDTH=self.shape.width(n),
+            M=layer.window,
+            EPSILON=layer.epsilon,
+            ACTIVATION=_word(layer.activation),
+        )
+
+    def dropout(self, n: int, layer: Dropout) -> str:
+        threshold = f"{dropout_threshold(layer.rate)}u"
+        return self._stamp("dropout.cl", f"{n}", N=n, THRESHOLD=threshold, KEEP=1 / (1 - layer.rate))
+
+    def attention(self, positions: int, key_dim: int, heads: int) -> str:
+        width = self.shape.lane_width(positions * heads, heads)
+        return self._stamp(
+            "attention.cl",
+            f"{positions}x{key_dim}x{heads}",
+            POSITIONS=positions,
+            HEADS=heads,
+            KEY_DIM=key_dim,
+            WIDTH=width,
+            HEAD_WIDTH=self.shape.width(heads),
+            PERIOD=max(heads, width),
+            SCALE=1 / math.sqrt(key_dim),
+        )
+
+    def layer_norm(self, n: int, epsilon: float) -> str:
+        return self._stamp("layer_norm.cl", f"{n}", N=n, WIDTH=self.shape.width(n), EPSILON=epsilon)
+
+    def encoder(
+        self, positions: int, channels: int, layer: TransformerEncoder, block: Offsets, saved: Offsets,
+        scratch: Offsets,
+    ) -> str:  # fmt: skip
+        n, context = positions * channels, layer.num_heads * layer.key_dim
+        units = layer.hidden((positions, channels))
+        return self._stamp(
+            "encoder.cl",
+            f"{layer.blocks}x{positions}x{channels}_{layer.activation or 'none'}",
+            BLOCKS=layer.blocks,
+            N=n,
+            WIDTH=self.shape.width(n),
+            ACTIVATION=_word(layer.activation),
+            BLOCK_PARAMETERS=block.end,
+            BLOCK_SAVED=saved.end,
+            **block.macros,
+            **saved.macros,
+            **scratch.macros,
+            QKV=self.dense(positions, channels, 3 * context, None),
+            PROJECT=self.dense(positions, context, channels, None),
+            EXPAND=self.dense(positions, channels, units, "leaky_relu"),
+            CONTRACT=self.dense(positions, units, channels, None),
+            ATTENTION=self.attention(positions, layer.key_dim, layer.num_heads),
+            NORM=self.layer_norm(n, layer.epsilon),
+        )
+
+    def mean_squared_error(self, n: int) -> str:
+        return self._stamp("loss.cl", f"{n}", N=n)
+
+
+def kernel_text(name: str) -> str:
+    """Return a file of `kernels/`, from the installed package or from the repository."""
+    here = Path(__file__).resolve().parent.parent
+    for folder in (here / "kernels", here.parent / "kernels"):
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="utf-8")
+    raise FileNotFoundError(f"kernel file {name} is missing: reinstall bt-neuro")
+
+
+def included(file: str) -> str:
+    """Return a file's text after a line that makes the compiler's messages name it."""
+    return f'#line 1 "{file}"\n{kernel_text(file)}'
+
+
+@cache
+def _wanted(file: str) -> frozenset[str]:
+    """Return the macros a kernel file asks its stamp to set."""
+    head = re.search(r"#ifndef SHAPE\n(.*?)#endif", kernel_text(file), re.DOTALL)
+    assert head, f"{file} lists no macros"
+    return frozenset(re.findall(r"#define (\w+)", head[1])) - {"SHAPE"}
+
+
+def _stamped(file: str, name: str, macros: dict[str, object]) -> str:
+    assert _wanted(file) == set(macros), f"{file}: {sorted(_wanted(file) ^ set(macros))}"
+    values = {"SHAPE": name, **macros}
+    return "\n".join(
+        [
+            *(f"#define {macro} {value}" for macro, value in values.items()),
+            included(file),
+            *(f"#undef {macro}" for macro in values),
+        ]
+    )
+
+
+def _largest_divisor(n: int, limit: int) -> int:
+    return next(d for d in range(min(n, max(limit, 1)), 0, -1) if n % d == 0)
+
+
+def _word(activation: Activation) -> str:
+    return (activation or "none").upper()
