@@ -13,8 +13,8 @@
 #define MODE_HELD 16
 #define MODE_CHAINED 32
 
-// The hint says that the vectors are there already: without it Intel's compiler looks for more, for seconds.
-kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(VEC(VECTOR)))) void network_run(
+// The hint keeps Intel's compiler from making vectors of work-items, over which it sits for seconds.
+kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real16))) void network_run(
     global real* networks, global const uint* seeds, global const real* inbox, global real* outbox,
     const int mode, const int steps, const uint first_step) {
   local real shared[WORK_ITEMS];

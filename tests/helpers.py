@@ -88,7 +88,7 @@ class Sample:
         steps: int = 6,
         noise: float = 0.1,
     ) -> None:
-        self.layout = Layout(layers, inputs, optimizer or SGD(0.05, momentum=0.9))
+        self.layout = Layout(layers, inputs, optimizer or SGD(0.01, momentum=0.9))
         self.rng = rng
         # A little off the start, where biases are 0 and scales 1: a fault may hide behind these.
         self.block = self.layout.initial_block(seed=3)

@@ -98,7 +98,7 @@ def assert_only_true_bars(name: str, bars: Bars | None, all_of_them: bool) -> No
 
 @pytest.mark.parametrize("damage", [overwritten, inserted, lost, swapped_lines, repeated_line])
 @given(data=st.data(), name=st.sampled_from(TEXTS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_damage_within_a_file_is_seen(
     tmp_path_factory: pytest.TempPathFactory,
     damage: Damage,
@@ -111,7 +111,7 @@ def test_damage_within_a_file_is_seen(
 
 
 @given(data=st.data(), name=st.sampled_from(TEXTS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_file_cut_anywhere_is_true_as_far_as_it_goes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_file_cut_anywhere_is_true_as_far_as_it_goes(
     name=st.sampled_from(TEXTS),
     damage=st.sampled_from([overwritten, inserted, lost, swapped_lines]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_repair_keeps_only_true_bars(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str, damage: Damage
 ) -> None:
@@ -137,7 +137,7 @@ def test_repair_keeps_only_true_bars(
 @given(
     data=st.data(), name=st.sampled_from(list(LAYOUTS)), damage=st.sampled_from([garbage, cut, overwritten])
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_nothing_raises_but_our_errors(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str, damage: Damage
 ) -> None:

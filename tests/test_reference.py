@@ -7,7 +7,7 @@ import pytest
 
 from bt_neuro.nn import reference
 from bt_neuro.nn.layers import ACTIVATIONS, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.reference import batch_norm_move, dropout_forward, dropout_key, philox
+from bt_neuro.nn.reference import activate, batch_norm_move, dropout_forward, dropout_key, philox
 from tests.helpers import GradientCheck, Sample, assert_close
 
 LAYERS = {
@@ -45,6 +45,11 @@ LAYERS = {
 def test_gradients_agree_with_central_differences(name, rng):
     check = GradientCheck(Sample(*LAYERS[name], rng))
     check.check(check.gradients())
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_saturated_activations_are_exact_and_silent(activation):
+    assert activate(np.float32([-200, 200]), activation).tolist() == [-1 if activation == "tanh" else 0, 1]
 
 
 @pytest.mark.parametrize("name", ["dense tanh", "batch norm None", "whole network"])

@@ -94,8 +94,8 @@ def run_bench(
             tell(f"round {turn + 1} of {_ROUNDS}")
             share = len(range(turn, steps, _ROUNDS))
             for way in WAYS:
-                for peer in contestants:
-                    times[peer.name][way] += _timed(_caller(peer, way, bars), share)
+                for name, peer in contestants.items():
+                    times[name][way] += _timed(_caller(peer, way, bars), share)
                 times[MANY][way].append(_timed_launch(network, way, bars, steps))
             calls += _timed(lambda i: small.predict(bars.windows[i]), share)
     about = f"{steps} bars in one call of the same kernel"
@@ -138,11 +138,11 @@ def _one_core() -> Iterator[int | None]:
 
 def _admitted(
     ours: OwnPeer, start: Start, bars: Bars, peers: bool, compiled: bool, tell: Callable[[str], None]
-) -> tuple[list[dict[str, Any]], list[Peer]]:
+) -> tuple[list[dict[str, Any]], dict[str, Peer]]:
     """Return a row for each contestant, and those that passed the check, ours first."""
     expected = check_outputs(ours, bars)
     rows: list[dict[str, Any]] = [{"name": OURS, "about": ours.about, "status": "measured"}]
-    contestants: list[Peer] = [ours]
+    contestants: dict[str, Peer] = {OURS: ours}
     factories: dict[str, Factory] = {"NumPy reference": reference}
     factories |= PEERS if peers else {}
     factories |= COMPILED if peers and compiled else {}
@@ -163,7 +163,7 @@ def _admitted(
             continue
         row |= {"about": peer.about, "largest_difference": difference, "ready_s": time.perf_counter() - began}
         if difference <= TOLERANCE:  # false for NaN too
-            contestants.append(peer)
+            contestants[name] = peer
         else:
             row["status"] = f"wrong: its outputs differ from ours by {difference:.1e}"
     return rows, contestants

@@ -39,6 +39,9 @@ def _summary(result: dict[str, Any]) -> list[str]:
     live = [row for row in result["rows"][3:] if row["status"] == "measured"]  # after ours and the reference
     if not live:
         return []
-    best = min(live, key=lambda row: row["stream"]["median_us"])
-    return [f"predict and learn as the stream runs: the fastest peer, {best['name']}, needs "
-            f"{best['stream']['ratio']:.1f} times our time"]  # fmt: skip
+    # A peer may be faster without the reuse: then that is its way of running the stream.
+    time, best = min((min(row[way]["median_us"] for way in ("bar", "stream")), row["name"]) for row in live)
+    ratio = time / result["rows"][0]["stream"]["median_us"]
+    return [
+        f"predict and learn as the stream runs: the fastest peer, {best}, takes {ratio:.1f} times as long"
+    ]

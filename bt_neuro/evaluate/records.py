@@ -233,6 +233,21 @@ class TradeRecord(_Record):
         return {**self._sums, **self._money, "best_pct": self._best, "worst_pct": self._worst}
 
 
+class Forget(bt.Analyzer):
+    """Let go of finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
+
+    def next(self) -> None:
+        strategy, broker = self.strategy, self.strategy.broker
+        strategy._orders.clear()
+        broker.orders.clear()
+        for ref, family in list(broker._pchildren.items()):
+            if not any(order.alive() for order in family):
+                del broker._pchildren[ref]
+        for trades in strategy._trades.values():
+            for numbered in trades.values():
+                del numbered[:-1]  # the last one is where backtrader goes on
+
+
 class Progress(bt.Analyzer):
     """Tell how far the run is, every ``every_bars`` bars."""
 

@@ -24,7 +24,7 @@ import pandas as pd
 from bt_neuro.errors import NeuroError, StrategyError
 from bt_neuro.evaluate.baselines import Baselines
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.records import EquityRecord, PredictionRecord, Progress, TradeRecord
+from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.layers import to_config
 from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -237,6 +237,7 @@ def _add_analyzers(
     ):
         file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
         cerebro.addanalyzer(record, _name=name, file=file)
+    cerebro.addanalyzer(Forget)
     if progress:
         cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, bars))
 

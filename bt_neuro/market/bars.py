@@ -11,7 +11,7 @@ import pandas as pd
 from bt_neuro.errors import BarsError
 from bt_neuro.market.checks import Inspector, check_cells, check_rows, check_times, counted, remarks
 from bt_neuro.market.clock import Bound, bound, choose_zones, move
-from bt_neuro.market.formats import PRICES
+from bt_neuro.market.formats import PRICES, WORDS, plain
 from bt_neuro.market.numbers import find_style, parse_numbers, parse_volumes, price_digits
 from bt_neuro.market.order import check_timeframe, drop_flat_weekends, put_in_order
 from bt_neuro.market.resample import resample_bars
@@ -221,6 +221,13 @@ def _said_of(table: Table, frame: pd.DataFrame) -> list[str]:
         said.append("The file has no volume; it is 0 in every bar.")
     elif not frame["volume"].any():
         said.append("Volume is 0 in every bar.")
+    told = [
+        f"{role} {table.names[role]}"
+        for role in PRICES
+        if plain(table.names[role]) not in WORDS[role].split()
+    ]
+    if told and not table.format.columns:
+        said.append(f"Told by order and consistency, not by name: {', '.join(told)}.")
     if table.unused:
         said.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
     if table.note:

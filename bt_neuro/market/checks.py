@@ -67,10 +67,21 @@ class Inspector:
 
     def describe(self, row: int, roles: Sequence[str]) -> str:
         """Return a row's line, its time and the cells of `roles`, all as written."""
-        times = [role for role in ("date", "clock") if role in self.table.columns]
-        time = " ".join(self.table.cell(role, row) for role in times)
-        cells = [f"{role} {self.table.cell(role, row)[:20] or repr('')}" for role in roles]
-        return f"line {self.table.lines[row]}: {', '.join([time[:40], *cells])}"
+        times = [self.cell(role, row) for role in ("date", "clock") if role in self.table.columns]
+        cells = [f"{role} {self.cell(role, row)[:20] or repr('')}" for role in roles]
+        return f"line {self.table.lines[row]}: {', '.join([' '.join(times)[:40], *cells])}"
+
+    def cell(self, role: str, row: int) -> str:
+        return self.table.cells(role, [row])[0]
+
+    def absent(self, frame: pd.DataFrame, rows: Mask, roles: Sequence[str]) -> Mask:
+        """Tell which of `rows` say of all `roles` that there is no value."""
+        absent = rows.copy()
+        for role in roles:
+            absent[absent] = [
+                cell.lower() in ABSENT for cell in self.table.cells(role, frame.index[absent].to_numpy())
+            ]
+        return absent
 
 
 def _complaint(n: int, noun: str, what: str, offenders: Sequence[str]) -> str:
@@ -152,30 +163,29 @@ RULES = (
 
 def check_times(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
     """Return the rows that have a time; lines with nothing in them are no rows."""
-    bad = frame["datetime"].isna().to_numpy()
-    if not bad.any():
-        return frame
-    table = inspector.table
-    blank = bad.copy()
-    blank[bad] = [not any(table.cell(role, row) for role in table.columns) for row in frame.index[bad]]
-    return inspector.refuse(frame[~blank], bad[~blank], "with a time that is none", ())
+    unread = frame["datetime"].isna().to_numpy()
+    blank = inspector.absent(frame, unread, list(inspector.table.columns))
+    return inspector.refuse(frame[~blank], unread[~blank], "with an unreadable time", ())
 
 
 def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows in which every cell is a number; rows without any price are dropped and told."""
-    numbers = [column for column in frame.columns if column != "datetime"]
-    bad = ~np.isfinite(frame[numbers].to_numpy()).all(axis=1)
-    if not bad.any():
-        return frame
-    table = inspector.table
-    empty = bad.copy()
-    empty[bad] = [all(table.cell(role, row).lower() in ABSENT for role in PRICES) for row in frame.index[bad]]
-    frame = inspector.drop(frame, empty, "without prices")
-    bad = bad[~empty]
-    if not bad.any():
-        return frame
-    broken = [role for role in numbers if not np.isfinite(frame.loc[bad, role]).all()]
-    return inspector.refuse(frame, bad, f"with a {' or '.join(broken)} that is no number", broken)
+    """Return the rows in which every cell is a number.
+
+    Rows that say they have no price are dropped and told; volumes that say so are 0 and told.
+    """
+    unread = ~np.isfinite(frame[list(PRICES)].to_numpy()).all(axis=1)
+    frame = inspector.drop(frame, inspector.absent(frame, unread, PRICES), "without prices")
+    for role in ("volume", "spread"):
+        if role not in inspector.table.columns:
+            continue
+        absent = inspector.absent(frame, frame[role].isna().to_numpy(), [role])
+        if absent.any():
+            frame = frame.assign(**{role: frame[role].mask(absent, 0.0)})
+            inspector.notes.append(f"{counted(int(absent.sum()), 'row')} without {role}; it counts as 0.")
+    numbers = [role for role in frame.columns if role != "datetime"]
+    unread = ~np.isfinite(frame[numbers].to_numpy())
+    broken = [role for role, column in zip(numbers, unread.T, strict=True) if column.any()]
+    return inspector.refuse(frame, unread.any(axis=1), f"with an unreadable {' or '.join(broken)}", broken)
 
 
 def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
@@ -193,7 +203,7 @@ def remarks(frame: pd.DataFrame) -> list[str]:
     found = (
         (_excess(frame) > 0, "with open or close outside high and low by rounding"),
         (_wicks(frame) > 1.2, "with a high or low a fifth away from open and close"),
-        (jumps > np.log(1.5), "that open a third below or half above the close before"),
+        (jumps > np.log(1.5), "opening a third below or half above the close before"),
     )
     times = frame["datetime"].to_numpy()
     return [

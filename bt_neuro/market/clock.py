@@ -55,7 +55,7 @@ def choose_zones(tz: str | None, said: str, usual: str) -> tuple[str, str]:
 def _check_zone(zone: str) -> None:
     try:
         pd.Timestamp(0).tz_localize(zone)
-    except (KeyError, ValueError):
+    except (LookupError, ValueError):
         hint = did_you_mean(zone, zoneinfo.available_timezones()) if zone else ""
         hint = hint if "Did you mean" in hint else ""
         raise BarsError(

@@ -54,7 +54,7 @@ _PRICE = r"\d+(?:\.\d+)?"
 
 FORMATS = (
     Format("MetaTrader 5 export", header=r"<date>,(<time>,)?<open>,<high>,<low>,<close>,<tickvol>"),
-    Format("MetaTrader 5 export", header=r"date,(time,)?open,high,low,close,tick_?vol"),
+    Format("MetaTrader 5 export", header=r"(date|time),(time,)?open,high,low,close,tick_?vol"),
     Format("Finam or Stooq", header=r"<ticker>,<per>,<date>,<time>,<open>"),
     Format("Dukascopy", header=r"(gmt time|time \(utc\)|utc),open,high,low,close", zone="UTC"),
     Format("Dukascopy", header=r"(time \(eet\)|eet),open,high,low,close", zone="Europe/Athens"),
@@ -63,7 +63,7 @@ FORMATS = (
     Format("Yahoo", header=r"date(time)?,open,high,low,close,(adj close,volume|volume,adj close)"),
     Format("yfinance", header=r"date(time)?,open,high,low,close,volume,dividends"),
     Format("CryptoDataDownload", header=r"(unix( timestamp)?,)?date,symbol,open,high,low,close", zone="UTC"),
-    Format("investing.com", header=r"[^,]+,[^,]+,[^,]+,[^,]+,[^,]+,([^,]+,)?[^,]+ %"),
+    Format("investing.com", header=r"([^,]+,){5,6}[^,]*%[^,]*$"),
     Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{10}|[\d-]+T"),
     Format("pandas", header=r",open,high,low,close"),
     Format("MetaTrader 4 rows under a header", header=r".", row=rf"{_DOTTED}[ ,]\d\d:\d\d,{_PRICE},"),
@@ -84,27 +84,27 @@ WITH_HEADER, WITHOUT_HEADER = Format("table with a header", header="."), Format(
 WORDS = {
     "open": (
         "open o openprice bidopen openbid midopen openmid first "
-        "apertura abertura ouverture eröffnung eroffnung openen opening otwarcie открытие откр"
+        "apertura abertura ouverture ouv eröffnung eröffn eroffnung opening otwarcie открытие откр"
         " açılış 开盘 始値 시가"
     ),
     "high": (
         "high h highprice bidhigh highbid midhigh highmid max "
-        "alto máximo maximo máx haut plushaut hoch höchst massimo hoog najwyzszy najwyższy максимум макс"
-        " yüksek 最高 高値 고가"
+        "alto máximo maximo máxima máx haut plushaut hoch höchst massimo hoog najwyzszy najwyższy"
+        " максимум макс yüksek 最高 高値 고가"
     ),
     "low": (
         "low l lowprice bidlow lowbid midlow lowmid min "
-        "bajo mínimo minimo mín baixo bas plusbas tief tiefst minimo laag najnizszy najniższy минимум мин"
-        " düşük 最低 安値 저가"
+        "bajo mínimo minimo mínima mín baixo bas plusbas tief tiefst minimo laag najnizszy najniższy"
+        " минимум мин düşük 最低 安値 저가"
     ),
     "close": (
         "close c closeprice bidclose closebid midclose closemid last price "
         "cierre fechamento clôture cloture dernier schluss schlusskurs zuletzt chiusura ultimo último slot"
-        " zamkniecie zamknięcie закрытие цена kapanış şimdi 收盘 終値 종가"
+        " ostatnio zamkniecie zamknięcie закрытие цена kapanış şimdi 收盘 終値 종가"
     ),
     "volume": (
         "tickvol tickvolume tickqty volume vol v "
-        "volumen volumi wolumen объем объём hacim 交易量 出来高 거래량"
+        "volumen volumi wolumen объем объём hacim hac 交易量 出来高 거래량"
     ),
     "spread": "spread",
 }

@@ -42,7 +42,7 @@ def find_style(columns: Sequence[pa.ChunkedArray], comma_separated: bool) -> Num
     counts = [sum(pc.sum(_matches(column, style)).as_py() or 0 for column in columns) for style in NUMBERS]
     best = counts.index(max(counts))
     decimal_comma, thousands_comma = counts[1], counts[2]
-    if comma_separated and NUMBERS[best].point == "," and decimal_comma == thousands_comma:
+    if comma_separated and counts[best] == decimal_comma == thousands_comma:
         raise BarsError("1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.")
     return NUMBERS[best]
 
@@ -61,16 +61,15 @@ def parse_numbers(column: pa.ChunkedArray, style: Number = NUMBERS[0]) -> Floats
 
 
 def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
-    """Return volumes, which may carry K, M or B; a cell that says there is none counts as 0."""
+    """Return volumes, which beside the style of the prices may part thousands and carry K, M or B."""
     volumes = parse_numbers(column, style).copy()
-    missing = np.flatnonzero(np.isnan(volumes))
-    cells = ["" if cell is None else str(cell).strip() for cell in column.take(missing).to_pylist()]
-    digits = [cell.rstrip("KMBkmb") for cell in cells]
-    factors = [
-        SUFFIXES.get(cell[len(number) :].upper(), np.nan) for cell, number in zip(cells, digits, strict=True)
-    ]
-    volumes[missing] = parse_numbers(pa.chunked_array([digits], pa.string()), style) * factors
-    volumes[missing[[cell.lower() in ABSENT for cell in cells]]] = 0.0
+    rest = np.flatnonzero(np.isnan(volumes))
+    if not len(rest) or not _is_text(column):
+        return volumes
+    with_thousands = next(number for number in NUMBERS if number.thousands and number.point == style.point)
+    parts = pc.extract_regex(column.take(pa.array(rest)), r"^(?P<number>.*?)(?P<suffix>[KMBkmb]?)$")
+    factors = [SUFFIXES[suffix.as_py().upper()] for suffix in pc.struct_field(parts, "suffix")]
+    volumes[rest] = parse_numbers(pc.struct_field(parts, "number"), with_thousands) * factors
     return volumes
 
 

@@ -22,10 +22,10 @@ def put_in_order(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
         inspector.notes.append("The file runs from the newest bar to the oldest; it was turned round.")
     if _rises(frame):
         return frame
-    frame = inspector.drop(frame, frame.duplicated().to_numpy(), "that repeat another exactly")
+    frame = inspector.drop(frame, frame.duplicated().to_numpy(), "repeating another exactly")
     twice = frame.duplicated("datetime", keep=False).to_numpy()
     values = [role for role in frame.columns if role in inspector.table.columns]
-    frame = inspector.refuse(frame, twice, "that contradict another of the same time", values)
+    frame = inspector.refuse(frame, twice, "contradicting another of the same time", values)
     if _rises(frame):
         return frame
     astray = ~longest_rise(frame["datetime"].to_numpy())
@@ -44,7 +44,7 @@ def drop_flat_weekends(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFram
     run = np.cumsum(np.diff(flat, prepend=False))  # one number a run of flat or of other bars
     weekend = (frame["datetime"].dt.day_of_week >= 5).to_numpy()
     touched = np.bincount(run[weekend & flat], minlength=run[-1] + 1) > 0
-    return inspector.drop(frame, flat & touched[run], "that are flat and without volume at a weekend")
+    return inspector.drop(frame, flat & touched[run], "flat and without volume at a weekend")
 
 
 def check_timeframe(frame: pd.DataFrame, inspector: Inspector) -> None:

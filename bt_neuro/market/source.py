@@ -29,7 +29,6 @@ class Source:
     file was packed and written, in words; `sha256` is that of the file itself.
     """
 
-    path: Path
     data: bytes
     coding: str
     sha256: str
@@ -54,9 +53,9 @@ def read_source(path: Path) -> Source:
     if not data:
         raise BarsError("the file is empty.\nExport the bars again.")
     if data[:4] == b"PAR1":
-        return Source(path, data, f"Parquet{packing}", sha256)
+        return Source(data, f"Parquet{packing}", sha256)
     data, encoding = _decode(data)
-    return Source(path, data, f"{encoding}{packing}", sha256)
+    return Source(data, f"{encoding}{packing}", sha256)
 
 
 def _neighbours(path: Path) -> str:

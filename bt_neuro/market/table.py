@@ -58,9 +58,9 @@ class Table:
     comma_separated: bool
     note: str = ""
 
-    def cell(self, role: str, row: int) -> str:
-        """Return one cell as written."""
-        return as_strings(self.columns[role].slice(row, 1))[0]
+    def cells(self, role: str, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Return the cells of some rows as written."""
+        return as_strings(self.columns[role].take(pa.array(rows, pa.int64())))
 
 
 def read_table(source: Source) -> Table:
@@ -75,28 +75,29 @@ def _read_text(source: Source) -> Table:
     cells, torn = _read_cells(source.data, layout, sorted(set(indices.values())))
     first = layout.first_line
     lines = np.delete(np.arange(first, first + len(cells) + len(torn)), [line - first for line, _ in torn])
+    blank = layout.separator + ' "'
     names = [name.strip() for name in layout.header or (f"column {i + 1}" for i in range(layout.width))]
     return Table(
         columns={role: cells[str(i)] for role, i in indices.items()},
         names={role: names[i] for role, i in indices.items()},
         unused=tuple(name for i, name in enumerate(names) if i not in indices.values() and name),
         lines=lines,
-        torn=torn,
+        torn=[(line, text) for line, text in torn if text.strip(blank)],
         width=layout.width,
         format=form,
         layout=f"{SEPARATORS[layout.separator]}-separated {source.coding}",
         comma_separated=layout.separator == ",",
-        note=_cut_short(
-            source.data, next((role for role in PRICES if indices[role] == layout.width - 1), "")
-        ),
+        note=_cut_short(source.data, [role for role in PRICES if indices[role] == layout.width - 1]),
     )
 
 
-def _cut_short(data: bytes, last_price: str) -> str:
-    """Return what to tell of a file that ends within the digits of a price, as a broken download does."""
+def _cut_short(data: bytes, last_price: Sequence[str]) -> str:
+    """Return what to tell of a text that may end within the digits of a price, as a broken download does."""
     if data.endswith(b"\n") or not last_price:
         return ""
-    return f"The last line has no line end; if the file was cut there, its {last_price} is short of digits."
+    return (
+        f"The last line has no line end; if the file was cut there, its {last_price[0]} is short of digits."
+    )
 
 
 def _read_cells(
@@ -185,10 +186,8 @@ def _plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def as_strings(column: pa.ChunkedArray) -> list[str]:
     """Return cells as text, empty for null and for values that have none, such as lists."""
-    if pa.types.is_timestamp(column.type):
-        column = pc.cast(
-            column, pa.timestamp("us"), safe=False
-        )  # without its zone, whose table may be absent
+    if pa.types.is_timestamp(column.type):  # without its zone, whose table may be absent
+        column = pc.cast(column, pa.timestamp("us"), safe=False)
     try:
         cells = pc.cast(column, pa.string()).to_pylist()
     except pa.ArrowNotImplementedError:

@@ -47,7 +47,7 @@ CLOCKS = (
     (r"\d{1,2}:\d{2} [AP]M", "%I:%M %p"),
     (r"\d{1,2}:\d{2}:\d{2} [AP]M", "%I:%M:%S %p"),
 )
-ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}:?\d{2}"
+ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?"
 # Time since 1970 by its number of digits, which is unequivocal from 1973 to 2286.
 UNIX = (
     (r"^\d{9,10}(?:\.0+)?$", "s"),
@@ -59,7 +59,7 @@ UNIX = (
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
 
 _CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
-_CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK}))?(?: ?(?P<zone>{ZONE}))?$"
+_CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK})(?: ?(?P<zone>{ZONE}))?)?$"
 _CALENDAR = tuple(rf"^(?P<date>{date}){_CLOCK_AND_ZONE}" for date, _ in DATES)
 _CALENDARS = tuple(re.compile(pattern) for pattern in _CALENDAR)
 _UNIX = tuple(re.compile(pattern) for pattern, _ in UNIX)
@@ -148,12 +148,12 @@ def _read_calendar(
     days, clocks, zones = (pc.struct_field(parts, name) for name in ("date", "clock", "zone"))
     offset = _parse_distinct(zones, _parse_zones)
     has_offset = np.asarray(pc.not_equal(zones, "").fill_null(False))
-    if has_offset.any():
-        offset[~has_offset] = np.timedelta64("NaT")  # a row without offset among rows with one
+    in_utc = bool(has_offset.mean() > 0.5)
+    offset[has_offset != in_utc] = np.timedelta64("NaT")  # a row unlike most is not to be trusted
     since_midnight = _parse_distinct(clocks, _parse_clocks) - offset
     midnights = [_parse_distinct(days, partial(_parse_dates, way=way)) for way in ways]
     readings = [(midnight + since_midnight).view("M8[us]") for midnight in midnights]
-    return readings, "UTC" if has_offset.any() else "", days
+    return readings, "UTC" if in_utc else "", days
 
 
 def _day_month(readings: Sequence[Times], days: pa.Array) -> tuple[int, str]:
@@ -210,7 +210,7 @@ def _parse_clocks(clocks: list[str]) -> Spans:
 def _parse_zones(zones: list[str]) -> Spans:
     minutes = []
     for zone in zones:
-        offset = re.search(r"([+-])(\d{2}):?(\d{2})$", zone)
-        sign = -1 if offset and offset[1] == "-" else 1
-        minutes.append(sign * (60 * int(offset[2]) + int(offset[3])) if offset else 0)
+        offset = re.search(r"([+-])(\d{2}):?(\d{2})?$", zone)
+        size = 60 * int(offset[2]) + int(offset[3] or 0) if offset else 0
+        minutes.append(-size if offset and offset[1] == "-" else size)
     return np.array(minutes, dtype="m8[m]").astype("m8[us]")

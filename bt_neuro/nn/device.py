@@ -255,7 +255,7 @@ class Runner:
         rates: NDArray[np.floating],
         first_step: int,
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Run steps as `ReferenceNetwork.run` does; return both kinds of outputs, (lanes, steps, n_outputs)."""
+        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, steps, n_outputs)."""
         steps = max(len(learn), len(predict))
         if steps > self._steps:
             self._allocate(steps)

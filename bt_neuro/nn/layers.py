@@ -208,7 +208,7 @@ class TransformerEncoder(Layer):
         ]
 
     def block_parameters(self, shape: Shape) -> list[Tensor]:
-        """Return one block's tensors; "qkv" is one projection with columns (query key value, key_dim, heads)."""
+        """Return one block's tensors; the columns of "qkv" are (query key value, key_dim, heads)."""
         channels, width, units = shape[1], self.num_heads * self.key_dim, self.hidden(shape)
         return [
             *_kernel_and_bias("qkv_", channels, 3 * width, fan_out=width),

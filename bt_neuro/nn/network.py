@@ -75,11 +75,11 @@ class Network:
 
     Examples
     --------
-    >>> from bt_neuro import Dense, Network
-    >>> network = Network([Dense(1, "tanh")], inputs=2, seed=7, device="numpy")
+    >>> from bt_neuro import Adam, Dense, Network
+    >>> network = Network([Dense(1, "tanh")], inputs=2, optimizer=Adam(0.01), device="numpy")
     >>> windows, targets = [[0.0, 1.0], [1.0, 0.0]], [[0.5], [-0.5]]
     >>> before = abs(network.predict(windows) - targets).max()
-    >>> for _ in range(2000):
+    >>> for _ in range(200):
     ...     _ = network.learn(windows, targets)
     >>> bool(abs(network.predict(windows) - targets).max() < before / 5)
     True
@@ -196,10 +196,12 @@ class Network:
         return learned, predicted
 
     def _launch(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
-        # A dropout mask makes a learning pass differ from the prediction, so nothing of it can be kept.
+        # Nothing can be kept where a dropout mask makes the learning pass differ from the prediction, nor
+        # where the learning pass is to move the statistics.
         held = (
             len(learn) > 0
             and not self._has_dropout
+            and Mode.LEARN_MOVES not in mode
             and self._last_predicted is not None
             and np.array_equal(self._last_predicted, learn[0])
         )

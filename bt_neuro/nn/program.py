@@ -181,11 +181,8 @@ class Program:
         self._forward.append(
             _call("encoder_forward", name, out, at_saved, at_scratch, inp, weights, "shared")
         )
-        self._backward.append(
-            _call(
-                "encoder_backward", name, dinp, dout, at_scratch, out, at_saved, inp, weights, "rates", "shared"
-            )
-        )  # fmt: skip
+        places = (dinp, dout, at_scratch, out, at_saved, inp, weights)
+        self._backward.append(_call("encoder_backward", name, *places, "rates", "shared"))
 
 
 def _call(function: str, stamp: str, *arguments: int | Placed | str) -> str:

@@ -33,7 +33,8 @@ def activate(z: Array, activation: Activation) -> Array:
     if activation == "tanh":
         return np.tanh(z)
     if activation == "sigmoid":
-        return 1 / (1 + np.exp(-z))
+        with np.errstate(over="ignore"):  # 1 / infinity is the right 0
+            return 1 / (1 + np.exp(-z))
     if activation == "leaky_relu":
         return np.maximum(z, z * LEAKY_SLOPE)
     return z
