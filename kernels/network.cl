@@ -1,7 +1,7 @@
 // network.cl - the one kernel: runs a network over one bar or many, learning, predicting or both at each.
 //   step i:  learn window i (forward unless its activations are in place, backward, optimiser), predict window i
 // Shapes   networks (lanes, NETWORK_SIZE)   seeds (lanes)
-//          inbox: rates (steps, 2), targets (steps, N_OUTPUTS), windows to learn, windows to predict (steps, N_INPUTS)
+//          inbox: the first learning step as 32 bits in the place of 2 numbers, rates (steps, 2), targets (steps, N_OUTPUTS), windows to learn, windows to predict (steps, N_INPUTS)
 //          outbox (lanes, 2, steps, N_OUTPUTS): outputs before learning, predictions
 // Launch   one work-group of WORK_ITEMS a lane: global size lanes * WORK_ITEMS
 // Twin     reference.py: ReferenceNetwork.run, Mode      Source  order of one bar, docs/order-of-one-bar.md
@@ -16,11 +16,13 @@
 // The hint keeps Intel's compiler from making vectors of work-items, over which it sits for seconds.
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real16))) void network_run(
     global real* networks, global const uint* seeds, global const real* inbox, global real* outbox,
-    const int mode, const int steps, const uint first_step) {
+    const int mode, const int steps) {
   local real shared[WORK_ITEMS];
   const int lane = get_group_id(0);
   global real* net = networks + lane * NETWORK_SIZE;
   global real* learned = outbox + lane * 2 * steps * N_OUTPUTS;
+  const uint first_step = *(global const uint*)inbox;
+  inbox += 2;
   global const real* targets = inbox + 2 * steps;
   global const real* windows = targets + (mode & MODE_LEARN ? steps * N_OUTPUTS : 0);
   const int passes = (mode & MODE_LEARN ? 1 : 0) + (mode & MODE_PREDICT ? 1 : 0);

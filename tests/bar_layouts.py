@@ -8,8 +8,11 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
+
+from bt_neuro.market.bars import Bars
 
 POINT = 100_000  # a price of the tests is a whole number of points, so its text is exact
 
@@ -211,3 +214,14 @@ def walk(n: int = 60, daily: bool = False, start: datetime = datetime(2024, 1, 1
         high, low = max(opens, close) + (i * 7) % 13, min(opens, close) - (i * 5) % 11
         bars.append(Bar(time, opens, high, low, close, 100 + i))
     return bars
+
+
+def save(tmp_path: Path, content: bytes | str, name: str = "bars.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def assert_same_bars(bars: Bars, expected: pd.DataFrame) -> None:
+    columns = bars.frame[["datetime", "open", "high", "low", "close"]]
+    pd.testing.assert_frame_equal(columns, expected, check_exact=True)

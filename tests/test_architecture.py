@@ -31,6 +31,7 @@ ORDER = (
     "nn.device",
     "nn.network",
     "nn",
+    "bench",
     "market",
     "learner",
     "plugin",
@@ -38,6 +39,7 @@ ORDER = (
     "report",
     "bt_neuro",  # the public face, bt_neuro/__init__.py
     "cli",
+    "__main__",
 )
 MAY_IMPORT = {"pyopencl": ("nn.device",), "backtrader": ("plugin", "evaluate")}
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # packages named otherwise than what is installed

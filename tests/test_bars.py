@@ -10,26 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from bar_layouts import LAYOUTS, MT5_HEAD, Bar, Written, frame_of, walk
+from bar_layouts import LAYOUTS, MT5_HEAD, Bar, assert_same_bars, frame_of, save, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bt_neuro.errors import BarsError
-from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.market.bars import read_bars
 from bt_neuro.market.check import describe, render
-from bt_neuro.market.timeframe import parse_timeframe, timeframe_name
 
 PRICES = ["open", "high", "low", "close"]
-
-
-def save(tmp_path: Path, content: bytes | str, name: str = "EURUSD.csv") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def assert_same_bars(bars: Bars, expected: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(bars.frame[["datetime", *PRICES]], expected, check_exact=True)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -78,143 +67,6 @@ def test_any_bars_come_back_the_same(
     assert_same_bars(bars, frame_of(written))
 
 
-class TestTimes:
-    SHORT = Written("{t:%d/%m/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n")
-
-    def test_the_whole_column_decides_on_day_and_month(self, tmp_path: Path) -> None:
-        written = walk(200, daily=True, start=datetime(2023, 1, 2))  # its first row above 12 is the tenth
-        for row in ("{t:%d/%m/%Y},{o},{h},{l},{c},{v}", "{t:%m/%d/%Y},{o},{h},{l},{c},{v}"):
-            layout = Written(row, "Date,Open,High,Low,Close,Volume\n")
-            assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
-
-    def test_hours_of_the_first_days_of_a_month_cannot_be_months(self, tmp_path: Path) -> None:
-        written = walk(150, start=datetime(2024, 4, 1))
-        assert_same_bars(read_bars(save(tmp_path, self.SHORT.write(written))), frame_of(written))
-
-    @pytest.mark.parametrize(
-        ("tz", "first"),
-        [
-            (None, "2024-01-15 00:00"),
-            ("Europe/Athens,UTC", "2024-01-14 22:00"),
-            ("Europe/Athens,America/New_York", "2024-01-14 17:00"),
-        ],
-    )
-    def test_tz_moves_the_clock(self, tmp_path: Path, tz: str | None, first: str) -> None:
-        bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), tz=tz)
-        assert bars.frame["datetime"].iloc[0] == pd.Timestamp(first)
-        assert bars.clock == (tz.partition(",")[2] if tz else "file")
-
-    def test_tz_needs_no_source_where_the_file_says_it(self, tmp_path: Path) -> None:
-        bars = read_bars(save(tmp_path, LAYOUTS["Dukascopy, local"].write(walk())), tz="America/New_York")
-        assert bars.frame["datetime"].iloc[0] == pd.Timestamp("2024-01-14 19:00")
-
-    def test_start_and_end_are_told_on_the_clock_of_the_result(self, tmp_path: Path) -> None:
-        path = save(tmp_path, LAYOUTS["Dukascopy, GMT"].write(walk()))
-        bars = read_bars(path, tz="Asia/Tokyo", start="2024-01-16 10:00", end="2024-01-16")
-        assert bars.frame["datetime"].iloc[[0, -1]].astype(str).tolist() == [
-            "2024-01-16 10:00:00",
-            "2024-01-16 23:00:00",
-        ]
-
-    @pytest.mark.parametrize(
-        "cell",
-        [
-            "{t:%Y-%m-%d %H:%M:%S}",
-            "{t:%Y/%m/%d %H:%M}",
-            "{t:%Y.%m.%d %H:%M:%S.%f}",
-            "{t:%Y%m%dT%H%M%S}",
-            "{t:%Y%m%d%H%M}",
-            "{t:%d.%m.%Y %H:%M}",
-            "{t:%d-%m-%Y %H:%M}",
-            "{t:%m-%d-%Y %H:%M}",
-            "{t:%d/%m/%y %H:%M}",
-            "{t:%b %d; %Y %H:%M}",
-            "{t:%d %b %Y %H:%M}",
-            "{t:%d-%b-%Y %H:%M:%S}",
-            "{t:%m/%d/%Y %I:%M %p}",
-            "{t:%m/%d/%Y %I:%M:%S %p}",
-            "{t:%Y-%m-%d %H:%M:%S}+00",
-            "{t:%Y-%m-%d %H:%M:%S} UTC",
-            "{s}.0",
-            "{ms}",
-            "{ms}000",
-            "{ns}",
-        ],
-    )
-    def test_every_way_to_write_a_time(self, tmp_path: Path, cell: str) -> None:
-        cell = f'"{cell.replace(";", ",")}"' if ";" in cell else cell
-        layout = Written(cell + ",{o},{h},{l},{c},{v}", "when,open,high,low,close,volume\n")
-        assert_same_bars(read_bars(save(tmp_path, layout.write(walk()))), frame_of(walk()))
-
-    def test_unix_times_may_gain_a_digit(self, tmp_path: Path) -> None:
-        written = walk(start=datetime(2001, 9, 8))
-        for cell in ("{s}", "{ms}", "{ns}"):
-            layout = Written(cell + ",{o},{h},{l},{c}", "time,open,high,low,close\n")
-            assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
-
-
-class TestNumbers:
-    @pytest.mark.parametrize(
-        ("price", "volume", "expected"),
-        [
-            ("1234.5", "1500", (1234.5, 1500)),
-            ('"1,234.50"', '"1,500"', (1234.5, 1500)),
-            ('"1234,5"', '"1,5K"', (1234.5, 1500)),
-            ('"1.234,50"', '"1,50M"', (1234.5, 1.5e6)),
-            ("1.2345e-05", "1.5e+03", (1.2345e-05, 1500)),
-            ("1234", "2.5b", (1234, 2.5e9)),
-        ],
-    )
-    def test_styles(self, tmp_path: Path, price: str, volume: str, expected: tuple[float, float]) -> None:
-        rows = (f"2024-01-{day},{price},{price},{price},{price},{volume}\n" for day in range(10, 20))
-        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Volume\n" + "".join(rows)))
-        assert set(bars.frame["close"]) == {expected[0]}
-        assert set(bars.frame["volume"]) == {expected[1]}
-
-    def test_missing_volumes_count_as_0_and_are_told(self, tmp_path: Path) -> None:
-        rows = (f"2024-01-{day},1.1,1.2,1.0,1.1,{'-' if day == 12 else 5}\n" for day in range(10, 20))
-        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Vol.\n" + "".join(rows)))
-        assert bars.frame["volume"].tolist() == [5, 5, 0, 5, 5, 5, 5, 5, 5, 5]
-        assert "1 row without volume; it counts as 0." in bars.notes
-
-    def test_columns_told_by_order_are_told_of(self, tmp_path: Path) -> None:
-        bars = read_bars(save(tmp_path, LAYOUTS["unknown words and order"].write(walk())))
-        note = "Told by order and consistency, not by name: open cc, high dd, low ee, close bb."
-        assert note in bars.notes
-
-    def test_lines_of_blanks_and_separators_are_no_rows(self, tmp_path: Path) -> None:
-        text = LAYOUTS["MetaTrader 4"].write(walk()).decode()
-        bars = read_bars(save(tmp_path, text.replace("\r\n", "\r\n   \r\n,,,\r\n\r\n", 3) + ",,,,,,\n"))
-        assert_same_bars(bars, frame_of(walk()))
-        assert bars.dropped == {}
-
-
-class TestResample:
-    def test_hours_become_days(self, tmp_path: Path) -> None:
-        path = save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(48)))
-        fine, days = read_bars(path).frame, read_bars(path, resample="D1")
-        assert days.timeframe == pd.Timedelta(days=1)
-        assert days.frame["datetime"].tolist() == [pd.Timestamp("2024-01-15"), pd.Timestamp("2024-01-16")]
-        first, day = fine[:24], days.frame.iloc[0]
-        assert day["open"] == first["open"].iloc[0]
-        assert day["close"] == first["close"].iloc[-1]
-        assert (day["high"], day["low"]) == (first["high"].max(), first["low"].min())
-        assert day["volume"] == first["volume"].sum()
-        assert day["spread"] == 7
-
-    @pytest.mark.parametrize(
-        ("name", "first"),
-        [("W1", "2024-01-15"), ("MN1", "2024-01-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")],
-    )
-    def test_periods_begin_where_the_calendar_says(self, tmp_path: Path, name: str, first: str) -> None:
-        bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), resample=name)
-        assert bars.frame["datetime"].iloc[0] == pd.Timestamp(first)
-
-    @pytest.mark.parametrize("name", ["M1", "M15", "H1", "H4", "D1", "W1", "MN1"])
-    def test_names_of_timeframes_are_read_as_they_are_written(self, name: str) -> None:
-        assert timeframe_name(parse_timeframe(name)) == name
-
-
 class TestWeekends:
     def week(self, flat_volume: int) -> bytes:
         """Nine days of hours, in which the weekend repeats Friday's close."""
@@ -255,6 +107,31 @@ class TestGaps:
         gaps = bars.gaps
         assert (gaps.count, gaps.bars, gaps.weekends) == (2, 51, 1)
         assert (gaps.longest, gaps.longest_from) == (pd.Timedelta(hours=49), pd.Timestamp("2024-01-16 23:00"))
+
+
+class TestRemarks:
+    """What is doubtful but possible is kept, and told."""
+
+    @pytest.mark.parametrize(
+        ("prices", "remark"),
+        [
+            ("1.1000,1.1020,1.0990,1.1021", "with open or close outside high and low by rounding"),
+            ("1.1000,1.7020,1.0990,1.1020", "with a high or low a fifth away from open and close"),
+            ("1.8000,1.8020,1.0990,1.1020", "opening a third below or half above the close before"),
+        ],
+    )
+    def test_prices(self, tmp_path: Path, prices: str, remark: str) -> None:
+        rows = [f"2024-01-{day},1.1000,1.1023,1.0987,1.1011\n" for day in range(10, 30)]
+        rows[5] = f"2024-01-15,{prices}\n"
+        bars = read_bars(save(tmp_path, "time,open,high,low,close\n" + "".join(rows)))
+        assert len(bars) == 20
+        assert f"1 bar {remark}, the first at 2024-01-15 00:00:00; kept." in bars.notes
+
+    def test_a_file_cut_in_its_last_price(self, tmp_path: Path) -> None:
+        text = LAYOUTS["broker, Z"].write(walk())
+        note = "The last line has no line end; if the file was cut there, its close is short of digits."
+        assert note not in read_bars(save(tmp_path, text)).notes
+        assert note in read_bars(save(tmp_path, text[:-2])).notes
 
 
 class TestCheck:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from bar_layouts import LAYOUTS, as_parquet, utf_16, walk
+from bar_layouts import as_parquet, save, utf_16
 
 from bt_neuro.errors import BarsError
 from bt_neuro.market.bars import read_bars
@@ -50,11 +49,10 @@ def two_timeframes(daily_first: bool) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file, the options it is read with, what is said of it, and the bars that --repair leaves."""
+    """A file, what is said of it, and the bars that --repair leaves."""
 
     content: bytes | str
     text: str
-    options: dict[str, Any] = field(default_factory=dict)
     repaired: int | None = None  # None: --repair does not help
 
 
@@ -220,60 +218,7 @@ REFUSALS = {
     "one bar": Refusal(
         HEAD + rows()[0] + "\n", "1 bar; a timeframe needs two.\nGive a longer file."
     ),
-    "not in time": Refusal(
-        with_lines(),
-        "no bar in the time asked for.\n"
-        "The file runs from 2024-01-15 00:00:00 to 2024-01-16 05:00:00; ask for a part of it.",
-        {"start": "2025-01-01"},
-    ),
-    "no time": Refusal(
-        with_lines(),
-        "--from '31.01.2024' is no time.\nWrite 2024-01-31 or '2024-01-31 15:00', without a zone.",
-        {"start": "31.01.2024"},
-    ),
-    "no zone": Refusal(
-        with_lines(),
-        "'Europe/Atens' is no time zone. Did you mean Europe/Athens?\n"
-        "Give --tz a name such as Europe/Athens or UTC.",
-        {"tz": "Europe/Atens,UTC"},
-    ),
-    "clock unknown": Refusal(
-        with_lines(),
-        "the times name no zone, so they cannot be moved to UTC.\n"
-        "Say where the clock stands: --tz FROM,UTC, such as --tz Europe/Athens,UTC.",
-        {"tz": "UTC"},
-    ),
-    "clock known": Refusal(
-        LAYOUTS["broker, Z"].write(walk()),
-        "the times name their zone, UTC, so they cannot be in Europe/Athens.\nGive --tz Asia/Tokyo alone.",
-        {"tz": "Europe/Athens,Asia/Tokyo"},
-    ),
-    "hour left out": Refusal(
-        with_lines().replace("2024-01-15", "2024-03-31").replace("2024-01-16", "2024-04-01"),
-        "there is no 2024-03-31 02:00:00 in Europe/Berlin, where clocks are put forward.\n"
-        "Give --tz another FROM.",
-        {"tz": "Europe/Berlin,UTC"},
-    ),
-    "hour that comes twice": Refusal(
-        with_lines().replace("2024-01-15", "2024-10-27").replace("2024-01-16", "2024-10-28"),
-        "2024-10-27 02:00:00 comes twice in Europe/Berlin, where clocks are put back.\nMove to UTC instead.",
-        {"tz": "UTC,Europe/Berlin"},
-    ),
-    "finer timeframe": Refusal(
-        with_lines(),
-        "M5 bars cannot be built from H1 bars.\nGive --resample a multiple of H1.",
-        {"resample": "M5"},
-    ),
-    "no timeframe": Refusal(
-        with_lines(), "'H7' is no timeframe.\nWrite M5, M15, H1, H4, D1, W1 or MN1.", {"resample": "H7"}
-    ),
 }  # fmt: skip
-
-
-def save(tmp_path: Path, content: bytes | str) -> Path:
-    path = tmp_path / "bars.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -281,7 +226,7 @@ def test_refusal_names_line_value_and_remedy(tmp_path: Path, name: str) -> None:
     case = REFUSALS[name]
     path = save(tmp_path, case.content)
     with pytest.raises(BarsError) as refused:
-        read_bars(path, **case.options)
+        read_bars(path)
     assert str(refused.value) == f"{path}: {case.text}"
 
 
@@ -291,9 +236,9 @@ def test_repair_drops_what_it_can_and_says_so(tmp_path: Path, name: str) -> None
     path = save(tmp_path, case.content)
     if case.repaired is None:
         with pytest.raises(BarsError):
-            read_bars(path, repair=True, **case.options)
+            read_bars(path, repair=True)
         return
-    bars = read_bars(path, repair=True, **case.options)
+    bars = read_bars(path, repair=True)
     assert len(bars) == case.repaired
     [(what, dropped)] = bars.dropped.items()
     assert dropped == int(case.text.split()[0])
@@ -339,29 +284,3 @@ def test_folders(tmp_path: Path) -> None:
     with pytest.raises(BarsError) as refused:
         read_bars(tmp_path)
     assert str(refused.value) == f"{tmp_path}: a folder, not a file.\nName one bar file in it."
-
-
-class TestRemarks:
-    @pytest.mark.parametrize(
-        ("line6", "remark"),
-        [
-            (
-                "2024-01-15 04:00,1.1000,1.1020,1.0990,1.1021,1",
-                "1 bar with open or close outside high and low by rounding",
-            ),
-            (
-                "2024-01-15 04:00,1.1000,1.7020,1.0990,1.1020,1",
-                "1 bar with a high or low a fifth away from open and close",
-            ),
-        ],
-    )
-    def test_what_is_doubtful_is_kept_and_told(self, tmp_path: Path, line6: str, remark: str) -> None:
-        bars = read_bars(save(tmp_path, with_lines(line6=line6)))
-        assert len(bars) == 30
-        assert f"{remark}, the first at 2024-01-15 04:00:00; kept." in bars.notes
-
-    def test_a_file_cut_in_its_last_price(self, tmp_path: Path) -> None:
-        text = LAYOUTS["broker, Z"].write(walk())
-        note = "The last line has no line end; if the file was cut there, its close is short of digits."
-        assert note not in read_bars(save(tmp_path, text)).notes
-        assert note in read_bars(save(tmp_path, text[:-2])).notes

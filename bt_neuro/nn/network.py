@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ class Engine(Protocol):
     """What runs the arithmetic: OpenCL (`Runner`) or NumPy (`_NumpyEngine`)."""
 
     def run(
-        self, mode: Mode, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
+        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
     ) -> tuple[Array, Array]: ...
     def read(self) -> Array: ...
     def write(self, block: Array) -> None: ...
@@ -113,7 +114,7 @@ class Network:
             program = Program(self.layout, chosen.shape(double=precision == "double"))
             self._engine = Runner(program, chosen, block, self.seeds)
         self._has_dropout = any(layer.kind == "dropout" for layer in self.layout.layers)
-        self._last_predicted: Array | None = None
+        self._held: bytes | None = None  # the window whose activations are in place
 
     # -- what it is ------------------------------------------------------------------------------------------
     @property
@@ -147,7 +148,7 @@ class Network:
         (steps, n_outputs); one row less deep for one window, (lanes, ...) when there are several seeds
         """
         windows = self._windows(inputs)
-        mode = Mode.PREDICT | (Mode.PREDICT_MOVES if update_statistics else Mode(0))
+        mode = Mode.PREDICT | (Mode.PREDICT_MOVES if update_statistics else 0)
         _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows)
         return self._shaped(out, np.ndim(inputs))
 
@@ -157,7 +158,7 @@ class Network:
         `update_statistics` False means that the running statistics already hold these windows.
         """
         windows, wanted = self._windows(inputs), self._targets(targets)
-        mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else Mode(0))
+        mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
         out, _ = self._run(mode, windows, wanted, windows[:0])
         return self._shaped(out, np.ndim(inputs))
 
@@ -174,48 +175,40 @@ class Network:
         """
         windows, wanted, following = self._windows(inputs), self._targets(targets), self._windows(next_inputs)
         mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
-        if np.array_equal(windows[1:], following[:-1]):
+        if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
         _, out = self._run(mode, windows, wanted, following)
         return self._shaped(out, np.ndim(next_inputs))
 
-    def _run(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+    def _run(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
-        if len(targets) != len(learn) or (both in mode and len(predict) != len(learn)):
+        if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
-        if Mode.LEARN not in mode:
+        if not mode & Mode.LEARN:
             mode &= ~(Mode.HELD | Mode.CHAINED)
         results = []
         for start in range(0, steps, _STEPS_A_LAUNCH):
             part = slice(start, start + _STEPS_A_LAUNCH)
             results.append(self._launch(mode, learn[part], targets[part], predict[part]))
+        if len(results) == 1:  # one live bar: every microsecond counts
+            return results[0]
         if not results:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
         learned, predicted = (np.concatenate(parts, axis=1) for parts in zip(*results, strict=True))
         return learned, predicted
 
-    def _launch(self, mode: Mode, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
-        # Nothing can be kept where a dropout mask makes the learning pass differ from the prediction, nor
-        # where the learning pass is to move the statistics.
-        held = (
-            len(learn) > 0
-            and not self._has_dropout
-            and Mode.LEARN_MOVES not in mode
-            and self._last_predicted is not None
-            and np.array_equal(self._last_predicted, learn[0])
-        )
-        if held:
-            mode |= Mode.HELD
+    def _launch(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
         if self._has_dropout:
+            # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
-        optimizer = self.layout.optimizer
-        rates = np.array([optimizer.rates(self.steps + i + 1) for i in range(len(learn))]).reshape(-1, 2)
-        outputs = self._engine.run(mode, learn, targets, predict, rates, self.steps + 1)
+        elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
+            mode |= Mode.HELD
+        rates = [self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))]
+        outputs = self._engine.run(mode, learn, targets, predict, np.array(rates), self.steps + 1)
         self.steps += len(learn)
         # Without a prediction that moved the statistics, the activations in place belong to other statistics.
-        moved = Mode.PREDICT_MOVES in mode and len(predict) > 0
-        self._last_predicted = predict[-1].copy() if moved else None
+        self._held = predict[-1].tobytes() if mode & Mode.PREDICT_MOVES and len(predict) else None
         return outputs
 
     def _windows(self, inputs: ArrayLike) -> Array:
@@ -255,7 +248,7 @@ class Network:
             for lane, state in enumerate(block):
                 placed.view(state)[...] = tensors[name][lane]
         self._engine.write(block)
-        self.steps, self._last_predicted = steps, None
+        self.steps, self._held = steps, None
 
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
@@ -321,7 +314,9 @@ class Network:
 
 
 def _finite(numbers: Array, what: str) -> Array:
-    if not np.isfinite(numbers).all():
+    flat = numbers.ravel()
+    # One dot product tells nearly always; where it overflows, the numbers are looked at one by one.
+    if not math.isfinite(flat @ flat) and not np.isfinite(numbers).all():
         row, column = np.argwhere(~np.isfinite(numbers))[0]
         raise NonFiniteError(f"{what} {column} of step {row} is {numbers[row, column]}; nothing was learned")
     return numbers
