@@ -106,6 +106,8 @@ def backtest(
         else:
             typer.echo(render(result.manifest))
             typer.echo(f"\nWritten to {result.folder}")
+        if result.manifest["status"] == "interrupted":
+            raise typer.Exit(130)  # what shells expect after Ctrl-C
 
 
 @app.command(epilog="Example: bt-neuro check EURUSD_H1.csv --json")

@@ -1,7 +1,8 @@
 // network.cl - the one kernel: runs a network over one bar or many, learning, predicting or both at each.
 //   step i:  learn window i (forward unless its activations are in place, backward, optimiser), predict window i
 // Shapes   networks (lanes, NETWORK_SIZE)   seeds (lanes)
-//          inbox: the first learning step as 32 bits in the place of 2 numbers, rates (steps, 2), targets (steps, N_OUTPUTS), windows to learn, windows to predict (steps, N_INPUTS)
+//          inbox: the first learning step as 32 bits in the place of 2 numbers, rates (steps, 2),
+//          targets (steps, N_OUTPUTS), windows to learn, windows to predict (steps, N_INPUTS)
 //          outbox (lanes, 2, steps, N_OUTPUTS): outputs before learning, predictions
 // Launch   one work-group of WORK_ITEMS a lane: global size lanes * WORK_ITEMS
 // Twin     reference.py: ReferenceNetwork.run, Mode      Source  order of one bar, docs/order-of-one-bar.md

@@ -196,7 +196,7 @@ def check_gradients(sample: Sample, kernel: Runner) -> None:
 
 
 def predict(sample: Sample, engine, moves: bool):
-    mode = Mode.PREDICT | (Mode.PREDICT_MOVES if moves else Mode(0))
+    mode = Mode.PREDICT | (Mode.PREDICT_MOVES if moves else 0)
     nothing = np.empty((0, 2))
     out = engine.run(mode, sample.windows[:0], sample.targets[:0], sample.windows[::-1], nothing, 1)
     return out[1]

@@ -352,6 +352,14 @@ def test_layers_that_cannot_be_are_refused(make, complaint):
         make()
 
 
+def test_large_numbers_are_numbers(data):
+    """Their squares overflow, they do not; and the check for that is silent."""
+    network = network_of([BatchNorm(10, "tanh"), Dense(3)], "numpy")
+    assert np.isfinite(network.predict(np.full(N, 1e30))).all()
+    with pytest.raises(NonFiniteError, match="input 1 of step 0 is"):
+        network.predict(np.array([1e30, np.inf, *np.zeros(N - 2)]))
+
+
 # -- save and load -------------------------------------------------------------------------------------------
 def test_a_loaded_network_goes_on_to_the_bit(layers, place, data, tmp_path):
     windows, targets = data

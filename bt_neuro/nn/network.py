@@ -204,7 +204,9 @@ class Network:
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
-        rates = [self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))]
+        rates = [
+            self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))
+        ]
         outputs = self._engine.run(mode, learn, targets, predict, np.array(rates), self.steps + 1)
         self.steps += len(learn)
         # Without a prediction that moved the statistics, the activations in place belong to other statistics.
