@@ -250,7 +250,7 @@ def optimizer_step(
 
 # network.cl -------------------------------------------------------------------------------------------------
 class Mode:
-    """What one step of a run does, as bits the kernel knows too; no enum, whose `|` costs half a microsecond."""
+    """What one step of a run does: bits the kernel knows too. No enum: its `|` costs half a microsecond."""
 
     LEARN = 1
     PREDICT = 2
