@@ -171,8 +171,12 @@ def devices(as_json: Json = False) -> None:
 def bench(
     device: Device = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Calls timed of each way of each contestant.")] = 200,
-    peers: Annotated[bool, typer.Option(help="Time PyTorch and JAX in the same run, where installed.")] = True,
-    compiled: Annotated[bool, typer.Option(help="Let torch.compile take part; it compiles for long.")] = False,
+    peers: Annotated[
+        bool, typer.Option(help="Time PyTorch and JAX in the same run, where installed.")
+    ] = True,
+    compiled: Annotated[
+        bool, typer.Option(help="Let torch.compile take part; it compiles for long.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Time one bar of the article's network on one core, beside PyTorch and JAX."""

@@ -1,4 +1,4 @@
-"""Draw docs/backtest.svg, the README's picture, from a finished run: python docs/make_picture.py RUN_FOLDER."""
+"""Draw docs/backtest.svg, the README's picture, from a run: python docs/make_picture.py RUN_FOLDER."""
 
 import io
 import json

@@ -104,12 +104,16 @@ def test_reversal_pays_for_both_sides() -> None:
     ("target", "opens", "params", "size", "status"),
     [
         pytest.param(0.95, [7.0, 7.0], {}, 135.71428571, "Completed", id="950 / 7, rounded down"),
-        pytest.param(0.95, [7.0, 7.0], {"commission": 0.01}, 135.71428571, "Completed", id="no less for costs"),
+        pytest.param(
+            0.95, [7.0, 7.0], {"commission": 0.01}, 135.71428571, "Completed", id="no less for costs"
+        ),
         pytest.param(1.0, [7.0, 7.0], {}, 142.85714285, "Completed", id="all of 1000"),
         pytest.param(1.0, [7.0, 7.0], {"spread": 1.0}, 142.85714285, "Margin", id="no room for any costs"),
         pytest.param(0.95, [7.0, 7.3], {}, 135.71428571, "Completed", id="a gap of 4.3 %"),
         pytest.param(0.95, [7.0, 7.5], {}, 135.71428571, "Margin", id="a gap of 7.1 %"),
-        pytest.param(0.95, [7.0, 7.3], {"commission": 0.01}, 135.71428571, "Margin", id="costs after the gap"),
+        pytest.param(
+            0.95, [7.0, 7.3], {"commission": 0.01}, 135.71428571, "Margin", id="costs after the gap"
+        ),
         pytest.param(0.95, [60_000.0] * 2, {}, 0.01583333, "Completed", id="a part of a coin"),
     ],
 )

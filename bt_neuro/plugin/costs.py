@@ -33,9 +33,9 @@ class Costs(bt.CommInfoBase):
 
     - ``order_target_percent`` sizes at the close of the deciding bar, here in fractions of a unit (a coin
       may cost more than the account), and leaves no room for costs. The order is tested twice, at that close
-      and at the next open, both with the costs of the bar that executes; if cash would fall below 0 it becomes
-      ``Margin``, without an exception. So ``target=1.0`` fails as soon as there are costs, while 0.95 outlives
-      a gap of some 5 percent.
+      and at the next open, both with the costs of the bar that executes; if cash would fall below 0 it
+      becomes ``Margin``, without an exception. So ``target=1.0`` fails as soon as there are costs, while 0.95
+      outlives a gap of some 5 percent.
     - Shorts need no margin: the sale is credited to cash and any size is accepted.
     - A reversal that cash cannot carry closes the old position and opens none: ``Margin``, half executed.
     - An order given at the last bar never executes, and the value of an open position does not yet contain
