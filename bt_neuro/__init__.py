@@ -19,22 +19,16 @@ if TYPE_CHECKING:
         NonFiniteError,
         StrategyError,
     )
-    from bt_neuro.evaluate.runs import Account, Result, backtest
+    from bt_neuro.evaluate.account import Account
+    from bt_neuro.evaluate.folder import Result
+    from bt_neuro.evaluate.runs import backtest
     from bt_neuro.learner import Scored, Signal
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
-    from bt_neuro.nn.layers import (
-        SGD,
-        Adam,
-        BatchNorm,
-        Conv1D,
-        Dense,
-        Dropout,
-        TransformerEncoder,
-        article_layers,
-    )
+    from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder, article_layers
     from bt_neuro.nn.network import Network
+    from bt_neuro.nn.optimizers import SGD, Adam
     from bt_neuro.plugin.analyzers import HitRate, StepTime
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
@@ -43,13 +37,16 @@ if TYPE_CHECKING:
 
 _HOME = {
     "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
-    "evaluate.runs": "Account Result backtest",
+    "evaluate.account": "Account",
+    "evaluate.folder": "Result",
+    "evaluate.runs": "backtest",
     "learner": "Scored Signal",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
-    "nn.layers": "SGD Adam BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
+    "nn.layers": "BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
     "nn.network": "Network",
+    "nn.optimizers": "SGD Adam",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.costs": "Costs",
     "plugin.features": "default_features",

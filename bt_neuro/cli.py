@@ -25,6 +25,14 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
 ]
 
+# How a bar file is read
+Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]
+End = Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")]
+Tz = Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")]
+Resample = Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")]
+KeepFlat = Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")]
+Repair = Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -64,21 +72,17 @@ def backtest(
     ] = None,
     slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")] = None,
-    tz: Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")] = None,
-    resample: Annotated[
-        str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")
-    ] = None,
-    keep_flat: Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")] = False,
-    repair: Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")] = False,
+    start: Start = None,
+    end: End = None,
+    tz: Tz = None,
+    resample: Resample = None,
+    keep_flat: KeepFlat = False,
+    repair: Repair = False,
     as_json: Json = False,
 ) -> None:
     """Run a strategy over a file of bars, learning on every bar."""
     with _errors():
-        from bt_neuro.evaluate.runs import Account
+        from bt_neuro.evaluate.account import Account
         from bt_neuro.evaluate.runs import backtest as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
@@ -113,16 +117,12 @@ def backtest(
 @app.command(epilog="Example: bt-neuro check EURUSD_H1.csv --json")
 def check(
     file: Annotated[Path, typer.Argument(help="A file of bars.")],
-    start: Annotated[
-        str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")] = None,
-    tz: Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")] = None,
-    resample: Annotated[
-        str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")
-    ] = None,
-    keep_flat: Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")] = False,
-    repair: Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")] = False,
+    start: Start = None,
+    end: End = None,
+    tz: Tz = None,
+    resample: Resample = None,
+    keep_flat: KeepFlat = False,
+    repair: Repair = False,
     as_json: Json = False,
 ) -> None:
     """Print what was understood of a bar file, or why it is refused."""

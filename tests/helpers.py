@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.nn.layers import SGD, Layer, Optimizer
+from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.optimizers import SGD, Optimizer
 from bt_neuro.nn.reference import Mode, ReferenceNetwork
 
 Array = NDArray[np.floating]

@@ -23,12 +23,14 @@ ROOT = Path(__file__).parents[1]
 # A module may import from the lines above its own. A module that is not named belongs to its package's line.
 ORDER = (
     "errors",
+    "nn.optimizers",
     "nn.layers",
     "nn.layout",
     "nn.reference",
     "nn.stamps",
     "nn.program",
     "nn.device",
+    "nn.engine",
     "nn.network",
     "nn",
     "bench",

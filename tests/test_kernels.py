@@ -13,17 +13,8 @@ import numpy as np
 import pytest
 
 from bt_neuro.nn.device import Device, Runner
-from bt_neuro.nn.layers import (
-    SGD,
-    Adam,
-    BatchNorm,
-    Conv1D,
-    Dense,
-    Dropout,
-    Layer,
-    TransformerEncoder,
-    article_layers,
-)
+from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, Layer, TransformerEncoder, article_layers
+from bt_neuro.nn.optimizers import SGD, Adam
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference import Mode
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits

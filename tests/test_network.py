@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteError
 from bt_neuro.nn import device as devices
-from bt_neuro.nn.layers import SGD, Adam, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import METADATA, Network
+from bt_neuro.nn.optimizers import SGD, Adam
 from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12

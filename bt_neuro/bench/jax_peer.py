@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layers import LEAKY_SLOPE, Adam, BatchNorm, TransformerEncoder
+from bt_neuro.nn.layers import LEAKY_SLOPE, BatchNorm, TransformerEncoder
+from bt_neuro.nn.optimizers import Adam
 
 WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
 _ENCODER = TransformerEncoder()

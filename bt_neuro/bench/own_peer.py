@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layers import Adam, article_layers
+from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.network import Network
+from bt_neuro.nn.optimizers import Adam
 
 
 class OwnPeer:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
-import platform
 import signal as signals
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
-import numpy as np
-import pandas as pd
 
-from bt_neuro.errors import NeuroError, StrategyError
+from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import Baselines
+from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
 from bt_neuro.evaluate.metrics import metrics_of
 from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
 from bt_neuro.market.bars import Bars, read_bars
@@ -32,76 +24,7 @@ from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
-PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "scikit-learn")
 WARM_UP_BARS = 100  # fewer bars than indicators, window and a few labels need make no backtest
-
-
-@dataclass(frozen=True)
-class Account:
-    """The money side of a backtest.
-
-    Parameters
-    ----------
-    cash : to start with (10,000)
-    commission : fraction of the value traded, each side
-    spread : in points; None takes the file's own spread column, or 0 where it has none
-    slippage : in points, against every market order
-    """
-
-    cash: float = 10_000.0
-    commission: float = 0.0
-    spread: float | None = None
-    slippage: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value is not None and not (value >= 0 and np.isfinite(value)):
-                raise StrategyError(f"{name} is {value}: it must be 0 or more")
-        if self.cash == 0:
-            raise StrategyError("cash is 0: there is nothing to trade with")
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A finished run and its folder.
-
-    Attributes
-    ----------
-    folder : where everything lies
-    manifest : the content of ``run.json``
-    """
-
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return self.manifest["metrics"]
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """One row a predicted bar."""
-        text = {"signal": str, "label": str}
-        return pd.read_csv(
-            self.folder / "predictions.csv",
-            parse_dates=["datetime"],
-            dtype=text,
-            keep_default_na=False,
-            na_values={"hit": [""], "known_bar": [""]},
-        )
-
-    @cached_property
-    def trades(self) -> pd.DataFrame:
-        """One row a closed trade."""
-        return pd.read_csv(self.folder / "trades.csv", parse_dates=["entry_datetime", "exit_datetime"])
-
-    @cached_property
-    def equity(self) -> pd.DataFrame:
-        """One row a bar."""
-        return pd.read_csv(self.folder / "equity.csv", parse_dates=["datetime"])
-
-    def __str__(self) -> str:
-        return str(self.metrics["sentence"])
 
 
 class _TimedBroker(bt.brokers.BackBroker):
@@ -166,9 +89,9 @@ def backtest(
     bars.require(WARM_UP_BARS, "a backtest")
     read_s = time.perf_counter() - begun
     cerebro, broker = _cerebro(bars, strategy, parameters or {}, account)
-    folder = _new_folder(out, bars)
-    manifest = _manifest(bars, strategy, parameters or {}, account)
-    _write_json(folder / "run.json", {**manifest, "status": "running"})
+    folder = new_folder(out, bars)
+    manifest = manifest_of(bars, strategy, parameters or {}, account)
+    write_json(folder / "run.json", {**manifest, "status": "running"})
     try:
         with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
             _add_analyzers(cerebro, folder, files, len(bars), progress)
@@ -176,7 +99,7 @@ def backtest(
     except BaseException as error:
         told = str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        _write_json(folder / "run.json", {**manifest, "status": status, "error": told})
+        write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
     _save_model(ran, bars, folder / "model.safetensors")
     network = ran.network
@@ -199,7 +122,7 @@ def backtest(
     status = "interrupted" if interrupted() else "complete"
     manifest["metrics"] = metrics_of(ran, bars, account.cash, broker.getvalue(), status)
     manifest["status"] = status
-    _write_json(folder / "run.json", manifest)
+    write_json(folder / "run.json", manifest)
     return Result(folder, manifest)
 
 
@@ -273,66 +196,3 @@ def _stopped_by_ctrl_c(cerebro: bt.Cerebro) -> Iterator[Callable[[], bool]]:
         yield lambda: stopped
     finally:
         signals.signal(signals.SIGINT, before)
-
-
-def _new_folder(out: str | Path | None, bars: Bars) -> Path:
-    folder = Path(out) if out else Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise NeuroError(f"{folder} exists and is not an empty folder; give another --out, or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _manifest(
-    bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
-) -> dict[str, Any]:
-    defaults = dict(strategy.params._getitems())
-    frame = bars.frame
-    return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
-        "data": {
-            "file": str(bars.path),
-            "sha256": bars.sha256,
-            "format": bars.format,
-            "bars": len(bars),
-            "first": str(frame["datetime"].iloc[0]),
-            "last": str(frame["datetime"].iloc[-1]),
-            "timeframe_s": bars.timeframe.total_seconds(),
-            "point": bars.point,
-            "notes": list(bars.notes),
-        },
-        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
-        "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in {**defaults, **parameters}.items()},
-        "account": {**asdict(account), "spread_source": _spread_source(account, bars)},
-        "versions": {"python": platform.python_version()}
-        | {p: importlib.metadata.version(p) for p in PACKAGES},
-        "platform": platform.platform(),
-    }
-
-
-def _spread_source(account: Account, bars: Bars) -> str:
-    if account.spread is not None:
-        return "option"
-    return "file" if "spread" in bars.frame else "none: 0"
-
-
-def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
-    import inspect
-
-    try:
-        return hashlib.sha256(inspect.getsource(inspect.getmodule(strategy) or strategy).encode()).hexdigest()
-    except (OSError, TypeError):
-        return None
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.layers import Layer, Optimizer, Shape, Tensor
+from bt_neuro.nn.layers import Layer, Shape, Tensor
+from bt_neuro.nn.optimizers import Optimizer
 
 ALIGNMENT = 16
 

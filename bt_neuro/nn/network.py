@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,45 +14,17 @@ from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
 from bt_neuro.nn.device import Device, Runner, choose
-from bt_neuro.nn.layers import Adam, Layer, Optimizer, from_config, to_config
+from bt_neuro.nn.engine import Engine, NumpyEngine
+from bt_neuro.nn.layers import Layer, from_config, to_config
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
-from bt_neuro.nn.reference import Mode, ReferenceNetwork
+from bt_neuro.nn.reference import Mode
 
 Array = NDArray[np.floating]
 FORMAT = "bt-neuro-network-1"
 METADATA = "bt-neuro"  # the key of the file's metadata that holds everything as JSON
 _STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
-
-
-class Engine(Protocol):
-    """What runs the arithmetic: OpenCL (`Runner`) or NumPy (`_NumpyEngine`)."""
-
-    def run(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
-    ) -> tuple[Array, Array]: ...
-    def read(self) -> Array: ...
-    def write(self, block: Array) -> None: ...
-
-
-class _NumpyEngine:
-    """The reference network behind the same face."""
-
-    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int]) -> None:
-        self._networks = [
-            ReferenceNetwork(layout, state.copy(), seed) for state, seed in zip(block, seeds, strict=True)
-        ]
-
-    def run(self, *call: Any) -> tuple[Array, Array]:
-        learned, predicted = zip(*(network.run(*call) for network in self._networks), strict=True)
-        return np.stack(learned), np.stack(predicted)
-
-    def read(self) -> Array:
-        return np.stack([network.block for network in self._networks])
-
-    def write(self, block: Array) -> None:
-        for network, state in zip(self._networks, block, strict=True):
-            network.block[...] = state
 
 
 class Network:
@@ -106,7 +78,7 @@ class Network:
         self._engine: Engine
         if device == "numpy":
             self.device_name = "numpy"
-            self._engine = _NumpyEngine(self.layout, block, self.seeds)
+            self._engine = NumpyEngine(self.layout, block, self.seeds)
         else:
             chosen = choose(device) if isinstance(device, str) else device
             self.device_name = str(chosen)

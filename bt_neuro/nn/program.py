@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from bt_neuro.nn.layers import SGD, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, Layout, Placed, aligned
+from bt_neuro.nn.optimizers import SGD
 from bt_neuro.nn.reference import dropout_key
 from bt_neuro.nn.stamps import KernelShape, Offsets, Stamps, included
 

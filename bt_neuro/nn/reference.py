@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layers import (
-    LEAKY_SLOPE,
-    SGD,
-    Activation,
-    BatchNorm,
-    Conv1D,
-    Dense,
-    Dropout,
-    Optimizer,
-    TransformerEncoder,
-)
+from bt_neuro.nn.layers import LEAKY_SLOPE, Activation, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, Layout
+from bt_neuro.nn.optimizers import SGD, Optimizer
 
 Array = NDArray[np.floating]
 

@@ -1,0 +1,130 @@
+"""The folder of a run: its manifest before the run, its tables after it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bt_neuro.errors import NeuroError
+from bt_neuro.evaluate.account import Account
+from bt_neuro.market.bars import Bars
+from bt_neuro.plugin.strategy import NeuroStrategy
+
+PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "scikit-learn")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run and its folder.
+
+    Attributes
+    ----------
+    folder : where everything lies
+    manifest : the content of ``run.json``
+    """
+
+    folder: Path
+    manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.manifest["metrics"]
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row a predicted bar."""
+        text = {"signal": str, "label": str}
+        return pd.read_csv(
+            self.folder / "predictions.csv",
+            parse_dates=["datetime"],
+            dtype=text,
+            keep_default_na=False,
+            na_values={"hit": [""], "known_bar": [""]},
+        )
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """One row a closed trade."""
+        return pd.read_csv(self.folder / "trades.csv", parse_dates=["entry_datetime", "exit_datetime"])
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """One row a bar."""
+        return pd.read_csv(self.folder / "equity.csv", parse_dates=["datetime"])
+
+    def __str__(self) -> str:
+        return str(self.metrics["sentence"])
+
+
+def new_folder(out: str | Path | None, bars: Bars) -> Path:
+    """Make the folder of a run; refuse one that holds something."""
+    folder = Path(out) if out else Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NeuroError(f"{folder} exists and is not an empty folder; give another --out, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def manifest_of(
+    bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
+) -> dict[str, Any]:
+    """Return what is known of a run before it starts."""
+    defaults = dict(strategy.params._getitems())
+    frame = bars.frame
+    return {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "status": "running",
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "data": {
+            "file": str(bars.path),
+            "sha256": bars.sha256,
+            "format": bars.format,
+            "bars": len(bars),
+            "first": str(frame["datetime"].iloc[0]),
+            "last": str(frame["datetime"].iloc[-1]),
+            "timeframe_s": bars.timeframe.total_seconds(),
+            "point": bars.point,
+            "notes": list(bars.notes),
+        },
+        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
+        "strategy_sha256": _source_hash(strategy),
+        "parameters": {name: _plain(value) for name, value in {**defaults, **parameters}.items()},
+        "account": {**asdict(account), "spread_source": _spread_source(account, bars)},
+        "versions": {"python": platform.python_version()}
+        | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "platform": platform.platform(),
+    }
+
+
+def _spread_source(account: Account, bars: Bars) -> str:
+    if account.spread is not None:
+        return "option"
+    return "file" if "spread" in bars.frame else "none: 0"
+
+
+def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
+    try:
+        return hashlib.sha256(inspect.getsource(inspect.getmodule(strategy) or strategy).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,41 @@
+"""What runs a network's arithmetic, whatever it runs on, and the one that needs nothing but NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.reference import Array, ReferenceNetwork
+
+
+class Engine(Protocol):
+    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`)."""
+
+    def run(
+        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
+    ) -> tuple[Array, Array]: ...
+    def read(self) -> Array: ...
+    def write(self, block: Array) -> None: ...
+
+
+class NumpyEngine:
+    """The reference network behind the same face."""
+
+    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int]) -> None:
+        self._networks = [
+            ReferenceNetwork(layout, state.copy(), seed) for state, seed in zip(block, seeds, strict=True)
+        ]
+
+    def run(self, *call: Any) -> tuple[Array, Array]:
+        learned, predicted = zip(*(network.run(*call) for network in self._networks), strict=True)
+        return np.stack(learned), np.stack(predicted)
+
+    def read(self) -> Array:
+        return np.stack([network.block for network in self._networks])
+
+    def write(self, block: Array) -> None:
+        for network, state in zip(self._networks, block, strict=True):
+            network.block[...] = state
