@@ -160,7 +160,7 @@ def devices(as_json: Json = False) -> None:
             for device in found:
                 state = f"does not work: {device.problem}" if device.problem else "works"
                 typer.echo(f"{device.index}  {device}, {device.version}: {state}")
-            typer.echo("numpy  always works, some 30 times slower")
+            typer.echo("numpy  always works, some 20 times slower")
         if not any(device.problem is None for device in found):
             from bt_neuro.errors import DeviceError
 

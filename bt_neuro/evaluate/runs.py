@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal as signals
 import threading
 import time
@@ -67,7 +68,7 @@ def backtest(
     Raises
     ------
     NeuroError
-        With a remedy; a folder already begun then says in ``run.json`` that the run failed.
+        With a remedy; if bars had already run, the folder stays and says in ``run.json`` that the run failed.
 
     Notes
     -----
@@ -97,6 +98,9 @@ def backtest(
             _add_analyzers(cerebro, folder, files, len(bars), progress)
             ran = _run(cerebro)
     except BaseException as error:
+        if _nothing_ran(folder):
+            shutil.rmtree(folder)
+            raise
         told = str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
@@ -169,6 +173,12 @@ def _run(cerebro: bt.Cerebro) -> NeuroStrategy:
     # exactbars=1: lines keep what indicators need and no more, so that memory is flat in the number of bars.
     (ran,) = cerebro.run(exactbars=1)
     return ran
+
+
+def _nothing_ran(folder: Path) -> bool:
+    header = len(",".join(EquityRecord.header)) + 1
+    equity = folder / "equity.csv"
+    return not equity.exists() or equity.stat().st_size <= header
 
 
 def _save_model(ran: NeuroStrategy, bars: Bars, path: Path) -> None:

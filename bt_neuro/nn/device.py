@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import tempfile
+import warnings
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from bt_neuro.nn.program import Program
 from bt_neuro.nn.stamps import KernelShape
 
 VENDORS = Path("/etc/OpenCL/vendors")
-REMEDY = 'pip install "bt-neuro[cpu]" (x86-64), or Debian\'s pocl-opencl-icd; --device numpy works without'
+REMEDY = 'Install one: pip install "bt-neuro[cpu]" (x86-64) or Debian\'s pocl-opencl-icd; or use --device numpy.'
 _PROBE = "kernel void probe(global float* x) { x[get_global_id(0)] += 1; }"
 
 
@@ -113,6 +114,13 @@ def listed() -> tuple[Device, ...]:
     return tuple(replace(device, index=index) for index, device in enumerate(devices))
 
 
+def _built(cl: Any, context: Any, source: str) -> Any:
+    with warnings.catch_warnings():
+        # Intel's compiler tells of each kernel that it was compiled.
+        warnings.simplefilter("ignore", cl.CompilerWarning)
+        return cl.Program(context, source).build(options=["-cl-std=CL1.2"])
+
+
 @cache
 def tried(device: Device) -> Device:
     """Return the device after building and running a small kernel on it, with `problem` set if that failed.
@@ -123,7 +131,7 @@ def tried(device: Device) -> Device:
     try:
         context = cl.Context([device.handle])
         queue = cl.CommandQueue(context)
-        program = cl.Program(context, _PROBE).build()
+        program = _built(cl, context, _PROBE)
         numbers = np.arange(4, dtype=np.float32)
         buffer = cl.Buffer(context, cl.mem_flags.COPY_HOST_PTR, hostbuf=numbers)
         cl.Kernel(program, "probe")(queue, (4,), None, buffer)
@@ -215,7 +223,7 @@ class Runner:
         context = self._context = cl.Context([device.handle])
         self._queue = cl.CommandQueue(context)
         try:
-            built = cl.Program(context, program.source).build(options=["-cl-std=CL1.2"])
+            built = _built(cl, context, program.source)
         except cl.Error as error:
             raise DeviceError(f"{device} cannot build the network: {str(error)[:2000]}") from error
         self._kernel = cl.Kernel(built, "network_run")  # kept: program.name would make one at each call
