@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +13,29 @@ import backtrader as bt
 from bt_neuro.learner import Scored, Signal
 
 
-@lru_cache(maxsize=8)
 def time_text(number: float) -> str:
-    """Return backtrader's number of a time as text; cached, for several records ask about the same bar."""
-    return bt.num2date(number).isoformat(sep=" ", timespec="seconds")
+    """Return backtrader's number of a time, days and a fraction, as text to the second.
+
+    Its own `num2date` takes 3 microseconds; here a day is converted once, and so is each second of a day.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> time_text(bt.date2num(datetime(2016, 12, 30, 23, 59, 59)))
+    '2016-12-30 23:59:59'
+    """
+    seconds = round(number * 86_400)
+    return f"{_date_text(seconds // 86_400)} {_clock_text(seconds % 86_400)}"
+
+
+@lru_cache(maxsize=8)
+def _date_text(day: int) -> str:
+    return date.fromordinal(day).isoformat()
+
+
+@lru_cache(maxsize=86_400)
+def _clock_text(second: int) -> str:
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 class _Record(bt.Analyzer):
@@ -232,6 +252,8 @@ class Forget(bt.Analyzer):
     """Let go of finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
 
     def next(self) -> None:
+        if len(self.data) % 256:
+            return
         strategy, broker = self.strategy, self.strategy.broker
         strategy._orders.clear()
         broker.orders.clear()

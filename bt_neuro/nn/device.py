@@ -23,7 +23,9 @@ from bt_neuro.nn.program import Program
 from bt_neuro.nn.stamps import KernelShape
 
 VENDORS = Path("/etc/OpenCL/vendors")
-REMEDY = 'Install one: pip install "bt-neuro[cpu]" (x86-64) or Debian\'s pocl-opencl-icd; or use --device numpy.'
+REMEDY = (
+    'Install one: pip install "bt-neuro[cpu]" (x86-64) or Debian\'s pocl-opencl-icd; or use --device numpy.'
+)
 _PROBE = "kernel void probe(global float* x) { x[get_global_id(0)] += 1; }"
 
 

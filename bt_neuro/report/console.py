@@ -57,8 +57,9 @@ def render(manifest: dict[str, Any]) -> str:
     bars = max(metrics["bars"], 1)
     lines += [
         "",
-        f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s",
-        f"{1e6 * time['wall_s'] / bars:.0f} us a bar, of which the network "
+        f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
+        f"{time['start_s']:.1f} of them to start",
+        f"{1e6 * (time['wall_s'] - time['start_s']) / bars:.0f} us a bar, of which the network "
         f"{1e6 * time['network_s'] / bars:.0f}, the broker {1e6 * time['broker_s'] / bars:.0f}",
     ]
     if manifest["account"]["spread_source"].startswith("none"):
