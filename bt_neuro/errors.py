@@ -1,4 +1,4 @@
-"""Every error bt-neuro raises on purpose: what is wrong, where, and the remedy, in one or two lines.
+"""Errors a user can cause: what is wrong, where, and the remedy, in one or two lines.
 
 NeuroError
   BarsError         a bar file that cannot be read, or must not be trusted

@@ -4,7 +4,7 @@
     2. labels that t has made known: the stored prediction is scored (test), then learned from (train)
     3. the network predicts t from the window that ends at t, which moves its running statistics
 
-This is delayed progressive validation (river). Backtest, live feed and stream run this same function.
+This is delayed progressive validation (river). Whatever feeds backtrader runs this one function.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Signal:
     bar : number of the bar
     outputs : the network's three outputs, as they are
     probabilities : the outputs divided by their sum: none, buy, sell
-    name : "none", "buy" or "sell": the largest; equal buy and sell is none
+    name : "none", "buy" or "sell": the strictly largest output; a tie is none
     """
 
     bar: int
@@ -136,7 +136,8 @@ class Learner:
                 f"{history_bars} bars of {len(feature_names)} features make {inputs}"
             )
         if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
-            raise LayerError(f"label classes and network outputs must be {CLASSES}")
+            found = f"label classes {tuple(label.classes)} and {network.n_outputs} network outputs"
+            raise LayerError(f"{found}: both must be {CLASSES}")
         if getattr(network.layout.layers[-1], "activation", None) != "sigmoid":
             raise LayerError(
                 f"the last layer must end in a sigmoid, to be read as probabilities; it is "
@@ -159,7 +160,10 @@ class Learner:
         Raises
         ------
         NonFiniteError
-            When a feature, high, low or close is not finite; nothing has changed then.
+            When a feature, high, low or close is not finite; nothing has changed then. Or when the network's
+            outputs are not, after the step: lower the learning rate.
+        ValueError
+            When bars do not follow one another.
         """
         self._check(bar, features, high, low, close)
         self._remember(features)
@@ -218,8 +222,10 @@ class Learner:
             )
             for name, value in named:
                 if not math.isfinite(value):
-                    raise NonFiniteError(f"bar {bar}: {name} is {value}; nothing was learned from it")
-            raise NonFiniteError(f"bar {bar}: the features are too large to add up")
+                    raise NonFiniteError(
+                        f"bar {bar}: {name} is {value}; the bar was not taken: mend it, or drop it"
+                    )
+            raise NonFiniteError(f"bar {bar}: the features are too large to add up; scale them")
 
     def _remember(self, features: Sequence[float]) -> None:
         if self._rows == len(self._block):

@@ -2,7 +2,7 @@
 //   none z    tanh tanh(z)    sigmoid 1 / (1 + exp(-z))    leaky ReLU max(z, 0.01 z)
 // Shapes   any number or vector, elementwise
 // Launch   no loop of their own: macros, used inside the layers
-// Twin     reference.py: activate, activation_slope      Source  digest of the article, section 1
+// Twin     reference.py: activate, activation_slope      Source  Gizlyk, "Neural networks made easy" (MQL5)
 
 #define ONE ((real)1)
 #define LEAKY_SLOPE ((real)0.01)

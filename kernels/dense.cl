@@ -38,10 +38,11 @@ FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict 
 }
 #endif
 
-// OVERWRITES dinp (POSITIONS, N_IN), and dout with dz. `turned` (N_OUT, N_IN) is scratch.
+// OVERWRITES dinp (POSITIONS, N_IN), and dout with dz; moves weight and bias. `turned` (N_OUT, N_IN) is scratch.
+// out may be dout where ACTIVATION is NONE, so neither is restrict.
 FUNCTION NAMED(dense_backward)(
-    global real* restrict dinp, global real* restrict dout, global real* restrict turned,
-    global const real* restrict out, global const real* restrict inp,
+    global real* restrict dinp, global real* dout, global real* restrict turned,
+    global const real* out, global const real* restrict inp,
     global real* weight, global real* bias, const real2 rates) {
   FOR_ITEMS(i, POSITIONS * N_OUT / WIDTH) {
     const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);

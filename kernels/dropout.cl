@@ -2,7 +2,7 @@
 //   mask[i] = bits(i, step, key) < THRESHOLD ? 0 : 1 / (1 - rate)      out = inp mask      dinp = dout mask
 // Shapes   all (N)
 // Launch   inside the network's one work-group; masks depend on seed, layer, step and neuron only
-// Twin     reference.py: dropout_forward, dropout_backward      Source  Srivastava et al. 2014; digest of the article, section 1
+// Twin     reference.py: dropout_forward, dropout_backward      Source  Srivastava et al. 2014; Gizlyk, "Neural networks made easy" (MQL5)
 
 #ifndef SHAPE
   #define SHAPE default      // name of this stamp

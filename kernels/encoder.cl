@@ -4,7 +4,7 @@
 // Shapes   inp, out (POSITIONS, CHANNELS); a block's weights lie BLOCK_PARAMETERS apart, what it saves for its
 //          backward pass BLOCK_SAVED apart
 // Launch   inside the network's one work-group
-// Twin     reference.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; digest, section 1
+// Twin     reference.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
 
 #ifndef SHAPE
   #define SHAPE default           // name of this stamp
@@ -72,7 +72,7 @@ FUNCTION NAMED(add)(global real* restrict to, global const real* restrict from) 
   SYNC;
 }
 
-// OVERWRITES dinp, and dout with scratch values.
+// OVERWRITES dinp and scratch; dout is left as it is.
 FUNCTION NAMED(encoder_backward)(
     global real* dinp, global const real* dout, global real* scratch, global const real* out,
     global const real* saved, global const real* inp, global real* parameters, const real2 rates,

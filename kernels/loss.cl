@@ -1,7 +1,7 @@
 // loss.cl - mean squared error over a network's outputs.   dout[o] = 2 / N (out[o] - target[o])
 // Shapes   all (N)
 // Launch   inside the network's one work-group
-// Twin     reference.py: mean_squared_error_backward      Source  digest of the article, section 3 (error)
+// Twin     reference.py: mean_squared_error_backward      Source  Gizlyk, "Neural networks made easy" (MQL5)
 
 #ifndef SHAPE
   #define SHAPE default      // name of this stamp

@@ -21,7 +21,7 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
   local real shared[WORK_ITEMS];
   const int lane = get_group_id(0);
   global real* net = networks + lane * NETWORK_SIZE;
-  global real* learned = outbox + lane * 2 * steps * N_OUTPUTS;
+  global real* outputs = outbox + lane * 2 * steps * N_OUTPUTS;
   const uint first_step = *(global const uint*)inbox;
   inbox += 2;
   global const real* targets = inbox + 2 * steps;
@@ -38,7 +38,7 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     if (!in_place)
       network_forward(net, windows + row * N_INPUTS, moves, learns, first_step + step, seeds[lane], shared);
     FOR_ITEMS(o, N_OUTPUTS)
-      learned[((learns ? 0 : steps) + step) * N_OUTPUTS + o] = net[AT_OUTPUTS + o];
+      outputs[((learns ? 0 : steps) + step) * N_OUTPUTS + o] = net[AT_OUTPUTS + o];
     if (learns)
       network_backward(net, targets + step * N_OUTPUTS, vload2(step, inbox), shared);
   }

@@ -9,11 +9,11 @@ from bt_neuro import BatchNorm, Dense, NeuroStrategy
 
 
 class TrendOnly(NeuroStrategy):
-    """Buys confident bottoms above the 200-bar average; leaves at a sell signal or two ATR below the entry.
+    """Buys confident bottoms above the 200-bar average; leaves at a sell signal or at a stop.
 
     Params:
       - ``threshold`` (default: ``0.5``): least probability of a buy
-      - ``stop_atr`` (default: ``2.0``): distance of the stop in average true ranges
+      - ``stop_atr`` (default: ``2.0``): distance of the stop below the deciding close, in ATR
     """
 
     params = (("threshold", 0.5), ("stop_atr", 2.0), ("history_bars", 30))
@@ -41,6 +41,6 @@ class TrendOnly(NeuroStrategy):
                 self.cancel(self.stop_order)
                 self.close()
         elif signal.is_buy and signal.confidence > self.p.threshold and price > self.trend[0]:
-            entry = self.order_target_percent(target=self.p.size)
-            distance = self.p.stop_atr * self.atr[0]
-            self.stop_order = self.sell(exectype=bt.Order.Stop, size=entry.size, price=price - distance)
+            entry = self.order_target_percent(target=self.p.size, transmit=False)
+            stop = price - self.p.stop_atr * self.atr[0]
+            self.stop_order = self.sell(exectype=bt.Order.Stop, size=entry.size, price=stop, parent=entry)

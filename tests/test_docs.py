@@ -62,5 +62,7 @@ def test_links_lead_somewhere(page):
 
 def test_both_commands_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for command in re.findall(r"^ +make (\w+)", README, re.MULTILINE):
+    commands = re.findall(r"^ +make (\w+)", README, re.MULTILINE)
+    assert commands == ["demo", "test"]
+    for command in commands:
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)

@@ -147,7 +147,11 @@ def test_labels_may_come_in_any_order_or_never(rng):
     ("make_network", "features", "complaint"),
     [
         (lambda: small_network(5), FEATURES, "5 inputs, 3 bars of 2 features make 6"),
-        (lambda: Network([Dense(2, "sigmoid")], 6, device="numpy"), FEATURES, "must be"),
+        (
+            lambda: Network([Dense(2, "sigmoid")], 6, device="numpy"),
+            FEATURES,
+            "2 network outputs: both must be",
+        ),
         (lambda: Network([Dense(3)], 6, device="numpy"), FEATURES, "must end in a sigmoid"),
     ],
 )

@@ -465,7 +465,7 @@ def test_an_unknown_device_names_those_there_are(best):
 def test_a_device_without_double_precision_says_so(best):
     from dataclasses import replace
 
-    with pytest.raises(DeviceError, match="has no double precision: use --precision single"):
+    with pytest.raises(DeviceError, match="has no double precision: use precision single"):
         Network(DROPOUT, N, device=replace(best, has_double=False), precision="double")
 
 

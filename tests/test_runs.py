@@ -78,7 +78,7 @@ def test_metrics_count_the_rows(result):
     first = p["bar"].iloc[0]
     assert m["buy_and_hold_return_pct"] == pytest.approx(100 * (e["close"].iloc[-1] / e["close"][first] - 1))
     assert m["win_rate_pct"] == pytest.approx(100 * (t["net"] > 0).mean())
-    assert m["net_profit"] == pytest.approx(m["gross_profit"] - m["costs"])
+    assert m["profit_after_costs"] == pytest.approx(m["profit_before_costs"] - m["costs"])
     daily = e.set_index("datetime")["equity"].resample("D").last().dropna()
     returns = daily.pct_change().fillna(daily.iloc[0] / 10_000 - 1)
     assert m["sharpe_ratio"] == pytest.approx(returns.mean() / returns.std() * math.sqrt(252))

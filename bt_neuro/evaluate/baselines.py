@@ -22,7 +22,7 @@ class Baseline(Protocol):
     name: str
 
     def predict(self, windows: Array, highs: Array, lows: Array) -> Array:
-        """Return (bars, 3) probabilities; NaN means "no opinion"."""
+        """Return (bars, 3): what each output is expected to be; the largest is the signal."""
 
     def learn(self, windows: Array, targets: Array) -> None: ...
 

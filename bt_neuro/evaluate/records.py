@@ -51,15 +51,15 @@ class _Record(bt.Analyzer):
         self.p.file.write(",".join(self.header) + "\n")
 
 
-class Spread:
+class RunningDeviation:
     """Mean and deviation of numbers that are not kept (Welford 1962).
 
     Examples
     --------
-    >>> spread = Spread()
+    >>> numbers = RunningDeviation()
     >>> for number in (1.0, 2.0, 4.0):
-    ...     spread.add(number)
-    >>> round(spread.mean, 3), round(spread.deviation, 3)
+    ...     numbers.add(number)
+    >>> round(numbers.mean, 3), round(numbers.deviation, 3)
     (2.333, 1.528)
     """
 
@@ -141,7 +141,7 @@ class EquityRecord(_Record):
         self._peak, self._peak_time = float("-inf"), ""
         self._drawdown, self._drawdown_times = 0.0, ("", "")
         self._day: int | None = None
-        self._daily = Spread()
+        self._daily = RunningDeviation()
 
     def start(self) -> None:
         super().start()

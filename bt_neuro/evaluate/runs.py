@@ -93,11 +93,23 @@ def backtest(
     cerebro, broker = _cerebro(bars, strategy, parameters or {}, account)
     folder = new_folder(out, bars)
     manifest = manifest_of(bars, strategy, parameters or {}, account)
-    write_json(folder / "run.json", {**manifest, "status": "running"})
+    write_json(folder / "run.json", manifest)
     try:
         with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
             _add_analyzers(cerebro, folder, files, len(bars), progress)
             ran = _run(cerebro)
+        manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
+        wall_s, start_s = time.perf_counter() - begun, (broker.first_bar or begun) - begun
+        manifest["time"] = {
+            "wall_s": wall_s,
+            "start_s": start_s,  # to read the file, load libraries, build the network
+            "network_s": ran.learner.network_s,
+            "broker_s": broker.seconds,
+            # feed, indicators, analyzers, files
+            "feed_s": wall_s - start_s - ran.learner.network_s - broker.seconds,
+        }
+        _save_model(ran, bars, folder / "model.safetensors")
+        write_json(folder / "run.json", manifest)
     except BaseException as error:
         if _nothing_ran(folder):
             shutil.rmtree(folder)
@@ -106,30 +118,22 @@ def backtest(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
-    _save_model(ran, bars, folder / "model.safetensors")
-    network = ran.network
-    manifest["device"] = network.device_name
-    manifest["network"] = {
-        "layers": [to_config(layer) for layer in network.layout.layers],
-        "optimizer": to_config(network.layout.optimizer),
-        "parameters": network.n_parameters,
-        "features": list(ran.learner.feature_names),
-    }
-    wall_s = time.perf_counter() - begun
-    start_s = (broker.first_bar or begun) - begun
-    network_s = ran.learner.network_s
-    manifest["time"] = {
-        "wall_s": wall_s,
-        "start_s": start_s,  # to read the file, load libraries, build the network
-        "network_s": network_s,
-        "broker_s": broker.seconds,
-        "feed_s": wall_s - start_s - network_s - broker.seconds,  # feed, indicators, analyzers, files
-    }
-    status = "interrupted" if interrupted() else "complete"
-    manifest["metrics"] = metrics_of(ran, bars, account.cash, broker.getvalue(), status)
-    manifest["status"] = status
-    write_json(folder / "run.json", manifest)
     return Result(folder, manifest)
+
+
+def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> dict[str, Any]:
+    network = ran.network
+    return {
+        "status": status,
+        "device": network.device_name,
+        "network": {
+            "layers": [to_config(layer) for layer in network.layout.layers],
+            "optimizer": to_config(network.layout.optimizer),
+            "parameters": network.n_parameters,
+            "features": list(ran.learner.feature_names),
+        },
+        "metrics": metrics_of(ran, bars, account.cash, ran.broker.getvalue(), status),
+    }
 
 
 def _cerebro(

@@ -22,17 +22,18 @@ class Label(Protocol):
 
     Examples
     --------
-    A label with a delay of one bar, which says whether the next close is higher:
+    A label with a delay of one bar: buy if the next close is higher, else sell.
 
     >>> class Rises:
-    ...     classes = ("falls", "rises")
+    ...     classes = ("none", "buy", "sell")
     ...     delay_bars = 1
     ...     last = None
     ...
     ...     def update(self, bar, high, low, close):
-    ...         last, self.last = self.last, close
-    ...         rises = last is not None and close > last
-    ...         return [Known(bar - 1, (float(not rises), float(rises)))] if bar > 0 else []
+    ...         before, self.last = self.last, close
+    ...         if before is None:
+    ...             return []
+    ...         return [Known(bar - 1, (0.0, float(close > before), float(close <= before)))]
     ...
     ...     def state(self):
     ...         return {"last": self.last}
@@ -43,7 +44,7 @@ class Label(Protocol):
     True
     >>> label = Rises()
     >>> label.update(0, 1.2, 1.0, 1.1), label.update(1, 1.3, 1.1, 1.2)
-    ([], [Known(bar=0, target=(0.0, 1.0))])
+    ([], [Known(bar=0, target=(0.0, 1.0, 0.0))])
     """
 
     @property

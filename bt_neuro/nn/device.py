@@ -49,7 +49,9 @@ class Device:
     def shape(self, *, double: bool = False) -> KernelShape:
         """Return how programs are cut for this device."""
         if double and not self.has_double:
-            raise DeviceError(f"{self} has no double precision: use --precision single")
+            raise DeviceError(
+                f"{self} has no double precision: use precision single (--param precision=single)"
+            )
         if self.is_gpu:
             return KernelShape(vector=1, work_items=64, registers=1, double=double)
         # AVX-512 has 32 registers of 16 floats, everything smaller 16.
@@ -146,7 +148,7 @@ def tried(device: Device) -> Device:
 
 
 def choose(wanted: str = "auto") -> Device:
-    """Return the first working device that fits "auto", "cpu", "gpu", an index, or part of a name.
+    """Return the first working device that fits "auto", "cpu", "gpu", an index, "pocl", or part of a name.
 
     Raises
     ------
@@ -155,12 +157,7 @@ def choose(wanted: str = "auto") -> Device:
     """
     devices = listed()
     word = {"pocl": "portable computing language"}.get(wanted.lower(), wanted.lower())
-    fits = [
-        device
-        for device in devices
-        if word in ("auto", "gpu" if device.is_gpu else "cpu", str(device.index))
-        or word in str(device).lower()
-    ]
+    fits = [device for device in devices if _fits(device, word)]
     attempts: list[str] = []
     for device in map(tried, fits):
         if device.problem is None:
@@ -172,6 +169,13 @@ def choose(wanted: str = "auto") -> Device:
         listing = ", ".join(f"{device.index} {device}" for device in devices)
         raise DeviceError(f"no OpenCL device fits --device {wanted}; there are: {listing}, or numpy")
     raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
+
+
+def _fits(device: Device, word: str) -> bool:
+    if word.isdigit():
+        return int(word) == device.index
+    kind = "gpu" if device.is_gpu else "cpu"
+    return word in ("auto", kind) or (bool(word) and word in str(device).lower())
 
 
 class _Mailbox:

@@ -67,7 +67,7 @@ def _kernel_and_bias(prefix: str, n_in: int, n_out: int, fan_out: int | None = N
 
 def _joins_the_sum(prefix: str, n_in: int, n_out: int) -> list[Tensor]:
     # What is added to a block's input starts at 0, so that a fresh block passes its input on: with Glorot's
-    # start the five blocks hide the bars from the layers behind for some 30,000 bars (docs/defaults.md).
+    # start the five blocks hide the bars from the layers behind (docs/defaults.md).
     return [Tensor(f"{prefix}kernel", (n_in, n_out)), Tensor(f"{prefix}bias", (n_out,))]
 
 
@@ -135,14 +135,15 @@ class BatchNorm(Layer):
 
     Parameters
     ----------
-    window : samples the exponential average stands for (100); 1 or less switches the layer off
+    window : samples the exponential average stands for (100); 1 or less switches the layer off, with its
+        activation
     activation : applied after scale and shift, as in `Dense`
     epsilon : added to the variance (1e-6)
 
     Notes
     -----
-    mean_t = ((m-1) mean + x) / m, d = x - mean_t, var_t = ((m-1) var + d^2) / m (the very first sample is
-    not divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Article, section "Batch normalization".
+    mean_t = ((m-1) mean + x) / m, d = x - mean_t, var_t = ((m-1) var + d^2) / m (while var is 0, d^2 is not
+    divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Gizlyk, "Neural networks made easy (Part 13)".
     """
 
     window: int = 100

@@ -34,7 +34,7 @@ class Network:
     ----------
     layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
-    optimizer : `Adam` (default, learning rate 1e-4) or `SGD`
+    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4) or `SGD`
     seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"),
         which share each launch
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
@@ -156,8 +156,6 @@ class Network:
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
-        if not mode & Mode.LEARN:
-            mode &= ~(Mode.HELD | Mode.CHAINED)
         results = []
         for start in range(0, steps, _STEPS_A_LAUNCH):
             part = slice(start, start + _STEPS_A_LAUNCH)
@@ -289,5 +287,7 @@ class Network:
 def _finite(numbers: Array, what: str) -> Array:
     if np.count_nonzero(np.isfinite(numbers)) < numbers.size:  # half the time of isfinite(...).all()
         row, column = np.argwhere(~np.isfinite(numbers))[0]
-        raise NonFiniteError(f"{what} {column} of step {row} is {numbers[row, column]}; nothing was learned")
+        raise NonFiniteError(
+            f"{what} {column} of step {row} is {numbers[row, column]}; nothing was run; give finite numbers"
+        )
     return numbers

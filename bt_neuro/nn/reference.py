@@ -1,7 +1,8 @@
 """The network in NumPy: slow, clear, any precision. It defines what the kernels must compute.
 
-Functions stand in the order of `kernels/*.cl` and have the names of their twins there. Gradients are called
-d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation.
+Each section is the twin of the kernel file it names, with the same function names. Gradients are called
+d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation
+(the loss's begins them).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 import backtrader as bt
@@ -71,6 +73,12 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
+        for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
+            if not isinstance(value := getattr(self.p, name), Integral) or value < least:
+                raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
+        for name in ("learning_rate", "size"):
+            if not isinstance(value := getattr(self.p, name), Real) or not 0 <= float(value) < math.inf:
+                raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
         self._feature_lines = dict(self.features())
@@ -94,7 +102,10 @@ class NeuroStrategy(bt.Strategy):
         return Adam(self.p.learning_rate)
 
     def label(self) -> Label:
-        """Return what is to be learned: confirmed fractals of ``wing`` bars by default; called once."""
+        """Return what is to be learned: confirmed fractals of ``wing`` bars by default; called once.
+
+        Its classes must be none, buy, sell.
+        """
         return FractalLabel(self.p.wing)
 
     def decide(self, signal: Signal) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bt_neuro.evaluate.scores import percent
+
 # label, metric, format; units stand in the label, as in backtesting.py
 BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Start", "start", "s"),
@@ -26,9 +28,9 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Sharpe Ratio (daily, x 252^0.5)", "sharpe_ratio", ".2f"),
     ("# Trades", "trades", ",d"),
     ("Win Rate [%]", "win_rate_pct", ".2f"),
-    ("Gross Profit", "gross_profit", ",.2f"),
+    ("Profit before Costs", "profit_before_costs", ",.2f"),
     ("Costs", "costs", ",.2f"),
-    ("Net Profit", "net_profit", ",.2f"),
+    ("Profit after Costs", "profit_after_costs", ",.2f"),
     ("Profit Factor", "profit_factor", ".2f"),
     ("Best Trade [%]", "best_trade_pct", ".2f"),
     ("Worst Trade [%]", "worst_trade_pct", ".2f"),
@@ -43,17 +45,16 @@ def render(manifest: dict[str, Any]) -> str:
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
     lines += ["", f"{'Predictor, on the same bars':<{WIDTH}}  {'MSE':>7} {'hit %':>7} {'cover %':>8}"]
-    network = {
-        "mean_squared_error": metrics["mean_squared_error"],
-        "hit_rate": _part(metrics["hit_rate_pct"]),
-        "coverage": _part(metrics["coverage_pct"]),
-    }
-    for name, figures in {"this network": network, **metrics["baselines"]}.items():
-        error, rate, coverage = (figures[key] for key in ("mean_squared_error", "hit_rate", "coverage"))
-        lines.append(
-            f"{name:<{WIDTH}}  {_shown(error, '.4f'):>7} {_shown(_whole(rate), '.1f'):>7} "
-            f"{_shown(_whole(coverage), '.1f'):>8}"
-        )
+    rows = [
+        ("this network", *(metrics[key] for key in ("mean_squared_error", "hit_rate_pct", "coverage_pct")))
+    ]
+    for name, figures in metrics["baselines"].items():
+        rate, coverage = percent(figures["hit_rate"]), percent(figures["coverage"])
+        rows.append((name, figures["mean_squared_error"], rate, coverage))
+    lines += [
+        f"{name:<{WIDTH}}  {_shown(error, '.4f'):>7} {_shown(rate, '.1f'):>7} {_shown(coverage, '.1f'):>8}"
+        for name, error, rate, coverage in rows
+    ]
     bars = max(metrics["bars"], 1)
     lines += [
         "",
@@ -72,11 +73,3 @@ def render(manifest: dict[str, Any]) -> str:
 
 def _shown(value: Any, form: str) -> str:
     return "--" if value is None else format(value, form)
-
-
-def _part(percent: float | None) -> float | None:
-    return None if percent is None else percent / 100
-
-
-def _whole(part: float | None) -> float | None:
-    return None if part is None else 100 * part
