@@ -68,7 +68,7 @@ def test_a_wrong_gradient_is_caught(name, rng):
 
 
 def published_batch_norm_backward(dout, out, xhat, variance, gamma, layer):
-    """CalcHiddenGradientBatch of the article, slips included, for a mean of 0 (digest, section 2)."""
+    """CalcHiddenGradientBatch of the article, slips included, for a mean of 0."""
     root, m = 1 / np.sqrt(variance + layer.epsilon), layer.window
     inp, gnx = xhat / root, dout * gamma
     dinp = root * gnx - root * gnx / m + 0 * inp
