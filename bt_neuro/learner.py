@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 
@@ -143,6 +143,8 @@ class Learner:
                 f"the last layer must end in a sigmoid, to be read as probabilities; it is "
                 f"{network.layout.layers[-1]}"
             )
+        if label.delay_bars < 1:
+            raise LayerError(f"label.delay_bars is {label.delay_bars}: a label is known 1 bar later or more")
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.window: NDArray[np.floating] | None = None
@@ -186,6 +188,13 @@ class Learner:
     ) -> tuple[list[Scored], list[tuple[NDArray[np.floating], tuple[float, ...]]]]:
         scored, lessons = [], []
         for label_bar, target in known:
+            if bar - label_bar > self.label.delay_bars:
+                late = f"the label of bar {label_bar} came at bar {bar}"
+                raise StrategyError(f"{late}, later than its delay_bars {self.label.delay_bars}: raise that")
+            if sum(target) == 0:
+                raise StrategyError(
+                    f"the label of bar {label_bar} is {target}: it must hold at least one class"
+                )
             if (waiting := self._pending.pop(label_bar, None)) is not None:
                 window, signal = waiting
                 scored.append(Scored(signal, target, bar))

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from small import Small
 
 from bt_neuro import Account, BarsError, NeuroError, NonFiniteError, StrategyError, backtest, read_bars
+from bt_neuro.evaluate.folder import _fresh_folder
 from bt_neuro.evaluate.records import PredictionRecord
 from bt_neuro.market.fractals import fractal_targets
 
@@ -79,9 +80,12 @@ def test_metrics_count_the_rows(result):
     assert m["buy_and_hold_return_pct"] == pytest.approx(100 * (e["close"].iloc[-1] / e["close"][first] - 1))
     assert m["win_rate_pct"] == pytest.approx(100 * (t["net"] > 0).mean())
     assert m["profit_after_costs"] == pytest.approx(m["profit_before_costs"] - m["costs"])
+    years = (e["datetime"].iloc[-1] - e["datetime"].iloc[0]).total_seconds() / (365.25 * 86_400)
     daily = e.set_index("datetime")["equity"].resample("D").last().dropna()
     returns = daily.pct_change().fillna(daily.iloc[0] / 10_000 - 1)
-    assert m["sharpe_ratio"] == pytest.approx(returns.mean() / returns.std() * math.sqrt(252))
+    assert m["sharpe_ratio"] == pytest.approx(
+        returns.mean() / returns.std() * math.sqrt(len(returns) / years)
+    )
 
 
 def test_trades_add_up_to_the_account(result):
@@ -144,6 +148,10 @@ def test_costs_are_what_lies_between_gross_and_net(tmp_path):
     assert free.metrics["costs"] == 0
     assert free.metrics["return_pct"] > dear.metrics["return_pct"]
     assert free.metrics["signals"] == dear.metrics["signals"]  # money does not touch the network
+    opens = read_bars(SAMPLE, **MONTHS).frame["open"]
+    slipped = dear.trades["entry_price"] - opens[dear.trades["entry_bar"]].to_numpy()
+    assert (slipped.abs() <= 5e-5 + 1e-12).all()
+    assert (free.trades["exit_price"] == opens[free.trades["exit_bar"]].to_numpy()).all()
     trade = dear.trades.iloc[0]
     each_side = [price * 1e-4 + 10e-5 for price in (trade["entry_price"], trade["exit_price"])]
     assert trade["costs"] == pytest.approx(trade["size"] * sum(each_side))
@@ -153,7 +161,7 @@ def test_costs_are_what_lies_between_gross_and_net(tmp_path):
     ("arguments", "error", "complaint"),
     [
         ({"path": "missing.csv"}, BarsError, "missing.csv"),
-        ({"bars_options": {"end": "2024-01-04"}}, BarsError, "too few"),
+        ({"bars_options": {"end": "2024-01-03"}}, BarsError, "too few"),
         ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
     ],
 )
@@ -187,9 +195,21 @@ def test_a_run_that_fails_in_the_middle_says_so(tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
+def test_runs_of_the_same_second_have_folders_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    one, two = (_fresh_folder(Path("runs/same")) for _ in range(2))
+    assert (one.name, two.name) == ("same", "same-2")
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NeuroError, match="cannot write a run to"):
+        backtest(SAMPLE, strategy=Small, out=tmp_path / "file" / "run")
+
+
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path):
     (tmp_path / "mine.txt").write_text("dear")
-    with pytest.raises(NeuroError, match="not an empty folder"):
+    with pytest.raises(NeuroError, match="holds something already"):
         backtest(SAMPLE, strategy=Small, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

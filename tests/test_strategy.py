@@ -5,7 +5,7 @@ import itertools
 import backtrader as bt
 import pytest
 from modes import hours, random_hours, run
-from small import LAYERS, Small
+from small import LAYERS, Logged, Small
 
 from bt_neuro import (
     BarsFeed,
@@ -101,7 +101,11 @@ def test_a_zero_signal_leaves_the_cash_alone():
     [
         (Small, {"treshold": 1}, r"Small has no parameter 'treshold'\. Known: device, history_bars"),
         (Everything, {"treshold": 1}, r"no parameter 'treshold'\. Did you mean threshold\?"),
-        (type("NoFeature", (Small,), {"features": lambda self: {}}), {}, "gave no feature"),
+        (
+            type("NoFeature", (Small,), {"features": lambda self: {}}),
+            {},
+            r"features\(\) must return a dict of lines",
+        ),
         (
             type("Loose", (Small,), {"layers": lambda self, inputs: [Dense(3)]}),
             {},
@@ -117,6 +121,52 @@ def test_a_zero_signal_leaves_the_cash_alone():
 def test_a_wrong_strategy_is_told_what_is_wrong(strategy, params, complaint):
     with pytest.raises(StrategyError, match=complaint):
         run(strategy, random_hours(60), MODE, **params)
+
+
+class Late(FractalLabel):
+    """Known a bar later than it says."""
+
+    delay_bars = 1
+
+    def __init__(self):
+        super().__init__(wing=3)
+
+
+@pytest.mark.parametrize(
+    ("overridden", "complaint"),
+    [
+        (
+            {"features": lambda self: ["a"]},
+            r"must return a dict of lines by name; it returned \['a'\]",
+        ),
+        ({"features": lambda self: {"c": 1.0}}, r"features\(\): c is 1\.0, not a backtrader line"),
+        ({"features": lambda self: {"n": self.data.high(1)}}, r"n reads bars to come"),
+        ({"features": lambda self: {"n": self.data.close - self.data.open(2)}}, r"n reads bars to come"),
+        ({"layers": lambda self, inputs: None}, r"layers\(\) must return a list of layers; it returned None"),
+        ({"label": lambda self: None}, r"label\(\) must return a Label"),
+        ({"label": lambda self: Late()}, r"the label of bar 36 came at bar 39, later than its delay_bars 1"),
+        ({"__init__": lambda self: None}, r"__init__ must call super\(\)\.__init__\(\)"),
+    ],
+)
+def test_a_mistake_in_a_strategy_names_the_method(overridden, complaint):
+    with pytest.raises(StrategyError, match=complaint):
+        run(type("Mistaken", (Small,), overridden), random_hours(60), MODE)
+
+
+def test_bars_of_another_feed_are_not_bars_of_the_network():
+    def log(feeds):
+        cerebro = bt.Cerebro(stdstats=False)
+        data = BarsFeed(bars=random_hours(200))
+        cerebro.adddata(data)
+        if feeds == 2:
+            cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
+        cerebro.addstrategy(Logged)
+        return [entry for entry in cerebro.run()[0].log if len(entry) == 2]
+
+    # The second feed's first bar comes later, and with it the first bar that the strategy sees.
+    alone, beside = log(1), log(2)
+    assert len(beside) > 100
+    assert [bar for bar, _ in beside] == [bar for bar, _ in alone][-len(beside) :]
 
 
 def test_a_feature_that_is_nan_is_named_with_its_bar():

@@ -29,5 +29,7 @@ class Account:
         for name, value in asdict(self).items():
             if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise StrategyError(f"{name} is {value}: it must be 0 or more")
+        if self.commission >= 1:
+            raise StrategyError(f"commission is {self.commission}: a fraction of the value, such as 0.0001")
         if self.cash == 0:
             raise StrategyError("cash is 0: there is nothing to trade with")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+import itertools
 import json
 import platform
 from dataclasses import asdict, dataclass, field
@@ -68,11 +69,29 @@ class Result:
 
 def new_folder(out: str | Path | None, bars: Bars) -> Path:
     """Make the folder of a run; refuse one that holds something."""
-    folder = Path(out) if out else Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise NeuroError(f"{folder} exists and is not an empty folder; give another --out, or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    try:
+        if out is None:
+            return _fresh_folder(Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}"))
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise NeuroError(f"{folder} holds something already; give another --out")
+        return folder
+    except OSError as error:
+        raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}") from error
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """Make a folder that nobody has, for another run may have begun in the same second."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        try:
+            numbered = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+            numbered.mkdir()
+            return numbered
+        except FileExistsError:
+            continue
+    raise AssertionError
 
 
 def manifest_of(
@@ -99,11 +118,21 @@ def manifest_of(
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
         "strategy_sha256": _source_hash(strategy),
         "parameters": {name: _plain(value) for name, value in {**defaults, **parameters}.items()},
-        "account": {**asdict(account), "spread_source": _spread_source(account, bars)},
+        "account": {
+            **asdict(account),
+            "spread_source": _spread_source(account, bars),
+            "mean_spread_points": _mean_spread(account, bars),
+        },
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},
         "platform": platform.platform(),
     }
+
+
+def _mean_spread(account: Account, bars: Bars) -> float:
+    if account.spread is not None:
+        return account.spread
+    return float(bars.frame["spread"].mean()) if "spread" in bars.frame else 0.0
 
 
 def _spread_source(account: Account, bars: Bars) -> str:

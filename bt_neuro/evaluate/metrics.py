@@ -9,7 +9,7 @@ from bt_neuro.evaluate.scores import best_baseline, percent, verdict, wilson_int
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
 
-TRADING_DAYS = 252
+YEAR_S = 365.25 * 86_400
 
 
 def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, status: str) -> dict[str, Any]:
@@ -20,11 +20,12 @@ def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, statu
     best = best_baseline(baselines)
     interval = wilson_interval(hits["hits"], hits["signals"]) or (None, None)
     seen = bars.frame.iloc[: money["bars"]]
+    years = (seen["datetime"].iloc[-1] - seen["datetime"].iloc[0]).total_seconds() / YEAR_S
     metrics = {
         "start": str(seen["datetime"].iloc[0]),
         "end": str(seen["datetime"].iloc[-1]),
         "bars": money["bars"],
-        "predicted_bars": hits["scored_bars"] + len(ran.learner.pending),
+        "predicted_bars": ran.analyzers.predictions.get_analysis()["rows"],
         "scored_bars": hits["scored_bars"],
         "signals": hits["signals"],
         "hits": hits["hits"],
@@ -43,17 +44,20 @@ def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, statu
         "undefine_pct": hits["undefine_pct"],
         "baselines": baselines,
         "verdict": verdict(hits["hits"], hits["signals"], best),
-        **_money(ran, money, cash, equity),
+        **_money(ran, money, cash, equity, years),
         "step_time": ran.analyzers.step_time.get_analysis(),
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status)
     return metrics
 
 
-def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float) -> dict[str, Any]:
+def _money(
+    ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float, years: float
+) -> dict[str, Any]:
     trades = ran.analyzers.trades.get_analysis()
     first, last = money["first_close"], money["last_close"]
     closed = trades["closed"]
+    days_a_year = money["days"] / years if years else 0.0
     return {
         "equity_start": cash,
         "equity_end": equity,
@@ -63,8 +67,9 @@ def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float
         "max_drawdown_pct": money["max_drawdown_pct"],
         "max_drawdown_peak": money["max_drawdown_peak"],
         "max_drawdown_trough": money["max_drawdown_trough"],
-        "sharpe_ratio": sharpe_ratio(money["daily_mean"], money["daily_deviation"]),
+        "sharpe_ratio": sharpe_ratio(money["daily_mean"], money["daily_deviation"], days_a_year),
         "trades": closed,
+        "refused_orders": trades["refused_orders"],
         "open_trades": int(ran.position.size != 0),
         "win_rate_pct": 100 * trades["won"] / closed if closed else None,
         "profit_before_costs": trades["gross"] if closed else None,
@@ -77,19 +82,21 @@ def _money(ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float
     }
 
 
-def sharpe_ratio(daily_mean: float | None, daily_deviation: float | None) -> float | None:
-    """Return the Sharpe ratio of daily returns, annualised by 252 days, interest 0; None where undefined.
+def sharpe_ratio(daily_mean: float | None, daily_deviation: float | None, days_a_year: float) -> float | None:
+    """Return the Sharpe ratio of daily returns, interest 0, annualised by the days a year that had bars.
+
+    None where it is undefined: no return, or a deviation that is rounding noise.
 
     Examples
     --------
-    >>> round(sharpe_ratio(0.001, 0.01), 3)
+    >>> round(sharpe_ratio(0.001, 0.01, days_a_year=252), 3)
     1.587
-    >>> sharpe_ratio(0.0, 0.0) is None
+    >>> sharpe_ratio(1e-17, 1e-17, days_a_year=252) is None
     True
     """
-    if daily_mean is None or not daily_deviation:
+    if daily_mean is None or daily_deviation is None or daily_deviation < 1e-12:
         return None
-    return daily_mean / daily_deviation * math.sqrt(TRADING_DAYS)
+    return daily_mean / daily_deviation * math.sqrt(days_a_year)
 
 
 def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
@@ -98,7 +105,9 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
     text = f"{file}, {m['start'][:10]} to {m['end'][:10]}, {m['bars']:,} bars"
     if status != "complete":
         text += f" ({status} before the end)"
-    if not m["signals"]:
+    if not m["scored_bars"]:
+        text += ": nothing could be scored"
+    elif not m["signals"]:
         text += ": no signals"
     else:
         text += (

@@ -86,6 +86,7 @@ class PredictionRecord(_Record):
     def start(self) -> None:
         super().start()
         self._waiting: dict[int, tuple[str, Signal, Scored | None]] = {}
+        self._written = 0
 
     def prenext(self) -> None:
         pass
@@ -112,6 +113,7 @@ class PredictionRecord(_Record):
             if scored is None and overdue is not None and bar >= overdue:
                 return
             del self._waiting[bar]
+            self._written += 1
             none, buy, sell = signal.probabilities
             row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
             if scored is None:
@@ -120,6 +122,9 @@ class PredictionRecord(_Record):
                 hit = "" if scored.is_hit is None else int(scored.is_hit)
                 self.p.file.write(f"{row},{scored.label},{scored.known_bar},{hit}\n")
 
+    def get_analysis(self) -> dict[str, Any]:
+        return {"rows": self._written}
+
 
 class EquityRecord(_Record):
     """One row a bar: close, cash, equity and position at its close. Also counts what the rows add up to.
@@ -127,8 +132,8 @@ class EquityRecord(_Record):
     Methods
     -------
       - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
-        that had a signal), ``last_close``, ``daily_mean`` and ``daily_deviation`` (of the returns from day to
-        day; a day is a date in the file that has bars), ``max_drawdown_pct``, and the times
+        that had a signal), ``last_close``, ``days`` (dates in the file that have bars), ``daily_mean`` and
+        ``daily_deviation`` (of the returns from day to day), ``max_drawdown_pct``, and the times
         ``max_drawdown_peak`` and ``max_drawdown_trough``
     """
 
@@ -181,6 +186,7 @@ class EquityRecord(_Record):
             "exposure_bars": self._exposed,
             "first_close": self._first_close,
             "last_close": self._last_close,
+            "days": self._daily.count,
             "daily_mean": self._daily.mean if self._daily.count else None,
             "daily_deviation": self._daily.deviation,
             "max_drawdown_pct": 100 * self._drawdown,
@@ -195,7 +201,7 @@ class TradeRecord(_Record):
     Methods
     -------
       - ``get_analysis``: dict with the keys ``closed``, ``won``, ``gross``, ``net``, ``costs`` (of closed
-        trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``
+        trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``, and ``refused_orders``
     """
 
     header = (
@@ -219,17 +225,24 @@ class TradeRecord(_Record):
         self._money = {"gross": 0.0, "net": 0.0, "costs": 0.0, "won_net": 0.0, "lost_net": 0.0}
         self._best: float | None = None
         self._worst: float | None = None
-        self._sizes: dict[int, float] = {}  # of open trades: a closed trade has forgotten its size
+        self._refused = 0
+        self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
+
+    def notify_order(self, order: bt.Order) -> None:
+        self._refused += order.status in (order.Margin, order.Rejected)
+        if order.status == order.Completed:
+            for fill in order.executed.exbits:
+                self._exit_size += abs(fill.closed)
+                self._exit_value += abs(fill.closed) * fill.price
 
     def notify_trade(self, trade: bt.Trade) -> None:
         if not trade.isclosed:
-            self._sizes[trade.ref] = max(self._sizes.get(trade.ref, 0.0), abs(trade.size))
             return
-        size = self._sizes.pop(trade.ref, 0.0)
-        signed = size if trade.long else -size
+        size = self._exit_size
+        exit_price = self._exit_value / size if size else trade.price
+        self._exit_size = self._exit_value = 0.0
         net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
         times = (time_text(trade.dtopen), time_text(trade.dtclose))
-        exit_price = trade.price + trade.pnl / signed if signed else trade.price
         numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
         shown = ",".join(f"{number:.10g}" for number in numbers)
         bars = f"{trade.baropen - 1},{trade.barclose - 1}"
@@ -245,7 +258,13 @@ class TradeRecord(_Record):
         self._worst = min(net_pct, self._worst if self._worst is not None else net_pct)
 
     def get_analysis(self) -> dict[str, Any]:
-        return {**self._sums, **self._money, "best_pct": self._best, "worst_pct": self._worst}
+        return {
+            **self._sums,
+            **self._money,
+            "refused_orders": self._refused,
+            "best_pct": self._best,
+            "worst_pct": self._worst,
+        }
 
 
 class Forget(bt.Analyzer):

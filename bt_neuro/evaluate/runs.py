@@ -25,7 +25,7 @@ from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
-WARM_UP_BARS = 100  # fewer bars than indicators, window and a few labels need make no backtest
+WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 
 
 class _TimedBroker(bt.brokers.BackBroker):
@@ -89,7 +89,9 @@ def backtest(
     begun = time.perf_counter()
     account = account or Account()
     bars = read_bars(path, **(bars_options or {}))
-    bars.require(WARM_UP_BARS, "a backtest")
+    params = {**dict(strategy.params._getitems()), **(parameters or {})}
+    if isinstance(history := params["history_bars"], int) and isinstance(wing := params["wing"], int):
+        bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
     cerebro, broker = _cerebro(bars, strategy, parameters or {}, account)
     folder = new_folder(out, bars)
     manifest = manifest_of(bars, strategy, parameters or {}, account)
@@ -98,6 +100,8 @@ def backtest(
         with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
             _add_analyzers(cerebro, folder, files, len(bars), progress)
             ran = _run(cerebro)
+        if broker.first_bar is None:
+            raise KeyboardInterrupt("interrupted before the first bar")
         manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
         wall_s, start_s = time.perf_counter() - begun, (broker.first_bar or begun) - begun
         manifest["time"] = {

@@ -70,8 +70,10 @@ class Network:
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
         self.layout = Layout(layers, inputs, optimizer or Adam())
-        self.seeds = (seed,) if isinstance(seed, int) else tuple(seed)
-        self._single_lane, self.precision = isinstance(seed, int), precision
+        self._single_lane, self.precision = not isinstance(seed, Sequence), precision
+        self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
+        if not self.seeds or min(self.seeds) < 0:
+            raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,10 +26,9 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     StrategyError
         When the file is missing, fails, or holds no such subclass of `NeuroStrategy`.
     """
-    file, separator, name = wanted.partition(".py")
-    path = Path(file + separator)
-    name = name.removeprefix(":")
-    if not path.is_file() or not separator:
+    named = re.fullmatch(r"(.+\.py)(?::(\w+))?", wanted)
+    path, name = Path(named[1] if named else wanted), (named[2] if named else None)
+    if named is None or not path.is_file():
         raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
     module_name = f"bt_neuro_strategy_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)

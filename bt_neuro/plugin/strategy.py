@@ -74,16 +74,18 @@ class NeuroStrategy(bt.Strategy):
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
         for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
-            if not isinstance(value := getattr(self.p, name), Integral) or value < least:
+            value = getattr(self.p, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
         for name in ("learning_rate", "size"):
             if not isinstance(value := getattr(self.p, name), Real) or not 0 <= float(value) < math.inf:
                 raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
-        self._feature_lines = dict(self.features())
-        if not self._feature_lines:
-            raise StrategyError(f"{type(self).__name__}.features() gave no feature")
+        if not isinstance(self.p.learns, bool):
+            raise StrategyError(f"learns is {self.p.learns!r}: give True or False")
+        self._seen_bars = 0
+        self._feature_lines = _checked(self.features(), type(self).__name__)
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
@@ -121,10 +123,20 @@ class NeuroStrategy(bt.Strategy):
     # -- what backtrader calls -------------------------------------------------------------------------------
     def start(self) -> None:
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
+        name = type(self).__name__
+        if not hasattr(self, "_feature_lines"):
+            raise StrategyError(f"{name}.__init__ must call super().__init__()")
         inputs = self.p.history_bars * len(self._feature_lines)
+        layers, label = self.layers(inputs), self.label()
+        if not isinstance(layers, list | tuple):
+            raise StrategyError(f"{name}.layers() must return a list of layers; it returned {layers!r}")
+        if not isinstance(label, Label):
+            raise StrategyError(
+                f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
+            )
         try:
             self.network = Network(
-                self.layers(inputs),
+                layers,
                 inputs,
                 optimizer=self.optimizer(),
                 seed=self.p.seed,
@@ -133,7 +145,7 @@ class NeuroStrategy(bt.Strategy):
             )
             self.learner = Learner(
                 self.network,
-                self.label(),
+                label,
                 list(self._feature_lines),
                 self.p.history_bars,
                 learns=self.p.learns,
@@ -143,6 +155,10 @@ class NeuroStrategy(bt.Strategy):
 
     def next(self) -> None:
         data = self.data
+        if len(data) == self._seen_bars:  # another feed's bar: this one has none
+            self.scored = []
+            return
+        self._seen_bars = len(data)
         row = [line[0] for line in self._feature_lines.values()]
         try:
             signal, self.scored = self.learner.on_bar(
@@ -153,3 +169,27 @@ class NeuroStrategy(bt.Strategy):
         if signal is not None:
             self.signal = signal
             self.decide(signal)
+
+
+def _checked(features: Any, name: str) -> dict[str, Any]:
+    """Return the features if they are lines by name that do not look ahead."""
+    if not isinstance(features, dict) or not features:
+        raise StrategyError(
+            f"{name}.features() must return a dict of lines by name; it returned {features!r}"
+        )
+    for feature, line in features.items():
+        if not isinstance(line, bt.LineRoot):
+            raise StrategyError(f"{name}.features(): {feature} is {line!r}, not a backtrader line")
+        if _looks_ahead(line):
+            raise StrategyError(
+                f"{name}.features(): {feature} reads bars to come, as line(1) does; use line(-1)"
+            )
+    return features
+
+
+def _looks_ahead(line: Any) -> bool:
+    # What line(1) makes, also inside a sum or a comparison of lines.
+    parts = (getattr(line, "a", None), getattr(line, "b", None))
+    return isinstance(line, bt.linebuffer._LineForward) or any(
+        _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
+    )

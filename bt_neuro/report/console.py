@@ -25,8 +25,9 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Return [%]", "return_pct", ".2f"),
     ("Buy & Hold Return [%]", "buy_and_hold_return_pct", ".2f"),
     ("Max. Drawdown [%]", "max_drawdown_pct", ".2f"),
-    ("Sharpe Ratio (daily, x 252^0.5)", "sharpe_ratio", ".2f"),
+    ("Sharpe Ratio (daily, annualised)", "sharpe_ratio", ".2f"),
     ("# Trades", "trades", ",d"),
+    ("# Refused Orders", "refused_orders", ",d"),
     ("Win Rate [%]", "win_rate_pct", ".2f"),
     ("Profit before Costs", "profit_before_costs", ",.2f"),
     ("Costs", "costs", ",.2f"),
@@ -63,6 +64,9 @@ def render(manifest: dict[str, Any]) -> str:
         f"{1e6 * (time['wall_s'] - time['start_s']) / bars:.0f} us a bar, of which the network "
         f"{1e6 * time['network_s'] / bars:.0f}, the broker {1e6 * time['broker_s'] / bars:.0f}",
     ]
+    spread = manifest["account"]["mean_spread_points"]
+    if spread < 0.1 and manifest["account"]["spread_source"] == "file":
+        lines.append(f"The file's spread averages {spread:.2g} points: costs are higher, see --spread.")
     if manifest["account"]["spread_source"].startswith("none"):
         lines.append(
             "No spread: the file has no such column and --spread was not given. Real costs are higher."
