@@ -99,6 +99,7 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
             {},
             r"learning_rate is 'abc': give a number.*",
         ),
+        (["backtest", SAMPLE, "--param", "learns=no"], {}, r"learns is 'no': give True or False"),
         (["backtest", SAMPLE, "--param", "size=-1"], {}, r"size is -1: give a number, 0 or more"),
         (
             ["backtest", SAMPLE, "--device", "abacus"],

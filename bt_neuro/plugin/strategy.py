@@ -73,17 +73,9 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
-        for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
-            value = getattr(self.p, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-                raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
-        for name in ("learning_rate", "size"):
-            if not isinstance(value := getattr(self.p, name), Real) or not 0 <= float(value) < math.inf:
-                raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
+        _check_parameters(self.p)
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
-        if not isinstance(self.p.learns, bool):
-            raise StrategyError(f"learns is {self.p.learns!r}: give True or False")
         self._seen_bars = 0
         self._feature_lines = _checked(self.features(), type(self).__name__)
 
@@ -169,6 +161,19 @@ class NeuroStrategy(bt.Strategy):
         if signal is not None:
             self.signal = signal
             self.decide(signal)
+
+
+def _check_parameters(p: Any) -> None:
+    for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
+        value = getattr(p, name)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
+    for name in ("learning_rate", "size"):
+        value = getattr(p, name)
+        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
+    if not isinstance(p.learns, bool):
+        raise StrategyError(f"learns is {p.learns!r}: give True or False")
 
 
 def _checked(features: Any, name: str) -> dict[str, Any]:
