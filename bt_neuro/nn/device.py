@@ -63,15 +63,15 @@ def _pyopencl() -> Any:
     """Import pyopencl so that it also finds pip's Intel runtime, which registers itself nowhere."""
     # pyopencl reads this variable without a default when its cache folder is not writable.
     os.environ.setdefault("PYOPENCL_CACHE_FAILURE_FATAL", "")
-    libraries = [Path(sys.prefix, part, "libintelocl.so") for part in ("lib", "lib64")]
-    found = next((path for path in libraries if path.exists()), None)
+    found = next(Path(sys.prefix).glob("lib*/libintelocl.so"), None)
     if found is None or "OCL_ICD_VENDORS" in os.environ:
         import pyopencl
 
         return pyopencl
     with tempfile.TemporaryDirectory(prefix="bt-neuro-vendors-") as folder:
-        for icd in VENDORS.glob("*.icd"):
-            Path(folder, icd.name).symlink_to(icd)
+        others = (*VENDORS.glob("*.icd"), *Path(sys.prefix, "etc/OpenCL/vendors").glob("*.icd"))
+        for number, icd in enumerate(others):
+            Path(folder, f"{number}-{icd.name}").symlink_to(icd)
         Path(folder, "bt-neuro-intel.icd").write_text(f"{found}\n")
         os.environ["OCL_ICD_VENDORS"] = folder
         try:
