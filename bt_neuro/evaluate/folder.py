@@ -97,8 +97,7 @@ def _fresh_folder(folder: Path) -> Path:
 def manifest_of(
     bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts."""
-    defaults = dict(strategy.params._getitems())
+    """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
     frame = bars.frame
     return {
         "bt_neuro": importlib.metadata.version("bt-neuro"),
@@ -117,7 +116,7 @@ def manifest_of(
         },
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
         "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in {**defaults, **parameters}.items()},
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "account": {
             **asdict(account),
             "spread_source": _spread_source(account, bars),

@@ -90,11 +90,12 @@ def backtest(
     account = account or Account()
     bars = read_bars(path, **(bars_options or {}))
     params = {**dict(strategy.params._getitems()), **(parameters or {})}
-    if isinstance(history := params["history_bars"], int) and isinstance(wing := params["wing"], int):
+    history, wing = params["history_bars"], params["wing"]
+    if isinstance(history, int) and isinstance(wing, int):  # else the strategy refuses them by name
         bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
-    cerebro, broker = _cerebro(bars, strategy, parameters or {}, account)
+    cerebro, broker = _cerebro(bars, strategy, params, account)
     folder = new_folder(out, bars)
-    manifest = manifest_of(bars, strategy, parameters or {}, account)
+    manifest = manifest_of(bars, strategy, params, account)
     write_json(folder / "run.json", manifest)
     try:
         with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
@@ -103,7 +104,7 @@ def backtest(
         if broker.first_bar is None:
             raise KeyboardInterrupt("interrupted before the first bar")
         manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
-        wall_s, start_s = time.perf_counter() - begun, (broker.first_bar or begun) - begun
+        wall_s, start_s = time.perf_counter() - begun, broker.first_bar - begun
         manifest["time"] = {
             "wall_s": wall_s,
             "start_s": start_s,  # to read the file, load libraries, build the network

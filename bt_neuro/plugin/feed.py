@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.errors import BarsError
+from bt_neuro.market.timeframe import commonest_step
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing
@@ -57,7 +58,7 @@ class BarsFeed(bt.feed.DataBase):
     def __init__(self) -> None:
         check(self.p.bars)
         # backtrader reads the two params after __init__.
-        timeframe, compression = commonest_step(self.p.bars["datetime"])
+        timeframe, compression = backtrader_timeframe(self.p.bars["datetime"])
         if self.p.timeframe is None:
             self.p.timeframe = timeframe
             self.p.compression = self.p.compression or compression
@@ -118,17 +119,17 @@ def days(times: pd.Series) -> np.ndarray:
     return whole + (stamps - midnights).astype(float) / 86_400e6
 
 
-def commonest_step(times: pd.Series) -> tuple[int, int]:
+def backtrader_timeframe(times: pd.Series) -> tuple[int, int]:
     """Return backtrader's timeframe and compression of the commonest step from bar to bar.
 
     Examples
     --------
     >>> hours = pd.Series(pd.date_range("2024-01-01", periods=9, freq="4h"))
-    >>> commonest_step(hours) == (bt.TimeFrame.Minutes, 240)
+    >>> backtrader_timeframe(hours) == (bt.TimeFrame.Minutes, 240)
     True
     """
-    steps = times.diff().dropna()
-    seconds = steps.mode().iloc[0].total_seconds() if len(steps) else 86_400.0
+    stamps = times.to_numpy("datetime64[us]")
+    seconds = commonest_step(stamps).total_seconds() if len(stamps) > 1 else 86_400.0
     whole_days, rest = divmod(seconds, 86_400)
     if whole_days >= 1:
         if 28 <= whole_days <= 31:
