@@ -1,0 +1,85 @@
+"""bt-neuro backtest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bt_neuro.cli.common import (
+    Device,
+    End,
+    Json,
+    KeepFlat,
+    Repair,
+    Resample,
+    Start,
+    Tz,
+    app,
+    errors,
+    progress_bar,
+)
+
+
+@app.command(epilog="Example: bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
+def backtest(
+    file: Annotated[Path, typer.Argument(help="Bars, as MetaTrader and other tools export them.")],
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
+    ] = None,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    cash: Annotated[float, typer.Option(help="To start with.")] = 10_000.0,
+    size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
+    commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
+    spread: Annotated[
+        float | None, typer.Option(help="In points. Default: the file's own spread column.")
+    ] = None,
+    slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
+    start: Start = None,
+    end: End = None,
+    tz: Tz = None,
+    resample: Resample = None,
+    keep_flat: KeepFlat = False,
+    repair: Repair = False,
+    as_json: Json = False,
+) -> None:
+    """Run a strategy over a file of bars, learning on every bar."""
+    with errors():
+        from bt_neuro.evaluate.account import Account
+        from bt_neuro.evaluate.runs import backtest as run
+        from bt_neuro.plugin.loading import load_strategy, parse_parameters
+        from bt_neuro.plugin.strategy import NeuroStrategy
+        from bt_neuro.report.console import render
+
+        chosen = load_strategy(strategy) if strategy else NeuroStrategy
+        parameters: dict[str, Any] = {"device": device, "seed": seed}
+        if size is not None:
+            parameters["size"] = size
+        parameters |= parse_parameters(param or [], chosen)
+        account = Account(cash=cash, commission=commission, spread=spread, slippage=slippage)
+        bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
+        with progress_bar() as progress:
+            result = run(
+                file,
+                strategy=chosen,
+                parameters=parameters,
+                account=account,
+                out=out,
+                bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
+                progress=progress,
+            )
+        if as_json:
+            typer.echo(json.dumps(result.manifest, indent=2))
+        else:
+            typer.echo(render(result.manifest))
+            typer.echo(f"\nWritten to {result.folder}")
+        if result.manifest["status"] == "interrupted":
+            raise typer.Exit(130)  # what shells expect after Ctrl-C

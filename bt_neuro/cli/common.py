@@ -1,0 +1,87 @@
+"""What the commands share: the app, common options, errors, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A neural network that learns on every bar inside backtrader, and says how good it really was.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable result alone on stdout.")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
+]
+
+# How a bar file is read
+Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]
+End = Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")]
+Tz = Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")]
+Resample = Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")]
+KeepFlat = Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")]
+Repair = Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"bt-neuro {version('bt-neuro')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    pass
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn our errors into two lines on stderr and exit code 1; BT_NEURO_DEBUG=1 shows the traceback."""
+    from bt_neuro.errors import NeuroError
+
+    try:
+        yield
+    except NeuroError as error:
+        if os.environ.get("BT_NEURO_DEBUG") == "1":
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as interrupt:
+        typer.echo(str(interrupt) or "interrupted", err=True)
+        raise typer.Exit(130) from interrupt
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show bars, rate and time left on stderr; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("bar"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("bars", total=None, rate="")
+
+        def report(done: int, total: int) -> None:
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f} bars/s" if speed else "")
+
+        yield report
