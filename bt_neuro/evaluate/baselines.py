@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import backtrader as bt
 import numpy as np
+import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bt_neuro.learner import CLASSES
@@ -105,67 +105,55 @@ class LogisticRegression:
         self._learned = True
 
 
-class Baselines(bt.Analyzer):
-    """Run the baselines beside a `NeuroStrategy` and score them on the bars that the network is scored on.
+def baseline_figures(
+    predictions: pd.DataFrame, bars: pd.DataFrame, features: Array, history_bars: int, round_bars: int = 128
+) -> dict[str, dict[str, Any]]:
+    """Run the baselines over the bars that a network predicted, and score them on those it was scored on.
 
-    They are asked and taught in rounds of ``round_bars`` bars, at the end of which only labels known by then
+    They are asked and taught in rounds of `round_bars` bars, at the end of which only labels known by then
     are used: never more than the network saw, up to a round less. A call of scikit-learn costs too much for
     every bar; on EURUSD H1 rounds of 16 and 64 bars score alike to 0.0001, and 256 cost the regression 0.0005
     (docs/defaults.md).
 
-    Params:
-      - ``round_bars`` (default: ``128``)
+    Parameters
+    ----------
+    predictions : of the run, as in ``predictions.csv``
+    bars : the frame of bars, all of the file
+    features : (rows, features), as in ``features.npy``: window j, of the j-th prediction, starts at row j
+    history_bars : rows in a window
 
-    Methods
+    Returns
     -------
-      - ``get_analysis``: dict by name of dicts with the keys ``scored_bars``, ``signals``, ``hits``,
-        ``hit_rate``, ``coverage``, ``mean_squared_error``
+    dict by name of dicts with the keys ``scored_bars``, ``signals``, ``hits``, ``hit_rate``, ``coverage``,
+    ``mean_squared_error``
     """
+    baselines: list[Baseline] = [ClassFrequencies(), LastTwoBars(), LogisticRegression()]
+    tallies = [_Tally() for _ in baselines]
+    numbers = predictions["bar"].to_numpy()
+    highs, lows = (bars[name].to_numpy(float)[numbers] for name in ("high", "low"))
+    label, known_bar = predictions["label"], predictions["known_bar"].to_numpy(float)
+    targets = np.stack([label.isin(names) for names in (["none"], ["buy", "both"], ["sell", "both"])], axis=1)
+    order, taught = np.argsort(known_bar, kind="stable"), 0  # labels may come late, or never: NaN is last
+    waiting = np.empty((len(numbers), len(baselines), len(CLASSES)))
+    for first in range(0, len(numbers), round_bars):
+        asked = np.arange(first, min(first + round_bars, len(numbers)))
+        windows = _windows(features, asked, history_bars)
+        for index, baseline in enumerate(baselines):
+            waiting[asked, index] = baseline.predict(windows, highs[asked], lows[asked])
+        known = int(np.searchsorted(known_bar[order], numbers[asked[-1]], side="right"))
+        if known > taught:
+            lessons = order[taught:known]
+            learned, wanted = _windows(features, lessons, history_bars), targets[lessons].astype(float)
+            for index, (baseline, tally) in enumerate(zip(baselines, tallies, strict=True)):
+                tally.add(waiting[lessons, index], wanted)
+                baseline.learn(learned, wanted)
+            taught = known
+    return {baseline.name: tally.figures() for baseline, tally in zip(baselines, tallies, strict=True)}
 
-    params = (("round_bars", 128),)
 
-    def create_analysis(self) -> None:
-        self._baselines: list[Baseline] = [ClassFrequencies(), LastTwoBars(), LogisticRegression()]
-        self._tallies = [_Tally() for _ in self._baselines]
-        self._asked: list[tuple[int, Array, float, float]] = []  # bars of this round
-        self._waiting: dict[int, tuple[Array, Array]] = {}  # window and answers, until the label is known
-        self._known: list[tuple[int, Sequence[float]]] = []
-
-    def next(self) -> None:
-        strategy = self.strategy
-        signal = strategy.signal
-        self._known += [(scored.signal.bar, scored.target) for scored in strategy.scored]
-        if signal is not None and signal.bar == len(self.data) - 1:
-            data = self.data
-            self._asked.append((signal.bar, strategy.learner.window, data.high[0], data.low[0]))
-        if len(self._asked) == self.p.round_bars:
-            self._end_round()
-
-    def stop(self) -> None:
-        if self._asked:
-            self._end_round()
-
-    def _end_round(self) -> None:
-        bars, windows, highs, lows = zip(*self._asked, strict=True)
-        self._asked = []
-        stacked = np.array(windows)
-        answers = np.stack(
-            [b.predict(stacked, np.array(highs), np.array(lows)) for b in self._baselines], axis=1
-        )
-        self._waiting.update(zip(bars, zip(stacked, answers, strict=True), strict=True))
-        lessons = [(*self._waiting.pop(bar), target) for bar, target in self._known if bar in self._waiting]
-        self._known = []
-        if lessons:
-            learned, said, targets = (np.array(column) for column in zip(*lessons, strict=True))
-            for index, (baseline, tally) in enumerate(zip(self._baselines, self._tallies, strict=True)):
-                tally.add(said[:, index], targets)
-                baseline.learn(learned, targets)
-
-    def get_analysis(self) -> dict[str, dict[str, Any]]:
-        return {
-            baseline.name: tally.figures()
-            for baseline, tally in zip(self._baselines, self._tallies, strict=True)
-        }
+def _windows(features: Array, which: NDArray[np.intp], history_bars: int) -> Array:
+    windows = sliding_window_view(features, history_bars, axis=0)[which]  # (windows, features, bars)
+    return windows.transpose(0, 2, 1).reshape(len(windows), -1).astype(float)
 
 
 class _Tally:

@@ -12,10 +12,16 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 YEAR_S = 365.25 * 86_400
 
 
-def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, status: str) -> dict[str, Any]:
+def metrics_of(
+    ran: NeuroStrategy,
+    bars: Bars,
+    cash: float,
+    equity: float,
+    status: str,
+    baselines: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
     """Return every metric of a finished run, and the sentence that sums them up."""
     hits = ran.analyzers.hit_rate.get_analysis()
-    baselines = ran.analyzers.baselines.get_analysis()
     money = ran.analyzers.equity.get_analysis()
     best = best_baseline(baselines)
     interval = wilson_interval(hits["hits"], hits["signals"]) or (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from datetime import date
@@ -9,8 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import backtrader as bt
+import numpy as np
+from numpy.typing import NDArray
 
 from bt_neuro.learner import Scored, Signal
+from bt_neuro.plugin.deferred import Deferred
 
 
 def time_text(number: float) -> str:
@@ -38,7 +42,7 @@ def _clock_text(second: int) -> str:
     return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
-class _Record(bt.Analyzer):
+class _Record(Deferred):
     """Rows of a CSV file; whoever opened it closes it, also when the run breaks.
 
     Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
@@ -85,34 +89,37 @@ class PredictionRecord(_Record):
 
     def start(self) -> None:
         super().start()
-        self._waiting: dict[int, tuple[str, Signal, Scored | None]] = {}
+        self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
         self._written = 0
 
     def prenext(self) -> None:
         pass
 
     def next(self) -> None:
-        strategy = self.strategy
-        for scored in strategy.scored:
-            time, signal, _ = self._waiting[scored.signal.bar]
-            self._waiting[scored.signal.bar] = time, signal, scored
-        bar = len(self.data) - 1
-        if strategy.signal is not None and strategy.signal.bar == bar:
-            time = time_text(self.data.datetime[0])
-            self._waiting[bar] = time, strategy.signal, None
-        self._write(overdue=bar - strategy.learner.label.delay_bars)
+        strategy, bar = self.strategy, len(self.data) - 1
+        signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
+        self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
 
     def stop(self) -> None:
+        super().stop()
         self._write(overdue=None)
+
+    def _take(self, bar: int, time: float, signal: Signal | None, scored: list[Scored]) -> None:
+        for one in scored:
+            text, said, _ = self._unknown[one.signal.bar]
+            self._unknown[one.signal.bar] = text, said, one
+        if signal is not None:
+            self._unknown[bar] = time_text(time), signal, None
+        self._write(overdue=bar - self.strategy.learner.label.delay_bars)
 
     def _write(self, overdue: int | None) -> None:
         # Rows stay in the order of bars, though labels with a delay of their own may not.
-        while self._waiting:
-            bar = next(iter(self._waiting))
-            time, signal, scored = self._waiting[bar]
+        while self._unknown:
+            bar = next(iter(self._unknown))
+            time, signal, scored = self._unknown[bar]
             if scored is None and overdue is not None and bar >= overdue:
                 return
-            del self._waiting[bar]
+            del self._unknown[bar]
             self._written += 1
             none, buy, sell = signal.probabilities
             row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
@@ -153,17 +160,23 @@ class EquityRecord(_Record):
         self._equity = self._evening = self.strategy.broker.getvalue()
 
     def next(self) -> None:
-        strategy, data = self.strategy, self.data
-        close, cash, equity = data.close[0], strategy.broker.getcash(), strategy.broker.getvalue()
-        position = strategy.position.size
-        time = time_text(data.datetime[0])
-        self.p.file.write(f"{len(data) - 1},{time},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n")
+        strategy, data, broker = self.strategy, self.data, self.strategy.broker
+        money = broker.getcash(), broker.getvalue(), strategy.position.size
+        self.later(
+            self._take, len(data) - 1, data.datetime[0], data.close[0], *money, strategy.signal is not None
+        )
+
+    def _take(
+        self, bar: int, number: float, close: float, cash: float, equity: float, position: float, spoke: bool
+    ) -> None:
+        time = time_text(number)
+        self.p.file.write(f"{bar},{time},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n")
         self._bars += 1
         self._exposed += position != 0
-        if self._first_close is None and strategy.signal is not None:
+        if self._first_close is None and spoke:
             self._first_close = close
         self._last_close = close
-        if (day := int(data.datetime[0])) != self._day:
+        if (day := int(number)) != self._day:
             self._end_day()
             self._day = day
         self._equity = equity
@@ -173,6 +186,7 @@ class EquityRecord(_Record):
             self._drawdown, self._drawdown_times = 1 - equity / self._peak, (self._peak_time, time)
 
     def stop(self) -> None:
+        super().stop()
         self._end_day()
 
     def _end_day(self) -> None:
@@ -265,6 +279,52 @@ class TradeRecord(_Record):
             "best_pct": self._best,
             "worst_pct": self._worst,
         }
+
+
+class FeatureRecord(bt.Analyzer):
+    """The numbers of each bar that the learner took, as float32: a ``.npy`` file of (bars, features)."""
+
+    params = (("file", None),)
+
+    def start(self) -> None:
+        self._block: NDArray[np.float32] | None = None
+        self._rows = self._filled = 0
+        self._last_bar: int | None = None
+
+    def prenext(self) -> None:
+        pass
+
+    def next(self) -> None:
+        learner = self.strategy.learner
+        if learner.last_bar == self._last_bar:  # another feed's bar
+            return
+        self._last_bar = learner.last_bar
+        if self._block is None:
+            self._block = np.empty((1024, len(learner.feature_names)), np.float32)
+            self._write_header()
+        self._block[self._filled] = learner.features
+        self._filled += 1
+        if self._filled == len(self._block):
+            self._write()
+
+    def stop(self) -> None:
+        if self._block is not None:
+            self._write()
+            self._write_header()
+
+    def _write(self) -> None:
+        assert self._block is not None
+        self.p.file.write(self._block[: self._filled].tobytes())
+        self._rows, self._filled = self._rows + self._filled, 0
+
+    def _write_header(self) -> None:
+        # NumPy pads a header so that it keeps its length when rows are added.
+        assert self._block is not None
+        shape = (self._rows, self._block.shape[1])
+        self.p.file.seek(0)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.p.file, header)
+        self.p.file.seek(0, io.SEEK_END)
 
 
 class Forget(bt.Analyzer):

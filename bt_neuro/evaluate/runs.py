@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import Baselines
+from bt_neuro.evaluate.baselines import baseline_figures
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
+from bt_neuro.evaluate.records import (
+    EquityRecord,
+    FeatureRecord,
+    Forget,
+    PredictionRecord,
+    Progress,
+    TradeRecord,
+)
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.layers import to_config
 from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -103,7 +111,7 @@ def backtest(
             ran = _run(cerebro)
         if broker.first_bar is None:
             raise KeyboardInterrupt("interrupted before the first bar")
-        manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
+        manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete", folder)
         wall_s, start_s = time.perf_counter() - begun, broker.first_bar - begun
         manifest["time"] = {
             "wall_s": wall_s,
@@ -126,8 +134,11 @@ def backtest(
     return Result(folder, manifest)
 
 
-def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> dict[str, Any]:
+def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folder: Path) -> dict[str, Any]:
     network = ran.network
+    predictions = Result(folder, {}).predictions
+    features = np.load(folder / "features.npy", mmap_mode="r")
+    baselines = baseline_figures(predictions, bars.frame, features, ran.learner.history_bars)
     return {
         "status": status,
         "device": network.device_name,
@@ -137,7 +148,7 @@ def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> d
             "parameters": network.n_parameters,
             "features": list(ran.learner.feature_names),
         },
-        "metrics": metrics_of(ran, bars, account.cash, ran.broker.getvalue(), status),
+        "metrics": metrics_of(ran, bars, account.cash, ran.broker.getvalue(), status, baselines),
     }
 
 
@@ -167,7 +178,6 @@ def _add_analyzers(
 ) -> None:
     cerebro.addanalyzer(HitRate, _name="hit_rate")
     cerebro.addanalyzer(StepTime, _name="step_time")
-    cerebro.addanalyzer(Baselines, _name="baselines")
     for name, record in (
         ("predictions", PredictionRecord),
         ("equity", EquityRecord),
@@ -175,6 +185,7 @@ def _add_analyzers(
     ):
         file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
         cerebro.addanalyzer(record, _name=name, file=file)
+    cerebro.addanalyzer(FeatureRecord, file=files.enter_context((folder / "features.npy").open("wb")))
     cerebro.addanalyzer(Forget)
     if progress:
         cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, bars))
