@@ -61,9 +61,10 @@ def block_bootstrap(
 
     Examples
     --------
-    >>> heads = np.random.default_rng(1).integers(0, 2, (1000, 1)).astype(float)
-    >>> mean = block_bootstrap(np.hstack([heads, np.ones_like(heads)]), lambda sums: sums[..., 0] / sums[..., 1])
-    >>> mean.low < 0.5 < mean.high
+    >>> heads = np.random.default_rng(1).integers(0, 2, 1000)
+    >>> heads_and_tosses = np.stack([heads, np.ones(1000)], axis=1)
+    >>> share = block_bootstrap(heads_and_tosses, lambda sums: sums[..., 0] / sums[..., 1])
+    >>> share.low < 0.5 < share.high
     True
     """
     n = len(columns)

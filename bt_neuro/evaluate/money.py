@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.bootstrap import Interval, block_bootstrap
+from bt_neuro.evaluate.scores import percent
 from bt_neuro.evaluate.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
 
 Array = NDArray[np.floating]
@@ -154,8 +155,8 @@ def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
 def significance(daily: Array, days_a_year: float) -> Figures:
     """Return how far the net return is from luck: a probability, an interval, and a verdict in plain words.
 
-    ``probabilistic_sharpe_ratio`` is the probability that the true Sharpe ratio is above 0. The interval of
-    the mean daily return, annualised without compounding, comes from a block bootstrap.
+    ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
+    of the mean daily return, annualised without compounding, comes from a block bootstrap.
     """
     probability = probabilistic_sharpe_ratio(daily)
     mean = block_bootstrap(
@@ -164,7 +165,7 @@ def significance(daily: Array, days_a_year: float) -> Figures:
     a_year = 100 * days_a_year
     return {
         "days": len(daily),
-        "probabilistic_sharpe_ratio": probability,
+        "probabilistic_sharpe_ratio_pct": percent(probability),
         "mean_return_a_year_pct": a_year * mean.value if mean else None,
         "mean_return_a_year_low_pct": a_year * mean.low if mean else None,
         "mean_return_a_year_high_pct": a_year * mean.high if mean else None,

@@ -117,10 +117,13 @@ def _scores(
         "brier_score": float(brier_scores(probabilities, targets).mean()) if bars else None,
         "log_loss": _log_loss(probabilities, targets),
     }
-    for name, reference in references.items():
-        defined = accuracy is not None and reference is not None and reference < 1
-        scores[name] = (accuracy - reference) / (1 - reference) if defined else None
-    return scores
+    return scores | {name: _kappa(accuracy, reference) for name, reference in references.items()}
+
+
+def _kappa(accuracy: float | None, reference: float | None) -> float | None:
+    if accuracy is None or reference is None or reference == 1:
+        return None
+    return (accuracy - reference) / (1 - reference)
 
 
 def brier_scores(probabilities: Array, targets: Array) -> Array:

@@ -94,7 +94,7 @@ def best_of_luck(n_trials: int, variance: float) -> float:
 
 
 def deflated_sharpe_ratio(returns: ArrayLike, n_trials: int, variance: float) -> float | None:
-    """Return the probability that the true Sharpe ratio is more than 0, `n_trials` variants having been tried.
+    """Return the probability that the true Sharpe ratio is above 0, when `n_trials` variants were tried.
 
     Parameters
     ----------
