@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 MONTHS = {"end": "2024-03-31"}
-FILES = {"run.json", "predictions.csv", "trades.csv", "equity.csv", "features.npy", "model.safetensors"}
+TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy"}
+FILES = TABLES | {"run.json", "model.safetensors"}
 
 
 @pytest.fixture(scope="module")

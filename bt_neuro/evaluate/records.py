@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
@@ -53,33 +52,6 @@ class _Record(Deferred):
 
     def start(self) -> None:
         self.p.file.write(",".join(self.header) + "\n")
-
-
-class RunningDeviation:
-    """Mean and deviation of numbers that are not kept (Welford 1962).
-
-    Examples
-    --------
-    >>> numbers = RunningDeviation()
-    >>> for number in (1.0, 2.0, 4.0):
-    ...     numbers.add(number)
-    >>> round(numbers.mean, 3), round(numbers.deviation, 3)
-    (2.333, 1.528)
-    """
-
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, number: float) -> None:
-        self.count += 1
-        step = number - self.mean
-        self.mean += step / self.count
-        self._squares += step * (number - self.mean)
-
-    @property
-    def deviation(self) -> float | None:
-        """Of the sample: divided by count - 1; None below two numbers."""
-        return math.sqrt(self._squares / (self.count - 1)) if self.count > 1 else None
 
 
 class PredictionRecord(_Record):
@@ -134,88 +106,31 @@ class PredictionRecord(_Record):
 
 
 class EquityRecord(_Record):
-    """One row a bar: close, cash, equity and position at its close. Also counts what the rows add up to.
-
-    Methods
-    -------
-      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
-        that had a signal), ``last_close``, ``days`` (dates in the file that have bars), ``daily_mean`` and
-        ``daily_deviation`` (of the returns from day to day), ``max_drawdown_pct``, and the times
-        ``max_drawdown_peak`` and ``max_drawdown_trough``
-    """
+    """One row a bar: close, cash, equity and position at its close."""
 
     header = ("bar", "datetime", "close", "cash", "equity", "position")
 
-    def create_analysis(self) -> None:
-        self._bars = self._exposed = 0
-        self._first_close: float | None = None
-        self._last_close: float | None = None
-        self._peak, self._peak_time = float("-inf"), ""
-        self._drawdown, self._drawdown_times = 0.0, ("", "")
-        self._day: int | None = None
-        self._daily = RunningDeviation()
-
-    def start(self) -> None:
-        super().start()
-        self._equity = self._evening = self.strategy.broker.getvalue()
-
     def next(self) -> None:
-        strategy, data, broker = self.strategy, self.data, self.strategy.broker
-        money = broker.getcash(), broker.getvalue(), strategy.position.size
+        data, broker = self.data, self.strategy.broker
         self.later(
-            self._take, len(data) - 1, data.datetime[0], data.close[0], *money, strategy.signal is not None
+            self._write,
+            len(data) - 1,
+            data.datetime[0],
+            (data.close[0], broker.getcash(), broker.getvalue(), self.strategy.position.size),
         )
 
-    def _take(
-        self, bar: int, number: float, close: float, cash: float, equity: float, position: float, spoke: bool
-    ) -> None:
-        time = time_text(number)
-        self.p.file.write(f"{bar},{time},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n")
-        self._bars += 1
-        self._exposed += position != 0
-        if self._first_close is None and spoke:
-            self._first_close = close
-        self._last_close = close
-        if (day := int(number)) != self._day:
-            self._end_day()
-            self._day = day
-        self._equity = equity
-        if equity > self._peak:
-            self._peak, self._peak_time = equity, time
-        elif self._peak > 0 and 1 - equity / self._peak > self._drawdown:
-            self._drawdown, self._drawdown_times = 1 - equity / self._peak, (self._peak_time, time)
-
-    def stop(self) -> None:
-        super().stop()
-        self._end_day()
-
-    def _end_day(self) -> None:
-        if self._day is not None and self._evening > 0:
-            self._daily.add(self._equity / self._evening - 1)
-            self._evening = self._equity
-
-    def get_analysis(self) -> dict[str, Any]:
-        return {
-            "bars": self._bars,
-            "exposure_bars": self._exposed,
-            "first_close": self._first_close,
-            "last_close": self._last_close,
-            "days": self._daily.count,
-            "daily_mean": self._daily.mean if self._daily.count else None,
-            "daily_deviation": self._daily.deviation,
-            "max_drawdown_pct": 100 * self._drawdown,
-            "max_drawdown_peak": self._drawdown_times[0] or None,
-            "max_drawdown_trough": self._drawdown_times[1] or None,
-        }
+    def _write(self, bar: int, time: float, numbers: tuple[float, ...]) -> None:
+        close, cash, equity, position = numbers
+        row = f"{bar},{time_text(time)},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n"
+        self.p.file.write(row)
 
 
 class TradeRecord(_Record):
-    """One row a closed trade, costs apart from the gross result. Also counts what the rows add up to.
+    """One row a closed trade, costs apart from the gross result.
 
     Methods
     -------
-      - ``get_analysis``: dict with the keys ``closed``, ``won``, ``gross``, ``net``, ``costs`` (of closed
-        trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``, and ``refused_orders``
+      - ``get_analysis``: dict with the key ``refused_orders``
     """
 
     header = (
@@ -235,10 +150,6 @@ class TradeRecord(_Record):
     )
 
     def create_analysis(self) -> None:
-        self._sums = {"closed": 0, "won": 0, "bars_held": 0}
-        self._money = {"gross": 0.0, "net": 0.0, "costs": 0.0, "won_net": 0.0, "lost_net": 0.0}
-        self._best: float | None = None
-        self._worst: float | None = None
         self._refused = 0
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
 
@@ -262,23 +173,9 @@ class TradeRecord(_Record):
         bars = f"{trade.baropen - 1},{trade.barclose - 1}"
         side = "long" if trade.long else "short"
         self.p.file.write(f"{bars},{','.join(times)},{side},{shown},{trade.barlen}\n")
-        self._sums["closed"] += 1
-        self._sums["won"] += trade.pnlcomm > 0
-        self._sums["bars_held"] += trade.barlen
-        for name, amount in (("gross", trade.pnl), ("net", trade.pnlcomm), ("costs", trade.commission)):
-            self._money[name] += amount
-        self._money["won_net" if trade.pnlcomm > 0 else "lost_net"] += trade.pnlcomm
-        self._best = max(net_pct, self._best if self._best is not None else net_pct)
-        self._worst = min(net_pct, self._worst if self._worst is not None else net_pct)
 
     def get_analysis(self) -> dict[str, Any]:
-        return {
-            **self._sums,
-            **self._money,
-            "refused_orders": self._refused,
-            "best_pct": self._best,
-            "worst_pct": self._worst,
-        }
+        return {"refused_orders": self._refused}
 
 
 class FeatureRecord(bt.Analyzer):
