@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bt_neuro.learner import CLASSES
+from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
 

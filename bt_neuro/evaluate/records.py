@@ -13,8 +13,8 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.learner import Scored, Signal
 from bt_neuro.plugin.deferred import Deferred
+from bt_neuro.signals import Scored, Signal
 
 
 def time_text(number: float) -> str:
