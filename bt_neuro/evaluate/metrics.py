@@ -25,12 +25,15 @@ def metrics_of(
     money = ran.analyzers.equity.get_analysis()
     best = best_baseline(baselines)
     interval = wilson_interval(hits["hits"], hits["signals"]) or (None, None)
-    seen = bars.frame.iloc[: money["bars"]]
-    years = (seen["datetime"].iloc[-1] - seen["datetime"].iloc[0]).total_seconds() / YEAR_S
+    first = money["first_bar"]  # after 0 only where the run was resumed: the account then starts there
+    times = bars.frame["datetime"].iloc[: first + money["bars"]]
+    years = (times.iloc[-1] - times.iloc[first]).total_seconds() / YEAR_S
     metrics = {
-        "start": str(seen["datetime"].iloc[0]),
-        "end": str(seen["datetime"].iloc[-1]),
-        "bars": money["bars"],
+        "start": str(times.iloc[0]),
+        "end": str(times.iloc[-1]),
+        "bars": len(times),
+        "account_start": str(times.iloc[first]),
+        "account_bars": money["bars"],
         "predicted_bars": ran.analyzers.predictions.get_analysis()["rows"],
         "scored_bars": hits["scored_bars"],
         "signals": hits["signals"],
@@ -126,6 +129,8 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
         text += f", {m['verdict']}"
     if best is not None:
         text += f" (best baseline: {best[0]}, {100 * best[1]:.1f} %)"
+    if m["account_bars"] < m["bars"]:
+        text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
     if m["buy_and_hold_return_pct"] is not None:
         text += f" against {m['buy_and_hold_return_pct']:+.1f} % for buy and hold"

@@ -13,6 +13,7 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.fields import Fields
 from bt_neuro.plugin.deferred import Deferred
 from bt_neuro.signals import Scored, Signal
 
@@ -46,13 +47,18 @@ class _Record(Deferred):
     """Rows of a CSV file; whoever opened it closes it, also when the run breaks.
 
     Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
+
+    Params:
+      - ``file`` (required): to append to
+      - ``rows`` (default: ``0``): that it holds already, below their header
     """
 
-    params = (("file", None),)
+    params = (("file", None), ("rows", 0))
     header: tuple[str, ...] = ()
 
     def start(self) -> None:
-        self.p.file.write(",".join(self.header) + "\n")
+        if not self.p.file.tell():
+            self.p.file.write(",".join(self.header) + "\n")
 
 
 class RunningDeviation:
@@ -90,7 +96,7 @@ class PredictionRecord(_Record):
     def start(self) -> None:
         super().start()
         self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
-        self._written = 0
+        self._written, self._at_end = self.p.rows, 0
 
     def prenext(self) -> None:
         pass
@@ -102,7 +108,9 @@ class PredictionRecord(_Record):
 
     def stop(self) -> None:
         super().stop()
-        self._write(overdue=None)
+        self._at_end = len(self._unknown)  # they stay unknown: a checkpoint goes on from here
+        for bar, row in self._unknown.items():
+            self.p.file.write(_prediction(bar, *row))
 
     def _take(self, bar: int, time: float, signal: Signal | None, scored: list[Scored]) -> None:
         for one in scored:
@@ -110,27 +118,55 @@ class PredictionRecord(_Record):
             self._unknown[one.signal.bar] = text, said, one
         if signal is not None:
             self._unknown[bar] = time_text(time), signal, None
-        self._write(overdue=bar - self.strategy.learner.label.delay_bars)
-
-    def _write(self, overdue: int | None) -> None:
+        overdue = bar - self.strategy.learner.label.delay_bars
         # Rows stay in the order of bars, though labels with a delay of their own may not.
         while self._unknown:
             bar = next(iter(self._unknown))
-            time, signal, scored = self._unknown[bar]
-            if scored is None and overdue is not None and bar >= overdue:
+            row = self._unknown[bar]
+            if row[-1] is None and bar >= overdue:  # its label may still come
                 return
+            self.p.file.write(_prediction(bar, *row))
             del self._unknown[bar]
             self._written += 1
-            none, buy, sell = signal.probabilities
-            row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
-            if scored is None:
-                self.p.file.write(f"{row},,,\n")
-            else:
-                hit = "" if scored.is_hit is None else int(scored.is_hit)
-                self.p.file.write(f"{row},{scored.label},{scored.known_bar},{hit}\n")
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs, with the rows so far in the file and not on their way to it."""
+        self.catch_up()
+        self.p.file.flush()
+        unknown = [
+            {
+                "bar": bar,
+                "time": time,
+                "outputs": list(signal.outputs),
+                "target": list(scored.target) if scored else [],
+                "known_bar": scored.known_bar if scored else 0,
+            }
+            for bar, (time, signal, scored) in self._unknown.items()
+        ]
+        return {"rows": self._written, "unknown": unknown}
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`; the rows that the file holds are the param ``rows``."""
+        for values in saved.items("unknown"):
+            row = Fields(values, "predictions.unknown")
+            bar, outputs, target = row.whole("bar"), row.numbers("outputs"), row.numbers("target")
+            if len(outputs) != 3 or len(target) not in (0, 3) or not all(0 <= p <= 1 for p in outputs):
+                raise row.refuse("outputs", "three numbers from 0 to 1, and three or no targets,")
+            signal = Signal.of(bar, outputs)
+            scored = Scored(signal, tuple(target), row.whole("known_bar")) if target else None
+            self._unknown[bar] = row.text("time"), signal, scored
 
     def get_analysis(self) -> dict[str, Any]:
-        return {"rows": self._written}
+        return {"rows": self._written + self._at_end}
+
+
+def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> str:
+    none, buy, sell = signal.probabilities
+    row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
+    if scored is None:
+        return f"{row},,,\n"
+    hit = "" if scored.is_hit is None else int(scored.is_hit)
+    return f"{row},{scored.label},{scored.known_bar},{hit}\n"
 
 
 class EquityRecord(_Record):
@@ -138,7 +174,8 @@ class EquityRecord(_Record):
 
     Methods
     -------
-      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
+      - ``get_analysis``: dict with the keys ``first_bar`` (of a resumed run that after the checkpoint),
+        ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
         that had a signal), ``last_close``, ``days`` (dates in the file that have bars), ``daily_mean`` and
         ``daily_deviation`` (of the returns from day to day), ``max_drawdown_pct``, and the times
         ``max_drawdown_peak`` and ``max_drawdown_trough``
@@ -148,6 +185,7 @@ class EquityRecord(_Record):
 
     def create_analysis(self) -> None:
         self._bars = self._exposed = 0
+        self._first_bar: int | None = None
         self._first_close: float | None = None
         self._last_close: float | None = None
         self._peak, self._peak_time = float("-inf"), ""
@@ -161,6 +199,8 @@ class EquityRecord(_Record):
 
     def next(self) -> None:
         strategy, data, broker = self.strategy, self.data, self.strategy.broker
+        if strategy.replaying:
+            return
         money = broker.getcash(), broker.getvalue(), strategy.position.size
         self.later(
             self._take, len(data) - 1, data.datetime[0], data.close[0], *money, strategy.signal is not None
@@ -171,6 +211,8 @@ class EquityRecord(_Record):
     ) -> None:
         time = time_text(number)
         self.p.file.write(f"{bar},{time},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n")
+        if self._first_bar is None:
+            self._first_bar = bar
         self._bars += 1
         self._exposed += position != 0
         if self._first_close is None and spoke:
@@ -196,6 +238,7 @@ class EquityRecord(_Record):
 
     def get_analysis(self) -> dict[str, Any]:
         return {
+            "first_bar": self._first_bar,
             "bars": self._bars,
             "exposure_bars": self._exposed,
             "first_close": self._first_close,
@@ -282,13 +325,18 @@ class TradeRecord(_Record):
 
 
 class FeatureRecord(bt.Analyzer):
-    """The numbers of each bar that the learner took, as float32: a ``.npy`` file of (bars, features)."""
+    """The numbers of each bar that the learner took, as float32: a ``.npy`` file of (bars, features).
 
-    params = (("file", None),)
+    Params:
+      - ``file`` (required): open for reading and writing, at its end
+      - ``rows`` (default: ``0``): that it holds already
+    """
+
+    params = (("file", None), ("rows", 0))
 
     def start(self) -> None:
         self._block: NDArray[np.float32] | None = None
-        self._rows = self._filled = 0
+        self._rows, self._filled = self.p.rows, 0
         self._last_bar: int | None = None
 
     def prenext(self) -> None:
@@ -296,7 +344,7 @@ class FeatureRecord(bt.Analyzer):
 
     def next(self) -> None:
         learner = self.strategy.learner
-        if learner.last_bar == self._last_bar:  # another feed's bar
+        if learner.last_bar == self._last_bar or self.strategy.replaying:  # another feed's bar, or an old one
             return
         self._last_bar = learner.last_bar
         if self._block is None:
@@ -311,6 +359,12 @@ class FeatureRecord(bt.Analyzer):
         if self._block is not None:
             self._write()
             self._write_header()
+
+    def state(self) -> dict[str, Any]:
+        """Return how many rows the file holds, none of them on their way to it."""
+        self.stop()
+        self.p.file.flush()
+        return {"rows": self._rows}
 
     def _write(self) -> None:
         assert self._block is not None

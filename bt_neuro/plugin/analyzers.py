@@ -41,6 +41,8 @@ class HitRate(Deferred):
     Params:
       - ``window`` (default: ``1000``): signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples of the article's three running figures
+      - ``resumes`` (default: ``True``): go on from the counts of the checkpoint that a strategy resumes; False
+        counts from there on
 
     Methods
     -------
@@ -53,7 +55,7 @@ class HitRate(Deferred):
         ``forecast_pct``, ``undefine_pct``; what is undefined is None
     """
 
-    params = (("window", 1000), ("article_window", 10_000))
+    params = (("window", 1000), ("article_window", 10_000), ("resumes", True))
 
     def create_analysis(self) -> None:
         self.scored_bars = 0
@@ -106,6 +108,7 @@ class HitRate(Deferred):
 
     def state(self) -> dict[str, Any]:
         """Return all that `restore` needs, in plain JSON values."""
+        self.catch_up()
         return {
             "scored_bars": self.scored_bars,
             "squared_error": self._squared_error,
@@ -117,6 +120,8 @@ class HitRate(Deferred):
 
     def restore(self, saved: Fields) -> None:
         """Go on from `state`."""
+        if not self.p.resumes:
+            return
         self.scored_bars = saved.whole("scored_bars")
         self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
         self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self.p.window)
