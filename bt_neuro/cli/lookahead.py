@@ -13,9 +13,13 @@ from bt_neuro.cli.common import (
     End,
     Json,
     KeepFlat,
+    Param,
+    Processes,
     Repair,
     Resample,
+    Seed,
     Start,
+    Strategy,
     Tz,
     app,
     errors,
@@ -28,17 +32,12 @@ from bt_neuro.cli.common import (
 )
 def lookahead_check(
     file: Annotated[Path, typer.Argument(help="Bars, as MetaTrader and other tools export them.")],
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
-    ] = None,
+    strategy: Strategy = None,
+    param: Param = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    seed: Seed = 0,
     cuts: Annotated[int, typer.Option(min=1, help="Places where the future is cut off and poisoned.")] = 12,
-    processes: Annotated[int, typer.Option(min=1, help="Runs at the same time.")] = 2,
+    processes: Processes = 2,
     start: Start = None,
     end: End = None,
     tz: Tz = None,

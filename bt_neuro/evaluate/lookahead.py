@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ import numpy as np
 from bt_neuro.errors import StrategyError
 from bt_neuro.evaluate.poison import poisoned
 from bt_neuro.evaluate.processes import recorder
-from bt_neuro.evaluate.tape import Run, Tape, timeframe_of
+from bt_neuro.evaluate.recording import Run
+from bt_neuro.evaluate.tape import Tape, differences
 from bt_neuro.market.bars import read_bars
+from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 CURTAIN, CUT, POISON = "curtain", "cut", "poison"
-REMEDIES = {
-    CURTAIN: "A line was read ahead, as close[1] or .array do: in next(), read index 0 and before.",
-    CUT: "Something is computed from the whole file before the first bar: in __init__, in an indicator's once() "
-    "or by line(1).\nCompute it bar by bar, in the strategy's next() or in an indicator that uses index 0 and "
-    "before.",
-}
-REMEDIES[POISON] = REMEDIES[CUT]
+READ_AHEAD = (
+    "A line was read ahead, as close[1] or .array do: in the strategy's next(), read index 0 and before."
+)
+COMPUTED_AHEAD = (
+    "Something is computed from the whole file before the first bar (in __init__, in an indicator, by "
+    "line(1)), or asks how long the file is.\n"
+    "Compute it bar by bar: in the strategy's next(), or in an indicator that uses index 0 and before and is "
+    "asked for nothing but its lines."
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,9 @@ class Leak:
     Attributes
     ----------
     bar, time : where
-    what : a feature or an indicator's line by its name, prediction, signal, orders, network, or the run itself
+    what : a feature or an indicator's line, the prediction, signal, order, network's state, or the run
     whole, other : what it is with the file as it is, and with another future
-    future : "curtain", "cut" or "poison", what was done to the bars after `bar`
+    future : "curtain", "cut" or "poison": what was done to the bars to come
     from_bar : the first bar that was changed
     """
 
@@ -78,12 +83,12 @@ class LookaheadResult:
         checked = f"{self.strategy} on {self.file}, {self.bars:,} bars"
         if self.leak is None:
             return (
-                f"No look-ahead found: {checked}; with the future hidden at every bar, and cut off and poisoned "
-                f"at {len(self.cuts)}, the past stays the same to the bit."
+                f"No look-ahead found: {checked}; with the future hidden at every bar, and cut off or "
+                f"poisoned at {len(self.cuts)}, nothing before it changes, to the bit."
             )
         leak = self.leak
         changed = {
-            CURTAIN: "with all lines beyond that bar poisoned",
+            CURTAIN: "with poison in all lines beyond that bar",
             CUT: f"where the file ends before bar {leak.from_bar:,}",
             POISON: f"with poisoned bars from bar {leak.from_bar:,} on",
         }[leak.future]
@@ -94,22 +99,24 @@ class LookaheadResult:
 
     @property
     def remedy(self) -> str | None:
-        return REMEDIES[self.leak.future] if self.leak else None
+        if self.leak is None:
+            return None
+        return READ_AHEAD if self.leak.future == CURTAIN else COMPUTED_AHEAD
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """What a pass says, in plain words."""
+        """What a pass says, in plain words; nothing where a leak was found."""
         if self.leak:
             return ()
         return (
-            f"At each of the {self.predicted_bars:,} bars with a prediction, all lines of prices and indicators "
-            "held poison beyond that bar: neither predictions nor orders changed, so next() reads none of "
-            "them ahead.",
-            f"At {len(self.cuts)} cuts from bar {self.cuts[0]:,} to bar {self.cuts[-1]:,} the file ended there, "
-            "and went on with wild bars: the lines of all indicators, predictions, signals and orders before "
-            "are the same, and so is the hash of the network's weights, moments and statistics.",
-            "It ran as a Cerebro does by default, with the whole file preloaded, where look-ahead shows; "
-            "`bt-neuro backtest` loads bar by bar and keeps even less of the future in reach.",
+            f"Every bar: at each of the {self.predicted_bars:,} with a prediction, all lines of prices and "
+            "indicators held poison beyond it, and nothing changed. So next() reads none of them ahead.",
+            f"{len(self.cuts)} cuts, after {self.cuts[0]:,} to {self.cuts[-1]:,} bars: the file ended there, "
+            "or went on with wild bars, and before it the lines of indicators, predictions, signals, orders "
+            "and the hash of the network's weights, moments and statistics are the same. So what is computed "
+            "before the first bar, by __init__ and indicators, uses no bar to come.",
+            "The mode in which look-ahead shows: the file preloaded and indicators run beforehand, as a "
+            "Cerebro does by default. `bt-neuro backtest` loads bar by bar.",
         )
 
     @property
@@ -118,10 +125,9 @@ class LookaheadResult:
         return (
             "What the strategy knows from elsewhere: a file it opens, a network trained before, parameters "
             "chosen after seeing these bars.",
-            "Code that did not run: another file, other parameters, or a branch that no bar led into.",
-            "What is computed before the first bar, by __init__ and indicators, where a later bar matters only "
-            f"at bars other than the {len(self.cuts)} before the cuts.",
-            "Whether fills are realistic, and whether the time stamps of the file are those of the opens.",
+            "Code that did not run: another file, other parameters, a branch that no bar led into; and what "
+            f"is computed beforehand but shows only at bars other than the {len(self.cuts)} before the cuts.",
+            "Whether orders would fill at these prices, and whether the file's times are those of the opens.",
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -147,9 +153,9 @@ def lookahead_check(
 ) -> LookaheadResult:
     """Look for a dependence of what a strategy does on bars that have not closed.
 
-    One run over the file as it is, one with a curtain over all that lies ahead at every bar (`Curtain`), and at
-    each cut one with the file ending there and one with wild bars following (`poisoned`). Up to the change all
-    must agree to the bit: the lines of indicators, predictions, signals, orders and the network itself.
+    One run takes the file as it is; one has a curtain over all that lies ahead, at every bar (`Curtain`);
+    and at each cut the file ends in one run and goes on with wild bars in another (`poisoned`). Up to the
+    change all must agree to the bit: lines of indicators, predictions, signals, orders and the network itself.
 
     Parameters
     ----------
@@ -158,8 +164,8 @@ def lookahead_check(
         the module from one run to the next
     parameters : its params
     bars_options : of `read_bars`
-    cuts : how many, from the first prediction to the middle of the file, closer together early: together they
-        cost about as much as running the file twice
+    cuts : how many, from the first prediction to a quarter of the file, closer together early: so all of them
+        together cost less than running the file twice
     processes : runs at the same time; more than 1 needs a strategy that other processes can import (see
         `recorder`) and, in a script, ``if __name__ == "__main__":``
     progress : called now and then with (bars done, bars in all)
@@ -185,36 +191,29 @@ def lookahead_check(
         raise StrategyError(f"cuts is {cuts}: give 1 or more")
     bars = read_bars(path, **(bars_options or {}))
     frame = bars.frame
-    whole = Run(
-        frame,
-        strategy,
-        parameters or {},
-        bars.point,
-        timeframe_of(frame),
-        digest_at=partial(places, bars=len(frame), count=cuts),
-    )
+    at = partial(places, bars=len(frame), count=cuts)
+    timeframe = backtrader_timeframe(frame["datetime"])
+    whole = Run(frame, strategy, parameters or {}, bars.point, timeframe, digest_at=at)
     told = _Told(progress or (lambda done, total: None), 2 * len(frame))
     with recorder(processes, told) as tapes:
-        truth, screened = tapes([whole, replace(whole, curtain=True)])
-        first = truth.first_signal
-        if first is None:
-            raise StrategyError(
-                f"{path}: nothing was predicted in {len(frame):,} bars"
-                + (f"; the strategy failed: {truth.failure}" if truth.failure else "; give a longer file")
-            )
-        chosen = places(first, bars=len(frame), count=cuts)
-        leak = _compare(truth, screened, len(frame), CURTAIN)
+        truth, behind_curtain = tapes([whole, replace(whole, curtain=True)])
+        if truth.first_signal is None:
+            why = f"the strategy failed: {truth.failure}" if truth.failure else "give a longer file"
+            raise StrategyError(f"{path}: nothing was predicted in {len(frame):,} bars; {why}")
+        chosen = at(truth.first_signal)
+        leak = _leak(truth, behind_curtain, len(frame), CURTAIN)
         if leak is None:
             runs = [run for cut in chosen for run in _other_futures(whole, cut)]
             told.total += sum(run.stop_after or len(run.frame) for run in runs)
-            leak = next(_leaks(truth, tapes(runs), chosen), None)
+            ways = product(chosen, (CUT, POISON))
+            found = (_leak(truth, tape, *way) for tape, way in zip(tapes(runs), ways, strict=True))
+            leak = next(filter(None, found), None)
         if leak is not None:
             (again,) = tapes([replace(whole, stop_after=leak.bar + 1)])
             _require_the_same(truth, again, leak.bar + 1)
             leak = replace(leak, time=str(frame["datetime"].iloc[leak.bar]))
-        elif truth.failure:
-            time = frame["datetime"].iloc[min(truth.bars, len(frame) - 1)]
-            raise StrategyError(f"bar {truth.bars:,}, {time}: the strategy failed: {truth.failure}")
+    if truth.failure and not leak:
+        raise StrategyError(f"after {truth.bars:,} bars the strategy failed: {truth.failure}")
     return LookaheadResult(
         file=bars.path.name,
         strategy=strategy if isinstance(strategy, str) else strategy.__name__,
@@ -227,14 +226,14 @@ def lookahead_check(
 
 
 def places(first: int, *, bars: int, count: int) -> list[int]:
-    """Return after how many bars to cut: from the first prediction to the middle, each so many times further.
+    """Return after how many bars to cut: from the first prediction to a quarter, each so many times further.
 
     Examples
     --------
     >>> places(52, bars=83_260, count=5)
-    [53, 280, 1485, 7863, 41630]
+    [53, 236, 1050, 4677, 20815]
     """
-    last = bars // 2 if bars // 2 > first else bars - 1
+    last = bars // 4 if bars // 4 > first else bars - 1
     return np.unique(np.geomspace(first + 1, max(last, first + 1), count).round().astype(int)).tolist()
 
 
@@ -243,61 +242,28 @@ def _other_futures(whole: Run, cut: int) -> tuple[Run, Run]:
     return ends, replace(whole, frame=poisoned(whole.frame, cut), stop_after=cut)
 
 
-def _leaks(truth: Tape, tapes: Iterator[Tape], cuts: list[int]) -> Iterator[Leak]:
-    ways = [(cut, future) for cut in cuts for future in (CUT, POISON)]
-    for (cut, future), tape in zip(ways, tapes, strict=True):
-        if leak := _compare(truth, tape, cut, future):
-            yield leak
-
-
-def _compare(truth: Tape, tape: Tape, before: int, future: str) -> Leak | None:
+def _leak(truth: Tape, tape: Tape, before: int, future: str) -> Leak | None:
     """Return the first difference of two tapes before a bar."""
-    found = min(_differences(truth, tape, before), key=lambda difference: difference[0], default=None)
+    if tape.failure and not tape.bars:
+        how = "ends" if future == CUT else "goes on with wild bars"
+        raise StrategyError(
+            f"the strategy cannot be checked: where the file {how} after {before:,} bars, it fails before the "
+            f"first bar: {tape.failure}"
+        )
+    found = min(differences(truth, tape, before), key=lambda difference: difference.bar, default=None)
     if found is None:
         return None
-    bar, *texts = found
-    return Leak(bar, "", *texts, future, from_bar=bar + 1 if future == CURTAIN else before)
+    from_bar = found.bar + 1 if future == CURTAIN else before
+    return Leak(found.bar, "", found.what, found.one, found.other, future, from_bar)
 
 
 def _require_the_same(truth: Tape, again: Tape, before: int) -> None:
-    for bar, what, one, other in _differences(truth, again, before):
+    for difference in differences(truth, again, before):
         raise StrategyError(
-            f"the same bars twice gave two answers: at bar {bar:,} {what} was {one}, then {other}.\n"
+            f"the same bars twice gave two answers: at bar {difference.bar:,} {difference.what} was "
+            f"{difference.one}, then {difference.other}.\n"
             "Seed what is random, and do not ask the clock; then check again."
         )
-
-
-def _differences(truth: Tape, tape: Tape, before: int) -> Iterator[tuple[int, str, str, str]]:
-    """Yield for each thing compared where it first differs: bar, what, and both values. Causes come first."""
-    before = min(before, truth.bars)
-    lived = min(before, tape.bars)
-    series = {f"{name}": (line, tape.lines.get(name, line[:0])) for name, line in truth.lines.items()}
-    series |= {"the prediction": (truth.outputs, tape.outputs), "the signal": (truth.signals, tape.signals)}
-    for what, (true, other) in series.items():
-        true, other = true[:lived], other[:lived]
-        if true.tobytes() == other.tobytes():  # to the bit, NaN included
-            continue
-        differs = [a.tobytes() != b.tobytes() for a, b in zip(true, other, strict=True)]
-        bar = differs.index(True)
-        yield bar, what, _shown(true[bar]), _shown(other[bar])
-    ours, theirs = ([order for order in one.orders if order[0] < lived] for one in (truth, tape))
-    if ours != theirs:
-        at = next((i for i, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
-        at = min(len(ours), len(theirs)) if at is None else at
-        here, there = (orders[at] if at < len(orders) else None for orders in (ours, theirs))
-        bar = min(order[0] for order in (here, there) if order)
-        yield bar, "the order", *(o[1] if o and o[0] == bar else "none" for o in (here, there))
-    for seen, state in truth.states.items():
-        if seen <= lived and tape.states.get(seen, state) != state:
-            yield seen - 1, "the network", f"in state {state[:8]}", f"in state {tape.states[seen][:8]}"
-    if lived < before:
-        yield lived, "the run", "alive", tape.failure or "at its end"
-
-
-def _shown(value: Any) -> str:
-    if np.ndim(value):
-        return ", ".join(f"{number:.9g}" for number in value)
-    return str(value) or "none" if isinstance(value, str) else f"{value:.9g}"
 
 
 class _Told:

@@ -9,7 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from typing import Any
 
-from bt_neuro.evaluate.tape import Run, Tape, record
+from bt_neuro.evaluate.recording import Run, record
+from bt_neuro.evaluate.tape import Tape
 
 Recorder = Callable[[Iterable[Run]], Iterator[Tape]]
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
-import backtrader as bt
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.account import Account
-from bt_neuro.nn.network import Network
-from bt_neuro.plugin.costs import Costs
-from bt_neuro.plugin.feed import BarsFeed, backtrader_timeframe
-from bt_neuro.plugin.loading import load_strategy
-from bt_neuro.plugin.strategy import NeuroStrategy
-
 Floats = NDArray[np.float64]
-SILENT = (float("nan"),) * 3
 
 
 @dataclass
@@ -32,6 +19,7 @@ class Tape:
 
     Attributes
     ----------
+    features : names of the features among the lines
     lines : features and the lines of all indicators by name, each (bars,), as index 0 showed them
     outputs : (bars, 3), the network's; NaN where it said nothing
     targets : (bars, 3), what the network learned at the bar's place; NaN where that was not known
@@ -41,6 +29,7 @@ class Tape:
     failure : the error that ended the run, or None
     """
 
+    features: tuple[str, ...] = ()
     lines: dict[str, Floats] = field(default_factory=dict)
     outputs: Floats = field(default_factory=lambda: np.empty((0, 3)))
     targets: Floats = field(default_factory=lambda: np.empty((0, 3)))
@@ -61,225 +50,50 @@ class Tape:
         return int(said[0]) if len(said) else None
 
 
-@dataclass(frozen=True)
-class Run:
-    """What to run: all of it can be sent to another process.
+class Difference(NamedTuple):
+    """Where two tapes part: what it was on the one, and on the other."""
 
-    Parameters
-    ----------
-    frame : bars
-    strategy : a class, or "FILE.py:Class", which is loaded anew for each run
-    parameters : its params
-    point : the smallest step of the price
-    timeframe : backtrader's pair, that a cut file may not look like another timeframe
-    stop_after : end the run after so many bars
-    digest_at : given the first bar with a signal, after how many bars to take a digest of the network
-    curtain : hide from `next` what lies ahead (see `Curtain`)
-    """
-
-    frame: pd.DataFrame
-    strategy: type[NeuroStrategy] | str
-    parameters: dict[str, Any]
-    point: float
-    timeframe: tuple[int, int]
-    stop_after: int | None = None
-    digest_at: Callable[[int], list[int]] | None = None
-    curtain: bool = False
+    bar: int
+    what: str
+    one: str
+    other: str
 
 
-def record(run: Run, progress: Callable[[int], None] | None = None) -> Tape:
-    """Run a strategy in backtrader's default mode, which preloads the file, and return its tape.
-
-    That is the mode in which a strategy can see the future. `progress` is told how many bars were done since
-    it was last told.
-    """
-    strategy = load_strategy(run.strategy) if isinstance(run.strategy, str) else run.strategy
-    tape = Tape()
-    cerebro = bt.Cerebro(stdstats=False)
-    timeframe, compression = run.timeframe
-    data = BarsFeed(bars=run.frame, timeframe=timeframe, compression=compression)
-    cerebro.adddata(data)
-    cerebro.addstrategy(strategy, **run.parameters)
-    cerebro.broker = _Broker(tape, Curtain() if run.curtain else None)
-    cerebro.broker.setcash(Account().cash)
-    spread = None if "spread" in run.frame else 0.0
-    cerebro.broker.addcommissioninfo(Costs(spread=spread, point=run.point, data=data))
-    recorder = _Recorder(tape, run, progress or (lambda bars: None))
-    cerebro.addanalyzer(_Listener, recorder=recorder)
-    try:
-        cerebro.run()
-    except NeuroError as error:
-        if not recorder.bars:
-            raise  # a mistake that has nothing to do with the bars
-        tape.failure = str(error)
-    except Exception as error:  # noqa: BLE001 - a strategy may fail in any way, and where is what is asked
-        tape.failure = f"{type(error).__name__}: {error}"
-    recorder.finish(cerebro)
-    return tape
+def differences(one: Tape, other: Tape, before: int) -> Iterator[Difference]:
+    """Yield for each thing compared where it first differs before a bar, causes before effects."""
+    before = min(before, one.bars)
+    lived = min(before, other.bars)
+    pairs: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {
+        name: (line, other.lines.get(name, line[:0])) for name, line in one.lines.items()
+    }
+    pairs |= {"the prediction": (one.outputs, other.outputs), "the signal": (one.signals, other.signals)}
+    for what, (here, there) in pairs.items():
+        bar = _first_difference(here[:lived], there[:lived])
+        if bar is not None:
+            yield Difference(bar, what, _text(here[bar]), _text(there[bar]))
+    orders = [[order for order in tape.orders if order[0] < lived] for tape in (one, other)]
+    for pair in zip_longest(*orders):
+        if pair[0] != pair[1]:
+            bar = min(order[0] for order in pair if order)
+            texts = (order[1] if order and order[0] == bar else "none" for order in pair)
+            yield Difference(bar, "the order", *texts)
+            break
+    for seen, state in one.states.items():
+        if seen <= lived and (another := other.states.get(seen, state)) != state:
+            yield Difference(seen - 1, "the network's state", state[:8], another[:8])
+    if lived < before:
+        yield Difference(lived, "the run", "going on", f"ended by {other.failure or 'itself'}")
 
 
-class _Recorder:
-    """Listens bar by bar, and finishes the tape."""
-
-    def __init__(self, tape: Tape, run: Run, progress: Callable[[int], None]) -> None:
-        self._tape, self._run, self._progress = tape, run, progress
-        self._outputs: list[tuple[float, ...]] = []
-        self._targets: dict[int, tuple[float, ...]] = {}
-        self._signals: list[str] = []
-        self._digest_at: list[int] | None = None
-
-    @property
-    def bars(self) -> int:
-        return len(self._signals)
-
-    def hear(self, strategy: NeuroStrategy) -> None:
-        bar, signal = len(strategy.data) - 1, strategy.signal
-        silence = bar - self.bars  # bars before the first of which all indicators are known
-        self._outputs += [SILENT] * silence
-        self._signals += [""] * silence
-        spoke = signal is not None and signal.bar == bar
-        self._outputs.append(signal.outputs if spoke else SILENT)
-        self._signals.append(signal.name if spoke else "")
-        self._targets.update({scored.signal.bar: scored.target for scored in strategy.scored})
-        if spoke and self._digest_at is None:
-            self._digest_at = self._run.digest_at(bar) if self._run.digest_at else []
-        if self._digest_at and self.bars in self._digest_at:
-            self._tape.states[self.bars] = digest(strategy.network)
-        if self.bars % 256 == 0:
-            self._progress(256)
-        if self.bars == self._run.stop_after:
-            strategy.env.runstop()
-
-    def finish(self, cerebro: bt.Cerebro) -> None:
-        tape, bars = self._tape, self.bars
-        tape.outputs = np.array(self._outputs, float).reshape(bars, 3)
-        tape.targets = np.full((bars, 3), np.nan)
-        for bar, target in self._targets.items():
-            tape.targets[bar] = target
-        tape.signals = np.array(self._signals, "U4")
-        if bars:
-            for name, line in named_lines(cerebro.runningstrats[0]):
-                tape.lines[name] = np.array(line.array[:bars], float)
-        self._progress(bars % 256)
+def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> int | None:
+    """Return the first row whose bits differ; NaN is equal to itself."""
+    if one.tobytes() == other.tobytes():
+        return None
+    rows = zip(one, other, strict=True)
+    return next(bar for bar, (here, there) in enumerate(rows) if here.tobytes() != there.tobytes())
 
 
-class _Listener(bt.Analyzer):
-    params = (("recorder", None),)
-
-    def prenext(self) -> None:
-        pass
-
-    def next(self) -> None:
-        self.p.recorder.hear(self.strategy)
-
-
-class _Broker(bt.brokers.BackBroker):
-    """backtrader's broker, which puts each order and what became of it on the tape at once.
-
-    A strategy hears of an order only a bar later, after the last bar that a cut leaves.
-    """
-
-    def __init__(self, tape: Tape, curtain: Curtain | None) -> None:
-        super().__init__()
-        self._tape, self._curtain = tape, curtain
-
-    def next(self) -> None:  # the first call in each bar, before the strategy's own
-        if self._curtain:
-            self._curtain.lift(self.cerebro)
-        super().next()
-
-    def notify(self, order: bt.Order) -> None:
-        super().notify(order)
-        side, kind = "buy" if order.isbuy() else "sell", order.ExecTypes[order.exectype].lower()
-        state, filled = order.getstatusname().lower(), order.executed
-        text = f"{kind} {side} of {abs(order.created.size)!r} at {order.created.price!r} {state}"
-        if filled.size:
-            text += f", {abs(filled.size)!r} at {filled.price!r}"
-        self._tape.orders.append((len(self.cerebro.datas[0]) - 1, text))
-
-
-class Curtain:
-    """Hides what lies ahead, at every bar: beyond the present one, all lines hold poison.
-
-    backtrader has then computed all indicators, from true bars; only what `next` reads ahead, from a line or
-    from its array, changes. The poison turns each step round and makes it a hundred times as large. Lines of
-    times are left alone, for backtrader itself reads the next bar's.
-    """
-
-    _SCALE = 100.0
-
-    def __init__(self) -> None:
-        self._hidden: list[tuple[array[float], array[float]]] | None = None
-
-    def lift(self, cerebro: bt.Cerebro) -> None:
-        """Show the bar that has just closed; the first time, draw the curtain over all others."""
-        bar = len(cerebro.datas[0]) - 1
-        if self._hidden is None:
-            self._hidden = []
-            length = cerebro.datas[0].buflen()
-            lines = [line for line in _all_lines(cerebro) if len(line.array) == length]
-            for line in {id(line.array): line for line in lines}.values():
-                self._hidden.append((line.array, line.array[:]))
-                true = np.array(line.array)
-                step = np.diff(true)
-                line.array[1:] = array("d", true[:-1] - self._SCALE * np.where(step == 0, 1.0, step))
-        for shown, true in self._hidden:
-            shown[bar] = true[bar]
-
-
-def named_lines(strategy: NeuroStrategy) -> Iterator[tuple[str, Any]]:
-    """Yield features by their names, then the lines of all other indicators as ``Indicator.line``."""
-    known: dict[int, str] = {}
-    for name, line in strategy._feature_lines.items():
-        line = line if hasattr(line, "array") else line.lines[0]
-        known[id(line.array)] = name
-        yield name, line
-    taken = set(known.values())
-    for indicator in _indicators(strategy):
-        for line, alias in _lines_of(indicator):
-            if id(line.array) in known:
-                continue
-            name = plain = f"{type(indicator).__name__.strip('_')}{alias}"
-            number = 1
-            while name in taken:
-                number += 1
-                name = f"{plain} #{number}"
-            known[id(line.array)] = name
-            taken.add(name)
-            yield name, line
-
-
-def _indicators(owner: Any) -> Iterator[Any]:
-    if hasattr(owner, "_lineiterators"):
-        for indicator in owner._lineiterators[bt.LineIterator.IndType]:
-            yield indicator
-            yield from _indicators(indicator)
-
-
-def _lines_of(indicator: Any) -> Iterator[tuple[Any, str]]:
-    if isinstance(indicator, bt.LineSeries):
-        for index, alias in enumerate(indicator.lines.getlinealiases()):
-            yield indicator.lines[index], f".{alias}"
-    else:
-        yield indicator, ""
-
-
-def _all_lines(cerebro: bt.Cerebro) -> Iterator[Any]:
-    for data in cerebro.datas:
-        yield from (line for line, alias in _lines_of(data) if alias != ".datetime")
-    for strategy in cerebro.runningstrats:
-        for indicator in _indicators(strategy):
-            yield from (line for line, _ in _lines_of(indicator))
-
-
-def digest(network: Network) -> str:
-    """Return 128 bits of a hash of all that a network holds: weights, moments, running statistics, steps."""
-    hashed = hashlib.blake2b(json.dumps(network.config(), sort_keys=True).encode(), digest_size=16)
-    for name, tensor in sorted(network.state().items()):
-        hashed.update(name.encode())
-        hashed.update(np.ascontiguousarray(tensor).tobytes())
-    return hashed.hexdigest()
-
-
-def timeframe_of(frame: pd.DataFrame) -> tuple[int, int]:
-    return backtrader_timeframe(frame["datetime"])
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value or "none"
+    return ", ".join(f"{number:.9g}" for number in np.atleast_1d(value))
