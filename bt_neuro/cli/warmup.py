@@ -76,4 +76,4 @@ def warmup_check(
 MEANING = """\
 Features agree within 1e-9 of their largest value: before that a bar is not described as it would be with
 more history. Networks that began at different bars learned from different bars and keep different weights;
-they need not say the same, only be as good: compare the errors. Trades: bars with a buy or a sell of either."""
+they need not say the same, only be as good: compare the errors. Trades: bars with a buy or sell of either."""

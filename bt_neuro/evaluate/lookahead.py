@@ -155,7 +155,7 @@ def lookahead_check(
 
     One run takes the file as it is; one has a curtain over all that lies ahead, at every bar (`Curtain`);
     and at each cut the file ends in one run and goes on with wild bars in another (`poisoned`). Up to the
-    change all must agree to the bit: lines of indicators, predictions, signals, orders and the network itself.
+    change all must agree to the bit: lines of indicators, predictions, signals, orders and the network.
 
     Parameters
     ----------
@@ -197,10 +197,12 @@ def lookahead_check(
     told = _Told(progress or (lambda done, total: None), 2 * len(frame))
     with recorder(processes, told) as tapes:
         truth, behind_curtain = tapes([whole, replace(whole, curtain=True)])
-        if truth.first_signal is None:
-            why = f"the strategy failed: {truth.failure}" if truth.failure else "give a longer file"
-            raise StrategyError(f"{path}: nothing was predicted in {len(frame):,} bars; {why}")
-        chosen = at(truth.first_signal)
+        first = truth.first_signal
+        if first is None or first + 1 == len(frame):
+            failed = f", or mend the strategy: {truth.failure}" if truth.failure else ""
+            few = f"{path}: too few predictions to check in {len(frame):,} bars"
+            raise StrategyError(f"{few}; give a longer file{failed}")
+        chosen = at(first)
         leak = _leak(truth, behind_curtain, len(frame), CURTAIN)
         if leak is None:
             runs = [run for cut in chosen for run in _other_futures(whole, cut)]
@@ -234,7 +236,7 @@ def places(first: int, *, bars: int, count: int) -> list[int]:
     [53, 236, 1050, 4677, 20815]
     """
     last = bars // 4 if bars // 4 > first else bars - 1
-    return np.unique(np.geomspace(first + 1, max(last, first + 1), count).round().astype(int)).tolist()
+    return np.unique(np.geomspace(first + 1, last, count).round().astype(int)).tolist()
 
 
 def _other_futures(whole: Run, cut: int) -> tuple[Run, Run]:
@@ -247,8 +249,8 @@ def _leak(truth: Tape, tape: Tape, before: int, future: str) -> Leak | None:
     if tape.failure and not tape.bars:
         how = "ends" if future == CUT else "goes on with wild bars"
         raise StrategyError(
-            f"the strategy cannot be checked: where the file {how} after {before:,} bars, it fails before the "
-            f"first bar: {tape.failure}"
+            f"the strategy cannot be checked: where the file {how} after {before:,} bars, it fails before "
+            f"its first: {tape.failure}"
         )
     found = min(differences(truth, tape, before), key=lambda difference: difference.bar, default=None)
     if found is None:

@@ -96,9 +96,10 @@ class WarmupResult:
             learning += f"{100 * last.same_trades:.0f} % of the buys and sells are the same"
         if last.late_error is not None:
             learning += f", with an error of {last.late_error:.4f} against {last.early_error:.4f}"
+        first, latest = self.starts[0], self.starts[-1]
+        later = f"{first:,} bars" if first == latest else f"{first:,} to {latest:,} bars"
         return (
-            f"{self.strategy} on {self.file}, started {self.starts[0]:,} to {self.starts[-1]:,} bars later: "
-            f"the features {indicators}; {learning}."
+            f"{self.strategy} on {self.file}, started {later} later: the features {indicators}; {learning}."
         )
 
     @property
