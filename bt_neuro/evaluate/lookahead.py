@@ -63,7 +63,7 @@ class LookaheadResult:
     file, strategy, bars : what was checked
     predicted_bars : of these; the curtain hid the future at each
     cuts : after how many bars the future was cut off and poisoned
-    orders : what the broker was told or told, compared too
+    orders : how often something was ordered, or something became of an order; all compared
     leak : the first thing that depends on bars to come, or None
     """
 
@@ -113,8 +113,8 @@ class LookaheadResult:
             "indicators held poison beyond it, and nothing changed. So next() reads none of them ahead.",
             f"{len(self.cuts)} cuts, after {self.cuts[0]:,} to {self.cuts[-1]:,} bars: the file ended there, "
             "or went on with wild bars, and before it the lines of indicators, predictions, signals, orders "
-            "and the hash of the network's weights, moments and statistics are the same. So what is computed "
-            "before the first bar, by __init__ and indicators, uses no bar to come.",
+            "and the hash of the network's weights, moments and statistics are the same. So nothing that is "
+            "computed before the first bar, by __init__ or an indicator, shows a bar to come there.",
             "The mode in which look-ahead shows: the file preloaded and indicators run beforehand, as a "
             "Cerebro does by default. `bt-neuro backtest` loads bar by bar.",
         )
@@ -156,6 +156,7 @@ def lookahead_check(
     One run takes the file as it is; one has a curtain over all that lies ahead, at every bar (`Curtain`);
     and at each cut the file ends in one run and goes on with wild bars in another (`poisoned`). Up to the
     change all must agree to the bit: lines of indicators, predictions, signals, orders and the network.
+    Orders are those of an account of 10,000 that pays the file's spread.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ def recorder(processes: int, progress: Callable[[int], None]) -> Iterator[Record
 def _tapes(futures: list[Future[Tape]], done: Any, progress: Callable[[int], None]) -> Iterator[Tape]:
     for future in futures:
         while not future.done():
-            wait([future], timeout=0.2, return_when=FIRST_COMPLETED)
+            wait([future], timeout=0.2)
             with done.get_lock():
                 bars, done.value = done.value, 0
             progress(bars)

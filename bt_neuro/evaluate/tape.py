@@ -24,7 +24,7 @@ class Tape:
     outputs : (bars, 3), the network's; NaN where it said nothing
     targets : (bars, 3), what the network learned at the bar's place; NaN where that was not known
     signals : (bars,), "none", "buy", "sell", or nothing
-    orders : (bar, what the broker was told or told), in order
+    orders : (bar, what was ordered or what became of an order), in order
     states : digest of the network by the number of bars it had seen
     failure : the error that ended the run, or None
     """
@@ -64,7 +64,7 @@ def differences(one: Tape, other: Tape, before: int) -> Iterator[Difference]:
     before = min(before, one.bars)
     lived = min(before, other.bars)
     pairs: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {
-        name: (line, other.lines.get(name, line[:0])) for name, line in one.lines.items()
+        name: (line, other.lines[name]) for name, line in one.lines.items() if name in other.lines
     }
     pairs |= {"the prediction": (one.outputs, other.outputs), "the signal": (one.signals, other.signals)}
     for what, (here, there) in pairs.items():
@@ -87,7 +87,7 @@ def differences(one: Tape, other: Tape, before: int) -> Iterator[Difference]:
 
 def _first_difference(one: NDArray[Any], other: NDArray[Any]) -> int | None:
     """Return the first row whose bits differ; NaN is equal to itself."""
-    if one.tobytes() == other.tobytes():
+    if one.tobytes() == other.tobytes():  # nearly always, and at once
         return None
     rows = zip(one, other, strict=True)
     return next(bar for bar, (here, there) in enumerate(rows) if here.tobytes() != there.tobytes())
