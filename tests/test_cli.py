@@ -108,6 +108,8 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         ),
         (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash is -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),
+        (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),
+        (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),
     ],
 )
 def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, complaint):

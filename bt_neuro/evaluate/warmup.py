@@ -95,7 +95,7 @@ class WarmupResult:
         if last.same_trades is not None:
             learning += f"{100 * last.same_trades:.0f} % of the buys and sells are the same"
         if last.late_error is not None:
-            learning += f", with an error of {last.late_error:.4f} against {last.early_error:.4f}"
+            learning += f", with a squared error of {last.late_error:.4f} against {last.early_error:.4f}"
         first, latest = self.starts[0], self.starts[-1]
         later = f"{first:,} bars" if first == latest else f"{first:,} to {latest:,} bars"
         return (
