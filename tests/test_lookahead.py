@@ -19,8 +19,8 @@ from bt_neuro import NeuroStrategy, lookahead_check
 from bt_neuro.errors import StrategyError
 from bt_neuro.evaluate.lookahead import places
 from bt_neuro.evaluate.poison import poisoned
-from bt_neuro.evaluate.recording import Run, record
 from bt_neuro.evaluate.tape import Tape, differences
+from bt_neuro.evaluate.taping import Run, record
 from bt_neuro.plugin import feed
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,8 @@ FURTHEST = np.log(1000.0)  # no price goes further than that from the last true 
 def poisoned(frame: pd.DataFrame, cut: int) -> pd.DataFrame:
     """Return the first `cut` bars, followed by as many wild ones or as the frame has.
 
-    Each price to come is mirrored in the last true close and thrown a hundred times as far, so that what rose
-    falls; the first wild close always lies on the other side. Volume and spread that were larger become
+    Each price to come is mirrored in the last true close and thrown up to a hundred times as far, so that what
+    rose falls; the first wild close always lies on the other side. Volume and spread that were larger become
     smaller and the other way round, and time runs at half its pace. They stay bars: positive, in order, each
     high no lower than the rest, so that an honest indicator computes from them without harm.
 
@@ -29,8 +29,8 @@ def poisoned(frame: pd.DataFrame, cut: int) -> pd.DataFrame:
         high    low  close
     0  1.130  1.090  1.100
     1  1.130  1.090  1.110
-    2  1.786  0.154  0.250
-    3  1.786  0.154  0.918
+    2  2.341  0.134  0.251
+    3  2.341  0.134  1.235
     """
     past, future = frame[:cut], frame[cut : 2 * cut]
     last, first = past.iloc[-1], future.iloc[0]

@@ -1,4 +1,4 @@
-"""Run a strategy where it could see the future, and record what it says and does."""
+"""Run a strategy where it could see the future, and tape what it says and does."""
 
 from __future__ import annotations
 
