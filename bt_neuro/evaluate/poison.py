@@ -15,10 +15,10 @@ FURTHEST = np.log(1000.0)  # no price goes further than that from the last true 
 def poisoned(frame: pd.DataFrame, cut: int) -> pd.DataFrame:
     """Return the first `cut` bars, followed by as many wild ones or as the frame has.
 
-    Each price to come is mirrored in the last true close and thrown up to a hundred times as far, so that what
-    rose falls; the first wild close always lies on the other side. Volume and spread that were larger become
-    smaller and the other way round, and time runs at half its pace. They stay bars: positive, in order, each
-    high no lower than the rest, so that an honest indicator computes from them without harm.
+    Each price to come is mirrored in the last true close and thrown up to a hundred times as far, so that
+    what rose falls; the first wild close always lies on the other side. Volume and spread that were larger
+    become smaller and the other way round, and time runs at half its pace. They stay bars: positive, in
+    order, each high no lower than the rest, so that an honest indicator computes from them without harm.
 
     Examples
     --------
