@@ -28,6 +28,9 @@ Strategy = Annotated[
 ]
 Param = Annotated[list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")]
 Seed = Annotated[int, typer.Option(help="Of the initial weights and of dropout.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
+]
 Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
 
 # How a bar file is read

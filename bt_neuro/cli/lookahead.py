@@ -18,6 +18,7 @@ from bt_neuro.cli.common import (
     Repair,
     Resample,
     Seed,
+    Seeds,
     Start,
     Strategy,
     Tz,
@@ -36,6 +37,7 @@ def lookahead_check(
     param: Param = None,
     device: Device = "auto",
     seed: Seed = 0,
+    seeds: Seeds = None,
     cuts: Annotated[int, typer.Option(min=1, help="Places where the future is cut off and poisoned.")] = 12,
     processes: Processes = 2,
     start: Start = None,
@@ -53,7 +55,10 @@ def lookahead_check(
         from bt_neuro.plugin.strategy import NeuroStrategy
 
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
-        parameters: dict[str, Any] = {"device": device, "seed": seed, **parse_parameters(param or [], chosen)}
+        parameters: dict[str, Any] = {"device": device, "seed": seed}
+        if seeds is not None:
+            parameters["seeds"] = seeds
+        parameters |= parse_parameters(param or [], chosen)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:
             result = check(

@@ -18,6 +18,7 @@ from bt_neuro.cli.common import (
     Repair,
     Resample,
     Seed,
+    Seeds,
     Start,
     Strategy,
     Tz,
@@ -34,6 +35,7 @@ def warmup_check(
     param: Param = None,
     device: Device = "auto",
     seed: Seed = 0,
+    seeds: Seeds = None,
     step: Annotated[int, typer.Option(min=1, help="Bars from one start to the next.")] = 500,
     starts: Annotated[int, typer.Option(min=1, help="Starts later than the first bar.")] = 4,
     span: Annotated[int, typer.Option(min=1, help="Bars to go on after each start.")] = 8000,
@@ -53,7 +55,10 @@ def warmup_check(
         from bt_neuro.plugin.strategy import NeuroStrategy
 
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
-        parameters: dict[str, Any] = {"device": device, "seed": seed, **parse_parameters(param or [], chosen)}
+        parameters: dict[str, Any] = {"device": device, "seed": seed}
+        if seeds is not None:
+            parameters["seeds"] = seeds
+        parameters |= parse_parameters(param or [], chosen)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:
             result = check(

@@ -21,7 +21,7 @@ class Tape:
     ----------
     features : names of the features among the lines
     lines : features and the lines of all indicators by name, each (bars,), as index 0 showed them
-    outputs : (bars, 3), the network's; NaN where it said nothing
+    outputs, probabilities : (bars, 3), of the signals; NaN where there was none
     targets : (bars, 3), what the network learned at the bar's place; NaN where that was not known
     signals : (bars,), "none", "buy", "sell", or nothing
     orders : (bar, what was ordered or what became of an order), in order
@@ -32,6 +32,7 @@ class Tape:
     features: tuple[str, ...] = ()
     lines: dict[str, Floats] = field(default_factory=dict)
     outputs: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    probabilities: Floats = field(default_factory=lambda: np.empty((0, 3)))
     targets: Floats = field(default_factory=lambda: np.empty((0, 3)))
     signals: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, "U4"))
     orders: list[tuple[int, str]] = field(default_factory=list)

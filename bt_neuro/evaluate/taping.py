@@ -89,6 +89,7 @@ class _Recorder:
     def __init__(self, tape: Tape, run: Run, progress: Callable[[int], None]) -> None:
         self._tape, self._run, self._progress = tape, run, progress
         self._outputs: list[tuple[float, ...]] = []
+        self._probabilities: list[tuple[float, ...]] = []
         self._targets: dict[int, tuple[float, ...]] = {}
         self._signals: list[str] = []
         self._digest_at: list[int] | None = None
@@ -102,9 +103,11 @@ class _Recorder:
         bar, signal = len(strategy.data) - 1, strategy.signal
         silence = bar - self.bars  # until the first bar that has all indicators
         self._outputs += [SILENT] * silence
+        self._probabilities += [SILENT] * silence
         self._signals += [""] * silence
         spoke = signal is not None and signal.bar == bar
         self._outputs.append(signal.outputs if signal and spoke else SILENT)
+        self._probabilities.append(signal.probabilities if signal and spoke else SILENT)
         self._signals.append(signal.name if signal and spoke else "")
         self._targets.update({scored.signal.bar: scored.target for scored in strategy.scored})
         if spoke and self._digest_at is None:
@@ -123,6 +126,7 @@ class _Recorder:
     def finish(self, cerebro: bt.Cerebro) -> None:
         tape, bars = self._tape, self.bars
         tape.outputs = np.array(self._outputs, float).reshape(bars, 3)
+        tape.probabilities = np.array(self._probabilities, float).reshape(bars, 3)
         tape.targets = np.full((bars, 3), np.nan)
         for bar, target in self._targets.items():
             tape.targets[bar] = target

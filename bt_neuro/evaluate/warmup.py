@@ -214,6 +214,7 @@ def _from(tape: Tape, start: int, span: int) -> Tape:
         tape,
         lines={name: line[part] for name, line in tape.lines.items()},
         outputs=tape.outputs[part],
+        probabilities=tape.probabilities[part],
         targets=tape.targets[part],
         signals=tape.signals[part],
     )
@@ -270,15 +271,10 @@ def _stage(pairs: Sequence[tuple[Tape, Tape]], first: int, end: int) -> Stage | 
         bars=len(same),
         same_signals=float(same.mean()),
         same_trades=float(same[trades].mean()) if trades.any() else None,
-        mean_difference=float(np.abs(np.subtract(*both(_probabilities))).mean()),
+        mean_difference=float(np.abs(np.subtract(*both(lambda tape: tape.probabilities))).mean()),
         late_error=late_error,
         early_error=early_error,
     )
-
-
-def _probabilities(tape: Tape) -> Floats:
-    sums = tape.outputs.sum(axis=1, keepdims=True)
-    return np.divide(tape.outputs, sums, out=np.zeros_like(tape.outputs), where=sums > 0)
 
 
 def _squared_errors(tape: Tape) -> Floats:
