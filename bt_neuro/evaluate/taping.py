@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,13 @@ import pandas as pd
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.curtain import Curtain, indicators_of, lines_of
-from bt_neuro.evaluate.tape import Tape
+from bt_neuro.evaluate.tape import Floats, Tape
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.signals import Signal
 
 SILENT = (float("nan"),) * 3
 
@@ -88,10 +89,8 @@ class _Recorder:
 
     def __init__(self, tape: Tape, run: Run, progress: Callable[[int], None]) -> None:
         self._tape, self._run, self._progress = tape, run, progress
-        self._outputs: list[tuple[float, ...]] = []
-        self._probabilities: list[tuple[float, ...]] = []
+        self._signals: list[Signal | None] = []  # None: the network said nothing
         self._targets: dict[int, tuple[float, ...]] = {}
-        self._signals: list[str] = []
         self._digest_at: list[int] | None = None
         self._told = 0
 
@@ -101,14 +100,9 @@ class _Recorder:
 
     def hear(self, strategy: NeuroStrategy) -> None:
         bar, signal = len(strategy.data) - 1, strategy.signal
-        silence = bar - self.bars  # until the first bar that has all indicators
-        self._outputs += [SILENT] * silence
-        self._probabilities += [SILENT] * silence
-        self._signals += [""] * silence
         spoke = signal is not None and signal.bar == bar
-        self._outputs.append(signal.outputs if signal and spoke else SILENT)
-        self._probabilities.append(signal.probabilities if signal and spoke else SILENT)
-        self._signals.append(signal.name if signal and spoke else "")
+        self._signals += [None] * (bar - self.bars)  # until the first bar that has all indicators
+        self._signals.append(signal if spoke else None)
         self._targets.update({scored.signal.bar: scored.target for scored in strategy.scored})
         if spoke and self._digest_at is None:
             self._digest_at = self._run.digest_at(bar) if self._run.digest_at else []
@@ -125,18 +119,23 @@ class _Recorder:
 
     def finish(self, cerebro: bt.Cerebro) -> None:
         tape, bars = self._tape, self.bars
-        tape.outputs = np.array(self._outputs, float).reshape(bars, 3)
-        tape.probabilities = np.array(self._probabilities, float).reshape(bars, 3)
+        said = self._signals
+        tape.signals = np.array([signal.name if signal else "" for signal in said], "U4")
+        tape.outputs = _rows([signal.outputs if signal else SILENT for signal in said])
+        tape.probabilities = _rows([signal.probabilities if signal else SILENT for signal in said])
         tape.targets = np.full((bars, 3), np.nan)
         for bar, target in self._targets.items():
             tape.targets[bar] = target
-        tape.signals = np.array(self._signals, "U4")
         if bars:
             (strategy,) = cerebro.runningstrats
             tape.features = strategy.learner.feature_names
             for name, line in named_lines(strategy):
                 tape.lines[name] = np.array(line.array[:bars], float)
         self._tell()
+
+
+def _rows(triples: Sequence[tuple[float, ...]]) -> Floats:
+    return np.array(triples, float).reshape(-1, 3)  # three columns of no rows too
 
 
 class _Listener(bt.Analyzer):
