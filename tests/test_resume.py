@@ -89,6 +89,16 @@ def files(tmp_path_factory):
     return cut
 
 
+@pytest.fixture(scope="module")
+def first(files, tmp_path_factory):
+    return backtest(files(300), strategy=Small, out=tmp_path_factory.mktemp("first")).folder
+
+
+@pytest.fixture(scope="module")
+def whole(files, tmp_path_factory):
+    return backtest(files(), strategy=Small, out=tmp_path_factory.mktemp("whole"))
+
+
 def assert_one_run(whole, resumed):
     for name in TABLES:
         same = (whole / name).read_bytes() == (resumed / name).read_bytes()
@@ -126,24 +136,21 @@ def check_random_cuts(cuts, device, rng, files, tmp_path):
         assert_one_run(whole.folder, second.folder)
 
 
-def test_three_runs_in_a_row_are_one_run(files, tmp_path):
-    whole = backtest(files(), strategy=Small, out=tmp_path / "whole")
+def test_three_runs_in_a_row_are_one_run(whole, files, tmp_path):
     last = backtest(files(200), strategy=Small, out=tmp_path / "0").folder
-    for number, count in enumerate((201, 500, len(BARS)), start=1):
+    for number, count in enumerate((201, 400, ALL), start=1):
         last = backtest(files(count), strategy=Small, out=tmp_path / str(number), resume=last).folder
     assert_one_run(whole.folder, last)
 
 
-def test_the_folder_that_is_resumed_is_not_touched(files, tmp_path):
-    first = backtest(files(300), strategy=Small, out=tmp_path / "first").folder
+def test_the_folder_that_is_resumed_is_not_touched(first, files, tmp_path):
     before = {path.name: path.read_bytes() for path in first.iterdir()}
     backtest(files(), strategy=Small, out=tmp_path / "second", resume=first)
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
 
 
-def test_the_account_starts_flat_and_the_run_says_so(files, tmp_path):
-    backtest(files(300), strategy=Small, out=tmp_path / "first")
-    resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=tmp_path / "first")
+def test_the_account_starts_flat_and_the_run_says_so(first, files, tmp_path):
+    resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=first)
     equity = resumed.equity
     assert equity["bar"].tolist() == list(range(300, len(BARS)))
     assert (equity["position"].iloc[0], equity["equity"].iloc[0]) == (0, 10_000)
@@ -154,11 +161,10 @@ def test_the_account_starts_flat_and_the_run_says_so(files, tmp_path):
     )
 
 
-def test_a_bare_model_goes_on_and_scores_only_what_it_can_show(files, tmp_path):
-    whole = backtest(files(), strategy=Small, out=tmp_path / "whole").predictions
-    backtest(files(300), strategy=Small, out=tmp_path / "first")
+def test_a_bare_model_goes_on_and_scores_only_what_it_can_show(first, whole, files, tmp_path):
+    whole = whole.predictions
     (tmp_path / "bare").mkdir()
-    model = shutil.copy(tmp_path / "first" / "model.safetensors", tmp_path / "bare" / "my.safetensors")
+    model = shutil.copy(first / "model.safetensors", tmp_path / "bare" / "my.safetensors")
     resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=model)
     expected = whole[whole["bar"] >= 299].reset_index(drop=True)  # the first one whose label was not known
     pd.testing.assert_frame_equal(resumed.predictions, expected)
@@ -197,15 +203,13 @@ def test_the_seed_is_the_checkpoints(files, tmp_path):
     assert_one_run(whole.folder, second.folder)
 
 
-def test_a_model_can_be_put_to_work_without_learning(files, tmp_path):
-    backtest(files(300), strategy=Small, out=tmp_path / "first")
+def test_a_model_can_be_put_to_work_without_learning(first, files, tmp_path):
     words = ["backtest", files(), "--strategy", f"{ROOT / 'tests' / 'small.py'}:Small", "--device", "numpy"]
-    words += ["--resume", tmp_path / "first", "--freeze", "--out", tmp_path / "second"]
+    words += ["--resume", first, "--freeze", "--out", tmp_path / "second"]
     said = CliRunner().invoke(app, list(map(str, words)))
     assert said.exit_code == 0, said.output
-    then, now = (
-        Network.load(tmp_path / run / "model.safetensors", device="numpy") for run in ("first", "second")
-    )
+    models = [run / "model.safetensors" for run in (first, tmp_path / "second")]
+    then, now = (Network.load(model, device="numpy") for model in models)
     assert then.steps == now.steps
     before, after = then.state(), now.state()
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -289,11 +293,6 @@ def test_another_strategy_or_other_bars_are_refused_by_name(difference, first):
     with pytest.raises(CheckpointError, match=f"cannot go on from .*model.safetensors: .*{complaint}"):
         cerebro.run()
     assert not learned
-
-
-@pytest.fixture(scope="module")
-def first(files, tmp_path_factory):
-    return backtest(files(300), strategy=Small, out=tmp_path_factory.mktemp("first")).folder
 
 
 @pytest.mark.parametrize(
@@ -412,7 +411,9 @@ def wait_for(path, seconds=60):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_stopped_run_is_whole_and_can_go_on(sent, code, tmp_path):
     bars = random_hours(20_000)
     path = write(bars, tmp_path / "bars.csv")

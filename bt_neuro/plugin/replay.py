@@ -86,10 +86,9 @@ class Replay:
             return
         for ago, (then, now) in enumerate(zip(self._history[::-1], reversed(self._rows), strict=False)):
             for index in np.flatnonzero(~(np.abs(then - now) <= self._scale)).tolist():
+                feature = f"{self._features[index]} of bar {bar - ago}"
                 was, is_ = f"was {then[index]:.10g}", f"is {now[index]:.10g}"
-                raise self._error(
-                    f"{self._features[index]} of bar {bar - ago} {was} and {is_}: it is computed in another way"
-                )
+                raise self._error(f"{feature} {was} and {is_}: it is computed in another way")
 
     def require_end(self, bars: int) -> None:
         """Raise CheckpointError when the feed has ended before the checkpoint's last bar."""
