@@ -16,13 +16,13 @@ import backtrader as bt
 from bt_neuro.checkpoint import MODEL, Saved
 from bt_neuro.errors import BarsError, CheckpointError, NeuroError
 from bt_neuro.evaluate.bars_table import BarsTable, SecuredBars
-from bt_neuro.evaluate.carried import FEATURES, PREDICTIONS, Carried, carry_over
+from bt_neuro.evaluate.carried import FEATURES, PREDICTIONS, VOTES, Carried, carry_over
 from bt_neuro.evaluate.folder import new_folder, strategy_manifest, write_json
-from bt_neuro.evaluate.records import FeatureRecord, Forget, PredictionRecord, time_text
+from bt_neuro.evaluate.recording import add_records
+from bt_neuro.evaluate.records import time_text
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import read_bars
 from bt_neuro.market.lines import Bar, LineReader
-from bt_neuro.plugin.analyzers import HitRate, StepTime
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.live import LiveFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -112,7 +112,10 @@ def stream(
             with stopped_by_signals(feed.end) as stopped_by:
                 cerebro = _cerebro(feed, strategy, params)
                 cerebro.addanalyzer(Tell, tell=tell, _name="tell")
-                _add_records(cerebro, folder, open_files, carried, table, checkpoint_every)
+                several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
+                add_records(cerebro, folder, open_files, carried, has_votes=several, has_account=False)
+                cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
+                cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every)
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
             manifest |= {
@@ -147,7 +150,11 @@ def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, 
     table = BarsTable(folder / BARS)
     if (folder / MODEL).exists():
         return folder, table, Saved.read(folder)
-    for name in (PREDICTIONS, FEATURES):  # killed before its first checkpoint: it begins anew with its bars
+    for name in (
+        PREDICTIONS,
+        FEATURES,
+        VOTES,
+    ):  # killed before its first checkpoint: it begins anew with its bars
         (folder / name).unlink(missing_ok=True)
     return folder, table, None
 
@@ -175,21 +182,6 @@ def _cerebro(feed: LiveFeed, strategy: type[NeuroStrategy], parameters: dict[str
     cerebro.adddata(feed, name="stream")
     cerebro.addstrategy(strategy, **parameters)
     return cerebro
-
-
-def _add_records(
-    cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried, table: BarsTable, every: int
-) -> None:
-    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
-    cerebro.addanalyzer(StepTime, _name="step_time")
-    rows = files.enter_context((folder / PREDICTIONS).open("a", newline="", encoding="utf-8"))
-    cerebro.addanalyzer(PredictionRecord, _name="predictions", file=rows, rows=carried.predictions)
-    features = folder / FEATURES
-    numbers = files.enter_context(features.open("r+b" if features.exists() else "wb"))
-    cerebro.addanalyzer(FeatureRecord, _name="features", file=numbers, rows=carried.features)
-    cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
-    cerebro.addanalyzer(Forget)
-    cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=every)
 
 
 class _Reader(threading.Thread):
