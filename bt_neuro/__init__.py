@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
+    from bt_neuro.market.lines import Bar, LineReader
     from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder, article_layers
     from bt_neuro.nn.network import Network
     from bt_neuro.nn.optimizers import SGD, Adam
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
+    from bt_neuro.plugin.live import LiveFeed
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.signals import Scored, Signal
 
@@ -48,6 +50,7 @@ _HOME = {
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
+    "market.lines": "Bar LineReader",
     "nn.layers": "BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
     "nn.network": "Network",
     "nn.optimizers": "SGD Adam",
@@ -56,6 +59,7 @@ _HOME = {
     "plugin.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
+    "plugin.live": "LiveFeed",
     "plugin.strategy": "NeuroStrategy",
     "signals": "Scored Signal",
 }
@@ -65,6 +69,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Adam",
+    "Bar",
     "Bars",
     "BarsError",
     "BarsFeed",
@@ -81,6 +86,8 @@ __all__ = [
     "Known",
     "Label",
     "LayerError",
+    "LineReader",
+    "LiveFeed",
     "LookaheadResult",
     "Network",
     "NeuroError",

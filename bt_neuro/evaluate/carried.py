@@ -54,6 +54,8 @@ def carry_over(saved: Saved, folder: Path) -> Carried:
     for name, rows in kept.items():
         if len(rows):
             _write(folder / name, rows)
+        else:  # there may be a file of a run that was killed early
+            (folder / name).unlink(missing_ok=True)
     if not has_tables:
         return Carried(features=len(features), votes=len(votes), has_tables=False)
     predictions = saved.analyzers.group("predictions").whole("rows")

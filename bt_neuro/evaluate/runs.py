@@ -19,18 +19,14 @@ from bt_neuro.evaluate.baselines import baseline_answers
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.number_records import FeatureRecord, VoteRecord
+from bt_neuro.evaluate.recording import add_records
 from bt_neuro.evaluate.records import (
     EquityRecord,
-    Forget,
-    PredictionRecord,
     Progress,
-    TradeRecord,
 )
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.layers import to_config
-from bt_neuro.plugin.analyzers import HitRate, StepTime
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
@@ -236,30 +232,6 @@ def _cerebro(
     if account.slippage:
         broker.set_slippage_fixed(account.slippage * bars.point)
     return cerebro, broker
-
-
-def add_records(
-    cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried, *, has_votes: bool
-) -> None:
-    """Add the analyzers that write a run's tables, going on after the rows that are there already."""
-    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
-    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
-    cerebro.addanalyzer(StepTime, _name="step_time")
-    for name, record, rows in (
-        ("predictions", PredictionRecord, carried.predictions),
-        ("equity", EquityRecord, 0),
-        ("trades", TradeRecord, 0),
-    ):
-        file = files.enter_context((folder / f"{name}.csv").open("a", newline="", encoding="utf-8"))
-        cerebro.addanalyzer(record, _name=name, file=file, rows=rows)
-    numbers: list[tuple[str, type[bt.Analyzer], int]] = [(FEATURES, FeatureRecord, carried.features)]
-    if has_votes:
-        numbers.append((VOTES, VoteRecord, carried.votes))
-    for file_name, number_record, rows in numbers:
-        path = folder / file_name
-        opened = files.enter_context(path.open("r+b" if path.exists() else "wb"))
-        cerebro.addanalyzer(number_record, _name=path.stem, file=opened, rows=rows)
-    cerebro.addanalyzer(Forget)
 
 
 def _run(cerebro: bt.Cerebro) -> NeuroStrategy:

@@ -173,9 +173,9 @@ class NeuroStrategy(bt.Strategy):
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
 
-        self._replay = Replay(self.data, saved, list(self._feature_lines))
         if saved is not None:
             self._go_on(saved)
+        self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
