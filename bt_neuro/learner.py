@@ -10,7 +10,7 @@ This is delayed progressive validation (river). Whatever feeds backtrader runs t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -117,6 +117,7 @@ class Learner:
     Attributes
     ----------
     window : the last window predicted, or None
+    while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent in the network so far; `last_step_s` in the last bar
     """
 
@@ -148,6 +149,7 @@ class Learner:
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.window: NDArray[np.floating] | None = None
+        self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
         self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
@@ -212,12 +214,19 @@ class Learner:
             lessons = []
         if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
             window, target = lessons[0]
-            return self.network.learn_then_predict(window, target, self.window).tolist()
+            return self.network.learn_then_predict(
+                window, target, self.window, meanwhile=self.catch_up
+            ).tolist()
         for window, target in lessons:
             self.network.learn(window, target, update_statistics=False)
         if self.window is None:
             return None
         return self.network.predict(self.window, update_statistics=True).tolist()
+
+    def catch_up(self) -> None:
+        """Do the work that waits, as it is done while the network is busy."""
+        for work in self.while_busy:
+            work()
 
     def _check(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         if self._last_bar is not None and bar != self._last_bar + 1:
@@ -249,6 +258,16 @@ class Learner:
     def _full_window(self) -> NDArray[np.floating] | None:
         first = self._rows - self.history_bars
         return self._block[first : self._rows].reshape(-1) if first >= 0 else None
+
+    @property
+    def last_bar(self) -> int | None:
+        """Number of the last bar taken."""
+        return self._last_bar
+
+    @property
+    def features(self) -> NDArray[np.floating]:
+        """The numbers of the last bar."""
+        return self._block[self._rows - 1]
 
     @property
     def pending(self) -> list[Signal]:

@@ -28,9 +28,9 @@ class Recorded:
         self.calls.append(("predict", tuple(window)))
         return self.network.predict(window, **options)
 
-    def learn_then_predict(self, window, target, following):
+    def learn_then_predict(self, window, target, following, **options):
         self.calls += [("learn", tuple(window), tuple(target)), ("predict", tuple(following))]
-        return self.network.learn_then_predict(window, target, following)
+        return self.network.learn_then_predict(window, target, following, **options)
 
 
 def bars(rng, count):

@@ -284,6 +284,29 @@ def test_inputs_are_not_touched_and_outputs_are_the_caller_s(place, data):
     assert_same_bits(first, kept, "outputs of an earlier call")
 
 
+def test_work_done_meanwhile_changes_no_bit(place, data):
+    (windows, targets), done = data, []
+    plain, busy = network_of(LAYERS, place), network_of(LAYERS, place)
+    for window, target, following in zip(windows, targets, windows[1:], strict=False):
+        expected = plain.learn_then_predict(window, target, following)
+        found = busy.learn_then_predict(window, target, following, meanwhile=lambda: done.append(1))
+        assert_same_bits(found, expected)
+    assert len(done) == STEPS
+
+
+def test_what_fails_meanwhile_is_told_and_the_step_was_done(place, data):
+    def fail():
+        raise OSError("disk full")
+
+    (windows, targets), network = data, network_of(LAYERS, place)
+    with pytest.raises(OSError, match="disk full"):
+        network.learn_then_predict(windows[0], targets[0], windows[1], meanwhile=fail)
+    other = network_of(LAYERS, place)
+    other.learn_then_predict(windows[0], targets[0], windows[1])
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, other.state()[name], name)
+
+
 def test_shapes_of_what_comes_back(place, data):
     windows, targets = data
     network = network_of(LAYERS, place)

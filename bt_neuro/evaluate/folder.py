@@ -14,10 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import signals_of
+from bt_neuro.learner import CLASSES
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -149,6 +153,13 @@ def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
+    """Write one row a predicted bar: the signal of each baseline."""
+    names = np.array(CLASSES)
+    signals = {name: names[signals_of(answer)] for name, answer in answers.items()}
+    pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import Baselines
-from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
+from bt_neuro.evaluate.baselines import baseline_answers
+from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
+from bt_neuro.evaluate.records import (
+    EquityRecord,
+    FeatureRecord,
+    Forget,
+    PredictionRecord,
+    Progress,
+    TradeRecord,
+)
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.layers import to_config
 from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -103,17 +111,19 @@ def backtest(
             ran = _run(cerebro)
         if broker.first_bar is None:
             raise KeyboardInterrupt("interrupted before the first bar")
-        manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
-        wall_s, start_s = time.perf_counter() - begun, broker.first_bar - begun
-        manifest["time"] = {
-            "wall_s": wall_s,
-            "start_s": start_s,  # to read the file, load libraries, build the network
-            "network_s": ran.learner.network_s,
-            "broker_s": broker.seconds,
-            # feed, indicators, analyzers, files
-            "feed_s": wall_s - start_s - ran.learner.network_s - broker.seconds,
-        }
+        ended, status = time.perf_counter(), "interrupted" if interrupted() else "complete"
         _save_model(ran, bars, folder / "model.safetensors")
+        manifest |= _outcome(ran, status)
+        manifest["metrics"] = _scored(ran, bars, account, status, folder)
+        bars_s = ended - broker.first_bar
+        manifest["time"] = {
+            "wall_s": time.perf_counter() - begun,
+            "start_s": broker.first_bar - begun,  # to read the file, load libraries, build the network
+            "network_s": ran.learner.network_s,  # and what analyzers did meanwhile
+            "broker_s": broker.seconds,
+            "feed_s": bars_s - ran.learner.network_s - broker.seconds,  # feed, indicators, orders, files
+            "scores_s": time.perf_counter() - ended,  # baselines, figures
+        }
         write_json(folder / "run.json", manifest)
     except BaseException as error:
         if _nothing_ran(folder):
@@ -126,7 +136,7 @@ def backtest(
     return Result(folder, manifest)
 
 
-def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> dict[str, Any]:
+def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
     network = ran.network
     return {
         "status": status,
@@ -137,8 +147,29 @@ def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> d
             "parameters": network.n_parameters,
             "features": list(ran.learner.feature_names),
         },
-        "metrics": metrics_of(ran, bars, account.cash, ran.broker.getvalue(), status),
     }
+
+
+def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folder: Path) -> dict[str, Any]:
+    """Return the metrics of the tables that the run has written, and write what the baselines said."""
+    tables = Result(folder, {})
+    predictions = tables.predictions
+    features = np.load(folder / "features.npy", mmap_mode="r")
+    answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)
+    write_baselines(folder / "baselines.csv", predictions["bar"], answers)
+    analyzers = ran.analyzers
+    return metrics_of(
+        predictions=predictions,
+        answers=answers,
+        equity=tables.equity,
+        trades=tables.trades,
+        bars=bars,
+        account=account,
+        hit_rate=analyzers.hit_rate.get_analysis(),
+        step_time=analyzers.step_time.get_analysis(),
+        refused_orders=analyzers.trades.get_analysis()["refused_orders"],
+        status=status,
+    )
 
 
 def _cerebro(
@@ -167,7 +198,6 @@ def _add_analyzers(
 ) -> None:
     cerebro.addanalyzer(HitRate, _name="hit_rate")
     cerebro.addanalyzer(StepTime, _name="step_time")
-    cerebro.addanalyzer(Baselines, _name="baselines")
     for name, record in (
         ("predictions", PredictionRecord),
         ("equity", EquityRecord),
@@ -175,6 +205,7 @@ def _add_analyzers(
     ):
         file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
         cerebro.addanalyzer(record, _name=name, file=file)
+    cerebro.addanalyzer(FeatureRecord, file=files.enter_context((folder / "features.npy").open("wb")))
     cerebro.addanalyzer(Forget)
     if progress:
         cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, bars))

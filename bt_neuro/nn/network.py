@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,21 @@ class Network:
         out, _ = self._run(mode, windows, wanted, windows[:0])
         return self._shaped(out, np.ndim(inputs))
 
-    def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
+    def learn_then_predict(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        next_inputs: ArrayLike,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Array:
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
         The prediction moves the running statistics, learning does not: they hold its window already. Where
         the window to learn is the one predicted just before, its activations are still in place, and the
         forward pass of learning is spared; the results are the same to the bit.
+
+        `meanwhile` is called, once a launch, while the device is at work; it must not use this network.
 
         Returns
         -------
@@ -150,10 +159,17 @@ class Network:
         mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
         if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
-        _, out = self._run(mode, windows, wanted, following)
+        _, out = self._run(mode, windows, wanted, following, meanwhile)
         return self._shaped(out, np.ndim(next_inputs))
 
-    def _run(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+    def _run(
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
@@ -161,7 +177,7 @@ class Network:
         results = []
         for start in range(0, steps, _STEPS_A_LAUNCH):
             part = slice(start, start + _STEPS_A_LAUNCH)
-            results.append(self._launch(mode, learn[part], targets[part], predict[part]))
+            results.append(self._launch(mode, learn[part], targets[part], predict[part], meanwhile))
         if len(results) == 1:  # one live bar: every microsecond counts
             return results[0]
         if not results:
@@ -169,7 +185,14 @@ class Network:
         learned, predicted = (np.concatenate(parts, axis=1) for parts in zip(*results, strict=True))
         return learned, predicted
 
-    def _launch(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+    def _launch(
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        meanwhile: Callable[[], None] | None,
+    ) -> tuple[Array, Array]:
         if self._has_dropout:
             # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
@@ -178,11 +201,16 @@ class Network:
         rates = [
             self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))
         ]
-        outputs = self._engine.run(mode, learn, targets, predict, np.array(rates), self.steps + 1)
-        self.steps += len(learn)
-        # Without a prediction that moved the statistics, the activations in place belong to other statistics.
-        self._held = predict[-1].tobytes() if mode & Mode.PREDICT_MOVES and len(predict) else None
-        return outputs
+        first_step = self.steps + 1
+        try:
+            return self._engine.run(
+                mode, learn, targets, predict, np.array(rates), first_step, meanwhile=meanwhile
+            )
+        finally:  # the device has done its part also where `meanwhile` failed
+            self.steps += len(learn)
+            # Without a prediction that moved the statistics, activations in place belong to other statistics.
+            moved = mode & Mode.PREDICT_MOVES and len(predict)
+            self._held = predict[-1].tobytes() if moved else None
 
     def _windows(self, inputs: ArrayLike) -> Array:
         windows = np.asarray(inputs, self._dtype)

@@ -8,6 +8,8 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.plugin.deferred import Deferred
+
 
 class _RunningMean:
     """Mean of all samples until there are `window`, then their exponential average over that many."""
@@ -23,7 +25,7 @@ class _RunningMean:
         return self.value if self.samples else None
 
 
-class HitRate(bt.Analyzer):
+class HitRate(Deferred):
     """How often the signals were right, each scored before the network learned from it.
 
     A buy or sell signal hits if the bar turned out to be such a fractal (or whatever the label calls buy and
@@ -57,7 +59,7 @@ class HitRate(bt.Analyzer):
 
     def next(self) -> None:
         for scored in self.strategy.scored:
-            self._add(scored)
+            self.later(self._add, scored)
 
     def _add(self, scored: Any) -> None:
         name, hit = scored.signal.name, scored.is_hit
@@ -76,6 +78,7 @@ class HitRate(bt.Analyzer):
             self._undefine.add(100.0 * (name == "none"))
 
     def get_analysis(self) -> dict[str, Any]:
+        self.catch_up()
         signals, hits = sum(self._signals.values()), sum(self._hits.values())
         return {
             "scored_bars": self.scored_bars,

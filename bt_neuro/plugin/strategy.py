@@ -157,6 +157,7 @@ class NeuroStrategy(bt.Strategy):
                 len(data) - 1, row, data.high[0], data.low[0], data.close[0]
             )
         except NonFiniteError as error:
+            self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
         if signal is not None:
             self.signal = signal
