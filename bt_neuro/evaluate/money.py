@@ -20,6 +20,7 @@ Figures = dict[str, Any]
 YEAR_S = 365.25 * 86_400
 MINIMUM_DAYS = 30  # of returns; below this no verdict is given
 SIGNIFICANT = 0.95  # of the probabilistic Sharpe ratio
+PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
 def money_figures(
@@ -193,12 +194,12 @@ def money_verdict(days: int, probability: float | None, mean: Interval | None) -
     if days < MINIMUM_DAYS:
         return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
     if probability is None or mean is None:
-        return "no skill in money"
+        return NO_SKILL
     if mean.low > 0 and probability > SIGNIFICANT:
-        return "the profit is more than luck"
+        return PROFIT
     if mean.high < 0 and probability < 1 - SIGNIFICANT:
-        return "no skill in money: the loss is more than bad luck"
-    return "no skill in money"
+        return f"{NO_SKILL}: the loss is more than bad luck"
+    return NO_SKILL
 
 
 def trade_figures(trades: pd.DataFrame) -> Figures:
