@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import backtrader as bt
-import numpy as np
-from numpy.typing import NDArray
 
-from bt_neuro.learner import Scored, Signal
+from bt_neuro.fields import Fields
 from bt_neuro.plugin.deferred import Deferred
+from bt_neuro.signals import Scored, Signal
 
 
 def time_text(number: float) -> str:
@@ -45,13 +43,18 @@ class _Record(Deferred):
     """Rows of a CSV file; whoever opened it closes it, also when the run breaks.
 
     Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
+
+    Params:
+      - ``file`` (required): to append to
+      - ``rows`` (default: ``0``): that it holds already, below their header
     """
 
-    params = (("file", None),)
+    params = (("file", None), ("rows", 0))
     header: tuple[str, ...] = ()
 
     def start(self) -> None:
-        self.p.file.write(",".join(self.header) + "\n")
+        if not self.p.file.tell():
+            self.p.file.write(",".join(self.header) + "\n")
 
 
 class PredictionRecord(_Record):
@@ -62,7 +65,7 @@ class PredictionRecord(_Record):
     def start(self) -> None:
         super().start()
         self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
-        self._written = 0
+        self._written, self._at_end = self.p.rows, 0
 
     def prenext(self) -> None:
         pass
@@ -74,7 +77,9 @@ class PredictionRecord(_Record):
 
     def stop(self) -> None:
         super().stop()
-        self._write(overdue=None)
+        self._at_end = len(self._unknown)  # they stay unknown: a checkpoint goes on from here
+        for bar, row in self._unknown.items():
+            self.p.file.write(_prediction(bar, *row))
 
     def _take(self, bar: int, time: float, signal: Signal | None, scored: list[Scored]) -> None:
         for one in scored:
@@ -82,27 +87,56 @@ class PredictionRecord(_Record):
             self._unknown[one.signal.bar] = text, said, one
         if signal is not None:
             self._unknown[bar] = time_text(time), signal, None
-        self._write(overdue=bar - self.strategy.learner.label.delay_bars)
-
-    def _write(self, overdue: int | None) -> None:
+        overdue = bar - self.strategy.learner.label.delay_bars
         # Rows stay in the order of bars, though labels with a delay of their own may not.
         while self._unknown:
             bar = next(iter(self._unknown))
-            time, signal, scored = self._unknown[bar]
-            if scored is None and overdue is not None and bar >= overdue:
+            row = self._unknown[bar]
+            if row[-1] is None and bar >= overdue:  # its label may still come
                 return
+            self.p.file.write(_prediction(bar, *row))
             del self._unknown[bar]
             self._written += 1
-            none, buy, sell = signal.probabilities
-            row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
-            if scored is None:
-                self.p.file.write(f"{row},,,\n")
-            else:
-                hit = "" if scored.is_hit is None else int(scored.is_hit)
-                self.p.file.write(f"{row},{scored.label},{scored.known_bar},{hit}\n")
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs, with the rows so far in the file and not on their way to it."""
+        self.catch_up()
+        self.p.file.flush()
+        unknown = [
+            {
+                "bar": bar,
+                "time": time,
+                "outputs": signal.all_outputs,
+                "target": list(scored.target) if scored else [],
+                "known_bar": scored.known_bar if scored else 0,
+            }
+            for bar, (time, signal, scored) in self._unknown.items()
+        ]
+        return {"rows": self._written, "unknown": unknown}
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`; the rows that the file holds are the param ``rows``."""
+        for values in saved.items("unknown"):
+            row = Fields(values, "predictions.unknown")
+            bar, outputs, target = row.whole("bar"), row.numbers("outputs"), row.numbers("target")
+            shaped = outputs and len(outputs) % 3 == 0 and len(target) in (0, 3)
+            if not shaped or not all(0 <= output <= 1 for output in outputs):
+                raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
+            signal = Signal.of(bar, outputs)
+            scored = Scored(signal, tuple(target), row.whole("known_bar")) if target else None
+            self._unknown[bar] = row.text("time"), signal, scored
 
     def get_analysis(self) -> dict[str, Any]:
-        return {"rows": self._written}
+        return {"rows": self._written + self._at_end}
+
+
+def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> str:
+    none, buy, sell = signal.probabilities
+    row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
+    if scored is None:
+        return f"{row},,,\n"
+    hit = "" if scored.is_hit is None else int(scored.is_hit)
+    return f"{row},{scored.label},{scored.known_bar},{hit}\n"
 
 
 class EquityRecord(_Record):
@@ -112,6 +146,8 @@ class EquityRecord(_Record):
 
     def next(self) -> None:
         data, broker = self.data, self.strategy.broker
+        if self.strategy.replaying:
+            return
         self.later(
             self._write,
             len(data) - 1,
@@ -176,52 +212,6 @@ class TradeRecord(_Record):
 
     def get_analysis(self) -> dict[str, Any]:
         return {"refused_orders": self._refused}
-
-
-class FeatureRecord(bt.Analyzer):
-    """The numbers of each bar that the learner took, as float32: a ``.npy`` file of (bars, features)."""
-
-    params = (("file", None),)
-
-    def start(self) -> None:
-        self._block: NDArray[np.float32] | None = None
-        self._rows = self._filled = 0
-        self._last_bar: int | None = None
-
-    def prenext(self) -> None:
-        pass
-
-    def next(self) -> None:
-        learner = self.strategy.learner
-        if learner.last_bar == self._last_bar:  # another feed's bar
-            return
-        self._last_bar = learner.last_bar
-        if self._block is None:
-            self._block = np.empty((1024, len(learner.feature_names)), np.float32)
-            self._write_header()
-        self._block[self._filled] = learner.features
-        self._filled += 1
-        if self._filled == len(self._block):
-            self._write()
-
-    def stop(self) -> None:
-        if self._block is not None:
-            self._write()
-            self._write_header()
-
-    def _write(self) -> None:
-        assert self._block is not None
-        self.p.file.write(self._block[: self._filled].tobytes())
-        self._rows, self._filled = self._rows + self._filled, 0
-
-    def _write_header(self) -> None:
-        # NumPy pads a header so that it keeps its length when rows are added.
-        assert self._block is not None
-        shape = (self._rows, self._block.shape[1])
-        self.p.file.seek(0)
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.p.file, header)
-        self.p.file.seek(0, io.SEEK_END)
 
 
 class Forget(bt.Analyzer):
