@@ -91,6 +91,10 @@ def test_drawdowns_that_never_began_or_never_ended(values, fall, recovered):
     assert (found["max_drawdown_pct"], found["max_drawdown_recovered"]) == (fall, recovered)
 
 
+def test_a_few_days_make_no_year():
+    assert figures([100.0, 200.0])["annual_return_pct"] is None
+
+
 @pytest.mark.parametrize(
     ("account", "spread", "expected"),
     [
@@ -242,7 +246,14 @@ def test_two_values_only_are_no_error():
 def test_the_verdict_on_money(mean, days, expected):
     daily = np.random.default_rng(5).normal(size=days)
     daily = mean + 0.01 * (daily - daily.mean())
-    assert significance(daily, 250)["money_verdict"] == expected
+    assert significance(daily, 250, more_pct=1.0)["money_verdict"] == expected
+
+
+def test_who_only_held_what_rose_has_no_skill(rng):
+    m = figures(100 * np.cumprod(1 + rng.normal(0.003, 0.01, 500)))
+    assert m["mean_return_a_year_low_pct"] > 0
+    assert m["return_pct"] == pytest.approx(m["buy_and_hold_return_pct"])
+    assert m["money_verdict"].startswith("no skill in money: the profit is more than luck, but buy and hold")
 
 
 @pytest.mark.parametrize(
