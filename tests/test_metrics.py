@@ -13,6 +13,8 @@ METRICS = {
     "start": "2003-07-25 10:00:00",
     "end": "2016-12-30 23:00:00",
     "bars": 83_260,
+    "account_start": "2003-07-25 10:00:00",
+    "account_bars": 83_260,
     "scored_bars": 83_207,
     "signals": 23_893,
     "coverage_pct": 28.7,
@@ -44,6 +46,14 @@ METRICS = {
             "interrupted",
             "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars (interrupted before the end): no signals; the "
             "account returned +0.0 % after costs: no skill in money.",
+        ),
+        (
+            {"scored_bars": 0, "signals": 0, "best_baseline": None}
+            | {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; resumed at 2010-01-04 "
+            "00:00:00 with a flat account; the account returned -46.3 % after costs against -8.4 % for buy "
+            "and hold: no skill in money.",
         ),
         (
             {"scored_bars": 0, "signals": 0, "best_baseline": None},
