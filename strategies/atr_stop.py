@@ -5,7 +5,7 @@ bt-neuro backtest EURUSD_H1.csv --strategy strategies/atr_stop.py --param risk=0
 
 import backtrader as bt
 
-from bt_neuro import NeuroStrategy
+from bt_neuro import NeuroStrategy, StrategyError
 
 
 class AtrStop(NeuroStrategy):
@@ -25,6 +25,8 @@ class AtrStop(NeuroStrategy):
 
     def __init__(self, **unknown):
         super().__init__(**unknown)
+        if min(self.p.risk, self.p.stop_atr) <= 0:
+            raise StrategyError(f"risk is {self.p.risk}, stop_atr {self.p.stop_atr}: give numbers above 0")
         self.atr = bt.ind.ATR(self.data, period=14)
 
     def decide(self, signal):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from modes import MODES, hours, random_hours, run
 from small import LAYERS
 
-from bt_neuro import BarsFeed, CheckpointError, HitRate, Label, Signal, backtest
+from bt_neuro import BarsFeed, CheckpointError, HitRate, Label, Signal, StrategyError, backtest
 from bt_neuro.plugin.loading import load_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -230,12 +230,18 @@ EXITS = {"atr_stop": {bt.Order.StopTrail}, "triple_barrier": {bt.Order.Stop, bt.
 traders = pytest.mark.parametrize("name", EXITS)
 
 
+def stray_orders(ran, exits):
+    """Return each (position, orders) where the orders are not that position's exits, no more and no less."""
+    return [
+        (position, orders) for position, orders in ran.book if orders != [-position] * exits * bool(position)
+    ]
+
+
 @traders
 def test_exits_stand_while_a_position_does_and_no_longer(name):
-    ran = run(small(name, Random), random_hours(500), MODE)
+    ran = run(small(name, Random), random_hours(300), MODE)
     assert len(ran.trades) > 20
-    for position, exits in ran.book:
-        assert exits == ([-position] * len(EXITS[name]) if position else [])
+    assert not stray_orders(ran, len(EXITS[name]))
     for exit_type in EXITS[name]:
         assert {(exit_type, bt.Order.Completed), (exit_type, bt.Order.Canceled)} <= ran.statuses
 
@@ -245,11 +251,21 @@ def test_a_refused_entry_leaves_no_exits(name):
     more_than_there_is = {"size": 3.0} | ({"risk": 0.1} if name == "atr_stop" else {})
     ran = run(small(name, Random), random_hours(200), MODE, **more_than_there_is)
     assert (bt.Order.Market, bt.Order.Margin) in ran.statuses
-    assert all(exits == ([-position] * len(EXITS[name]) if position else []) for position, exits in ran.book)
+    assert not stray_orders(ran, len(EXITS[name]))
+
+
+class Forgets(Random):
+    def cancel(self, order):
+        pass
+
+
+@traders
+def test_a_forgotten_exit_is_found(name):
+    assert stray_orders(run(small(name, Forgets), random_hours(200), MODE), len(EXITS[name]))
 
 
 def test_a_trailing_stop_only_follows():
-    stops = run(small("atr_stop", Random), random_hours(500), MODE).stops
+    stops = run(small("atr_stop", Random), random_hours(300), MODE).stops
     assert any(len(set(levels)) > 2 for levels in stops.values())
     for (_, is_buy), levels in stops.items():
         assert levels == sorted(levels, reverse=is_buy)
@@ -270,7 +286,7 @@ class Sized(Random):
 
 
 def test_a_trade_risks_its_share_but_never_takes_more_than_there_is():
-    ran = run(small("atr_stop", Sized), random_hours(500), MODE, risk=0.004)
+    ran = run(small("atr_stop", Sized), random_hours(300), MODE, risk=0.004)
     capped = 0
     for size, equity, price, atr in ran.entries.values():
         by_risk, by_cash = 0.004 * equity / (2.5 * atr), 0.95 * equity / price
@@ -280,15 +296,21 @@ def test_a_trade_risks_its_share_but_never_takes_more_than_there_is():
 
 
 def test_a_time_limit_ends_a_trade():
-    lengths = [trade.barlen for trade in run(small("triple_barrier", Random), random_hours(500), MODE).trades]
+    lengths = [trade.barlen for trade in run(small("triple_barrier", Random), random_hours(300), MODE).trades]
     assert max(lengths) == 12
     assert min(lengths) < 12
+
+
+@pytest.mark.parametrize("param", ["risk", "stop_atr"])
+def test_no_risk_is_refused(param):
+    with pytest.raises(StrategyError, match=f"{param}.* 0.*give numbers above 0"):
+        run(small("atr_stop"), random_hours(60), MODE, **{param: 0})
 
 
 def test_nothing_moves_and_nothing_is_traded():
     ran = run(small("atr_stop", Random), hours([1.1] * 80), MODE)
     assert ran.signal is not None
-    assert not any(position or exits for position, exits in ran.book)
+    assert not any(position or orders for position, orders in ran.book)
 
 
 # -- more than one process -----------------------------------------------------------------------------------

@@ -76,10 +76,10 @@ def _run(path: Path) -> ModuleType:
 def _reduced(strategy: type) -> str | tuple[Any, ...]:
     # By its module a class of a file is found only where the file has been run. A spawned process has not run
     # it, and backtrader's pool would wait for that process for ever.
-    module, name = sys.modules.get(strategy.__module__), strategy.__qualname__
-    if not strategy.__module__.startswith(_PREFIX) or getattr(module, name, None) is not strategy:
+    home, name = strategy.__module__, strategy.__qualname__
+    if not home.startswith(_PREFIX) or getattr(sys.modules.get(home), name, None) is not strategy:
         return name  # pickle's own way, and its own complaints
-    return _strategy_of, (module.__file__, name)
+    return _strategy_of, (sys.modules[home].__file__, name)
 
 
 def _strategy_of(file: str, name: str) -> type[NeuroStrategy]:
