@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from bt_neuro import NeuroStrategy, backtest
+from bt_neuro import backtest
 from bt_neuro.plugin.loading import load_strategy
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-EXAMPLES = sorted((ROOT / "strategies").glob("*.py"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 
 
@@ -35,22 +34,6 @@ def test_the_readmes_script_runs_in_ten_lines(monkeypatch, capsys):
     script = script.replace("wing=2", 'wing=2, device="numpy"').replace("2024-02", "2024-01-12")
     exec(compile(script, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_short_and_runs(path, tmp_path):
-    assert len(path.read_text().splitlines()) <= 60
-    strategy = load_strategy(str(path))
-    assert issubclass(strategy, NeuroStrategy)
-    result = backtest(
-        ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv",
-        strategy=strategy,
-        parameters={"device": "numpy"},
-        out=tmp_path / "run",
-        bars_options={"end": "2024-01-31"},
-    )
-    assert result.metrics["predicted_bars"] > 100
-    assert path.name in re.findall(r"strategies/(\w+\.py)", path.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
