@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
     from bt_neuro.plugin.live import LiveFeed
+    from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.signals import Scored, Signal
 
@@ -60,6 +61,7 @@ _HOME = {
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
     "plugin.live": "LiveFeed",
+    "plugin.observers": "RunningStatistics",
     "plugin.strategy": "NeuroStrategy",
     "signals": "Scored Signal",
 }
@@ -94,6 +96,7 @@ __all__ = [
     "NeuroStrategy",
     "NonFiniteError",
     "Result",
+    "RunningStatistics",
     "SGD",
     "Scored",
     "Signal",

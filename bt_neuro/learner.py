@@ -195,6 +195,22 @@ class Learner:
         """The numbers of the last bar."""
         return self._block[self._rows - 1]
 
+    def running_statistics(self) -> tuple[NDArray[np.floating], NDArray[np.floating]] | None:
+        """Return mean and deviation of each feature of the newest bar, as the first layer holds them.
+
+        None where the first layer does not normalise by running statistics.
+        """
+        first = self.network.layout.plans[0]
+        mean = first.tensors.get("moving_mean")
+        if mean is None or mean.tensor.size != self.network.n_inputs:
+            return None
+        newest = slice(-len(self.feature_names), None)
+        means, variances = (
+            self.network.tensor(f"{first.name}.{name}")[0, newest]
+            for name in ("moving_mean", "moving_variance")
+        )
+        return means, np.sqrt(variances)
+
     @property
     def pending(self) -> list[Signal]:
         """Predictions whose labels are not known yet."""

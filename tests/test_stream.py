@@ -160,7 +160,7 @@ def test_a_stream_is_a_backtest(tested, tmp_path):
     assert weights(ran.folder) == weights(tested)
     assert [told["bar"] for told in ran.told] == list(range(ALL))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "bars.csv", "predictions.csv", "features.npy", "model.safetensors", "run.json"
+        "bars.csv", "predictions.csv", "features.npy", "statistics.npy", "model.safetensors", "run.json"
     }  # fmt: skip
     assert (ran.manifest["status"], ran.manifest["bars"], ran.manifest["new_bars"]) == (
         "end of input",

@@ -122,8 +122,7 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
-            several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
-            add_records(cerebro, folder, files, carried, has_votes=several)
+            add_records(cerebro, folder, files, carried)
             if progress:
                 cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}

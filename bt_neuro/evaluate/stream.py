@@ -16,7 +16,7 @@ import backtrader as bt
 from bt_neuro.checkpoint import MODEL, Saved
 from bt_neuro.errors import BarsError, CheckpointError, NeuroError
 from bt_neuro.evaluate.bars_table import BarsTable, SecuredBars
-from bt_neuro.evaluate.carried import FEATURES, PREDICTIONS, VOTES, Carried, carry_over
+from bt_neuro.evaluate.carried import NUMBERS, PREDICTIONS, Carried, carry_over
 from bt_neuro.evaluate.folder import new_folder, strategy_manifest, write_json
 from bt_neuro.evaluate.recording import add_records
 from bt_neuro.evaluate.records import time_text
@@ -112,8 +112,7 @@ def stream(
             with stopped_by_signals(feed.end) as stopped_by:
                 cerebro = _cerebro(feed, strategy, params)
                 cerebro.addanalyzer(Tell, tell=tell, _name="tell")
-                several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
-                add_records(cerebro, folder, open_files, carried, has_votes=several, has_account=False)
+                add_records(cerebro, folder, open_files, carried, has_account=False)
                 cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
                 cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every)
                 reader.start()
@@ -150,11 +149,7 @@ def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, 
     table = BarsTable(folder / BARS)
     if (folder / MODEL).exists():
         return folder, table, Saved.read(folder)
-    for name in (
-        PREDICTIONS,
-        FEATURES,
-        VOTES,
-    ):  # killed before its first checkpoint: it begins anew with its bars
+    for name in (PREDICTIONS, *NUMBERS):  # killed before its first checkpoint: it begins anew with its bars
         (folder / name).unlink(missing_ok=True)
     return folder, table, None
 
