@@ -21,7 +21,7 @@ from bokeh.models import (
 )
 
 from bt_neuro.report.curves import thinned
-from bt_neuro.report.style import BLUE, GREY, ORANGE, plain_figure
+from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure
 
 MOST_BARS = 200_000  # what one page carries: 52 bytes each
 FIRST_BARS = 150  # seen at first: the last ones, near enough to tell arrows apart on a phone too
@@ -43,7 +43,7 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
     x_range = Range1d(max(-0.5, n - FIRST_BARS - 0.5), n + 1.5, bounds=(-3, n + 3), min_interval=10)
     x_range.reset_start, x_range.reset_end = x_range.start, x_range.end
     wheel = WheelZoomTool(dimensions="width", modifiers="ctrl")
-    plot = plain_figure(
+    plot = empty_figure(
         380,
         x_range=x_range,
         y_range=Range1d(0, 1),
@@ -92,7 +92,7 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
 def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d):
     """Return the whole run in small, with the part that is seen as a box to drag."""
     n = len(table)
-    strip = plain_figure(64, x_range=Range1d(-3, n + 3), y_axis_type=None, name="strip")
+    strip = empty_figure(64, x_range=Range1d(-3, n + 3), y_axis_type=None, name="strip")
     _count_in_times(strip, bars)
     at = thinned(table["close"])
     strip.line(at, table["close"].to_numpy()[at], color=GREY, line_width=1)

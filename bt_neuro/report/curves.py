@@ -19,21 +19,18 @@ def running_mean(samples: ArrayLike, window: int) -> Floats:
     >>> running_mean([0, 1, 1, 1], window=2)
     array([0.   , 0.5  , 0.75 , 0.875])
     """
-    from scipy.signal import lfilter
-
     values = np.asarray(samples, dtype=np.float64)
     head = np.cumsum(values[:window]) / np.arange(1, min(window, len(values)) + 1)
     if len(values) <= window:
         return head
-    keep = 1 - 1 / window
-    tail, _ = lfilter([1 / window], [1, -keep], values[window:], zi=[keep * head[-1]])
-    return np.concatenate([head, tail])
+    tail = pd.Series(np.concatenate([head[-1:], values[window:]])).ewm(alpha=1 / window, adjust=False).mean()
+    return np.concatenate([head, tail.to_numpy()[1:]])
 
 
 def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> dict[str, pd.DataFrame]:
     """Return the three figures that the article plots, as they ran: error, forecast, undefine.
 
-    Each is a frame of ``datetime`` and ``value``; forecast and undefine in percent. The error is the root mean
+    Each is a frame of ``datetime`` and ``value``; forecast and undefine as shares. The error is the root mean
     square of target - probability, for the file of predictions holds probabilities.
 
     Examples
@@ -42,7 +39,7 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
     ...     "p_buy": [.8, 0, 1], "p_sell": [0., 0, 0], "signal": ["buy", "none", "buy"],
     ...     "label": ["buy", "sell", "none"], "hit": [1, None, 0]})
     >>> {name: curve["value"].round(2).tolist() for name, curve in article_curves(frame).items()}
-    {'error': [0.16, 0.49, 0.6], 'forecast': [100.0, 50.0], 'undefine': [0.0, 50.0]}
+    {'error': [0.16, 0.49, 0.6], 'forecast': [1.0, 0.5], 'undefine': [0.0, 0.5]}
     """
     known = predictions[predictions["label"] != ""]
     label = known["label"]
@@ -51,8 +48,8 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
     said, fractal = known["signal"] != "none", label != "none"
     samples = {
         "error": (known, np.sqrt((difference**2).mean(axis=1))),
-        "forecast": (known[said], 100 * known.loc[said, "hit"].to_numpy(dtype=np.float64)),
-        "undefine": (known[fractal], 100.0 * ~said[fractal].to_numpy()),
+        "forecast": (known[said], known.loc[said, "hit"].to_numpy(dtype=np.float64)),
+        "undefine": (known[fractal], 1.0 - said[fractal].to_numpy()),
     }
     return {
         name: pd.DataFrame({"datetime": rows["datetime"].to_numpy(), "value": running_mean(values, window)})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError, NeuroError
 from bt_neuro.evaluate.folder import Result
@@ -34,7 +35,16 @@ def open_run(folder: str | Path) -> Result:
         raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
     except (OSError, ValueError) as error:
         raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
-    return Result(Path(folder), manifest)
+    if manifest.get("status") == "running":
+        raise NeuroError(
+            f"{folder}: the run has not ended.\nWait for it; if it was killed, run it again into a new folder."
+        )
+    result = Result(Path(folder), manifest)
+    try:
+        result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken
+    except (OSError, ValueError) as error:
+        raise NeuroError(f"{folder}: a table cannot be read: {error}.\nRun the backtest again.") from error
+    return result
 
 
 def latest_run(folder: str | Path = "runs") -> Path:
@@ -75,6 +85,19 @@ def bars_of(result: Result) -> tuple[Bars | None, str]:
     if len(closes) < len(run) or not np.allclose(closes[: len(run)], run, rtol=1e-8):
         return None, f"{path} was read with other options"
     return bars, ""
+
+
+def baseline_signals(result: Result) -> dict[str, NDArray[np.float64]]:
+    """Return what each baseline said of each predicted bar, (bars, 3) with a 1 at its signal.
+
+    Empty where the run wrote no ``baselines.csv``.
+    """
+    path = result.folder / "baselines.csv"
+    if not path.exists():
+        return {}
+    table = pd.read_csv(path, dtype=str).set_index("bar")
+    table = table.reindex(result.predictions["bar"].astype(str)).fillna("none")
+    return {str(name): np.eye(3)[said.map(SIGNALS).to_numpy()] for name, said in table.items()}
 
 
 def bar_table(result: Result, bars: Bars | None) -> pd.DataFrame:
