@@ -21,7 +21,7 @@ from bt_neuro.evaluate.account import Account
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
 
-PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "scikit-learn")
+PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
 @dataclass(frozen=True, eq=False)
