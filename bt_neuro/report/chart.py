@@ -51,6 +51,7 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
         tools=[PanTool(dimensions="width"), wheel, ResetTool()],
         name="bars",
         title="",
+        tags=[int(table.index[0])],  # the number of the bar drawn at 0
     )
     _count_in_times(plot, bars)
 

@@ -10,7 +10,7 @@ from bokeh.layouts import column
 from bokeh.models import Column, ColumnDataSource, GlyphRenderer, NumeralTickFormatter, Range1d, Span
 from bokeh.plotting import figure
 
-from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
+from bt_neuro.evaluate.answers import PROBABILITIES, signals_of, targets_of
 from bt_neuro.evaluate.calibration import reliability_curve, threshold_sweep
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS, brier_scores, hit_rate_over_time
 from bt_neuro.learner import CLASSES
@@ -38,7 +38,8 @@ def account_figure(table: pd.DataFrame) -> Column:
     ----------
     table : of `bar_table`
     """
-    plot = time_figure(240, name="equity")
+    table = table.dropna(subset=["equity"])
+    plot = time_figure(220, name="equity", min_border_left=56)
     times = table["datetime"]
     lines = {"account": [_line(plot, times, table["equity"], BLUE)]}
     if table["hold"].notna().any():
@@ -47,7 +48,7 @@ def account_figure(table: pd.DataFrame) -> Column:
     add_legend(plot, lines)
     add_hover(plot, lines["account"][0], time=WHEN, account="@y{0,0.00}")
 
-    below = time_figure(110, x_range=plot.x_range, name="drawdown")
+    below = time_figure(110, x_range=plot.x_range, name="drawdown", min_border_left=56)
     source = _thin_source(times, drawdown_pct(table["equity"]) / 100)
     below.varea("x", y1="y", y2=0, source=source, color=ORANGE, alpha=0.2)
     add_hover(below, below.line("x", "y", source=source, color=ORANGE), time=WHEN, drawdown="@y{0.0 %}")
@@ -66,13 +67,13 @@ def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any]) -> figur
     """
     rates = hit_rate_over_time(predictions, answers)
     rates = rates.iloc[np.unique(np.linspace(0, len(rates) - 1, POINTS).astype(int))] if len(rates) else rates
-    plot = time_figure(240, name="hit_rate")
+    plot = time_figure(220, name="hit_rate")
     source = ColumnDataSource({"x": rates["datetime"], **_floats(rates, "hit_rate", "low", "high")})
     plot.varea("x", y1="low", y2="high", source=source, color=BLUE, alpha=0.18)
     network = plot.line("x", "hit_rate", source=source, color=BLUE, line_width=2)
     lines = {"this network, 95 % interval": [network]}
-    drawn = [name for name in answers if rates[name].notna().any()]
-    for name, dash in zip(drawn, DASHES, strict=False):
+    enough = [name for name, answer in answers.items() if (signals_of(answer) > 0).sum() >= MINIMUM_SIGNALS]
+    for name, dash in zip(enough, DASHES, strict=False):
         lines[name] = [plot.line(rates["datetime"], rates[name].astype("float32"), color=GREY, line_dash=dash)]
     in_percent(plot.yaxis)
     add_legend(plot, lines)
@@ -98,7 +99,7 @@ def reliability_figure(predictions: pd.DataFrame) -> figure:
     """Return how often each class happened where it was given about the same probability."""
     curve = reliability_curve(predictions)
     curve = curve[curve["bars"] >= MINIMUM_SIGNALS]
-    plot = empty_figure(300, name="reliability", x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+    plot = empty_figure(260, name="reliability", x_range=Range1d(0, 1), y_range=Range1d(0, 1))
     plot.line([0, 1], [0, 1], color=GREY, line_dash="dotted")
     lines = {}
     for name, color, marker in zip(
@@ -123,7 +124,7 @@ def sweep_figure(predictions: pd.DataFrame) -> figure:
     """Return what a threshold on the confidence would keep, and how much of that hit."""
     sweep = threshold_sweep(predictions)
     sweep = sweep[sweep["signals"] >= MINIMUM_SIGNALS]
-    plot = empty_figure(300, name="sweep")
+    plot = empty_figure(280, name="sweep")
     columns = _floats(sweep, "hit_rate", "kept", "low", "high")
     source = ColumnDataSource({"x": sweep["threshold"], "signals": sweep["signals"], **columns})
     plot.varea("x", y1="low", y2="high", source=source, color=BLUE, alpha=0.18)

@@ -1,31 +1,35 @@
 // page.js - draw the figures one by one, the bars first, so that something is seen before all is ready.
 const page = document.documentElement
+const NARROW_BARS = 70 // seen at first on a phone
 const pause = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume)))
-const views = []
 
 const draw_all = async () => {
     for (const script of document.querySelectorAll("script.figure")) {
         await pause()
-        const found = await Bokeh.embed.embed_item(JSON.parse(script.textContent), script.dataset.target)
-        views.push(...found)
+        await Bokeh.embed.embed_item(JSON.parse(script.textContent), script.dataset.target)
         script.remove()
+        if (script.dataset.target.startsWith("bars-")) fit_screen()
         performance.mark(script.dataset.target)
     }
     page.dataset.drawn = "all"
 }
 
-const chart = () => {
-    for (const view of views) {
-        const plot = view.model.select_one?.("bars") ?? view.model.document.get_model_by_name("bars")
-        if (plot) return plot
-    }
-}
+const chart = () => Bokeh.documents.map((document) => document.get_model_by_name("bars")).find(Boolean)
 
 const show = (start, end) => {
     const { x_range } = chart()
     const [low, high] = x_range.bounds
     const from = Math.max(low, Math.min(start, high - x_range.min_interval))
     x_range.setv({ start: from, end: Math.min(high, Math.max(end, from + x_range.min_interval)) })
+}
+
+const fit_screen = () => {
+    const { x_range } = chart()
+    if (innerWidth < 600) x_range.reset_start = Math.max(x_range.reset_start, x_range.reset_end - NARROW_BARS)
+    x_range.start = x_range.reset_start
+    // A finger moves the bars sideways, and the page up and down.
+    const { canvas } = Bokeh.index.find_one(chart())
+    canvas.events_el.style.touchAction = "pan-y"
 }
 
 const zoom = (way) => {
@@ -54,7 +58,9 @@ document.addEventListener("click", ({ target }) => {
     if (button) zoom(button.dataset.zoom)
     if (heading) sort(heading)
     if (row) {
-        const from = Number(row.dataset.from), to = Number(row.dataset.to), room = Math.max(20, to - from)
+        const [offset] = chart().tags
+        const from = Number(row.dataset.from) - offset, to = Number(row.dataset.to) - offset
+        const room = Math.max(20, to - from)
         show(from - room, to + room)
         document.getElementById("bars").scrollIntoView({ behavior: "smooth" })
     }

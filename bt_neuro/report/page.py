@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,41 +15,22 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings
 
-from bt_neuro.evaluate.drift import error_changes
-from bt_neuro.evaluate.folder import Result
+from bt_neuro.evaluate.scores import NETWORK, percent
 from bt_neuro.market.bars import Bars
-from bt_neuro.report.chart import MOST_BARS, price_chart
 from bt_neuro.report.console import BLOCK
-from bt_neuro.report.figures import (
-    account_figure,
-    article_figures,
-    drift_figure,
-    hit_rate_figure,
-    reliability_figure,
-    sweep_figure,
-)
-from bt_neuro.report.run import bar_table, bars_of, baseline_signals
+from bt_neuro.report.run import Run
+from bt_neuro.report.sections import sections
 
 MOST_TRADES = 500
 HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Section:
-    """A heading, a caption, and figures that stand beside each other where the page is wide enough."""
-
-    name: str
-    title: str
-    caption: str
-    figures: tuple[Model, ...]
-
-
-def write_report(result: Result, bars: Bars | None = None) -> Path:
+def write_report(run: Run, bars: Bars | None = None) -> Path:
     """Write ``report.html`` into the folder of a run.
 
     Parameters
     ----------
-    result : the run, finished or broken off
+    run : a `Result`, finished or broken off
     bars : its bars where they are at hand; otherwise their file is read again, if it is what it was
 
     Returns
@@ -58,83 +38,45 @@ def write_report(result: Result, bars: Bars | None = None) -> Path:
     Path
         Of the page.
     """
-    page = result.folder / "report.html"
+    page = run.folder / "report.html"
     partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(render(result, bars), encoding="utf-8")
+    partial.write_text(render_page(run, bars), encoding="utf-8")
     return partial.replace(page)
 
 
-def render(result: Result, bars: Bars | None = None) -> str:
+def render_page(run: Run, bars: Bars | None = None) -> str:
     """Return the page of a run."""
-    no_bars = ""
-    if bars is None:
-        bars, no_bars = bars_of(result)
-    parts = list(sections(result, bars, no_bars))
-    figures = {
-        f"{part.name}-{number}": figure for part in parts for number, figure in enumerate(part.figures)
-    }
-    manifest = result.manifest
+    parts = list(sections(run, bars))
+    manifest = run.manifest
+    metrics = manifest.get("metrics") or {}
+    trades = run.trades
     return _template().render(
         name=Path(manifest["data"]["file"]).name,
         manifest=manifest,
-        metrics=manifest.get("metrics") or {},
-        flat_manifest=dict(_flattened({key: manifest[key] for key in manifest if key != "metrics"})),
+        metrics=defaultdict(lambda: None, metrics),  # what a run did not write is shown as undefined
+        predictors={NETWORK: metrics["network"], **metrics["baselines"]} if metrics else {},
+        lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
         block=BLOCK,
         sections=parts,
-        figures={name: _embedded(figure) for name, figure in figures.items()},
-        trades=result.trades.tail(MOST_TRADES).iloc[::-1],
-        all_trades=len(result.trades),
+        figures={
+            f"{part.name}-{number}": _embedded(figure)
+            for part in parts
+            for number, figure in enumerate(part.figures)
+        },
+        trades=trades.tail(MOST_TRADES).iloc[::-1].itertuples(),
+        shown_trades=min(len(trades), MOST_TRADES),
+        all_trades=len(trades),
         bokeh=_bokeh(),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
     )
 
 
-def sections(result: Result, bars: Bars | None, no_bars: str = "") -> Iterator[Section]:
-    """Yield what there is to draw of a run; nothing where no bar ran."""
-    table = bar_table(result, bars)
-    if table.empty:
-        return
-    point = result.manifest["data"]["point"]
-    caption = f"Closes alone: {no_bars}." if bars is None else ""
-    if len(table) > MOST_BARS:
-        caption += f" The last {MOST_BARS:,} of {len(table):,} bars."
-    digits = max(0, round(-math.log10(point)))
-    yield Section("bars", "Bars and signals", caption, (price_chart(table, digits),))
-    yield Section("account", "Account", _account_caption(result), (account_figure(table),))
-
-    predictions = result.predictions
-    if not (predictions["label"] != "").any():
-        return
-    hit_rates = hit_rate_figure(predictions, baseline_signals(result))
-    yield Section("hits", "Hit rate over time", "Of the last 2,000 bars.", (hit_rates,))
-    caption = "Averages over the last 10,000 samples: of the error, of signals that hit (forecast) and of fractals "
-    caption += "without a signal (undefine)."
-    yield Section("article", "The article's three curves", caption, tuple(article_figures(predictions)))
-    figures = [reliability_figure(predictions)]
-    if (predictions["hit"].notna()).any():
-        figures.append(sweep_figure(predictions))
-    caption = "Left: on the dotted line, probabilities mean what they say. Right: what a threshold would have kept. "
-    caption += "Points of fewer than 30 bars or signals are left out."
-    yield Section("calibration", "Calibration", caption, tuple(figures))
-    changes = error_changes(predictions)
-    caption = "Brier score, lower is better. "
-    caption += f"Dashed: where ADWIN found that it changed, {len(changes)} times." if len(changes) else "ADWIN found no change."
-    yield Section("drift", "Drift", caption, (drift_figure(predictions, changes),))
-
-
-def _account_caption(result: Result) -> str:
-    metrics = result.manifest.get("metrics")
-    if not metrics:
-        return ""
-    return "Costs are in; below, how far the account was under its highest so far."
-
-
-def _flattened(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield the manifest line by line, names joined by dots."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flattened(inner, f"{name}.{key}" if name else key)
+            yield from _flat(inner, f"{name}.{key}" if name else key)
     elif isinstance(value, str):
         yield name, value
     else:
@@ -164,7 +106,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = _shown
+    environment.filters |= {"shown": _shown, "percent": percent}
     return environment.get_template("page.html")
 
 
@@ -172,4 +114,5 @@ def _shown(value: Any, form: str = ",.2f", unit: str = "") -> str:
     """Return a figure as text, with a true minus sign; what is undefined is ``--``."""
     if value is None:
         return "--"
-    return format(value, form).replace("-", "\N{MINUS SIGN}" if not isinstance(value, str) else "-") + unit
+    text = format(value, form)
+    return (text if isinstance(value, str) else text.replace("-", "\N{MINUS SIGN}")) + unit

@@ -1,67 +1,37 @@
-"""A run folder opened again, and its bars as one table to draw."""
+"""The tables of a run as they are drawn."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.errors import BarsError, NeuroError
-from bt_neuro.evaluate.folder import Result
+from bt_neuro.errors import BarsError
 from bt_neuro.market.bars import Bars, read_bars
 
 SIGNALS = {"none": 0, "buy": 1, "sell": 2}
 FRACTALS = {"none": 0, "buy": 1, "sell": 2, "both": 3}
-PRICES = ["open", "high", "low"]  # the close stands in the run folder itself
 
 
-def open_run(folder: str | Path) -> Result:
-    """Return the run that a folder holds, finished or not.
+class Run(Protocol):
+    """What is drawn: a run folder's manifest and tables, as `Result` has them."""
 
-    Raises
-    ------
-    NeuroError
-        When the folder holds no ``run.json`` that can be read.
-    """
-    path = Path(folder, "run.json")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict) or "data" not in manifest:
-            raise ValueError("no manifest of a run")
-    except FileNotFoundError:
-        raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
-    except (OSError, ValueError) as error:
-        raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
-    if manifest.get("status") == "running":
-        raise NeuroError(
-            f"{folder}: the run has not ended.\nWait for it; if it was killed, run it again into a new folder."
-        )
-    result = Result(Path(folder), manifest)
-    try:
-        result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken
-    except (OSError, ValueError) as error:
-        raise NeuroError(f"{folder}: a table cannot be read: {error}.\nRun the backtest again.") from error
-    return result
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+    @property
+    def predictions(self) -> pd.DataFrame: ...
+    @property
+    def trades(self) -> pd.DataFrame: ...
+    @property
+    def equity(self) -> pd.DataFrame: ...
 
 
-def latest_run(folder: str | Path = "runs") -> Path:
-    """Return the run in `folder` that was begun last.
-
-    Raises
-    ------
-    NeuroError
-        When there is none.
-    """
-    runs = {path.parent: path.stat().st_mtime for path in Path(folder).glob("*/run.json")}
-    if not runs:
-        raise NeuroError(f"no run in {folder}/; run bt-neuro backtest first, or name a run's folder")
-    return max(runs, key=lambda run: runs[run])
-
-
-def bars_of(result: Result) -> tuple[Bars | None, str]:
+def bars_of(run: Run) -> tuple[Bars | None, str]:
     """Read the bars of a run again, if their file still is what it was.
 
     Returns
@@ -70,7 +40,7 @@ def bars_of(result: Result) -> tuple[Bars | None, str]:
     str
         Why there are none; empty where there are.
     """
-    data = result.manifest["data"]
+    data = run.manifest["data"]
     path = Path(data["file"])
     options = data.get("options") or {"start": data["first"], "end": data["last"]}
     if not path.is_file():
@@ -81,60 +51,65 @@ def bars_of(result: Result) -> tuple[Bars | None, str]:
         return None, f"{str(error).splitlines()[0]}"
     if bars.sha256 != data["sha256"]:
         return None, f"{path} has changed since the run"
-    closes, run = bars.frame["close"].to_numpy(), result.equity["close"].to_numpy()
-    if len(closes) < len(run) or not np.allclose(closes[: len(run)], run, rtol=1e-8):
+    run_bars, closes = run.equity["bar"].to_numpy(), bars.frame["close"].to_numpy()
+    if len(run_bars) and run_bars[-1] >= len(closes):
+        return None, f"{path} was read with other options"
+    if not np.allclose(closes[run_bars], run.equity["close"], rtol=1e-8):
         return None, f"{path} was read with other options"
     return bars, ""
 
 
-def baseline_signals(result: Result) -> dict[str, NDArray[np.float64]]:
+def baseline_signals(run: Run) -> dict[str, NDArray[np.float64]]:
     """Return what each baseline said of each predicted bar, (bars, 3) with a 1 at its signal.
 
     Empty where the run wrote no ``baselines.csv``.
     """
-    path = result.folder / "baselines.csv"
+    path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
     table = pd.read_csv(path, dtype=str).set_index("bar")
-    table = table.reindex(result.predictions["bar"].astype(str)).fillna("none")
+    table = table.reindex(run.predictions["bar"].astype(str)).fillna("none")
     return {str(name): np.eye(3)[said.map(SIGNALS).to_numpy()] for name, said in table.items()}
 
 
-def bar_table(result: Result, bars: Bars | None) -> pd.DataFrame:
-    """Return one row a bar of the run: prices, account, signal and what became of it.
+def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
+    """Return one row a bar: prices, account, signal and what became of it.
 
     Parameters
     ----------
-    result : the run; a broken one counts as far as it came
-    bars : its bars; without them the columns open, high and low are absent
+    run : a `Result`; a broken one counts as far as it came
+    bars : its bars; without them there are no columns open, high and low, and a resumed run begins where it
+        was resumed
 
     Returns
     -------
     DataFrame
-        ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold`` (the account, had it bought
-        at the first bar that was predicted), ``signal`` (0 none, 1 buy, 2 sell), ``confidence`` (its
-        probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom, bit 1 a top; confirmed
-        ones only).
+        Numbered as the bars are: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold``
+        (the account, had it bought at the first bar that was predicted), ``signal`` (0 none, 1 buy, 2 sell),
+        ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom, bit
+        1 a top; confirmed ones only).
     """
-    equity, predictions = result.equity, result.predictions
-    table = equity[["datetime", "close", "equity"]].copy()
-    at = predictions["bar"].to_numpy()
-    first = at[0] if len(at) else 0
-    table["hold"] = np.nan
-    if len(table):
-        table.loc[first:, "hold"] = table["equity"].iloc[0] * table["close"] / table["close"].iloc[first]
-    if bars is not None:
-        table[PRICES] = bars.frame[PRICES].to_numpy()[: len(table)]
+    account, predictions = run.equity.set_index("bar"), run.predictions.set_index("bar")
+    if bars is None or account.empty:
+        table = account[["datetime", "close"]].copy()
+    else:
+        table = bars.frame.loc[: account.index[-1], ["datetime", "open", "high", "low", "close"]].copy()
+    table["equity"] = account["equity"]
+    begun = account.loc[predictions.index[0] :] if len(predictions) else account.iloc[:0]
+    if len(begun):
+        table["hold"] = begun["close"] * (account["equity"].iloc[0] / begun["close"].iloc[0])
+    else:
+        table["hold"] = np.nan
+
     said = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
     p = predictions[["p_none", "p_buy", "p_sell"]].to_numpy()
     columns = {
-        "signal": said,
-        "confidence": p[np.arange(len(p)), said].astype(np.float32),
-        "hit": predictions["hit"].fillna(-1).to_numpy(dtype=np.int8),
-        "fractal": predictions["label"].map(FRACTALS).fillna(0).to_numpy(dtype=np.int8),
+        "signal": (said, 0),
+        "confidence": (p[np.arange(len(p)), said].astype(np.float32), 0),
+        "hit": (predictions["hit"].fillna(-1).to_numpy(dtype=np.int8), -1),
+        "fractal": (predictions["label"].map(FRACTALS).fillna(0).to_numpy(dtype=np.int8), 0),
     }
-    for name, values in columns.items():
-        whole = np.full(len(table), -1 if name == "hit" else 0, values.dtype)
-        whole[at] = values
-        table[name] = whole
+    for name, (values, otherwise) in columns.items():
+        series = pd.Series(values, predictions.index)
+        table[name] = series.reindex(table.index, fill_value=otherwise)
     return table

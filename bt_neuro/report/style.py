@@ -13,16 +13,16 @@ GREY = "#8a9099"  # what it is compared with, and text
 DASHES = ("solid", "dashed", "dotted", "dotdash", [1, 5], [9, 3, 1, 3, 1, 3])  # tell apart what shares a colour
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
+LEGEND_ROW = 20
 
 
 def empty_figure(height: int, **options: Any) -> figure:
     """Return a figure without lines: transparent, as wide as its page, without a toolbar."""
-    options = {"tools": "", "toolbar_location": None, "sizing_mode": "stretch_width", **options}
+    options = {"tools": "", "toolbar_location": None, "sizing_mode": "stretch_width", "min_border": 8, **options}
     plot = figure(height=height, **options)
     plot.background_fill_alpha = plot.border_fill_alpha = 0
     plot.outline_line_color = plot.xgrid.grid_line_color = None
     plot.ygrid.grid_line_color, plot.ygrid.grid_line_alpha = GREY, 0.22
-    plot.min_border_left = plot.min_border_right = 8
     for axis in plot.axis:
         axis.axis_line_color = axis.minor_tick_line_color = axis.major_tick_line_color = None
         axis.major_label_text_color = axis.axis_label_text_color = GREY
@@ -47,15 +47,18 @@ def in_percent(*axes: Any) -> None:
 
 
 def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]]) -> None:
-    """Name what is drawn, above the figure."""
+    """Name what is drawn, above the figure, which grows by as much."""
+    columns = 2  # as many as a phone has room for
+    plot.height += LEGEND_ROW * -(-len(lines) // columns)
     legend = Legend(
         items=list(lines.items()),
         orientation="horizontal",
-        ncols=2,
+        ncols=columns,
+        label_height=LEGEND_ROW - 4,
+        spacing=4,
         location="left",
         padding=0,
         margin=2,
-        spacing=14,
         label_standoff=4,
         glyph_width=18,
         label_text_font=FONT,
