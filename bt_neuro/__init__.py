@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.folder import Result
+    from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.runs import backtest
     from bt_neuro.learner import Scored, Signal
     from bt_neuro.market.bars import Bars, read_bars
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _HOME = {
     "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
     "evaluate.account": "Account",
-    "evaluate.folder": "Result",
+    "evaluate.folder": "Result open_run",
     "evaluate.runs": "backtest",
     "learner": "Scored Signal",
     "market.bars": "Bars read_bars",
@@ -88,6 +88,7 @@ __all__ = [
     "article_layers",
     "backtest",
     "default_features",
+    "open_run",
     "read_bars",
 ]
 

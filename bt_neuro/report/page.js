@@ -1,6 +1,7 @@
 // page.js - draw the figures one by one, the bars first, so that something is seen before all is ready.
 const page = document.documentElement
 const NARROW_BARS = 70 // seen at first on a phone
+const PAPER = 680 // pixels, A4 less its margins
 const pause = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume)))
 
 const draw_all = async () => {
@@ -64,6 +65,12 @@ document.addEventListener("click", ({ target }) => {
         show(from - room, to + room)
         document.getElementById("bars").scrollIntoView({ behavior: "smooth" })
     }
+})
+
+// Paper is narrower than the screen that the figures were drawn for.
+addEventListener("beforeprint", () => {
+    const [figures] = document.getElementsByClassName("figures")
+    if (figures) page.style.setProperty("--fit", Math.min(1, PAPER / figures.clientWidth))
 })
 
 Bokeh.set_log_level("warn")

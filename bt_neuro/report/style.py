@@ -9,7 +9,7 @@ from bokeh.plotting import figure
 
 BLUE = "#3b7dd8"  # what the network did, and hits
 ORANGE = "#d9702b"  # misses and losses
-GREY = "#8a9099"  # what it is compared with, and text
+GREY = "#767e89"  # what it is compared with, and text; as far from white as from a dark page
 DASHES = ("solid", "dashed", "dotted", "dotdash", [1, 5], [9, 3, 1, 3, 1, 3])  # tell apart what shares a colour
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
@@ -22,7 +22,7 @@ def empty_figure(height: int, **options: Any) -> figure:
     plot = figure(height=height, **options)
     plot.background_fill_alpha = plot.border_fill_alpha = 0
     plot.outline_line_color = plot.xgrid.grid_line_color = None
-    plot.ygrid.grid_line_color, plot.ygrid.grid_line_alpha = GREY, 0.22
+    plot.ygrid.grid_line_color, plot.ygrid.grid_line_alpha = GREY, 0.25
     for axis in plot.axis:
         axis.axis_line_color = axis.minor_tick_line_color = axis.major_tick_line_color = None
         axis.major_label_text_color = axis.axis_label_text_color = GREY
