@@ -56,15 +56,20 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
     _count_in_times(plot, bars)
 
     candles = ColumnDataSource({name: [] for name in CANDLE}, name="candles")
-    arrows = ColumnDataSource(
-        {name: [] for name in ("x", "y", "marker", "color", "filled")}, name="arrows"
-    )
+    arrows = ColumnDataSource({name: [] for name in ("x", "y", "marker", "color", "filled")}, name="arrows")
     fractals = ColumnDataSource({"x": [], "y": []}, name="fractals")
     if "open" in table:
         plot.segment("x", "high", "x", "top", source=candles, color=GREY)
         plot.segment("x", "low", "x", "bottom", source=candles, color=GREY)
         drawn = plot.vbar(
-            "x", "width", "top", "bottom", source=candles, line_color=GREY, fill_color=GREY, fill_alpha="filled"
+            "x",
+            "width",
+            "top",
+            "bottom",
+            source=candles,
+            line_color=GREY,
+            fill_color=GREY,
+            fill_alpha="filled",
         )
     else:
         drawn = plot.line("x", "close", source=candles, color=GREY)
@@ -73,7 +78,9 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
         "x", "y", source=arrows, marker="marker", size=9, line_width=1.5, line_color="color",
         fill_color="color", fill_alpha="filled",
     )  # fmt: skip
-    prices = [(name, f"@{name}") for name in (("open", "high", "low", "close") if "open" in table else ("close",))]
+    prices = [
+        (name, f"@{name}") for name in (("open", "high", "low", "close") if "open" in table else ("close",))
+    ]
     tooltips = [("", "@when"), *prices, ("signal", "@said")]
     plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tooltips, point_policy="follow_mouse"))
 

@@ -74,7 +74,9 @@ def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any]) -> figur
     lines = {"this network, 95 % interval": [network]}
     enough = [name for name, answer in answers.items() if (signals_of(answer) > 0).sum() >= MINIMUM_SIGNALS]
     for name, dash in zip(enough, DASHES, strict=False):
-        lines[name] = [plot.line(rates["datetime"], rates[name].astype("float32"), color=GREY, line_dash=dash)]
+        lines[name] = [
+            plot.line(rates["datetime"], rates[name].astype("float32"), color=GREY, line_dash=dash)
+        ]
     in_percent(plot.yaxis)
     add_legend(plot, lines)
     add_hover(plot, network, time=WHEN, hit_rate="@hit_rate{0.0 %}", interval="@low{0.0 %} to @high{0.0 %}")

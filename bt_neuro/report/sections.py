@@ -101,5 +101,7 @@ def _calibration(predictions: pd.DataFrame) -> Section:
 def _drift(predictions: pd.DataFrame) -> Section:
     changes = error_changes(predictions)
     found = f"Dashed: the {len(changes)} bars from which ADWIN found it another." if len(changes) else ""
-    caption = f"Brier score over the last 1,000 bars or so; lower is better. {found or 'ADWIN found no change.'}"
+    caption = (
+        f"Brier score over the last 1,000 bars or so; lower is better. {found or 'ADWIN found no change.'}"
+    )
     return Section("drift", "Drift", caption, (drift_figure(predictions, changes),))

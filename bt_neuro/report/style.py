@@ -10,7 +10,14 @@ from bokeh.plotting import figure
 BLUE = "#3b7dd8"  # what the network did, and hits
 ORANGE = "#d9702b"  # misses and losses
 GREY = "#767e89"  # what it is compared with, and text; as far from white as from a dark page
-DASHES = ("solid", "dashed", "dotted", "dotdash", [1, 5], [9, 3, 1, 3, 1, 3])  # tell apart what shares a colour
+DASHES = (
+    "solid",
+    "dashed",
+    "dotted",
+    "dotdash",
+    [1, 5],
+    [9, 3, 1, 3, 1, 3],
+)  # tell apart what shares a colour
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
 LEGEND_ROW = 20
@@ -18,7 +25,13 @@ LEGEND_ROW = 20
 
 def empty_figure(height: int, **options: Any) -> figure:
     """Return a figure without lines: transparent, as wide as its page, without a toolbar."""
-    options = {"tools": "", "toolbar_location": None, "sizing_mode": "stretch_width", "min_border": 8, **options}
+    options = {
+        "tools": "",
+        "toolbar_location": None,
+        "sizing_mode": "stretch_width",
+        "min_border": 8,
+        **options,
+    }
     plot = figure(height=height, **options)
     plot.background_fill_alpha = plot.border_fill_alpha = 0
     plot.outline_line_color = plot.xgrid.grid_line_color = None
