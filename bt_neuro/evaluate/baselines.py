@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.evaluate.answers import PROBABILITIES, Lessons
-from bt_neuro.learner import CLASSES
+from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
 

@@ -43,7 +43,7 @@ def metrics_of(
     ----------
     predictions, equity, trades : the tables of the run, as `Result` reads them
     answers : of `baseline_answers`
-    bars : what was run over; an interrupted run has fewer rows of equity
+    bars : what was run over; equity has fewer rows where the run was interrupted or resumed
     account : cash and costs
     hit_rate, step_time : of the analyzers `HitRate` and `StepTime`; `hit_rate` alone knows the raw outputs
     refused_orders : how many the broker did not take
@@ -57,7 +57,9 @@ def metrics_of(
     metrics = {
         "start": str(bars.frame["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
-        "bars": len(equity),
+        "bars": int(equity["bar"].iloc[-1]) + 1,
+        "account_start": str(equity["datetime"].iloc[0]),  # later than "start" where the run was resumed
+        "account_bars": len(equity),
         "predicted_bars": len(predictions),
         "scored_bars": network["scored_bars"],
         "signals": network["signals"],
@@ -112,6 +114,8 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
     best = m["best_baseline"]
     if best is not None:
         text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
+    if m["account_bars"] < m["bars"]:
+        text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
     if m["buy_and_hold_after_costs_pct"] is not None:
         text += f" against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold"

@@ -10,6 +10,7 @@ import platform
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -267,8 +268,12 @@ class Runner:
         predict: NDArray[np.floating],
         rates: NDArray[np.floating],
         first_step: int,
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, steps, n_outputs)."""
+        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, steps, n_outputs).
+
+        `meanwhile` is called once the device is at work, and what it raises once the device is done.
+        """
         steps = max(len(learn), len(predict))
         if steps > self._steps:
             self._allocate(steps)
@@ -288,7 +293,12 @@ class Runner:
         self._inbox.send(end)
         done = self._cl.enqueue_nd_range_kernel(self._queue, kernel, (self._lanes * items,), (items,))
         size = self._lanes * 2 * steps * self._program.layout.n_outputs
-        out = self._outbox.receive(done, size).reshape(self._lanes, 2, steps, -1)
+        try:
+            if meanwhile is not None:
+                self._queue.flush()  # else a runtime may wait for the wait
+                meanwhile()
+        finally:
+            out = self._outbox.receive(done, size).reshape(self._lanes, 2, steps, -1)
         return out[:, 0, : len(learn)], out[:, 1, : len(predict)]
 
     def _allocate(self, steps: int) -> None:

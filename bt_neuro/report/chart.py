@@ -1,4 +1,4 @@
-"""The bars with what the network said of them: candles, arrows, confirmed fractals, and a strip of the whole."""
+"""The bars with what the network said of them, and a strip of the whole run to move about in."""
 
 from __future__ import annotations
 

@@ -59,13 +59,15 @@ def render(manifest: dict[str, Any]) -> str:
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
-    bars = max(metrics["bars"], 1)
+    a_bar = {
+        part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
+    }
     lines += [
         "",
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
-        f"{time['start_s']:.1f} of them to start",
-        f"{1e6 * (time['wall_s'] - time['start_s']) / bars:.0f} us a bar, of which the network "
-        f"{1e6 * time['network_s'] / bars:.0f}, the broker {1e6 * time['broker_s'] / bars:.0f}",
+        f"{time['start_s']:.1f} of them to start and {time['scores_s']:.1f} for baselines and scores",
+        f"{sum(a_bar.values()):.0f} us a bar, of which the network {a_bar['network']:.0f}, "
+        f"the broker {a_bar['broker']:.0f}",
     ]
     spread = manifest["account"]["mean_spread_points"]
     if spread < 0.1 and manifest["account"]["spread_source"] == "file":

@@ -1,4 +1,4 @@
-"""A still picture of a page, taken by a browser that is installed: the page itself, not a second drawing of it."""
+"""A still picture of a page, taken by an installed browser: no second drawing that could differ."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from bt_neuro.errors import NeuroError
 
 NAMES = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge",
-    "brave-browser", "brave",
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
+    "msedge", "brave-browser", "brave",
 )  # fmt: skip
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -42,7 +42,7 @@ def take_picture(page: Path, picture: Path) -> None:
     browser = find_browser()
     if browser is None:
         raise NeuroError(
-            "no browser to take the picture with.\nInstall Chromium, Chrome or Edge, or open report.html itself."
+            "no browser to take the picture with.\nInstall Chromium, Chrome or Edge, or open report.html."
         )
     picture.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as profile:  # one of its own: the user's may be open
