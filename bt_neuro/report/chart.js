@@ -10,7 +10,6 @@ const shown = Math.max(1, last - first)
 if (plot.properties.inner_width.is_unset) return // not laid out yet; called again once it is
 const width = plot.inner_width
 const step = 2 ** Math.max(0, Math.ceil(Math.log2((shown * PIXELS_A_CANDLE) / width)))
-const price = (value) => value.toFixed(digits)
 const time = (bar) => new Date(datetime[bar]).toISOString().slice(0, 16).replace("T", " ")
 
 const candle = { x: [], width: [], open: [], high: [], low: [], close: [], top: [], bottom: [], filled: [], when: [],
@@ -31,8 +30,8 @@ for (let from = Math.floor(first / step) * step; from < last; from += step) {
     const begins = open[from], ends = close[to - 1]
     candle.x.push((from + to - 1) / 2)
     candle.width.push((to - from) * 0.7)
-    candle.open.push(price(begins))
-    candle.close.push(price(ends))
+    candle.open.push(begins)
+    candle.close.push(ends)
     candle.high.push(above)
     candle.low.push(below)
     candle.top.push(Math.max(begins, ends))

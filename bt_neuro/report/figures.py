@@ -13,7 +13,6 @@ from bokeh.plotting import figure
 from bt_neuro.evaluate.answers import PROBABILITIES, signals_of, targets_of
 from bt_neuro.evaluate.calibration import reliability_curve, threshold_sweep
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS, brier_scores, hit_rate_over_time
-from bt_neuro.learner import CLASSES
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.style import (
     BLUE,
@@ -26,6 +25,7 @@ from bt_neuro.report.style import (
     in_percent,
     time_figure,
 )
+from bt_neuro.signals import CLASSES
 
 WHEN = "@x{%Y-%m-%d %H:%M}"
 POINTS = 500  # of a smooth curve; jagged ones get more
@@ -152,11 +152,11 @@ def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame, window: int =
     window : bars that the running mean remembers
     """
     targets = targets_of(predictions)
-    scored = targets.any(axis=1)
+    scored = np.flatnonzero(targets.any(axis=1))
     scores = brier_scores(predictions[PROBABILITIES].to_numpy()[scored], targets[scored])
     plot = time_figure(180, name="drift")
-    curve = {"datetime": predictions.loc[scored, "datetime"], "value": running_mean(scores, window)}
-    curve = _settled(pd.DataFrame(curve))
+    when = predictions["datetime"].iloc[scored]
+    curve = _settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, window)}))
     drawn = _line(plot, curve["datetime"], curve["value"], BLUE, points=2 * POINTS)
     for when in changes["datetime"]:
         plot.add_layout(Span(location=when, dimension="height", line_color=ORANGE, line_dash="dashed"))

@@ -86,8 +86,8 @@ def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
     DataFrame
         Numbered as the bars are: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold``
         (the account, had it bought at the first bar that was predicted), ``signal`` (0 none, 1 buy, 2 sell),
-        ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom, bit
-        1 a top; confirmed ones only).
+        ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom,
+        bit 1 a top; confirmed ones only).
     """
     account, predictions = run.equity.set_index("bar"), run.predictions.set_index("bar")
     if bars is None or account.empty:

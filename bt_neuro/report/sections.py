@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 from bokeh.layouts import column
-from bokeh.models import Column
 from bokeh.model import Model
+from bokeh.models import Column
 
 from bt_neuro.evaluate.drift import error_changes
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS
@@ -100,7 +100,8 @@ def _calibration(predictions: pd.DataFrame) -> Section:
 
 def _drift(predictions: pd.DataFrame) -> Section:
     changes = error_changes(predictions)
-    found = f"Dashed: the {len(changes)} bars from which ADWIN found it another." if len(changes) else ""
+    times = f"{len(changes)} time{'s' if len(changes) != 1 else ''}"
+    found = f"ADWIN found that it changed {times}, from the dashed lines on." if len(changes) else ""
     caption = (
         f"Brier score over the last 1,000 bars or so; lower is better. {found or 'ADWIN found no change.'}"
     )
