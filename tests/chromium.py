@@ -56,10 +56,12 @@ class Opened:
         self.address = file.resolve().as_uri()
         self.tab.route("**/*", self._route)
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on(
-            "console", lambda said: self.complaints.append(said.text) if said.type == "error" else None
-        )
+        self.tab.on("console", self._hear)
         self.tab.goto(self.address)
+
+    def _hear(self, said) -> None:
+        if said.type == "error":
+            self.complaints.append(said.text)
 
     def _route(self, route) -> None:
         self.asked.append(route.request.url)

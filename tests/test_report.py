@@ -122,17 +122,17 @@ def test_bars_are_read_again_only_if_they_are_the_same(broken, tmp_path):
 # Pages of runs that went wrong
 
 
-@pytest.mark.parametrize(
-    ("table", "change", "said"),
-    [
-        ("trades", lambda table: table[:0], "No trade was closed."),
-        ("predictions", lambda table: table.assign(signal="none", hit=""), "Calibration"),
-        ("predictions", lambda table: table.assign(label="", known_bar="", hit=""), "Account"),
-        ("predictions", lambda table: table[:0], "Account"),
-        ("predictions", lambda table: table[:1], "Drift"),
-        ("equity", lambda table: table[:0], "No bar ran"),
-    ],
-)
+LITTLE = {
+    "no trades": ("trades", lambda table: table[:0], "No trade was closed."),
+    "no signals": ("predictions", lambda table: table.assign(signal="none", hit=""), "Calibration"),
+    "no labels": ("predictions", lambda table: table.assign(label="", known_bar="", hit=""), "Nothing"),
+    "no predictions": ("predictions", lambda table: table[:0], "Nothing could be scored"),
+    "one prediction": ("predictions", lambda table: table[:1], "Drift"),
+    "no bars": ("equity", lambda table: table[:0], "No bar ran"),
+}
+
+
+@pytest.mark.parametrize(("table", "change", "said"), LITTLE.values(), ids=LITTLE)
 def test_little_to_show_is_still_a_page(broken, table, change, said):
     assert said in render_page(rewritten(broken, table, change))
 
@@ -140,12 +140,10 @@ def test_little_to_show_is_still_a_page(broken, table, change, said):
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        (
-            {"status": "failed", "error": "bar 7: lower it", "metrics": None},
-            "This run failed: bar 7: lower it.",
-        ),
+        ({"status": "failed", "error": "bar 7: low", "metrics": None}, "This run failed: bar 7: low."),
         ({"status": "interrupted"}, "This run was interrupted."),
     ],
+    ids=["failed", "interrupted"],
 )
 def test_a_page_says_how_its_run_ended(broken, manifest, said):
     assert said in " ".join(render_page(told(broken, **manifest)).split())
@@ -156,20 +154,20 @@ def test_closes_are_drawn_where_the_bars_are_gone(broken):
     assert "Closes alone, for gone.csv is not there any more." in page
 
 
-@pytest.mark.parametrize(
-    ("damage", "complaint"),
-    [
-        (lambda folder: shutil.rmtree(folder), "is no run"),
-        (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
-        (lambda folder: (folder / "run.json").write_text("[]"), "no manifest"),
-        (
-            lambda folder: (folder / "run.json").write_text('{"data": {}, "status": "running"}'),
-            "has not ended",
-        ),
-        (lambda folder: (folder / "equity.csv").unlink(), "table cannot be read"),
-        (lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"), "table cannot be read"),
-    ],
-)
+DAMAGE = {
+    "no folder": (shutil.rmtree, "is no run"),
+    "half a manifest": (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
+    "no manifest": (lambda folder: (folder / "run.json").write_text("[]"), "no manifest"),
+    "running": (
+        lambda folder: (folder / "run.json").write_text('{"data": {}, "status": "running"}'),
+        "not ended",
+    ),
+    "no table": (lambda folder: (folder / "equity.csv").unlink(), "table cannot be read"),
+    "another table": (lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("damage", "complaint"), DAMAGE.values(), ids=DAMAGE)
 def test_what_is_no_run_is_refused(broken, damage, complaint):
     damage(broken.folder)
     with pytest.raises(NeuroError, match=complaint):
@@ -214,6 +212,7 @@ def test_report_names_its_remedy_and_has_an_example(tmp_path):
     assert "Example: bt-neuro report" in " ".join(bt_neuro("--help").stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_browser() is None, reason="needs Chromium: apt-get install chromium")
 def test_png_is_a_picture_of_the_page(broken):
     out = bt_neuro(broken.folder, "--png", "--no-open")

@@ -58,6 +58,7 @@ def render_page(run: Run, bars: Bars | None = None) -> str:
         lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
         block=BLOCK,
         sections=parts,
+        scored=any(part.name == "hits" for part in parts),
         figures={
             f"{part.name}-{number}": _embedded(figure)
             for part in parts

@@ -51,10 +51,8 @@ def bars_of(run: Run) -> tuple[Bars | None, str]:
         return None, f"{str(error).splitlines()[0]}"
     if bars.sha256 != data["sha256"]:
         return None, f"{path} has changed since the run"
-    run_bars, closes = run.equity["bar"].to_numpy(), bars.frame["close"].to_numpy()
-    if len(run_bars) and run_bars[-1] >= len(closes):
-        return None, f"{path} was read with other options"
-    if not np.allclose(closes[run_bars], run.equity["close"], rtol=1e-8):
+    closes = bars.frame["close"].reindex(run.equity["bar"])
+    if not np.allclose(closes, run.equity["close"], rtol=1e-8):
         return None, f"{path} was read with other options"
     return bars, ""
 
