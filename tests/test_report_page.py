@@ -138,7 +138,7 @@ def test_names_cannot_run_as_scripts(browser, run, tmp_path):
     source = tmp_path / "<script>window.ran = true<\N{DIVISION SLASH}script>.csv"
     shutil.copy(SAMPLE, source)
     run = copied(run, tmp_path / "run")
-    run.manifest |= {"strategy": evil, "error": evil, "status": "failed"}
+    run.manifest.update(strategy=evil, error=evil, status="failed")
     run.manifest["data"] |= {"file": str(source), "notes": [evil]}
     run.manifest["metrics"] |= {"sentence": evil, "best_baseline": evil}
     (run.folder / "run.json").write_text(json.dumps(run.manifest))

@@ -75,7 +75,7 @@ def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
 
     Parameters
     ----------
-    run : a `Result`; a broken one counts as far as it came
+    run : a `Result` with a bar at least; a broken one counts as far as it came
     bars : its bars; without them there are no columns open, high and low, and a resumed run begins where it
         was resumed
 
@@ -88,12 +88,12 @@ def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
         bit 1 a top; confirmed ones only).
     """
     account, predictions = run.equity.set_index("bar"), run.predictions.set_index("bar")
-    if bars is None or account.empty:
+    if bars is None:
         table = account[["datetime", "close"]].copy()
     else:
         table = bars.frame.loc[: account.index[-1], ["datetime", "open", "high", "low", "close"]].copy()
     table["equity"] = account["equity"]
-    begun = account.loc[predictions.index[0] :] if len(predictions) else account.iloc[:0]
+    begun = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
     if len(begun):
         table["hold"] = begun["close"] * (account["equity"].iloc[0] / begun["close"].iloc[0])
     else:

@@ -55,12 +55,12 @@ def plot(run: Run, bars: Bars | None = None) -> Column:
 
 def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     """Yield what there is to draw of a run; nothing where no bar ran."""
+    if run.equity.empty:
+        return
     no_bars = ""
     if bars is None:
         bars, no_bars = bars_of(run)
     table = bar_table(run, bars)
-    if table.empty:
-        return
     yield _bars(table, run.manifest["data"]["point"], no_bars)
     caption = "After costs; below, how far the account was under its highest so far."
     yield Section("account", "Account", caption, (account_figure(table),))

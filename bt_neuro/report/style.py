@@ -20,7 +20,7 @@ DASHES = (
 )  # tell apart what shares a colour
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
-LEGEND_ROW = 20
+LEGEND_ROW = 24
 
 
 def empty_figure(height: int, **options: Any) -> figure:
@@ -67,8 +67,8 @@ def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]]) -> None:
         items=list(lines.items()),
         orientation="horizontal",
         ncols=columns,
-        label_height=LEGEND_ROW - 4,
-        spacing=4,
+        label_height=LEGEND_ROW - 10,
+        spacing=10,
         location="left",
         padding=0,
         margin=2,
