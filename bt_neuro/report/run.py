@@ -65,9 +65,9 @@ def baseline_signals(run: Run) -> dict[str, NDArray[np.float64]]:
     path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
-    table = pd.read_csv(path, dtype=str).set_index("bar")
-    table = table.reindex(run.predictions["bar"].astype(str)).fillna("none")
-    return {str(name): np.eye(3)[said.map(SIGNALS).to_numpy()] for name, said in table.items()}
+    table = pd.read_csv(path, index_col="bar").reindex(run.predictions["bar"])
+    holds = {name: [said == signal for signal in SIGNALS] for name, said in table.items()}
+    return {str(name): np.stack(columns, axis=1).astype(float) for name, columns in holds.items()}
 
 
 def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
