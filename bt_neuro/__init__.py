@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     )
     from bt_neuro.evaluate.account import Account
     from bt_neuro.evaluate.folder import Result, open_run
+    from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
@@ -40,7 +42,9 @@ _HOME = {
     "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
     "evaluate.account": "Account",
     "evaluate.folder": "Result open_run",
+    "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
+    "evaluate.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
@@ -77,6 +81,7 @@ __all__ = [
     "Known",
     "Label",
     "LayerError",
+    "LookaheadResult",
     "Network",
     "NeuroError",
     "NeuroStrategy",
@@ -88,11 +93,14 @@ __all__ = [
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "WarmupResult",
     "article_layers",
     "backtest",
     "default_features",
+    "lookahead_check",
     "open_run",
     "read_bars",
+    "warmup_check",
 ]
 
 

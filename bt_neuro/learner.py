@@ -31,7 +31,8 @@ class Learner:
 
     Parameters
     ----------
-    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs
+    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs; if it has several
+        lanes, each learns for itself and the signal is the vote of all
     label : says what is to be learned, and when it is known
     feature_names : of the numbers of one bar, for messages and checkpoints
     history_bars : bars in a window (20)
@@ -104,7 +105,7 @@ class Learner:
         self.network_s += self.last_step_s
         if outputs is None or self.window is None:
             return None, scored
-        signal = Signal.of(bar, outputs)
+        signal = Signal.of(bar, outputs.ravel().tolist())
         self._pending[bar] = self.window, signal
         return signal, scored
 
@@ -132,19 +133,17 @@ class Learner:
 
     def _learn_and_predict(
         self, lessons: list[tuple[NDArray[np.floating], tuple[float, ...]]]
-    ) -> list[float] | None:
+    ) -> NDArray[np.floating] | None:
         if not self.learns:
             lessons = []
         if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
             window, target = lessons[0]
-            return self.network.learn_then_predict(
-                window, target, self.window, meanwhile=self.catch_up
-            ).tolist()
+            return self.network.learn_then_predict(window, target, self.window, meanwhile=self.catch_up)
         for window, target in lessons:
             self.network.learn(window, target, update_statistics=False)
         if self.window is None:
             return None
-        return self.network.predict(self.window, update_statistics=True).tolist()
+        return self.network.predict(self.window, update_statistics=True)
 
     def catch_up(self) -> None:
         """Do the work that waits, as it is done while the network is busy."""
@@ -183,6 +182,10 @@ class Learner:
         return self._block[first : self._rows].reshape(-1) if first >= 0 else None
 
     @property
+    def _outputs(self) -> int:
+        return len(CLASSES) * len(self.network.seeds)
+
+    @property
     def last_bar(self) -> int | None:
         """Number of the last bar taken."""
         return self._last_bar
@@ -206,8 +209,8 @@ class Learner:
             "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
                 len(self._pending), self.network.n_inputs
             ),
-            "learner.pending_outputs": np.array([s.outputs for _, s in self._pending.values()]).reshape(
-                -1, len(CLASSES)
+            "learner.pending_outputs": np.array([s.all_outputs for _, s in self._pending.values()]).reshape(
+                -1, self._outputs
             ),
         }
         values = {
@@ -236,7 +239,7 @@ class Learner:
             raise values.refuse("pending_bars", f"rising numbers up to last_bar, {last_bar},")
         history = _array(arrays, "history", (None, len(self.feature_names)))
         windows = _array(arrays, "pending_windows", (len(bars), self.network.n_inputs))
-        outputs = _array(arrays, "pending_outputs", (len(bars), len(CLASSES)))
+        outputs = _array(arrays, "pending_outputs", (len(bars), self._outputs))
         if not least <= len(history) <= most:
             raise CheckpointError(f"learner: {len(history)} bars of history at last_bar {last_bar}")
         if (outputs < 0).any() or (outputs > 1).any():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bt_neuro.errors import NonFiniteError
 
 CLASSES = ("none", "buy", "sell")
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +19,37 @@ class Signal:
     Attributes
     ----------
     bar : number of the bar
-    outputs : the network's three outputs, as they are
-    probabilities : the outputs divided by their sum: none, buy, sell
-    name : "none", "buy" or "sell": the strictly largest output; a tie is none
+    outputs : the network's three outputs, as they are; of several networks their mean
+    probabilities : the outputs divided by their sum: none, buy, sell; of several networks the mean of theirs
+    name : "none", "buy" or "sell": the strictly largest output, of several networks the strictly largest
+        probability; a tie is none
+    votes : the outputs of each network, where there are several
     """
 
     bar: int
-    outputs: tuple[float, float, float]
-    probabilities: tuple[float, float, float]
+    outputs: Triple
+    probabilities: Triple
     name: str
+    votes: tuple[Triple, ...] = ()
 
     @classmethod
     def of(cls, bar: int, outputs: Sequence[float]) -> Signal:
-        none, buy, sell = outputs
-        total = none + buy + sell
-        if not math.isfinite(total):
+        """Return the signal of a network's three outputs, or of several networks' one after another."""
+        if not math.isfinite(sum(outputs)):
             raise NonFiniteError(
                 f"bar {bar}: the network's outputs are {list(outputs)}: lower the learning rate"
             )
-        # Sigmoids that all underflow say nothing.
-        p = (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
-        name = "buy" if buy > none and buy > sell else "sell" if sell > none and sell > buy else "none"
-        return cls(bar, (none, buy, sell), p, name)
+        if len(outputs) == 3:
+            none, buy, sell = outputs
+            return cls(bar, (none, buy, sell), _shares((none, buy, sell)), _largest(none, buy, sell))
+        votes = tuple(zip(outputs[::3], outputs[1::3], outputs[2::3], strict=True))
+        p = _mean([_shares(vote) for vote in votes])
+        return cls(bar, _mean(votes), p, _largest(*p), votes)
+
+    @property
+    def all_outputs(self) -> list[float]:
+        """What `of` makes this signal from."""
+        return [output for vote in self.votes or (self.outputs,) for output in vote]
 
     @property
     def is_buy(self) -> bool:
@@ -62,6 +72,22 @@ class Signal:
         weights = [math.exp(output) for output in self.outputs]
         value = weights[CLASSES.index(self.name)] / sum(weights)
         return round(value if self.is_buy else -value, 1)
+
+
+def _shares(outputs: Triple) -> Triple:
+    none, buy, sell = outputs
+    total = none + buy + sell
+    # Sigmoids that all underflow say nothing.
+    return (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
+
+
+def _largest(none: float, buy: float, sell: float) -> str:
+    return "buy" if buy > none and buy > sell else "sell" if sell > none and sell > buy else "none"
+
+
+def _mean(triples: Sequence[Triple]) -> Triple:
+    none, buy, sell = (sum(column) / len(triples) for column in zip(*triples, strict=True))
+    return none, buy, sell
 
 
 @dataclass(frozen=True, slots=True)

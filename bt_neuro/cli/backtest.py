@@ -37,6 +37,9 @@ def backtest(
     ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
+    ] = None,
     cash: Annotated[float, typer.Option(help="To start with.")] = 10_000.0,
     size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
     commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
@@ -71,8 +74,7 @@ def backtest(
 
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
-        if size is not None:
-            parameters["size"] = size
+        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
         if freeze:
             parameters["learns"] = False
         parameters |= parse_parameters(param or [], chosen)

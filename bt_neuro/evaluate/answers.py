@@ -33,6 +33,12 @@ def shares_of(targets: Array) -> Array:
     return targets / np.maximum(targets.sum(axis=1, keepdims=True), 1)
 
 
+def probabilities_of(outputs: Array) -> Array:
+    """Return outputs (n, 3) as probabilities, as a `Signal` has them: divided by their sum."""
+    totals = outputs.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, outputs / np.where(totals > 0, totals, 1), np.eye(len(CLASSES))[0])
+
+
 def signals_of(probabilities: Array) -> NDArray[np.intp]:
     """Return the index of the strictly largest of each row: 0 none, 1 buy, 2 sell; a tie is none.
 

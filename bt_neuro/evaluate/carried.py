@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from bt_neuro.checkpoint import Saved
 from bt_neuro.errors import CheckpointError
+from bt_neuro.evaluate.number_records import write_header
 from bt_neuro.files import replacing
 
-PREDICTIONS, FEATURES = "predictions.csv", "features.npy"
+PREDICTIONS, FEATURES, VOTES = "predictions.csv", "features.npy", "votes.npy"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Carried:
 
     predictions: int = 0
     features: int = 0
+    votes: int = 0
     has_tables: bool = True
 
 
@@ -43,17 +45,21 @@ def carry_over(saved: Saved, folder: Path) -> Carried:
         When the tables beside the checkpoint end before it.
     """
     old = saved.path.parent
-    if not (old / PREDICTIONS).exists() or not (old / FEATURES).exists():
-        rows = _last_windows(saved)
-        write_features(folder / FEATURES, rows)
-        return Carried(features=len(rows), has_tables=False)
-    states = saved.analyzers
-    rows = _features(old / FEATURES, states.group("features").whole("rows"), saved)
-    predictions = states.group("predictions").whole("rows")
+    has_tables = (old / PREDICTIONS).exists() and (old / FEATURES).exists()
+    if not has_tables:
+        features, votes = _last_windows(saved), _last_votes(saved)
+    else:
+        features, votes = (_numbers(old / file, saved) for file in (FEATURES, VOTES))
+    kept = {FEATURES: features, VOTES: votes}
+    for name, rows in kept.items():
+        if len(rows):
+            _write(folder / name, rows)
+    if not has_tables:
+        return Carried(features=len(features), votes=len(votes), has_tables=False)
+    predictions = saved.analyzers.group("predictions").whole("rows")
     with replacing(folder / PREDICTIONS) as new, (old / PREDICTIONS).open("rb") as table:
         _copy(table, new, predictions)
-    write_features(folder / FEATURES, rows)
-    return Carried(predictions, len(rows))
+    return Carried(predictions, len(features), len(votes))
 
 
 def _copy(table: IO[bytes], new: Path, rows: int) -> None:
@@ -68,15 +74,18 @@ def _copy(table: IO[bytes], new: Path, rows: int) -> None:
         )
 
 
-def _features(path: Path, rows: int, saved: Saved) -> NDArray[Any]:
-    if rows == 0:  # the file is then empty, without a header
-        return saved.network.tensors["learner.history"][:0].astype(np.float32)
+def _numbers(path: Path, saved: Saved) -> NDArray[Any]:
+    """Return the rows up to the checkpoint; none where the run did not write such a file."""
+    states = saved.analyzers
+    rows = states.group(path.stem).whole("rows") if path.stem in states.values else 0
+    if rows == 0:
+        return np.empty(0, np.float32)
     try:
         # Not mapped: in the run's own folder the file is about to be written.
         numbers = np.load(path)
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if numbers.ndim != 2 or numbers.dtype != np.float32 or len(numbers) < rows:
+    if numbers.dtype != np.float32 or len(numbers) < rows:
         raise CheckpointError(f"{path} ends before the checkpoint's {rows} rows: it is another run's")
     return numbers[:rows]
 
@@ -92,9 +101,15 @@ def _last_windows(saved: Saved) -> NDArray[np.float32]:
     return rows.astype(np.float32)
 
 
-def write_features(path: Path, rows: NDArray[Any]) -> None:
-    """Write rows as `FeatureRecord` begins its file."""
+def _last_votes(saved: Saved) -> NDArray[np.float32]:
+    """Return the outputs of the bars still waiting, where there are several networks."""
+    if saved.network.single_lane:
+        return np.empty(0, np.float32)
+    outputs: NDArray[Any] = saved.network.tensors["learner.pending_outputs"]
+    return outputs.astype(np.float32).reshape(len(outputs), len(saved.network.seeds), -1)
+
+
+def _write(path: Path, rows: NDArray[Any]) -> None:
     with replacing(path) as partial, partial.open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        write_header(file, rows.shape)
         file.write(rows.tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import probabilities_of
 from bt_neuro.evaluate.calibration import calibration_error, reliability_curve
 from bt_neuro.evaluate.money import money_figures
 from bt_neuro.evaluate.scores import (
@@ -28,6 +30,7 @@ def metrics_of(
     *,
     predictions: pd.DataFrame,
     answers: dict[str, Array],
+    votes: Array | None,
     equity: pd.DataFrame,
     trades: pd.DataFrame,
     bars: Bars,
@@ -43,6 +46,7 @@ def metrics_of(
     ----------
     predictions, equity, trades : the tables of the run, as `Result` reads them
     answers : of `baseline_answers`
+    votes : (n, networks, 3), the outputs of each of several networks; None if there was one
     bars : what was run over; equity has fewer rows where the run was interrupted or resumed
     account : cash and costs
     hit_rate, step_time : of the analyzers `HitRate` and `StepTime`; `hit_rate` alone knows the raw outputs
@@ -53,7 +57,8 @@ def metrics_of(
     network = scores.pop(NETWORK)
     best = best_baseline(scores)
     difference = hit_rate_difference(predictions, answers[best[0]]) if best else None
-    first_bar = int(predictions["bar"].iloc[0]) if len(predictions) else None
+    # Buy and hold begins where the account could: with the first prediction, or where a run was resumed.
+    first_bar = max(int(predictions["bar"].iloc[0]), int(equity["bar"].iloc[0])) if len(predictions) else None
     metrics = {
         "start": str(bars.frame["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
@@ -79,6 +84,7 @@ def metrics_of(
         "forecast_pct": hit_rate["forecast_pct"],
         "undefine_pct": hit_rate["undefine_pct"],
         "network": network,
+        "seeds": seed_figures(predictions, votes) if votes is not None else None,
         "baselines": scores,
         "best_baseline": best[0] if best else None,
         "difference_pct": percent(difference["difference"]) if difference else None,
@@ -92,6 +98,34 @@ def metrics_of(
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status)
     return metrics
+
+
+def seed_figures(predictions: pd.DataFrame, votes: Array) -> dict[str, Any]:
+    """Return how the networks behind a vote fared, each by itself: median and spread over the seeds.
+
+    Parameters
+    ----------
+    predictions : n rows, as in ``predictions.csv``
+    votes : (n, networks, 3), their outputs
+    """
+    lanes = [votes[:, lane].astype(float) for lane in range(votes.shape[1])]
+    alone = [predictor_scores(predictions, {"alone": probabilities_of(lane)})["alone"] for lane in lanes]
+    return {
+        "networks": len(alone),
+        "hit_rate_pct": _spread([percent(scores["hit_rate"]) for scores in alone]),
+        "coverage_pct": _spread([percent(scores["coverage"]) for scores in alone]),
+        "brier_score": _spread([scores["brier_score"] for scores in alone]),
+    }
+
+
+def _spread(values: list[float | None]) -> dict[str, Any]:
+    known = sorted(value for value in values if value is not None)
+    return {
+        "median": median(known) if known else None,
+        "low": known[0] if known else None,
+        "high": known[-1] if known else None,
+        "each": values,
+    }
 
 
 def sentence(metrics: dict[str, Any], file: str, status: str) -> str:

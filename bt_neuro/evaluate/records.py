@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import backtrader as bt
-import numpy as np
-from numpy.typing import NDArray
 
 from bt_neuro.fields import Fields
 from bt_neuro.plugin.deferred import Deferred
@@ -109,7 +106,7 @@ class PredictionRecord(_Record):
             {
                 "bar": bar,
                 "time": time,
-                "outputs": list(signal.outputs),
+                "outputs": signal.all_outputs,
                 "target": list(scored.target) if scored else [],
                 "known_bar": scored.known_bar if scored else 0,
             }
@@ -122,8 +119,9 @@ class PredictionRecord(_Record):
         for values in saved.items("unknown"):
             row = Fields(values, "predictions.unknown")
             bar, outputs, target = row.whole("bar"), row.numbers("outputs"), row.numbers("target")
-            if len(outputs) != 3 or len(target) not in (0, 3) or not all(0 <= p <= 1 for p in outputs):
-                raise row.refuse("outputs", "three numbers from 0 to 1, and three or no targets,")
+            shaped = outputs and len(outputs) % 3 == 0 and len(target) in (0, 3)
+            if not shaped or not all(0 <= output <= 1 for output in outputs):
+                raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
             signal = Signal.of(bar, outputs)
             scored = Scored(signal, tuple(target), row.whole("known_bar")) if target else None
             self._unknown[bar] = row.text("time"), signal, scored
@@ -214,63 +212,6 @@ class TradeRecord(_Record):
 
     def get_analysis(self) -> dict[str, Any]:
         return {"refused_orders": self._refused}
-
-
-class FeatureRecord(bt.Analyzer):
-    """The numbers of each bar that the learner took, as float32: a ``.npy`` file of (bars, features).
-
-    Params:
-      - ``file`` (required): open for reading and writing, at its end
-      - ``rows`` (default: ``0``): that it holds already
-    """
-
-    params = (("file", None), ("rows", 0))
-
-    def start(self) -> None:
-        self._block: NDArray[np.float32] | None = None
-        self._rows, self._filled = self.p.rows, 0
-        self._last_bar: int | None = None
-
-    def prenext(self) -> None:
-        pass
-
-    def next(self) -> None:
-        learner = self.strategy.learner
-        if learner.last_bar == self._last_bar or self.strategy.replaying:  # another feed's bar, or an old one
-            return
-        self._last_bar = learner.last_bar
-        if self._block is None:
-            self._block = np.empty((1024, len(learner.feature_names)), np.float32)
-            self._write_header()
-        self._block[self._filled] = learner.features
-        self._filled += 1
-        if self._filled == len(self._block):
-            self._write()
-
-    def stop(self) -> None:
-        if self._block is not None:
-            self._write()
-            self._write_header()
-
-    def state(self) -> dict[str, Any]:
-        """Return how many rows the file holds, none of them on their way to it."""
-        self.stop()
-        self.p.file.flush()
-        return {"rows": self._rows}
-
-    def _write(self) -> None:
-        assert self._block is not None
-        self.p.file.write(self._block[: self._filled].tobytes())
-        self._rows, self._filled = self._rows + self._filled, 0
-
-    def _write_header(self) -> None:
-        # NumPy pads a header so that it keeps its length when rows are added.
-        assert self._block is not None
-        shape = (self._rows, self._block.shape[1])
-        self.p.file.seek(0)
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.p.file, header)
-        self.p.file.seek(0, io.SEEK_END)
 
 
 class Forget(bt.Analyzer):

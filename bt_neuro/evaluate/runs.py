@@ -16,12 +16,12 @@ from bt_neuro.checkpoint import MODEL, Saved
 from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import baseline_answers
-from bt_neuro.evaluate.carried import FEATURES, Carried, carry_over
+from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
+from bt_neuro.evaluate.number_records import FeatureRecord, VoteRecord
 from bt_neuro.evaluate.records import (
     EquityRecord,
-    FeatureRecord,
     Forget,
     PredictionRecord,
     Progress,
@@ -126,7 +126,8 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
-            add_records(cerebro, folder, files, carried)
+            several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
+            add_records(cerebro, folder, files, carried, has_votes=several)
             if progress:
                 cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
@@ -201,12 +202,14 @@ def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folde
     tables = Result(folder, {})
     predictions = tables.predictions
     features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
+    votes = np.load(folder / VOTES, mmap_mode="r") if (folder / VOTES).exists() else None
     answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)
     write_baselines(folder / "baselines.csv", predictions["bar"], answers)
     analyzers = ran.analyzers
     return metrics_of(
         predictions=predictions,
         answers=answers,
+        votes=votes,
         equity=tables.equity,
         trades=tables.trades,
         bars=bars,
@@ -235,7 +238,9 @@ def _cerebro(
     return cerebro, broker
 
 
-def add_records(cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried) -> None:
+def add_records(
+    cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried, *, has_votes: bool
+) -> None:
     """Add the analyzers that write a run's tables, going on after the rows that are there already."""
     # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
     cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
@@ -247,9 +252,13 @@ def add_records(cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Ca
     ):
         file = files.enter_context((folder / f"{name}.csv").open("a", newline="", encoding="utf-8"))
         cerebro.addanalyzer(record, _name=name, file=file, rows=rows)
-    features = folder / FEATURES
-    numbers = files.enter_context(features.open("r+b" if features.exists() else "wb"))
-    cerebro.addanalyzer(FeatureRecord, _name="features", file=numbers, rows=carried.features)
+    numbers: list[tuple[str, type[bt.Analyzer], int]] = [(FEATURES, FeatureRecord, carried.features)]
+    if has_votes:
+        numbers.append((VOTES, VoteRecord, carried.votes))
+    for file_name, number_record, rows in numbers:
+        path = folder / file_name
+        opened = files.enter_context(path.open("r+b" if path.exists() else "wb"))
+        cerebro.addanalyzer(number_record, _name=path.stem, file=opened, rows=rows)
     cerebro.addanalyzer(Forget)
 
 

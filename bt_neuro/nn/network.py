@@ -300,7 +300,7 @@ class Network:
             saved.layers,
             saved.inputs,
             optimizer=saved.optimizer,
-            seed=saved.seeds[0] if saved.single_lane else saved.seeds,
+            seed=saved.seed,
             device=device,
             precision=saved.precision,
         )

@@ -76,6 +76,11 @@ class SavedNetwork:
     steps: int
     has_checksum: bool
 
+    @property
+    def seed(self) -> int | list[int]:
+        """As `Network` takes it."""
+        return self.seeds[0] if self.single_lane else self.seeds
+
     @classmethod
     def read(cls, path: Path) -> SavedNetwork:
         """Return what `write` wrote.

@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.checkpoint import Saved
-from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learner import Learner
 from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
@@ -36,6 +36,8 @@ class NeuroStrategy(bt.Strategy):
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learns`` (default: ``True``): False only predicts
       - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
+      - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
+        their vote, the mean of their probabilities
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
         as in `Network`
 
@@ -52,7 +54,7 @@ class NeuroStrategy(bt.Strategy):
     or the history of a live feed holds them. They warm up the indicators; the learner does not see them
     again, there are no signals and no calls of `decide`, and the broker stays flat. From the next bar on all
     goes on to the bit. Bars that differ from those learned, other features, layers, label or optimiser are a
-    CheckpointError before anything was learned. The seed is the checkpoint's.
+    CheckpointError before anything was learned. Seed and seeds are the checkpoint's.
 
     Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
     traded.
@@ -79,6 +81,7 @@ class NeuroStrategy(bt.Strategy):
         ("size", 0.95),
         ("learns", True),
         ("resume", None),
+        ("seeds", 1),
         ("seed", 0),
         ("device", "auto"),
         ("precision", "single"),
@@ -146,12 +149,17 @@ class NeuroStrategy(bt.Strategy):
                 f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
             )
         saved = None if self.p.resume is None else Saved.read(self.p.resume)
+        if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
+            raise CheckpointError(
+                f"cannot go on from {saved.path}: it holds {len(saved.network.seeds)} networks, "
+                f"and seeds is {self.p.seeds}; leave seeds out"
+            )
         try:
             self.network = Network(
                 layers,
                 inputs,
                 optimizer=self.optimizer(),
-                seed=self.p.seed if saved is None else saved.network.seeds[0],
+                seed=self._seeds() if saved is None else saved.network.seed,
                 device=self.p.device,
                 precision=self.p.precision,
             )
@@ -168,6 +176,9 @@ class NeuroStrategy(bt.Strategy):
         self._replay = Replay(self.data, saved, list(self._feature_lines))
         if saved is not None:
             self._go_on(saved)
+
+    def _seeds(self) -> int | range:
+        return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
 
     def _go_on(self, saved: Saved) -> None:
         saved.restore(self.learner)
@@ -221,7 +232,7 @@ class NeuroStrategy(bt.Strategy):
 
 
 def _check_parameters(p: Any) -> None:
-    for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
+    for name, least in (("wing", 1), ("history_bars", 1), ("seeds", 1), ("seed", 0)):
         value = getattr(p, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")

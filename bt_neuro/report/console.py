@@ -58,6 +58,8 @@ def render(manifest: dict[str, Any]) -> str:
     metrics, time = manifest["metrics"], manifest["time"]
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
+    if metrics["seeds"] is not None:
+        lines += ["", _seeds(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
     a_bar = {
         part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
@@ -78,6 +80,16 @@ def render(manifest: dict[str, Any]) -> str:
         )
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
+
+
+def _seeds(seeds: dict[str, Any]) -> str:
+    rate, error = seeds["hit_rate_pct"], seeds["brier_score"]
+    between = " to ".join(_shown(rate[end], ".1f") for end in ("low", "high"))
+    return (
+        f"The signals are the vote of {seeds['networks']} networks. Alone their hit rate would be "
+        f"{_shown(rate['median'], '.1f')} % (median; {between}), "
+        f"their Brier score {_shown(error['median'], '.4f')}."
+    )
 
 
 def _predictors(scores: dict[str, dict[str, Any]]) -> list[str]:
