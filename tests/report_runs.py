@@ -9,7 +9,6 @@ from pathlib import Path
 from small import Small
 
 from bt_neuro import Result, backtest
-from bt_neuro.report.page import write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -19,9 +18,7 @@ REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 def run_of(folder: Path, end: str = "2024-02-15") -> Result:
     """Run over some 800 bars, at a rate that makes for many signals, good and bad."""
     options = {"bars_options": {"end": end}, "parameters": {"learning_rate": 0.3}}
-    result = backtest(SAMPLE, strategy=Small, out=folder, **options)
-    write_report(result)
-    return result
+    return backtest(SAMPLE, strategy=Small, out=folder, **options)
 
 
 def copied(run: Result, folder: Path) -> Result:

@@ -25,7 +25,7 @@ SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 MONTHS = {"end": "2024-03-31"}
 TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy"}
-FILES = TABLES | {"run.json", "model.safetensors"}
+FILES = TABLES | {"run.json", "report.html", "model.safetensors"}
 
 
 @pytest.fixture(scope="module")
