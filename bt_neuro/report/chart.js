@@ -1,6 +1,6 @@
 // chart.js - what is drawn follows the range: a candle stands for 1 bar, or for 2, 4, 8 ... when far out, and
 // arrows appear once there is room for them. Run by Bokeh whenever the range or the width changes.
-const PIXELS_A_CANDLE = 4, PIXELS_AN_ARROW = 3
+const PIXELS_A_CANDLE = 4, PIXELS_AN_ARROW = 6
 
 const { datetime, close } = bars.data
 const { open = close, high = close, low = close, signal, hit, confidence, fractal } = bars.data

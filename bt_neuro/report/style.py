@@ -84,7 +84,7 @@ def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]]) -> None:
 
 
 def add_hover(plot: figure, drawn: GlyphRenderer, **tooltips: str) -> None:
-    """Show values under the pointer; `x` is a time where the figure is over time."""
+    """Show values under the pointer; one named `time` tells that the figure's `x` is one."""
     shown = [(name.replace("_", " "), text) for name, text in tooltips.items()]
-    formats = {"@x": "datetime"}
+    formats = {"@x": "datetime"} if "time" in tooltips else {}
     plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=shown, formatters=formats))
