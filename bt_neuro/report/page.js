@@ -56,8 +56,9 @@ const sort = (heading) => {
 document.addEventListener("click", ({ target }) => {
     const button = target.closest("button[data-zoom]"), heading = target.closest(".sortable th")
     const row = target.closest(".sortable tbody tr")
-    if (button) zoom(button.dataset.zoom)
     if (heading) sort(heading)
+    if (!chart()) return // not drawn yet
+    if (button) zoom(button.dataset.zoom)
     if (row) {
         const [offset] = chart().tags
         const from = Number(row.dataset.from) - offset, to = Number(row.dataset.to) - offset
