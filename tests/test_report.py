@@ -158,10 +158,6 @@ DAMAGE = {
     "no folder": (shutil.rmtree, "is no run"),
     "half a manifest": (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
     "no manifest": (lambda folder: (folder / "run.json").write_text("[]"), "no manifest"),
-    "running": (
-        lambda folder: (folder / "run.json").write_text('{"data": {}, "status": "running"}'),
-        "not ended",
-    ),
     "no table": (lambda folder: (folder / "equity.csv").unlink(), "table cannot be read"),
     "another table": (lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"), "cannot be read"),
 }
@@ -172,6 +168,11 @@ def test_what_is_no_run_is_refused(broken, damage, complaint):
     damage(broken.folder)
     with pytest.raises(NeuroError, match=complaint):
         open_run(broken.folder)
+
+
+def test_a_run_that_has_not_ended_is_refused(broken):
+    with pytest.raises(NeuroError, match="has not ended"):
+        told(broken, status="running")
 
 
 def test_a_page_is_written_whole_or_not_at_all(broken):

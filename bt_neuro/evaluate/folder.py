@@ -92,7 +92,7 @@ def open_run(folder: str | Path) -> Result:
     path = Path(folder, "run.json")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict) or "data" not in manifest:
+        if not isinstance(manifest, dict) or not manifest.keys() >= {"status", "started", "strategy", "data"}:
             raise ValueError("no manifest of a run")
     except FileNotFoundError:
         raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
@@ -109,7 +109,7 @@ def open_run(folder: str | Path) -> Result:
 
 
 def latest_run(folder: str | Path = "runs") -> Path:
-    """Return the run in `folder` that was begun last.
+    """Return the run in `folder` that was written last.
 
     Raises
     ------
