@@ -183,6 +183,14 @@ def test_a_page_is_written_whole_or_not_at_all(broken):
     assert (broken.folder / "report.html").read_bytes() == before
 
 
+def test_a_page_that_cannot_be_written_names_its_folder(broken):
+    page = broken.folder / "report.html"
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(NeuroError, match=r"cannot write .*report\.html"):
+        write_report(broken)
+
+
 # Python and the command line
 
 

@@ -15,7 +15,9 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings
 
+from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.scores import NETWORK, percent
+from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 from bt_neuro.report.console import BLOCK
 from bt_neuro.report.run import Run
@@ -37,11 +39,21 @@ def write_report(run: Run, bars: Bars | None = None) -> Path:
     -------
     Path
         Of the page.
+
+    Raises
+    ------
+    NeuroError
+        When the folder cannot be written to; a page that was there stays.
     """
-    page = run.folder / "report.html"
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(render_page(run, bars), encoding="utf-8")
-    return partial.replace(page)
+    page, text = run.folder / "report.html", render_page(run, bars)
+    try:
+        with replacing(page) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NeuroError(
+            f"cannot write {page}: {error.strerror}.\nMake room there, or copy the run."
+        ) from error
+    return page
 
 
 def render_page(run: Run, bars: Bars | None = None) -> str:
