@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.folder import Result
+    from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
     from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _HOME = {
     "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
     "evaluate.account": "Account",
-    "evaluate.folder": "Result",
+    "evaluate.folder": "Result open_run",
     "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
     "evaluate.warmup": "WarmupResult warmup_check",
@@ -108,6 +108,7 @@ __all__ = [
     "backtest",
     "default_features",
     "lookahead_check",
+    "open_run",
     "read_bars",
     "warmup_check",
 ]

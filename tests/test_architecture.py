@@ -42,8 +42,14 @@ ORDER = (
     "learner",
     "checkpoint",
     "plugin",
+    "evaluate.answers",
+    "evaluate.baselines",
+    "evaluate.bootstrap",
+    "evaluate.scores",
+    "evaluate.calibration",
+    "evaluate.drift",
+    "report",  # draws the above; a run writes its report
     "evaluate",
-    "report",
     "bt_neuro",  # the public face, bt_neuro/__init__.py
     "cli",
     "__main__",

@@ -154,7 +154,11 @@ def backtest(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
-    return Result(folder, manifest)
+    from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
+
+    result = Result(folder, manifest)
+    write_report(result, bars)
+    return result
 
 
 def _require_new_bars(saved: Saved, bars: Bars) -> None:
