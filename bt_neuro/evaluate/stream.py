@@ -119,7 +119,7 @@ def stream(
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
             manifest |= {
-                "status": f"stopped by {stopped_by()}" if stopped_by() else "end of input",
+                "status": _status(stopped_by(), reader.error),
                 "device": ran.network.device_name,
                 "bars": table.bars,
                 "new_bars": table.bars - known,
@@ -182,6 +182,12 @@ def _cerebro(feed: LiveFeed, strategy: type[NeuroStrategy], parameters: dict[str
     cerebro.adddata(feed, name="stream")
     cerebro.addstrategy(strategy, **parameters)
     return cerebro
+
+
+def _status(stopped_by: str | None, error: BaseException | None) -> str:
+    if error is not None:
+        return f"failed: {error}"
+    return f"stopped by {stopped_by}" if stopped_by else "end of input"
 
 
 class _Reader(threading.Thread):
