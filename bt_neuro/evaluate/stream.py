@@ -147,16 +147,12 @@ def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, 
     """Return a stream's folder, its bars and its checkpoint, if there is one already."""
     if out is not None or history is not None:
         raise NeuroError(f"{folder} is a stream and goes on in place: leave out --out and --history")
+    saved = Saved.read(folder) if (folder / MODEL).exists() else None
     table = BarsTable(folder / BARS)
-    if (folder / MODEL).exists():
-        return folder, table, Saved.read(folder)
-    for name in (
-        PREDICTIONS,
-        FEATURES,
-        VOTES,
-    ):  # killed before its first checkpoint: it begins anew with its bars
-        (folder / name).unlink(missing_ok=True)
-    return folder, table, None
+    if saved is None:  # killed before its first checkpoint: it begins anew, with the bars it has
+        for name in (PREDICTIONS, FEATURES, VOTES):
+            (folder / name).unlink(missing_ok=True)
+    return folder, table, saved
 
 
 def _past(saved: Saved | None, history: str | Path | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import backtrader as bt
@@ -108,5 +109,7 @@ class Replay:
 
 
 def time_of(time: float | None) -> str:
-    """Return backtrader's number of a time as text."""
-    return "never" if time is None else bt.num2date(time).isoformat(sep=" ", timespec="seconds")
+    """Return backtrader's number of a time as text; a checkpoint may hold any number."""
+    if time is None or not 1 <= time < date.max.toordinal():
+        return f"day {time}"
+    return bt.num2date(time).isoformat(sep=" ", timespec="seconds")
