@@ -1,10 +1,12 @@
 """What the README and the examples say is run here."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+import bt_neuro
 from bt_neuro import backtest
 from bt_neuro.plugin.loading import load_strategy
 
@@ -34,6 +36,14 @@ def test_the_readmes_script_runs_in_ten_lines(monkeypatch, capsys):
     script = script.replace("wing=2", 'wing=2, device="numpy"').replace("2024-02", "2024-01-12")
     exec(compile(script, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_pages_is_python_and_imports_what_there_is(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module == "bt_neuro":
+                assert all(hasattr(bt_neuro, alias.name) for alias in node.names), block
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -403,10 +403,9 @@ def started(bars, out):
     )
 
 
-def wait_for(path, seconds=60):
-    deadline = time.monotonic() + seconds
+def wait_for(path, run):
     while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not come"
+        assert run.poll() is None, run.communicate()
         time.sleep(0.002)
 
 
@@ -418,7 +417,7 @@ def test_a_stopped_run_is_whole_and_can_go_on(sent, code, tmp_path):
     bars = random_hours(20_000)
     path = write(bars, tmp_path / "bars.csv")
     run = started(path, tmp_path / "first")
-    wait_for(tmp_path / "first" / "model.safetensors")
+    wait_for(tmp_path / "first" / "model.safetensors", run)
     run.send_signal(sent)
     said, complained = run.communicate(timeout=60)
     assert run.returncode == code, complained
@@ -436,22 +435,22 @@ def test_a_stopped_run_is_whole_and_can_go_on(sent, code, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_killed_at_25_moments_it_goes_on_to_the_same_end(rng, tmp_path):
-    bars = write(random_hours(6000), tmp_path / "bars.csv")
+    bars = write(random_hours(3000), tmp_path / "bars.csv")
     begun = time.monotonic()
     whole = started(bars, tmp_path / "whole")
-    wait_for(tmp_path / "whole" / "model.safetensors")
+    wait_for(tmp_path / "whole" / "model.safetensors", whole)
     to_first = time.monotonic() - begun
-    assert whole.wait(timeout=300) == 0
+    whole.communicate()
     to_end = time.monotonic() - begun
     for number, moment in enumerate(rng.uniform(0, to_end - to_first, 25)):
         out = tmp_path / f"killed{number}"
         run = started(bars, out)
-        wait_for(out / "model.safetensors")
+        wait_for(out / "model.safetensors", run)
         time.sleep(moment)
         run.kill()
-        run.wait()
+        run.communicate()
         last = Saved.read(out).last_bar
-        assert last == 5999 or (last + 1) % 100 == 0
-        if last < 5999:
+        assert last == 2999 or (last + 1) % 100 == 0
+        if last < 2999:
             out = backtest(bars, strategy=Small, out=tmp_path / f"resumed{number}", resume=out).folder
         assert_one_run(tmp_path / "whole", out)

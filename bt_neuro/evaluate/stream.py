@@ -118,7 +118,7 @@ def stream(
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
             manifest |= {
-                "status": f"stopped by {stopped_by()}" if stopped_by() else "end of input",
+                "status": _status(stopped_by(), reader.error),
                 "device": ran.network.device_name,
                 "bars": table.bars,
                 "new_bars": table.bars - known,
@@ -146,12 +146,12 @@ def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, 
     """Return a stream's folder, its bars and its checkpoint, if there is one already."""
     if out is not None or history is not None:
         raise NeuroError(f"{folder} is a stream and goes on in place: leave out --out and --history")
+    saved = Saved.read(folder) if (folder / MODEL).exists() else None
     table = BarsTable(folder / BARS)
-    if (folder / MODEL).exists():
-        return folder, table, Saved.read(folder)
-    for name in (PREDICTIONS, *NUMBERS):  # killed before its first checkpoint: it begins anew with its bars
-        (folder / name).unlink(missing_ok=True)
-    return folder, table, None
+    if saved is None:  # killed before its first checkpoint: it begins anew, with the bars it has
+        for name in (PREDICTIONS, *NUMBERS):
+            (folder / name).unlink(missing_ok=True)
+    return folder, table, saved
 
 
 def _past(saved: Saved | None, history: str | Path | None) -> Any:
@@ -177,6 +177,12 @@ def _cerebro(feed: LiveFeed, strategy: type[NeuroStrategy], parameters: dict[str
     cerebro.adddata(feed, name="stream")
     cerebro.addstrategy(strategy, **parameters)
     return cerebro
+
+
+def _status(stopped_by: str | None, error: BaseException | None) -> str:
+    if error is not None:
+        return f"failed: {error}"
+    return f"stopped by {stopped_by}" if stopped_by else "end of input"
 
 
 class _Reader(threading.Thread):

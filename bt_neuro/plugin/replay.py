@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import backtrader as bt
@@ -61,7 +62,7 @@ class Replay:
         if bar == 0 and self._end >= 0 and saved is not None:
             first = saved.bars.number("first")
             if self.fingerprint.first != first:
-                begin = f"its bars begin at {_text(first)}, these at {self._time()}"
+                begin = f"its bars begin at {time_of(first)}, these at {self._time()}"
                 raise self._error(f"{begin}; give all bars from the first on")
 
     def is_past(self, bar: int) -> bool:
@@ -93,19 +94,22 @@ class Replay:
     def require_end(self, bars: int) -> None:
         """Raise CheckpointError when the feed has ended before the checkpoint's last bar."""
         if bars <= self._end and self._saved is not None:
-            last = _text(self._saved.bars.number("last"))
+            last = time_of(self._saved.bars.number("last"))
             raise self._error(
                 f"it has learned up to bar {self._end}, {last}, and the bars end at {self._time()} after "
                 f"{bars} bars; give at least as many"
             )
 
     def _time(self) -> str:
-        return _text(self._lines[0][0]) if self.fingerprint.bars else "once"
+        return time_of(self._lines[0][0]) if self.fingerprint.bars else "once"
 
     def _error(self, told: str) -> CheckpointError:
         path: Any = self._saved and self._saved.path
         return CheckpointError(f"cannot go on from {path}: {told}")
 
 
-def _text(time: float) -> str:
+def time_of(time: float | None) -> str:
+    """Return backtrader's number of a time as text; a checkpoint may hold any number."""
+    if time is None or not 1 <= time < date.max.toordinal():
+        return f"day {time}"
     return bt.num2date(time).isoformat(sep=" ", timespec="seconds")
