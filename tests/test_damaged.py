@@ -175,14 +175,21 @@ def test_a_checker_of_damage_sees_other_weights(sound, tmp_path):
         check(tmp_path / "other.safetensors", sound)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+REST = ("optimizer", "seeds", "single_lane", "precision", "steps", "inputs")
+NAMES = (*REST, "format", "layers", "class", "units")
+GROUP = st.dictionaries(st.sampled_from(NAMES), PLAIN | st.lists(PLAIN))
+NETWORK = st.fixed_dictionaries(
+    {},
+    optional={
+        "format": st.sampled_from([storage.FORMAT, "x"]) | PLAIN,
+        "layers": st.lists(GROUP) | PLAIN,
+        **{name: GROUP | PLAIN | st.lists(PLAIN) for name in REST},
+    },
 )
 
 
-@given(st.dictionaries(st.sampled_from(["network", "learner"]), JSON))
+@given(st.fixed_dictionaries({}, optional={"network": NETWORK | PLAIN, "learner": GROUP}))
 @settings(max_examples=50, deadline=None)
 def test_any_values_at_all_are_no_network(tmp_path_factory, values):
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
