@@ -16,9 +16,7 @@ from bt_neuro.cli.common import Device, Freeze, app, errors
 LONGEST_LINE = 1 << 16
 
 
-@app.command(
-    epilog="Example: tail -n +1 -f bars.csv | bt-neuro stream --resume runs/EURUSD --out live > signals.jsonl"
-)
+@app.command(epilog="Example: bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl")
 def stream(
     strategy: Annotated[
         str | None,
