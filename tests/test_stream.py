@@ -21,6 +21,7 @@ from small import Small
 from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, backtest
 from bt_neuro.checkpoint import Saved
 from bt_neuro.evaluate.bars_table import BarsTable
+from bt_neuro.evaluate.records import Forget
 from bt_neuro.evaluate.stream import stream
 from bt_neuro.market.lines import Bar
 from bt_neuro.plugin.live import LiveFeed
@@ -120,6 +121,43 @@ def test_two_live_feeds_do_not_wait_for_each_other():
     cerebro.addstrategy(WithSlope)
     (ran,) = cerebro.run()
     assert ran.said[-1] == run(BarsFeed(bars=BARS)).said[-1]
+
+
+class Flips(Small):
+    """Turns its position round at every bar, with stop orders of which one cancels the other."""
+
+    def decide(self, signal):
+        self.order_target_percent(target=0.5 if len(self) % 2 else -0.5)
+        if len(self) % 10 == 0:
+            self.waiting = self.sell(size=1, price=0.01, exectype=bt.Order.Stop)
+            self.buy(size=1, price=9.0, exectype=bt.Order.Stop, oco=self.waiting)
+        elif len(self) % 10 == 5:
+            self.cancel(self.waiting)
+
+
+def test_orders_and_trades_of_a_long_life_are_forgotten():
+    """Else memory grows with the bars: backtrader keeps each order in five places."""
+
+    def kept(bars, *analyzers):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(BarsFeed(bars=random_hours(bars)))
+        cerebro.addstrategy(Flips)
+        for analyzer in analyzers:
+            cerebro.addanalyzer(analyzer)
+        (ran,) = cerebro.run(exactbars=1)
+        broker = ran.broker
+        trades = [
+            trade for numbered in ran._trades.values() for trades in numbered.values() for trade in trades
+        ]
+        places = (ran._orders, broker.orders, broker._pchildren, broker._ocos, broker._ocol, trades)
+        return broker.getvalue(), list(map(len, places))
+
+    value, everything = kept(1000)
+    same_value, some = kept(1000, Forget)
+    assert value == same_value
+    assert all(few <= many for few, many in zip(some, everything, strict=True))
+    assert max(some) < 900 < sorted(everything)[-4]
+    assert max(kept(1024, Forget)[1]) < 20  # a round of 256 bars has just ended
 
 
 # -- a stream ------------------------------------------------------------------------------------------------
