@@ -10,10 +10,10 @@ This is delayed progressive validation (river). Whatever feeds backtrader runs t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,32 @@ class Scored:
         return sum((t - o) ** 2 for t, o in zip(self.target, self.signal.outputs, strict=True)) / 3
 
 
+class Lesson(NamedTuple):
+    """A window whose label is known."""
+
+    bar: int
+    known_bar: int
+    window: NDArray[np.floating]
+    target: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What the network learned in one go, before it predicted.
+
+    Attributes
+    ----------
+    bars, known_bars : (lessons,) the bars learned, and those at whose close their labels were known
+    targets : (lessons, 3)
+    outputs : (lessons, 3) what the network answers to the same windows once it has learned them: in-sample
+    """
+
+    bars: NDArray[np.integer]
+    known_bars: NDArray[np.integer]
+    targets: NDArray[np.floating]
+    outputs: NDArray[np.floating]
+
+
 class Learner:
     """Feed closed bars to a network, one at a time.
 
@@ -117,6 +143,7 @@ class Learner:
     Attributes
     ----------
     window : the last window predicted, or None
+    keeps_lessons : whether what `learns` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent in the network so far; `last_step_s` in the last bar
     """
@@ -148,10 +175,13 @@ class Learner:
             raise LayerError(f"label.delay_bars is {label.delay_bars}: a label is known 1 bar later or more")
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
+        self.keeps_lessons = False
         self.window: NDArray[np.floating] | None = None
         self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
+        self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
+        self._lessons: list[Lesson] = []  # that `train` will learn
         self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
         self._rows = 0  # of the block that are filled
         self._last_bar: int | None = None
@@ -172,8 +202,7 @@ class Learner:
         self._check(bar, features, high, low, close)
         self._remember(features)
         self._last_bar = bar
-        known = self.label.update(bar, high, low, close)
-        scored, lessons = self._score(known, bar)
+        scored, lessons = self._score(self._known(bar, high, low, close), bar)
         self.window = self._full_window()
         start = perf_counter()
         outputs = self._learn_and_predict(lessons)
@@ -185,10 +214,58 @@ class Learner:
         self._pending[bar] = self.window, signal
         return signal, scored
 
-    def _score(
-        self, known: list[Known], bar: int
-    ) -> tuple[list[Scored], list[tuple[NDArray[np.floating], tuple[float, ...]]]]:
-        scored, lessons = [], []
+    def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
+        """Take a closed bar that is only learned, and only by `train`: no prediction, no score.
+
+        Raises as `on_bar` does.
+        """
+        self._check(bar, features, high, low, close)
+        self._remember(features)
+        self._last_bar = bar
+        for label_bar, target in self._known(bar, high, low, close):
+            if (window := self._observed.pop(label_bar, None)) is not None:
+                self._lessons.append(Lesson(label_bar, bar, window, target))
+        if (window := self._full_window()) is not None:
+            self._observed[bar] = window
+
+    def train(self, eras: int = 1, embargo_bars: int = 0) -> Training:
+        """Learn what was observed, from the oldest window to the latest, `eras` times.
+
+        Only labels known by the last bar taken are learned from, and none of the last `embargo_bars` bars;
+        the others never are. The running statistics move with the windows.
+
+        Raises
+        ------
+        StrategyError
+            When there is nothing to learn.
+        NonFiniteError
+            When the outputs are no numbers afterwards: lower the learning rate.
+        """
+        last = -1 if self._last_bar is None else self._last_bar
+        lessons = [lesson for lesson in self._lessons if lesson.bar <= last - embargo_bars]
+        self._lessons, self._observed = [], {}
+        if not lessons:
+            raise StrategyError(f"no bar up to bar {last} has both a full window and a label: train on more")
+        start = perf_counter()
+        for _ in range(eras):
+            for windows, targets in _batches(lessons):
+                self.network.learn(windows, targets)
+        # The answers are given as in a stream, statistics moving; then all is as it was.
+        state, steps = self.network.state(), self.network.steps
+        outputs = [self.network.predict(w, update_statistics=True) for w, _ in _batches(lessons)]
+        self.network.set_state(state, steps)
+        self.network_s += perf_counter() - start
+        if not all(np.isfinite(answers).all() for answers in outputs):
+            raise NonFiniteError(f"after training up to bar {last} the outputs are no numbers: lower the rate")
+        return Training(
+            np.array([lesson.bar for lesson in lessons]),
+            np.array([lesson.known_bar for lesson in lessons]),
+            np.array([lesson.target for lesson in lessons]),
+            np.concatenate(outputs),
+        )
+
+    def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
+        known = self.label.update(bar, high, low, close)
         for label_bar, target in known:
             if bar - label_bar > self.label.delay_bars:
                 late = f"the label of bar {label_bar} came at bar {bar}"
@@ -197,27 +274,31 @@ class Learner:
                 raise StrategyError(
                     f"the label of bar {label_bar} is {target}: it must hold at least one class"
                 )
+        return known
+
+    def _score(self, known: list[Known], bar: int) -> tuple[list[Scored], list[Lesson]]:
+        scored, lessons = [], []
+        for label_bar, target in known:
             if (waiting := self._pending.pop(label_bar, None)) is not None:
                 window, signal = waiting
                 scored.append(Scored(signal, target, bar))
-                lessons.append((window, target))
+                lessons.append(Lesson(label_bar, bar, window, target))
         overdue = bar - self.label.delay_bars
         if self._pending and next(iter(self._pending)) < overdue:
             # A label may leave bars undecided; their windows are not kept for ever.
             self._pending = {b: waiting for b, waiting in self._pending.items() if b >= overdue}
         return scored, lessons
 
-    def _learn_and_predict(
-        self, lessons: list[tuple[NDArray[np.floating], tuple[float, ...]]]
-    ) -> list[float] | None:
+    def _learn_and_predict(self, lessons: list[Lesson]) -> list[float] | None:
         if not self.learns:
+            self._lessons += lessons if self.keeps_lessons else []
             lessons = []
         if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
-            window, target = lessons[0]
+            _, _, window, target = lessons[0]
             return self.network.learn_then_predict(
                 window, target, self.window, meanwhile=self.catch_up
             ).tolist()
-        for window, target in lessons:
+        for _, _, window, target in lessons:
             self.network.learn(window, target, update_statistics=False)
         if self.window is None:
             return None
@@ -277,6 +358,8 @@ class Learner:
     # -- checkpoint ------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
+        if self._lessons or self._observed:
+            raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         first = max(self._rows - self.history_bars, 0)
         arrays = {
             "learner.history": self._block[first : self._rows].copy(),
@@ -313,3 +396,10 @@ class Learner:
             )
         }
         self.label.restore(values["label"])
+
+
+def _batches(lessons: list[Lesson]) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Yield windows and targets of some lessons at a time: the windows are views, and copies are large."""
+    for first in range(0, len(lessons), _BLOCK_ROWS):
+        part = lessons[first : first + _BLOCK_ROWS]
+        yield np.stack([lesson.window for lesson in part]), np.array([lesson.target for lesson in part])

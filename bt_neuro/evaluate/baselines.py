@@ -105,10 +105,10 @@ class LogisticRegression:
         self._learned = True
 
 
-def baseline_figures(
+def baseline_answers(
     predictions: pd.DataFrame, bars: pd.DataFrame, features: Array, history_bars: int, round_bars: int = 128
-) -> dict[str, dict[str, Any]]:
-    """Run the baselines over the bars that a network predicted, and score them on those it was scored on.
+) -> dict[str, Array]:
+    """Return what each baseline says of each bar that a network predicted, (rows, 3), by name.
 
     They are asked and taught in rounds of `round_bars` bars, at the end of which only labels known by then
     are used: never more than the network saw, up to a round less. A call of scikit-learn costs too much for
@@ -121,62 +121,63 @@ def baseline_figures(
     bars : the frame of bars, all of the file
     features : (rows, features), as in ``features.npy``: window j, of the j-th prediction, starts at row j
     history_bars : rows in a window
+    """
+    baselines: list[Baseline] = [ClassFrequencies(), LastTwoBars(), LogisticRegression()]
+    numbers = predictions["bar"].to_numpy()
+    highs, lows = (bars[name].to_numpy(float)[numbers] for name in ("high", "low"))
+    targets, known_bar = targets_of(predictions), predictions["known_bar"].to_numpy(float)
+    order, taught = np.argsort(known_bar, kind="stable"), 0  # labels may come late, or never: NaN is last
+    answers = np.empty((len(baselines), len(numbers), len(CLASSES)))
+    for first in range(0, len(numbers), round_bars):
+        asked = np.arange(first, min(first + round_bars, len(numbers)))
+        windows = _windows(features, asked, history_bars)
+        for index, baseline in enumerate(baselines):
+            answers[index, asked] = baseline.predict(windows, highs[asked], lows[asked])
+        known = int(np.searchsorted(known_bar[order], numbers[asked[-1]], side="right"))
+        if known > taught:
+            lessons = order[taught:known]
+            learned = _windows(features, lessons, history_bars)
+            for baseline in baselines:
+                baseline.learn(learned, targets[lessons])
+            taught = known
+    return {baseline.name: answer for baseline, answer in zip(baselines, answers, strict=True)}
+
+
+def targets_of(predictions: pd.DataFrame) -> Array:
+    """Return (rows, 3) of 0 and 1: what each output should have been; all 0 while the label is unknown."""
+    label = predictions["label"]
+    names = (["none"], ["buy", "both"], ["sell", "both"])
+    return np.stack([label.isin(holding) for holding in names], axis=1).astype(float)
+
+
+def score_answers(answers: dict[str, Array], predictions: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Score answers on the bars whose labels are known, with the same meanings as in `HitRate`.
 
     Returns
     -------
     dict by name of dicts with the keys ``scored_bars``, ``signals``, ``hits``, ``hit_rate``, ``coverage``,
     ``mean_squared_error``
     """
-    baselines: list[Baseline] = [ClassFrequencies(), LastTwoBars(), LogisticRegression()]
-    tallies = [_Tally() for _ in baselines]
-    numbers = predictions["bar"].to_numpy()
-    highs, lows = (bars[name].to_numpy(float)[numbers] for name in ("high", "low"))
-    label, known_bar = predictions["label"], predictions["known_bar"].to_numpy(float)
-    targets = np.stack([label.isin(names) for names in (["none"], ["buy", "both"], ["sell", "both"])], axis=1)
-    order, taught = np.argsort(known_bar, kind="stable"), 0  # labels may come late, or never: NaN is last
-    waiting = np.empty((len(numbers), len(baselines), len(CLASSES)))
-    for first in range(0, len(numbers), round_bars):
-        asked = np.arange(first, min(first + round_bars, len(numbers)))
-        windows = _windows(features, asked, history_bars)
-        for index, baseline in enumerate(baselines):
-            waiting[asked, index] = baseline.predict(windows, highs[asked], lows[asked])
-        known = int(np.searchsorted(known_bar[order], numbers[asked[-1]], side="right"))
-        if known > taught:
-            lessons = order[taught:known]
-            learned, wanted = _windows(features, lessons, history_bars), targets[lessons].astype(float)
-            for index, (baseline, tally) in enumerate(zip(baselines, tallies, strict=True)):
-                tally.add(waiting[lessons, index], wanted)
-                baseline.learn(learned, wanted)
-            taught = known
-    return {baseline.name: tally.figures() for baseline, tally in zip(baselines, tallies, strict=True)}
+    targets = targets_of(predictions)
+    known = targets.any(axis=1)
+    return {name: _scores(answer[known], targets[known]) for name, answer in answers.items()}
+
+
+def _scores(answers: Array, targets: Array) -> dict[str, Any]:
+    none, buy, sell = answers.T
+    said_buy, said_sell = (buy > none) & (buy > sell), (sell > none) & (sell > buy)
+    bars, signals = len(targets), int(said_buy.sum() + said_sell.sum())
+    hits = int(targets[said_buy, 1].sum() + targets[said_sell, 2].sum())
+    return {
+        "scored_bars": bars,
+        "signals": signals,
+        "hits": hits,
+        "hit_rate": hits / signals if signals else None,
+        "coverage": signals / bars if bars else None,
+        "mean_squared_error": float(((answers - targets) ** 2).mean()) if bars else None,
+    }
 
 
 def _windows(features: Array, which: NDArray[np.intp], history_bars: int) -> Array:
     windows = sliding_window_view(features, history_bars, axis=0)[which]  # (windows, features, bars)
     return windows.transpose(0, 2, 1).reshape(len(windows), -1).astype(float)
-
-
-class _Tally:
-    """Counts of one baseline, with the same meanings as in `HitRate`."""
-
-    def __init__(self) -> None:
-        self._bars = self._signals = self._hits = 0
-        self._squared_error = 0.0
-
-    def add(self, probabilities: Array, targets: Array) -> None:
-        none, buy, sell = probabilities.T
-        said_buy, said_sell = (buy > none) & (buy > sell), (sell > none) & (sell > buy)
-        self._bars += len(targets)
-        self._signals += int(said_buy.sum() + said_sell.sum())
-        self._hits += int(targets[said_buy, 1].sum() + targets[said_sell, 2].sum())
-        self._squared_error += float(((probabilities - targets) ** 2).mean(axis=1).sum())
-
-    def figures(self) -> dict[str, Any]:
-        return {
-            "scored_bars": self._bars,
-            "signals": self._signals,
-            "hits": self._hits,
-            "hit_rate": self._hits / self._signals if self._signals else None,
-            "coverage": self._signals / self._bars if self._bars else None,
-            "mean_squared_error": self._squared_error / self._bars if self._bars else None,
-        }

@@ -67,11 +67,11 @@ class Result:
         return str(self.metrics["sentence"])
 
 
-def new_folder(out: str | Path | None, bars: Bars) -> Path:
-    """Make the folder of a run; refuse one that holds something."""
+def new_folder(out: str | Path | None, bars: Bars, kind: str = "") -> Path:
+    """Make the folder of a run; refuse one that holds something. `kind` goes into a name that is not given."""
     try:
         if out is None:
-            return _fresh_folder(Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}"))
+            return _fresh_folder(Path("runs", f"{bars.path.stem}{kind}-{datetime.now():%Y%m%d-%H%M%S}"))
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -15,7 +15,7 @@ import backtrader as bt
 import numpy as np
 
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import baseline_figures
+from bt_neuro.evaluate.baselines import baseline_answers, score_answers
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
 from bt_neuro.evaluate.metrics import metrics_of
 from bt_neuro.evaluate.records import (
@@ -101,7 +101,7 @@ def backtest(
     history, wing = params["history_bars"], params["wing"]
     if isinstance(history, int) and isinstance(wing, int):  # else the strategy refuses them by name
         bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
-    cerebro, broker = _cerebro(bars, strategy, params, account)
+    cerebro, broker = build_cerebro(bars, strategy, params, account)
     folder = new_folder(out, bars)
     manifest = manifest_of(bars, strategy, params, account)
     write_json(folder / "run.json", manifest)
@@ -121,7 +121,7 @@ def backtest(
             # feed, indicators, analyzers, files
             "feed_s": wall_s - start_s - ran.learner.network_s - broker.seconds,
         }
-        _save_model(ran, bars, folder / "model.safetensors")
+        save_model(ran, bars, folder / "model.safetensors")
         write_json(folder / "run.json", manifest)
     except BaseException as error:
         if _nothing_ran(folder):
@@ -138,7 +138,8 @@ def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str, fold
     network = ran.network
     predictions = Result(folder, {}).predictions
     features = np.load(folder / "features.npy", mmap_mode="r")
-    baselines = baseline_figures(predictions, bars.frame, features, ran.learner.history_bars)
+    answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)
+    baselines = score_answers(answers, predictions)
     return {
         "status": status,
         "device": network.device_name,
@@ -152,9 +153,10 @@ def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str, fold
     }
 
 
-def _cerebro(
+def build_cerebro(
     bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
 ) -> tuple[bt.Cerebro, _TimedBroker]:
+    """Return what runs a strategy over bars with an account's cash and costs."""
     cerebro = bt.Cerebro(stdstats=False)
     broker = _TimedBroker()
     cerebro.broker = broker
@@ -203,7 +205,8 @@ def _nothing_ran(folder: Path) -> bool:
     return not equity.exists() or equity.stat().st_size <= header
 
 
-def _save_model(ran: NeuroStrategy, bars: Bars, path: Path) -> None:
+def save_model(ran: NeuroStrategy, bars: Bars, path: Path) -> None:
+    """Write a run's network, and what it needs to go on."""
     arrays, values = ran.learner.state()
     about = {"learner": values, "data": {"file": bars.path.name, "sha256": bars.sha256}}
     ran.network.save(path, extra=arrays, about=about)

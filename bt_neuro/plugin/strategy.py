@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learner import Learner, Scored, Signal
+from bt_neuro.learner import Learner, Scored, Signal, Training
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
 from bt_neuro.nn.layers import Layer, article_layers
@@ -31,6 +31,11 @@ class NeuroStrategy(bt.Strategy):
       - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learns`` (default: ``True``): False only predicts
+      - ``train_at`` (default: ``()``): numbers of bars before which the network learns in one go all it has
+        seen and not learned; up to the first of them it does not predict, and nothing is traded
+      - ``eras`` (default: ``1``): how often it then goes through them
+      - ``embargo_bars`` (default: ``0``): bars before each of those that are never learned; bars whose labels
+        are not known by then never are
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
         as in `Network`
 
@@ -38,6 +43,8 @@ class NeuroStrategy(bt.Strategy):
     ----------
     signal : the `Signal` of the last bar that had one, or None
     scored : the predictions whose labels the last bar made known, a list of `Scored`
+    training : whether bars are only learned, up to the first of ``train_at``
+    trainings : what was learned in one go so far, a list of `Training`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
 
     Examples
@@ -61,6 +68,9 @@ class NeuroStrategy(bt.Strategy):
         ("learning_rate", 2e-4),
         ("size", 0.95),
         ("learns", True),
+        ("train_at", ()),
+        ("eras", 1),
+        ("embargo_bars", 0),
         ("seed", 0),
         ("device", "auto"),
         ("precision", "single"),
@@ -76,6 +86,9 @@ class NeuroStrategy(bt.Strategy):
         _check_parameters(self.p)
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
+        self.trainings: list[Training] = []
+        self._train_at = _rising(self.p.train_at)
+        self.training = bool(self._train_at)
         self._seen_bars = 0
         self._feature_lines = _checked(self.features(), type(self).__name__)
 
@@ -152,10 +165,13 @@ class NeuroStrategy(bt.Strategy):
             return
         self._seen_bars = len(data)
         row = [line[0] for line in self._feature_lines.values()]
+        bar = len(data) - 1, row, data.high[0], data.low[0], data.close[0]
         try:
-            signal, self.scored = self.learner.on_bar(
-                len(data) - 1, row, data.high[0], data.low[0], data.close[0]
-            )
+            self._train_before(len(data) - 1)
+            if self.training:
+                self.learner.observe(*bar)
+                return
+            signal, self.scored = self.learner.on_bar(*bar)
         except NonFiniteError as error:
             self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
@@ -163,9 +179,15 @@ class NeuroStrategy(bt.Strategy):
             self.signal = signal
             self.decide(signal)
 
+    def _train_before(self, bar: int) -> None:
+        if self._train_at and bar >= self._train_at[0]:
+            self._train_at = [later for later in self._train_at if later > bar]
+            self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
+            self.learner.keeps_lessons, self.training = bool(self._train_at), False
+
 
 def _check_parameters(p: Any) -> None:
-    for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
+    for name, least in (("wing", 1), ("history_bars", 1), ("eras", 1), ("embargo_bars", 0), ("seed", 0)):
         value = getattr(p, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
@@ -175,6 +197,17 @@ def _check_parameters(p: Any) -> None:
             raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
     if not isinstance(p.learns, bool):
         raise StrategyError(f"learns is {p.learns!r}: give True or False")
+
+
+def _rising(train_at: Any) -> list[int]:
+    bars = [train_at] if isinstance(train_at, Integral) else train_at
+    if (
+        not isinstance(bars, list | tuple)
+        or not all(isinstance(bar, Integral) and bar > 0 for bar in bars)
+        or list(bars) != sorted(set(bars))
+    ):
+        raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
+    return [int(bar) for bar in bars]
 
 
 def _checked(features: Any, name: str) -> dict[str, Any]:
