@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         BarsError,
         CheckpointError,
         DeviceError,
+        FoldError,
         LayerError,
         NeuroError,
         NonFiniteError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bt_neuro.evaluate.account import Account
     from bt_neuro.evaluate.folder import Result
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
     from bt_neuro.learner import Scored, Signal
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.strategy import NeuroStrategy
 
 _HOME = {
-    "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
+    "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError StrategyError",
     "evaluate.account": "Account",
     "evaluate.folder": "Result",
     "evaluate.runs": "backtest",
+    "evaluate.walk_forward": "WalkForward walk_forward",
     "learner": "Scored Signal",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
@@ -69,6 +72,7 @@ __all__ = [
     "Dense",
     "DeviceError",
     "Dropout",
+    "FoldError",
     "FractalLabel",
     "HitRate",
     "Known",
@@ -85,10 +89,12 @@ __all__ = [
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "WalkForward",
     "article_layers",
     "backtest",
     "default_features",
     "read_bars",
+    "walk_forward",
 ]
 
 

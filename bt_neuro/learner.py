@@ -256,7 +256,9 @@ class Learner:
         self.network.set_state(state, steps)
         self.network_s += perf_counter() - start
         if not all(np.isfinite(answers).all() for answers in outputs):
-            raise NonFiniteError(f"after training up to bar {last} the outputs are no numbers: lower the rate")
+            raise NonFiniteError(
+                f"after training up to bar {last} the outputs are no numbers: lower the rate"
+            )
         return Training(
             np.array([lesson.bar for lesson in lessons]),
             np.array([lesson.known_bar for lesson in lessons]),

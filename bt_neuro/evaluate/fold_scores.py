@@ -145,18 +145,20 @@ def pooled(baselines: list[dict[str, Figures]]) -> dict[str, Figures]:
             total = totals.setdefault(name, {"signals": 0, "hits": 0})
             total["signals"] += figures["signals"]
             total["hits"] += figures["hits"]
-    return {name: {**total, "hit_rate": _ratio(total["hits"], total["signals"])} for name, total in totals.items()}
+    return {
+        name: {**total, "hit_rate": _ratio(total["hits"], total["signals"])} for name, total in totals.items()
+    }
 
 
-def sentence(m: Figures, file: str, options: Figures, failed: int) -> str:
+def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
     """Return a walk-forward in one plain sentence, and whether it shows skill in another."""
     folds = f"{m['folds']} folds" if m["folds"] != 1 else "1 fold"
     text = (
         f"{file}, {m['start'][:10]} to {m['end'][:10]}, {folds} of {options['test']} after {options['train']} of "
         f"training ({options['ingest']}{', ' + options['mode'] if options['ingest'] == 'refit' else ''})"
     )
-    if failed:
-        text += f", {failed} more failed"
+    if missing:
+        text += f", {missing} more not finished"
     if m["hit_rate_pct"] is None:
         text += ": no signals out of sample"
     else:
@@ -180,7 +182,9 @@ def sentence(m: Figures, file: str, options: Figures, failed: int) -> str:
     )
     if m["verdict"] != "better than every baseline":
         return text + "This shows no skill."
-    return text + ("Signals show skill; trading them lost." if m["return_pct"] <= 0 else "Signals show skill.")
+    return text + (
+        "Signals show skill; trading them lost." if m["return_pct"] <= 0 else "Signals show skill."
+    )
 
 
 def _ratio(part: float, whole: float) -> float | None:

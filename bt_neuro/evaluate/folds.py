@@ -123,7 +123,9 @@ def cut_folds(
             break
         found.append((range(first, middle), range(middle, _place(stamps, training + moved + testing))))
     if any(late[1].start < early[1].stop for early, late in zip(found, found[1:], strict=False)):
-        raise FoldError(f"step {step} is shorter than test {test}, so bars would be tested twice: make it longer")
+        raise FoldError(
+            f"step {step} is shorter than test {test}, so bars would be tested twice: make it longer"
+        )
     least = min(MINIMUM_TEST_BARS, max((len(test) for _, test in found), default=0))
     kept = [(train, test) for train, test in found if len(test) >= least > 0 and len(train)]
     if not kept:

@@ -133,6 +133,9 @@ class _Marks(bt.Analyzer):
     def stop(self) -> None:
         self.moments.append(time.perf_counter())
 
+    def get_analysis(self) -> dict[str, Any]:
+        return {"errors": self.errors, "moments": self.moments}
+
 
 def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[FoldResult]:
     """Cut the tables of a run into folds; from here on bars have their numbers in the file."""
@@ -145,7 +148,9 @@ def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[Fol
         inside = range(fold.test.start - first, fold.test.stop - first)
         predictions, equity = (_rows(table, "bar", inside) for table in (run.predictions, run.equity))
         trades = _rows(run.trades, "exit_bar", inside)
-        baselines = score_answers({name: said[predictions.index] for name, said in answers.items()}, predictions)
+        baselines = score_answers(
+            {name: said[predictions.index] for name, said in answers.items()}, predictions
+        )
         learned = ran.trainings[index] if index < len(ran.trainings) else None
         row = {
             **_span_figures(fold, bars.frame["datetime"], first),

@@ -13,6 +13,8 @@ from typing import Any
 from bt_neuro.errors import StrategyError, did_you_mean
 from bt_neuro.plugin.strategy import NeuroStrategy
 
+MODULE_PREFIX = "bt_neuro_strategy_"  # of the modules that files become; no import finds them
+
 
 def load_strategy(wanted: str) -> type[NeuroStrategy]:
     """Return the strategy class that ``FILE.py`` or ``FILE.py:Class`` names.
@@ -30,7 +32,7 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     path, name = Path(named[1] if named else wanted), (named[2] if named else None)
     if named is None or not path.is_file():
         raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
-    module_name = f"bt_neuro_strategy_{path.stem}"
+    module_name = f"{MODULE_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
