@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.strategy import NeuroStrategy
 
 _HOME = {
-    "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError StrategyError",
+    "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
+    "StrategyError",
     "evaluate.account": "Account",
     "evaluate.folder": "Result",
     "evaluate.runs": "backtest",

@@ -10,15 +10,16 @@ This is delayed progressive validation (river). Whatever feeds backtrader runs t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
+from bt_neuro.lessons import Lesson, Training, train
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 
@@ -101,32 +102,6 @@ class Scored:
     def squared_error(self) -> float:
         """Mean over the outputs of (target - output)^2."""
         return sum((t - o) ** 2 for t, o in zip(self.target, self.signal.outputs, strict=True)) / 3
-
-
-class Lesson(NamedTuple):
-    """A window whose label is known."""
-
-    bar: int
-    known_bar: int
-    window: NDArray[np.floating]
-    target: tuple[float, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What the network learned in one go, before it predicted.
-
-    Attributes
-    ----------
-    bars, known_bars : (lessons,) the bars learned, and those at whose close their labels were known
-    targets : (lessons, 3)
-    outputs : (lessons, 3) what the network answers to the same windows once it has learned them: in-sample
-    """
-
-    bars: NDArray[np.integer]
-    known_bars: NDArray[np.integer]
-    targets: NDArray[np.floating]
-    outputs: NDArray[np.floating]
 
 
 class Learner:
@@ -247,24 +222,11 @@ class Learner:
         if not lessons:
             raise StrategyError(f"no bar up to bar {last} has both a full window and a label: train on more")
         start = perf_counter()
-        for _ in range(eras):
-            for windows, targets in _batches(lessons):
-                self.network.learn(windows, targets)
-        # The answers are given as in a stream, statistics moving; then all is as it was.
-        state, steps = self.network.state(), self.network.steps
-        outputs = [self.network.predict(w, update_statistics=True) for w, _ in _batches(lessons)]
-        self.network.set_state(state, steps)
-        self.network_s += perf_counter() - start
-        if not all(np.isfinite(answers).all() for answers in outputs):
-            raise NonFiniteError(
-                f"after training up to bar {last} the outputs are no numbers: lower the rate"
-            )
-        return Training(
-            np.array([lesson.bar for lesson in lessons]),
-            np.array([lesson.known_bar for lesson in lessons]),
-            np.array([lesson.target for lesson in lessons]),
-            np.concatenate(outputs),
+        training = train(
+            self.network, lessons, eras=eras, learns_along=self.learns, delay_bars=self.label.delay_bars
         )
+        self.network_s += perf_counter() - start
+        return training
 
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)
@@ -398,10 +360,3 @@ class Learner:
             )
         }
         self.label.restore(values["label"])
-
-
-def _batches(lessons: list[Lesson]) -> Iterator[tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Yield windows and targets of some lessons at a time: the windows are views, and copies are large."""
-    for first in range(0, len(lessons), _BLOCK_ROWS):
-        part = lessons[first : first + _BLOCK_ROWS]
-        yield np.stack([lesson.window for lesson in part]), np.array([lesson.target for lesson in part])

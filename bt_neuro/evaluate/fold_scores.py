@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bt_neuro.evaluate.baselines import score_answers
 from bt_neuro.evaluate.metrics import YEAR_S
 from bt_neuro.evaluate.scores import best_baseline, percent, verdict, wilson_interval
-from bt_neuro.learner import Training
+from bt_neuro.lessons import Training
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
@@ -25,17 +25,19 @@ def labels_of(targets: Array) -> NDArray[np.str_]:
 
 
 def in_sample_figures(training: Training | None) -> Figures:
-    """Return how the network answers what it learned, once it has learned it; None where it learned nothing.
+    """Return how the network answers the last quarter of what it learned; None where it learned nothing.
 
-    Training makes no trades, so that there is no in-sample return.
+    It is asked the way the test part asks it, learning along or not, so that only one thing differs: these
+    bars it has seen before. Training makes no trades, so there is no in-sample return.
     """
     if training is None:
-        names = ("lessons", "in_sample_signals", "in_sample_hits", "in_sample_hit_rate_pct")
+        names = ("lessons", "in_sample_bars", "in_sample_signals", "in_sample_hits", "in_sample_hit_rate_pct")
         return dict.fromkeys((*names, "in_sample_mean_squared_error"))
-    table = pd.DataFrame({"label": labels_of(training.targets)})
+    table = pd.DataFrame({"label": labels_of(training.targets[-len(training.outputs) :])})
     scores = score_answers({"network": training.outputs}, table)["network"]
     return {
-        "lessons": scores["scored_bars"],
+        "lessons": len(training.targets),
+        "in_sample_bars": scores["scored_bars"],
         "in_sample_signals": scores["signals"],
         "in_sample_hits": scores["hits"],
         "in_sample_hit_rate_pct": percent(scores["hit_rate"]),
@@ -128,7 +130,7 @@ def summary(rows: pd.DataFrame, baselines: list[dict[str, Figures]], equity: pd.
         "in_sample_hit_rate_pct": percent(in_sample),
         "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
         "mean_squared_error": _mean(rows["mean_squared_error"], rows["scored_bars"]),
-        "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["lessons"]),
+        "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
         **{name: money[name] for name in ("equity_start", "equity_end", "return_pct")},
         "annual_return_pct": 100 * (growth ** (YEAR_S / span_s) - 1) if growth > 0 and span_s else None,
         "buy_and_hold_return_pct": money["buy_and_hold_return_pct"],
@@ -154,8 +156,9 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
     """Return a walk-forward in one plain sentence, and whether it shows skill in another."""
     folds = f"{m['folds']} folds" if m["folds"] != 1 else "1 fold"
     text = (
-        f"{file}, {m['start'][:10]} to {m['end'][:10]}, {folds} of {options['test']} after {options['train']} of "
-        f"training ({options['ingest']}{', ' + options['mode'] if options['ingest'] == 'refit' else ''})"
+        f"{file}, {m['start'][:10]} to {m['end'][:10]}, {folds} of {options['test']} "
+        f"after {options['train']} of training "
+        f"({options['ingest']}{', ' + options['mode'] if options['ingest'] == 'refit' else ''})"
     )
     if missing:
         text += f", {missing} more not finished"

@@ -68,7 +68,7 @@ class Result:
 
 
 def new_folder(out: str | Path | None, bars: Bars, kind: str = "") -> Path:
-    """Make the folder of a run; refuse one that holds something. `kind` goes into a name that is not given."""
+    """Make the folder of a run; refuse one that holds something. `kind` is part of the name by default."""
     try:
         if out is None:
             return _fresh_folder(Path("runs", f"{bars.path.stem}{kind}-{datetime.now():%Y%m%d-%H%M%S}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def cut_folds(
         if middle >= len(stamps):
             break
         found.append((range(first, middle), range(middle, _place(stamps, training + moved + testing))))
-    if any(late[1].start < early[1].stop for early, late in zip(found, found[1:], strict=False)):
+    if any(late[1].start < early[1].stop for early, late in pairwise(found)):
         raise FoldError(
             f"step {step} is shorter than test {test}, so bars would be tested twice: make it longer"
         )

@@ -18,6 +18,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
@@ -172,9 +173,9 @@ def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[Fol
 
 
 def _baseline_answers(
-    predictions: pd.DataFrame, bars: Bars, ran: NeuroStrategy, features: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return what the baselines say of the predicted bars; they learn the training part as the network did."""
+    predictions: pd.DataFrame, bars: Bars, ran: NeuroStrategy, features: NDArray[np.floating]
+) -> dict[str, NDArray[np.floating]]:
+    """Return what the baselines say of the predicted bars; they learn the training part too."""
     training, history = ran.trainings[0], ran.learner.history_bars
     last_bar = int(predictions["bar"].iloc[-1])
     first_window = last_bar - len(features) + history

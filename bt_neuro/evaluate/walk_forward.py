@@ -1,4 +1,4 @@
-"""Walk-forward testing: many folds, each tested on bars it did not learn before, and one report of them all."""
+"""Walk-forward testing: many folds, each tested on bars it did not learn before, and one report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pandas as pd
 
 from bt_neuro.errors import FoldError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.folds import Fold, cut_folds
 from bt_neuro.evaluate.folder import Result, manifest_of
+from bt_neuro.evaluate.folds import Fold, cut_folds
 from bt_neuro.evaluate.leg import Leg, file_sha256, run_leg
 from bt_neuro.evaluate.runs import WARM_UP_BARS
 from bt_neuro.evaluate.walk_forward_folder import WalkForwardFolder
@@ -272,7 +273,7 @@ def _folds(
             )
     if ingest == "refit":
         return folds
-    if any(late.test.start != early.test.stop for early, late in zip(folds, folds[1:], strict=False)):
+    if any(late.test.start != early.test.stop for early, late in pairwise(folds)):
         raise FoldError(f"ingest {ingest} takes one network through all bars: leave no gap, step = test")
     start = folds[0].train.start
     if ingest == "update":

@@ -20,7 +20,7 @@ FOLD = "fold.json"
 # What must be the same for a walk-forward to go on.
 SAME = ("bt_neuro", "walk_forward", "strategy", "strategy_sha256", "parameters", "account")
 # The tables of a fold, and their columns in money or of it.
-TABLES = {
+TABLES: dict[str, tuple[str, ...]] = {
     "predictions": (),
     "equity": ("cash", "equity", "position"),
     "trades": ("size", "gross", "costs", "net"),
@@ -93,7 +93,7 @@ class WalkForwardFolder:
         self.failed |= dict.fromkeys(folds, error)
 
     def end(self, status: str, begun: float) -> dict[str, Any]:
-        """Write the report of what is finished; return what ``run.json`` says. With nothing, leave nothing."""
+        """Write the report of what is finished, if anything is; return what ``run.json`` says."""
         finished = sorted(self.finished)
         if not finished:
             if not self._resumed:
@@ -129,14 +129,15 @@ class WalkForwardFolder:
         """
         tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
         money = float(rows["equity_start"].iloc[0])
-        for row in rows.itertuples():
-            fold = Result(self._place(row.fold), {})
-            scale = money / row.equity_start
+        columns = rows[["fold", "equity_start", "equity_end"]].itertuples(index=False)
+        for number, start, end in columns:
+            fold = Result(self._place(number), {})
+            scale = money / start
             for name, scaled in TABLES.items():
                 table = getattr(fold, name)
-                table = table.assign(**{column: table[column] * scale for column in scaled}, fold=row.fold)
+                table = table.assign(**{column: table[column] * scale for column in scaled}, fold=number)
                 tables[name].append(table)
-            money = row.equity_end * scale
+            money = end * scale
         for name, parts in tables.items():
             self._write(f"{name}.csv", pd.concat([part for part in parts if len(part)] or parts[:1]))
         return pd.concat(tables["equity"], ignore_index=True)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from bt_neuro.errors import FoldError, NeuroError
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
-Finished = Iterator[tuple[Task, "Done | NeuroError"]]
+Finished = Generator[tuple[Task, "Done | NeuroError"]]
 
 CLUSTER_ANSWERS_S = 30.0
 
@@ -63,7 +63,8 @@ def _here(work: Callable[[Task], Done], task: Task) -> Future[Done]:
     return future
 
 
-def _outcome(future: Future[Done]) -> Done | NeuroError:
+def _outcome(future: Future[Any]) -> Any:
+    """Return the result; what is no NeuroError is a fault of ours, and raised."""
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         return FoldError("its process died, twice: the memory may have been too small")
@@ -121,7 +122,8 @@ def _pool(processes: int) -> Iterator[Executor]:
         lifeline.close()
     if not started.is_set():
         raise NeuroError(
-            "no process could be started. In a script, start below `if __name__ == '__main__':`, or give jobs=1"
+            "no process could be started. In a script, start below `if __name__ == '__main__':`, "
+            "or give jobs=1"
         )
 
 

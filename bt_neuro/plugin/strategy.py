@@ -9,7 +9,8 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learner import Learner, Scored, Signal, Training
+from bt_neuro.learner import Learner, Scored, Signal
+from bt_neuro.lessons import Training
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
 from bt_neuro.nn.layers import Layer, article_layers
@@ -200,14 +201,11 @@ def _check_parameters(p: Any) -> None:
 
 
 def _rising(train_at: Any) -> list[int]:
-    bars = [train_at] if isinstance(train_at, Integral) else train_at
-    if (
-        not isinstance(bars, list | tuple)
-        or not all(isinstance(bar, Integral) and bar > 0 for bar in bars)
-        or list(bars) != sorted(set(bars))
-    ):
+    bars = list(train_at) if isinstance(train_at, list | tuple) else [train_at]
+    whole = all(isinstance(bar, Integral) and not isinstance(bar, bool) for bar in bars)
+    if not whole or bars != sorted(set(bars)) or min(bars, default=1) < 1:
         raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
-    return [int(bar) for bar in bars]
+    return bars
 
 
 def _checked(features: Any, name: str) -> dict[str, Any]:
