@@ -69,7 +69,7 @@ def train(
     outputs = _rehearse(network, rehearsed, delay_bars if learns_along else None)
     if not np.isfinite(outputs).all():
         raise NonFiniteError(
-            f"trained up to bar {lessons[-1].bar}, the network's outputs are no numbers: lower the learning rate"
+            f"trained up to bar {lessons[-1].bar}, the outputs are no numbers: lower the learning rate"
         )
     return Training(
         np.array([lesson.bar for lesson in lessons]),
@@ -82,8 +82,8 @@ def train(
 def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) -> Array:
     """Return the answers to lessons as if they were new bars, and leave the network as it was.
 
-    With a delay each is learned so many bars later, as in a stream: a network that learns along answers better
-    than one that does not, and out of sample it is asked that way.
+    With a delay each is learned so many bars later, as in a stream: a network that learns along answers
+    better than one that does not, and out of sample it is asked that way.
     """
     windows, targets = _stacked(lessons)
     state, steps = network.state(), network.steps
