@@ -97,6 +97,8 @@ class PredictionRecord(_Record):
 
     def next(self) -> None:
         strategy, bar = self.strategy, len(self.data) - 1
+        if strategy.training:
+            return
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
 
@@ -161,6 +163,8 @@ class EquityRecord(_Record):
 
     def next(self) -> None:
         strategy, data, broker = self.strategy, self.data, self.strategy.broker
+        if strategy.training:
+            return
         money = broker.getcash(), broker.getvalue(), strategy.position.size
         self.later(
             self._take, len(data) - 1, data.datetime[0], data.close[0], *money, strategy.signal is not None

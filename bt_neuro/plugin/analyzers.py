@@ -129,6 +129,8 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
+        if self.strategy.training:
+            return
         seconds = self.strategy.learner.last_step_s
         self._bars += 1
         self._total += seconds
