@@ -108,9 +108,8 @@ def _submitted(
 @contextmanager
 def _pool(processes: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
-    started, number = context.Event(), context.Value("i", 0)
-    lifeline, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(processes, context, _begin, (lifeline, started, number))
+    started, lifeline, held = context.Value("i", 0), *context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(processes, context, _begin, (lifeline, started, processes))
     try:
         yield pool
     except BaseException:
@@ -120,25 +119,33 @@ def _pool(processes: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
         held.close()
         lifeline.close()
-    if not started.is_set():
+    if not started.value:
         raise NeuroError(
             "no process could be started. In a script, start below `if __name__ == '__main__':`, "
             "or give jobs=1"
         )
 
 
-def _begin(lifeline: Connection, started: Any, number: Any) -> None:
-    """Prepare a new process: it ends with the one that started it, and keeps to one core."""
+def _begin(lifeline: Connection, started: Any, processes: int) -> None:
+    """Prepare a new process: it ends with the one that started it, and keeps to its share of the cores.
+
+    OpenCL's threads wander over all cores otherwise, and two processes on two cores take a third longer.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    with started.get_lock():
+        number = started.value
+        started.value += 1
+    share = cores()[number % processes :: processes]
+    if share and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, share)
 
-    def end_with_parent() -> None:
-        try:
-            lifeline.recv()
-        finally:
-            os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    started.set()
+def _end_with(lifeline: Connection) -> None:
+    try:
+        lifeline.recv()  # nothing is ever sent: the other end was closed, or its process is gone
+    finally:
+        os._exit(1)
 
 
 # -- a cluster -----------------------------------------------------------------------------------------------
