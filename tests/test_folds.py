@@ -1,5 +1,7 @@
 """Where folds begin and end, for any file and any lengths."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,8 +69,8 @@ def test_whatever_the_lengths(bars, train, test, gap, unit, mode):
     times = HOURS[:bars]
     try:
         folds = cut_folds(times, *(f"{n}{unit}" for n in lengths), mode)
-    except FoldError as error:
-        assert "are too few for train" in str(error)
+    except FoldError:
+        assert unit != "b" or bars <= lengths[0]
         return
     assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
     longest = max(len(fold.test) for fold in folds)
@@ -79,7 +81,7 @@ def test_whatever_the_lengths(bars, train, test, gap, unit, mode):
         if unit == "b":
             assert len(fold.train) == fold.test.start - (0 if mode == "anchored" else fold.train.start)
             assert mode == "anchored" or len(fold.train) == lengths[0]
-    for early, late in zip(folds, folds[1:], strict=False):
+    for early, late in pairwise(folds):
         assert early.test.stop <= late.test.start
         if unit == "b":
             assert (late.test.start - early.test.start) % lengths[2] == 0
@@ -108,7 +110,10 @@ def test_a_hole_in_the_file_makes_no_fold():
     ("lengths", "complaint"),
     [
         (("24M", "5000b"), "mix time and bars: give all in one of them"),
-        (("10Y", "6M"), r"bars, 2020-01-31 to 2022-12-30, are too few for train 10Y and test 6M\.\nGive shorter"),
+        (
+            ("10Y", "6M"),
+            r", 2020-01-31 to 2022-12-30, are too few for train 10Y and test 6M\.\nGive shorter",
+        ),
         (("999999999Y", "6M"), "are too few"),
         (("12M", "6M", "3M"), "step 3M is shorter than test 6M, so bars would be tested twice"),
         (("12M", "6M", None, "sliding"), "mode is 'sliding': give rolling or anchored"),

@@ -153,7 +153,9 @@ def test_a_strategy_learns_first_and_then_predicts():
     assert ran.decided[0] == 400
     assert ran.decided == list(range(400, 700))
     assert ran.trainings[0].bars.max() == 398
-    assert ran.network.steps == len(ran.trainings[0].bars) + 700 - 401  # each test bar but the last is learned
+    assert (
+        ran.network.steps == len(ran.trainings[0].bars) + 700 - 401
+    )  # each test bar but the last is learned
 
 
 @pytest.mark.parametrize("wing", [1, 2, 5])
