@@ -278,6 +278,12 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
     ]
 
 
+def test_a_walk_forward_has_no_page(result):
+    out = bt_neuro("report", result.folder)
+    assert out.exit_code == 1
+    assert "is a walk-forward, not one run" in out.stderr
+
+
 # -- many processes ------------------------------------------------------------------------------------------
 @contextmanager
 def started(*words, **options):
