@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         BarsError,
         CheckpointError,
         DeviceError,
+        FoldError,
         LayerError,
         NeuroError,
         NonFiniteError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
     from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
     from bt_neuro.signals import Scored, Signal
 
 _HOME = {
-    "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
+    "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
+    "StrategyError",
     "evaluate.account": "Account",
     "evaluate.folder": "Result open_run",
     "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
+    "evaluate.walk_forward": "WalkForward walk_forward",
     "evaluate.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
@@ -83,6 +87,7 @@ __all__ = [
     "Dense",
     "DeviceError",
     "Dropout",
+    "FoldError",
     "FractalLabel",
     "HitRate",
     "Known",
@@ -103,6 +108,7 @@ __all__ = [
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "WalkForward",
     "WarmupResult",
     "article_layers",
     "backtest",
@@ -110,6 +116,7 @@ __all__ = [
     "lookahead_check",
     "open_run",
     "read_bars",
+    "walk_forward",
     "warmup_check",
 ]
 

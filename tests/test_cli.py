@@ -151,7 +151,16 @@ def test_devices_lists_what_works():
 
 
 def test_every_command_has_an_example():
-    for name in ("backtest", "stream", "check", "lookahead-check", "warmup-check", "devices", "bench"):
+    for name in (
+        "backtest",
+        "walk-forward",
+        "stream",
+        "check",
+        "lookahead-check",
+        "warmup-check",
+        "devices",
+        "bench",
+    ):
         out = bt_neuro(name, "--help")
         assert f"Example: bt-neuro {name}" in " ".join(out.stdout.split()), name
 

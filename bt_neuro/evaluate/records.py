@@ -73,6 +73,8 @@ class PredictionRecord(_Record):
 
     def next(self) -> None:
         strategy, bar = self.strategy, len(self.data) - 1
+        if strategy.training:
+            return
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
 
@@ -147,7 +149,7 @@ class EquityRecord(_Record):
 
     def next(self) -> None:
         data, broker = self.data, self.strategy.broker
-        if self.strategy.replaying:
+        if self.strategy.replaying or self.strategy.training:
             return
         self.later(
             self._write,

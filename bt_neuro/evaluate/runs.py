@@ -112,7 +112,7 @@ def backtest(
     if saved is not None:
         _require_new_bars(saved, bars)
         params["resume"] = str(saved.path)
-    cerebro, broker = _cerebro(bars, strategy, params, account)
+    cerebro, broker = build_cerebro(bars, strategy, params, account)
     folder = new_folder(out, bars.path.stem)
     manifest = manifest_of(bars, options, strategy, params, account)
     try:
@@ -220,9 +220,10 @@ def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folde
     )
 
 
-def _cerebro(
+def build_cerebro(
     bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
 ) -> tuple[bt.Cerebro, _TimedBroker]:
+    """Return what runs a strategy over bars with an account's cash and costs."""
     cerebro = bt.Cerebro(stdstats=False)
     broker = _TimedBroker()
     cerebro.broker = broker

@@ -168,7 +168,7 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
-        if self.strategy.replaying:
+        if self.strategy.replaying or self.strategy.training:
             return
         seconds = self.strategy.learner.last_step_s
         self._bars += 1
