@@ -8,6 +8,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
+from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from small import LAYERS
 
 from bt_neuro import BarsFeed, CheckpointError, HitRate, Label, Signal, StrategyError, backtest
 from bt_neuro.plugin.loading import load_strategy
+
+backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {path.stem: path for path in sorted((ROOT / "strategies").glob("*.py"))}

@@ -1,5 +1,7 @@
 """The sentence says what the figures say, and nothing to learn from earns no skill."""
 
+from functools import partial
+
 import pytest
 from random_walk import SEEDS, random_walk, walk_file
 from small import Small
@@ -7,6 +9,8 @@ from small import Small
 from bt_neuro import backtest
 from bt_neuro.evaluate.metrics import sentence
 from bt_neuro.evaluate.money import PROFIT
+
+backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
 FAST = {"device": "auto"}  # Small asks for NumPy, to be the same everywhere
 METRICS = {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import backtrader as bt
@@ -25,6 +26,8 @@ from bt_neuro.evaluate.records import Forget
 from bt_neuro.evaluate.stream import stream
 from bt_neuro.market.lines import Bar
 from bt_neuro.plugin.live import LiveFeed
+
+backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"

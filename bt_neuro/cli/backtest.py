@@ -56,6 +56,7 @@ def backtest(
         Path | None, typer.Option(help="Go on from this run, or model.safetensors, with the grown file.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html too.")] = True,
     start: Start = None,
     end: End = None,
     tz: Tz = None,
@@ -91,6 +92,7 @@ def backtest(
                 progress=progress,
                 checkpoint_every=checkpoint_every,
                 resume=resume,
+                report=report,
             )
         if as_json:
             typer.echo(json.dumps(result.manifest, indent=2))

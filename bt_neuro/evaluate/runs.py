@@ -60,6 +60,7 @@ def backtest(
     progress: Callable[[int, int], None] | None = None,
     checkpoint_every: int | None = None,
     resume: str | Path | None = None,
+    report: bool = True,
 ) -> Result:
     """Run a strategy over a file of bars, learning on every bar, and write the run folder.
 
@@ -76,6 +77,7 @@ def backtest(
     resume : the folder of a run, or its ``model.safetensors``, to go on from; `path` is then the same file,
         or one that has grown. A new folder is written: its predictions are those of one long run, to the
         bit; its account starts flat at the first new bar.
+    report : write ``report.html``, which takes a second or two
 
     Returns
     -------
@@ -154,10 +156,11 @@ def backtest(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
-    from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
-
     result = Result(folder, manifest)
-    write_report(result, bars)
+    if report:
+        from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
+
+        write_report(result, bars)
     return result
 
 
