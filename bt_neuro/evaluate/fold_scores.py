@@ -182,7 +182,7 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
     )
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
-    return text + f"The signals show skill; of the money: {m['money_verdict']}."
+    return text + f"The signals show skill; {m['money_verdict']}."
 
 
 def _ratio(part: float, whole: float) -> float | None:
