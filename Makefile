@@ -51,7 +51,7 @@ wheel: $(VENV)/.has-dev
 # Apple and ARM machines have no runtime in `cpu`: there the system's OpenCL serves, or --device numpy.
 $(VENV)/.has-cpu: EXTRAS := cpu
 $(VENV)/.has-dev: EXTRAS := cpu,dev
-$(VENV)/.has-parity: EXTRAS := cpu,dev,parity
+$(VENV)/.has-parity: EXTRAS := cpu,dev,parity,cluster
 $(VENV)/.has-parity: PIP += --retries 1 --extra-index-url $(TORCH_INDEX)
 
 $(VENV)/.has-%: pyproject.toml | $(BIN)/pip

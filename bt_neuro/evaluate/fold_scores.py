@@ -180,11 +180,9 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
         f"; the account returned {m['return_pct']:+.1f} % after costs "
         f"against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold. "
     )
-    if m["verdict"] != "better than every baseline":
+    if m["verdict"] != BETTER:
         return text + "This shows no skill."
-    return text + (
-        "Signals show skill; trading them lost." if m["return_pct"] <= 0 else "Signals show skill."
-    )
+    return text + f"The signals show skill; {m['money_verdict']}."
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -166,6 +166,8 @@ def walk_forward(
     }
     manifest = manifest_of(bars, bars_options, chosen, {**dict(chosen.params._getitems()), **given}, account)
     manifest["walk_forward"] = options
+    if left := len(bars) - folds[-1].test.stop:
+        manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")
     folder = WalkForwardFolder.open(out, resume, bars, account, manifest, len(folds))
     leg = Leg(
         path=str(Path(path).resolve()),

@@ -15,6 +15,7 @@ from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.fold_scores import sentence, summary
 from bt_neuro.evaluate.folder import Result, new_folder, write_json
 from bt_neuro.evaluate.leg import BASELINES, FoldResult
+from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 
 FOLD = "fold.json"
@@ -134,7 +135,9 @@ class WalkForwardFolder:
             scale, tables = money / start, _tables(self._place(number))
             for name, scaled in TABLES.items():
                 table = tables[name]
-                table = table.assign(**{column: table[column] * scale for column in scaled}, fold=number)
+                table = table.assign(
+                    **{column: (table[column] * scale).round(10) for column in scaled}, fold=number
+                )
                 parts[name].append(table)
             money = end * scale
         whole = {
@@ -147,11 +150,10 @@ class WalkForwardFolder:
 
     def _write(self, name: str, table: pd.DataFrame) -> None:
         whole = {column: table[column].astype("Int64") for column in ("known_bar", "hit") if column in table}
-        partial = self.path / f".{name}.partial"
-        table.assign(**whole).to_csv(
-            partial, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S", float_format="%.10g"
-        )
-        partial.replace(self.path / name)
+        with replacing(self.path / name) as partial:
+            table.assign(**whole).to_csv(
+                partial, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S"
+            )
 
 
 def _tables(folder: Path) -> dict[str, pd.DataFrame]:
