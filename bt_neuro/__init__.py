@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bt_neuro.evaluate.account import Account
     from bt_neuro.evaluate.folder import Result
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.tune import Tuning, tune
     from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
     from bt_neuro.learner import Scored, Signal
     from bt_neuro.market.bars import Bars, read_bars
@@ -43,6 +44,7 @@ _HOME = {
     "evaluate.account": "Account",
     "evaluate.folder": "Result",
     "evaluate.runs": "backtest",
+    "evaluate.tune": "Tuning tune",
     "evaluate.walk_forward": "WalkForward walk_forward",
     "learner": "Scored Signal",
     "market.bars": "Bars read_bars",
@@ -90,11 +92,13 @@ __all__ = [
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "Tuning",
     "WalkForward",
     "article_layers",
     "backtest",
     "default_features",
     "read_bars",
+    "tune",
     "walk_forward",
 ]
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 # A module may import from the lines above its own. A module that is not named belongs to its package's line.
 ORDER = (
     "errors",
+    "files",
     "nn.optimizers",
     "nn.layers",
     "nn.layout",
