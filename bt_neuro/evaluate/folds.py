@@ -146,6 +146,6 @@ def _place(stamps: NDArray[np.datetime64], after: Length) -> int:
     start = pd.Timestamp(stamps[0]).normalize()
     try:
         moment = start + pd.DateOffset(months=after.months, days=after.days)
-    except (pd.errors.OutOfBoundsDatetime, OverflowError):  # thousands of years
+    except (ValueError, OverflowError):  # thousands of years
         return len(stamps)
     return int(np.searchsorted(stamps, np.datetime64(moment), side="left"))

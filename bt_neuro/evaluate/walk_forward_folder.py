@@ -18,7 +18,7 @@ from bt_neuro.market.bars import Bars
 
 FOLD = "fold.json"
 # What must be the same for a walk-forward to go on.
-SAME = ("bt_neuro", "walk_forward", "strategy", "strategy_sha256", "parameters", "account")
+SAME = ("walk_forward", "strategy", "strategy_sha256", "parameters", "account", "bt_neuro")
 # The tables of a fold, and their columns in money or of it.
 TABLES: dict[str, tuple[str, ...]] = {
     "predictions": (),
@@ -155,11 +155,11 @@ def _require_same(path: Path, manifest: dict[str, Any]) -> None:
     """Refuse to go on where anything that folds depend on has changed."""
     try:
         begun = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        before = _flat({name: begun[name] for name in SAME} | {"data": begun["data"]["sha256"]})
+        before = _flat({"data_sha256": begun["data"]["sha256"]} | {name: begun[name] for name in SAME})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise FoldError(f"{path} is no folder of a walk-forward that was begun: {error!r}") from error
-    now = _flat({name: manifest[name] for name in SAME} | {"data": manifest["data"]["sha256"]})
-    for name in sorted(before.keys() | now.keys()):
+    now = _flat({"data_sha256": manifest["data"]["sha256"]} | {name: manifest[name] for name in SAME})
+    for name in before | now:
         if before.get(name) != now.get(name):
             raise FoldError(
                 f"{path} was begun with {name} {before.get(name)}, and this run has {now.get(name)}.\n"
