@@ -99,7 +99,7 @@ def ran(folder, work=closeness, space=SPACE, trials=6, **options):
     folder.mkdir(exist_ok=True)
     with TuneStudy.open(folder, options.pop("url", None), "tune", OBJECTIVES["sharpe"]) as study:
         study.run(space, work, trials=trials, seed=options.pop("seed", 0), first=FIRST, goes_on=False)
-        every = sorted(study.complete + study.failed, key=lambda trial: trial.number)
+        every = sorted(study.ended, key=lambda trial: trial.number)
         return [(trial.state.name, trial.params) for trial in every]
 
 
@@ -273,7 +273,7 @@ HOW = {
     "search": ["learning_rate=1e-3..1e-1:log", "history_bars=3..900"],
     "strategy": SMALL,
     "train": "150b",
-    "test": "120b",
+    "test": "80b",
     "holdout": "100b",
     "trials": 3,
     "objective": "brier_score",
@@ -296,7 +296,7 @@ def test_the_best_trial_is_the_best_and_can_be_run_again(tuning, tmp_path):
         strategy=SMALL,
         parameters=tuning.best,
         train="150b",
-        test="120b",
+        test="80b",
         jobs=1,
         out=tmp_path / "again",
         bars_options={"end": str(seen(tuning)["datetime"].iloc[-1])},
@@ -340,16 +340,17 @@ def test_poisoned_bars_at_the_end_change_no_trial(tuning, tmp_path):
     assert poisoned[0] != lines[bars]
     (tmp_path / "poisoned.csv").write_text("".join(lines[:bars] + poisoned))
     other = tune(tmp_path / "poisoned.csv", out=tmp_path / "out", **HOW)
-    pd.testing.assert_frame_equal(*(one.trials.drop(columns="seconds") for one in (tuning, other)))
+    # An error names its file, and the files differ.
+    pd.testing.assert_frame_equal(*(one.trials.drop(columns=["seconds", "error"]) for one in (tuning, other)))
     assert other.metrics["holdout"] != tuning.metrics["holdout"]
 
 
 def test_the_sentence_says_what_luck_explains_and_that_the_folds_are_used_up(tuning):
     text = str(tuning)
     assert re.match(
-        r"SYNTHETIC_EURUSD_H1\.csv, 2024-\d\d-\d\d to 2024-\d\d-\d\d, \d trials? on 2 folds and \d more that "
-        r"failed: the best Brier score is 0\.\d{4}, with learning_rate=[\d.e-]+, history_bars=\d+\. "
-        r"(That is no better than luck can give in|After) \d trials?",
+        r"SYNTHETIC_EURUSD_H1\.csv, 2024-\d\d-\d\d to 2024-\d\d-\d\d, \d trials? on 2 folds "
+        r"\(\d more failed\): the best Brier score is 0\.\d{4}, with learning_rate=[\d.e-]+, history_bars=\d+"
+        r"\. (That is no better than luck can give in|After) \d trials?",
         text,
     ), text
     assert "These folds chose the parameters, so they are out of sample no longer; from 2024-01-" in text
@@ -357,10 +358,10 @@ def test_the_sentence_says_what_luck_explains_and_that_the_folds_are_used_up(tun
 
 def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
     def interrupt(done, total):
-        if done == 2:
+        if done > 2:  # of two folds a trial
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"1 of 3 trials are done: go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"[12] of 3 trials are done: go on with --resume"):
         tune(SAMPLE, out=tmp_path, progress=interrupt, **HOW)
     manifest = json.loads((tmp_path / "tune.json").read_text())
     assert (manifest["status"], manifest["metrics"]["holdout"]) == ("interrupted", None)

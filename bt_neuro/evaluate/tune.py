@@ -179,7 +179,7 @@ def tune(
         in_all = len(folds) * (trials if every is None else len(every))
 
         def work(number: int, values: Parameters) -> Figures:
-            done, begun = len(kept.complete) + len(kept.failed), time.perf_counter()
+            done, begun = len(kept.ended), time.perf_counter()
             result = walk(
                 parameters=given | values,
                 train=train,
@@ -216,7 +216,7 @@ def tune(
         except KeyboardInterrupt:
             folder.end("interrupted")
             raise KeyboardInterrupt(
-                f"interrupted; {len(kept.complete)} of {trials} trials are done: go on with --resume {place}"
+                f"interrupted; {len(kept.ended)} of {trials} trials are done: go on with --resume {place}"
             ) from None
         except BaseException:
             folder.end("failed")

@@ -151,7 +151,7 @@ def sentence(m: Figures, file: str) -> str:
     chosen = ", ".join(f"{name}={shown(value)}" for name, value in best["parameters"].items())
     text = f"{file}, {best['start'][:10]} to {best['end'][:10]}, {trials} on {_folds(best['folds'])}"
     if m["failed"]:
-        text += f" and {m['failed']} more that failed"
+        text += f" ({m['failed']} more failed)"
     text += f": the best {objective.words} is {best[objective.metric]:{objective.form}}, with {chosen}. "
     return f"{text}{_luck(m, trials)} {_holdout(m)}"
 

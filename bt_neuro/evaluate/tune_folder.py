@@ -104,7 +104,7 @@ def _metrics(study: TuneStudy, objective: str) -> Figures:
 def _table(study: TuneStudy, objective: str) -> pd.DataFrame:
     metric, _, _, maximise = OBJECTIVES[objective]
     rows: list[Figures] = []
-    for trial in study.complete + study.failed:
+    for trial in study.ended:
         figures = trial.user_attrs.get("figures", {})
         folds = {f"fold_{fold['fold']}_{metric}": fold[metric] for fold in figures.get("folds", ())}
         rows.append(

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,28 +94,34 @@ class TuneStudy:
 
     # -- its trials ------------------------------------------------------------------------------------------
     def _trials(self, *states: str) -> list[Any]:
-        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state.name in states]
+        every = self._study.get_trials(deepcopy=False)
+        return [trial for trial in every if _state(trial) in states]
 
     @property
     def complete(self) -> list[Any]:
-        return self._trials("COMPLETE")
+        return self._trials("complete")
 
     @property
     def failed(self) -> list[Any]:
         """Those that ended with an error."""
-        return [trial for trial in self._trials("FAIL") if "error" in trial.user_attrs]
+        return self._trials("failed")
 
     @property
     def forgotten(self) -> list[Any]:
-        return [trial for trial in self._trials("FAIL") if "error" not in trial.user_attrs]
+        return self._trials("forgotten")
 
     @property
     def running(self) -> list[Any]:
-        return self._trials("RUNNING")
+        return self._trials("running")
+
+    @property
+    def ended(self) -> list[Any]:
+        return self._trials("complete", "failed")
 
     @property
     def counted(self) -> list[Any]:
-        return self.complete + self.failed + self.running
+        # In one look: a trial of another process may end between two.
+        return self._trials("complete", "failed", "running")
 
     @property
     def best(self) -> Any:
@@ -183,7 +190,7 @@ class TuneStudy:
                 if value is None:
                     raise NeuroError(f"no {self._objective.words}: no signals, no trades, or too few days")
             except NeuroError as error:
-                trial.set_user_attr("error", str(error))
+                trial.set_user_attr("error", " ".join(str(error).split()))
                 raise
             trial.set_user_attr("figures", figures)
             return value
@@ -203,6 +210,13 @@ class TuneStudy:
             optuna.storages.fail_stale_trials(self._study)
 
 
+def _state(trial: Any) -> str:
+    name = str(trial.state.name).lower()
+    if name != "fail":
+        return name
+    return "failed" if "error" in trial.user_attrs else "forgotten"
+
+
 def own_storage(folder: Path) -> Path:
     """Return the file of a study that lies in its folder."""
     return folder / "study.db"
@@ -211,14 +225,21 @@ def own_storage(folder: Path) -> Path:
 @contextmanager
 def _storage(url: str, silence_s: int) -> Iterator[Any]:
     import optuna
+    from sqlalchemy.exc import DBAPIError
 
+    begin = partial(
+        optuna.storages.RDBStorage,
+        url.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
+        heartbeat_interval=HEARTBEAT_S,
+        grace_period=silence_s,
+    )
     try:
-        storage = optuna.storages.RDBStorage(
-            url.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
-            engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=silence_s,
-        )
+        try:
+            storage = begin()
+        except DBAPIError:  # another process makes the same tables in this moment, and Optuna does not wait
+            time.sleep(1)
+            storage = begin()
     except (ImportError, RuntimeError) as error:  # no driver; tables of another Optuna
         raise _unusable(error) from error
     try:
