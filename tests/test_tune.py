@@ -365,6 +365,7 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
         tune(SAMPLE, out=tmp_path, progress=interrupt, **HOW)
     manifest = json.loads((tmp_path / "tune.json").read_text())
     assert (manifest["status"], manifest["metrics"]["holdout"]) == ("interrupted", None)
+    assert manifest["metrics"]["sentence"].endswith("and those held out wait for the end of the search.")
     assert [place.name for place in (tmp_path / "trials").iterdir()] == ["000"]
 
     with pytest.raises(NeuroError, match=r"was begun with train 150b, and this run has 140b"):
@@ -415,7 +416,7 @@ def test_a_second_look_at_the_held_out_bars_is_counted(tmp_path):
         }
         for trial in (0, 1):
             study.keep_holdout(trial, {"start": "2024-01-03", "end": "2024-01-05", **held})
-        told = TuneFolder(tmp_path, study, bars, {"objective": "sharpe"}).end("complete")
+        told = TuneFolder(tmp_path, study, bars, {"objective": "sharpe", "holdout": "1D"}).end("complete")
     assert told["metrics"]["sentence"].endswith(
         "the best returned +1.0 % after costs, with a Sharpe ratio of 0.50 and no signals: no skill in money "
         "(these bars have now been looked at 2 times)."
@@ -435,7 +436,7 @@ def test_the_command_prints_the_sentence_the_table_and_the_folder(tmp_path):
     lines = out.stdout.splitlines()
     metrics = json.loads((tmp_path / "tune.json").read_text())["metrics"]
     assert lines[0] == metrics["sentence"]
-    assert lines[0].endswith("and no other bars were kept for a test.")
+    assert lines[0].endswith("out of sample no longer, and no others were held out.")
     assert lines[2].split()[:3] == ["trial", "wing", "Sharpe"]
     assert lines[3].split()[:2] == [str(metrics["best"]["trial"]), str(metrics["best"]["parameters"]["wing"])]
     assert "Note: another wing is another label" in out.stdout

@@ -176,7 +176,10 @@ def _holdout(m: Figures) -> str:
     text = "These folds chose the parameters, so they are out of sample no longer"
     held = m["holdout"]
     if held is None:
-        return f"{text}, and no other bars were kept for a test."
+        waits = (
+            "those held out wait for the end of the search" if m["holds_out"] else "no others were held out"
+        )
+        return f"{text}, and {waits}."
     ratio = (
         "no Sharpe ratio" if held["sharpe_ratio"] is None else f"a Sharpe ratio of {held['sharpe_ratio']:.2f}"
     )

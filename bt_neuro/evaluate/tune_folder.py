@@ -71,6 +71,7 @@ class TuneFolder:
         objective, metrics = self._manifest["options"]["objective"], None
         if self._study.best is not None:
             metrics = _metrics(self._study, objective)
+            metrics["holds_out"] = self._manifest["options"]["holdout"] != "0"
             metrics["sentence"] = sentence(metrics, Path(self._manifest["data"]["file"]).name)
         self._manifest |= {
             "status": status,
