@@ -21,43 +21,55 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.folder import Result
+    from bt_neuro.evaluate.folder import Result, open_run
+    from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
     from bt_neuro.evaluate.tune import Tuning, tune
     from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
-    from bt_neuro.learner import Scored, Signal
+    from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
+    from bt_neuro.market.lines import Bar, LineReader
     from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder, article_layers
     from bt_neuro.nn.network import Network
     from bt_neuro.nn.optimizers import SGD, Adam
     from bt_neuro.plugin.analyzers import HitRate, StepTime
+    from bt_neuro.plugin.checkpoint import Checkpoint
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
+    from bt_neuro.plugin.live import LiveFeed
+    from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
+    from bt_neuro.signals import Scored, Signal
 
 _HOME = {
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
     "evaluate.account": "Account",
-    "evaluate.folder": "Result",
+    "evaluate.folder": "Result open_run",
+    "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
     "evaluate.tune": "Tuning tune",
     "evaluate.walk_forward": "WalkForward walk_forward",
-    "learner": "Scored Signal",
+    "evaluate.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
+    "market.lines": "Bar LineReader",
     "nn.layers": "BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
     "nn.network": "Network",
     "nn.optimizers": "SGD Adam",
     "plugin.analyzers": "HitRate StepTime",
+    "plugin.checkpoint": "Checkpoint",
     "plugin.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
+    "plugin.live": "LiveFeed",
+    "plugin.observers": "RunningStatistics",
     "plugin.strategy": "NeuroStrategy",
+    "signals": "Scored Signal",
 }
 _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for name in names.split()}
 
@@ -65,10 +77,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Adam",
+    "Bar",
     "Bars",
     "BarsError",
     "BarsFeed",
     "BatchNorm",
+    "Checkpoint",
     "CheckpointError",
     "Conv1D",
     "Costs",
@@ -81,11 +95,15 @@ __all__ = [
     "Known",
     "Label",
     "LayerError",
+    "LineReader",
+    "LiveFeed",
+    "LookaheadResult",
     "Network",
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
     "Result",
+    "RunningStatistics",
     "SGD",
     "Scored",
     "Signal",
@@ -94,12 +112,16 @@ __all__ = [
     "TransformerEncoder",
     "Tuning",
     "WalkForward",
+    "WarmupResult",
     "article_layers",
     "backtest",
     "default_features",
+    "lookahead_check",
+    "open_run",
     "read_bars",
     "tune",
     "walk_forward",
+    "warmup_check",
 ]
 
 

@@ -37,7 +37,7 @@ class Training:
     bars, known_bars : (lessons,) the bars learned, and those at whose close their labels were known
     targets : (lessons, 3)
     outputs : (last quarter of the lessons, 3) in-sample: what the network, having learned them all, answers
-        when they come once more
+        when they come once more; (networks, ..., 3) of several
     """
 
     bars: NDArray[np.integer]
@@ -92,7 +92,7 @@ def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) ->
             return network.predict(windows, update_statistics=True)
         first = network.predict(windows[:delay], update_statistics=True)
         rest = network.learn_then_predict(windows[:-delay], targets[:-delay], windows[delay:])
-        return np.concatenate([first, rest])
+        return np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
 

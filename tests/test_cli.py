@@ -39,7 +39,7 @@ def test_backtest_prints_its_sentence_first(ran, folder):
         r"[\d,]+ signals on [\d.]+ % of the bars, "
         r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), .* \(best baseline: [a-z ]+, [\d.]+ %\); "
         r"the account returned [+-][\d.]+ % "
-        r"after costs against [+-][\d.]+ % for buy and hold\.$",
+        r"after costs against [+-][\d.]+ % for buy and hold: [\w :]+\.$",
         first,
     ), first
     assert ran.stdout.rstrip().endswith(f"Written to {folder}")
@@ -51,7 +51,7 @@ def test_backtest_prints_a_block_that_agrees_with_its_file(ran, folder):
     block = dict(re.findall(r"^(\S.*?) {2,}(\S+(?: \S+)?)$", ran.stdout, re.MULTILINE))
     assert block["# Trades"] == f"{metrics['trades']:,d}"
     assert block["Return [%]"] == f"{metrics['return_pct']:.2f}"
-    assert block["Mean Squared Error"] == f"{metrics['mean_squared_error']:.4f}"
+    assert block["Mean Squared Error of Outputs"] == f"{metrics['mean_squared_error']:.4f}"
 
 
 def test_json_is_alone_on_stdout(tmp_path):
@@ -108,6 +108,8 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         ),
         (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash is -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),
+        (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),
+        (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),
     ],
 )
 def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, complaint):
@@ -149,7 +151,16 @@ def test_devices_lists_what_works():
 
 
 def test_every_command_has_an_example():
-    for name in ("backtest", "check", "devices", "bench"):
+    for name in (
+        "backtest",
+        "walk-forward",
+        "stream",
+        "check",
+        "lookahead-check",
+        "warmup-check",
+        "devices",
+        "bench",
+    ):
         out = bt_neuro(name, "--help")
         assert f"Example: bt-neuro {name}" in " ".join(out.stdout.split()), name
 

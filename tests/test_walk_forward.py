@@ -24,7 +24,7 @@ SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
 WINTER = {"end": "2024-02-16"}
 LENGTHS = {"train": "300b", "test": "200b"}
 OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, **LENGTHS}
-FILES = {"predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
+FILES = {"baselines.csv", "predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
 
 
 def run(out, **options):
@@ -41,7 +41,7 @@ def assert_same_folds(one: Path, other: Path) -> None:
     folds = [sorted(path.relative_to(folder) for path in folder.glob("folds/*/*")) for folder in (one, other)]
     assert folds[0] == folds[1]
     assert len(folds[0]) > 4
-    tables = [Path("predictions.csv"), Path("equity.csv"), Path("trades.csv")]
+    tables = [Path(name) for name in FILES - {"model.safetensors"}]
     for name in folds[0] + tables:
         if name.name != "fold.json":
             assert (one / name).read_bytes() == (other / name).read_bytes(), name
@@ -52,7 +52,15 @@ def assert_same_folds(one: Path, other: Path) -> None:
 # -- the folder ----------------------------------------------------------------------------------------------
 def test_the_folder_holds_the_report_and_each_fold(result):
     names = {path.name for path in result.folder.iterdir()}
-    assert names == {"run.json", "folds.csv", "predictions.csv", "equity.csv", "trades.csv", "folds"}
+    assert names == {
+        "run.json",
+        "folds.csv",
+        "baselines.csv",
+        "predictions.csv",
+        "equity.csv",
+        "trades.csv",
+        "folds",
+    }
     assert json.loads((result.folder / "run.json").read_text()) == result.manifest
     assert result.manifest["status"] == "complete"
     for place in (result.folder / "folds").iterdir():
@@ -268,6 +276,12 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
         "Error: fold 2: ZeroDivisionError: division by zero",
         f"Go on with the folds that failed: --resume {tmp_path / 'run'}",
     ]
+
+
+def test_a_walk_forward_has_no_page(result):
+    out = bt_neuro("report", result.folder)
+    assert out.exit_code == 1
+    assert "is a walk-forward, not one run" in out.stderr
 
 
 # -- many processes ------------------------------------------------------------------------------------------

@@ -22,6 +22,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable r
 Device = Annotated[
     str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
 ]
+Freeze = Annotated[bool, typer.Option("--freeze", help="Predict and score only; do not learn.")]
+Strategy = Annotated[
+    str | None, typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert.")
+]
+Param = Annotated[list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")]
+Seed = Annotated[int, typer.Option(help="Of the initial weights and of dropout.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
 
 # How a bar file is read
 Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]

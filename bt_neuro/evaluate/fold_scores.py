@@ -8,13 +8,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.evaluate.baselines import score_answers
-from bt_neuro.evaluate.metrics import YEAR_S
-from bt_neuro.evaluate.scores import best_baseline, percent, verdict, wilson_interval
+from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import probabilities_of
+from bt_neuro.evaluate.money import money_figures
+from bt_neuro.evaluate.scores import (
+    NETWORK,
+    best_baseline,
+    hit_rate_difference,
+    percent,
+    predictor_scores,
+    verdict,
+)
 from bt_neuro.lessons import Training
+from bt_neuro.market.bars import Bars
+from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
+COLUMNS = [f"p_{name}" for name in CLASSES]
+RATES = ("coverage", "hit_rate", "hit_rate_low", "hit_rate_high")
+MONEY = (
+    "equity_start",
+    "equity_end",
+    "return_pct",
+    "buy_and_hold_after_costs_pct",
+    "max_drawdown_pct",
+    "sharpe_ratio_daily_annualised",
+    "trades",
+    "win_rate_pct",
+)
+BETTER = "better than every baseline"
 LABELS = np.array(["none", "buy", "sell", "both"])
 
 
@@ -33,122 +56,96 @@ def in_sample_figures(training: Training | None) -> Figures:
     if training is None:
         names = ("lessons", "in_sample_bars", "in_sample_signals", "in_sample_hits", "in_sample_hit_rate_pct")
         return dict.fromkeys((*names, "in_sample_mean_squared_error"))
-    table = pd.DataFrame({"label": labels_of(training.targets[-len(training.outputs) :])})
-    scores = score_answers({"network": training.outputs}, table)["network"]
+    outputs = np.atleast_3d(training.outputs.T).T  # (networks, rows, 3), of one network too
+    answers = np.mean([probabilities_of(lane) for lane in outputs], axis=0)
+    labels = labels_of(training.targets[-len(answers) :])
+    table = pd.DataFrame({"bar": training.bars[-len(answers) :], "label": labels, "signal": "none"})
+    table = table.assign(known_bar=training.known_bars[-len(answers) :], **dict.fromkeys(COLUMNS, 0.0))
+    scores = predictor_scores(table, {"in sample": answers})["in sample"]
+    targets, given = training.targets[-len(answers) :], outputs.mean(axis=0)
     return {
         "lessons": len(training.targets),
         "in_sample_bars": scores["scored_bars"],
         "in_sample_signals": scores["signals"],
         "in_sample_hits": scores["hits"],
         "in_sample_hit_rate_pct": percent(scores["hit_rate"]),
-        "in_sample_mean_squared_error": scores["mean_squared_error"],
+        "in_sample_mean_squared_error": float(((given - targets) ** 2).mean()),
     }
 
 
-def signal_figures(predictions: pd.DataFrame, errors: Array, baselines: dict[str, Figures]) -> Figures:
+def signal_figures(predictions: pd.DataFrame, answers: dict[str, Array], errors: Array) -> Figures:
     """Return the figures of the signals in a test part.
 
     Parameters
     ----------
     predictions : its rows, as in ``predictions.csv``
-    errors : (scored bars,) mean squared errors of the outputs
-    baselines : as `score_answers` returns them
+    answers : of the baselines, to the same rows
+    errors : (scored bars,) mean squared errors of the network's outputs
     """
-    hit = predictions["hit"].dropna()
-    signals, hits = len(hit), int(hit.sum())
-    low, high = wilson_interval(hits, signals) or (None, None)
-    best, rate = best_baseline(baselines) or (None, None)
-    scored = int((predictions["label"] != "").sum())
+    scores = predictor_scores(predictions, answers)
+    network = scores.pop(NETWORK)
+    best, rate = best_baseline(scores) or (None, None)
     return {
-        "scored_bars": scored,
-        "signals": signals,
-        "hits": hits,
-        "coverage_pct": percent(signals / scored) if scored else None,
-        "hit_rate_pct": percent(hits / signals) if signals else None,
-        "hit_rate_low_pct": percent(low),
-        "hit_rate_high_pct": percent(high),
+        **{name: network[name] for name in ("scored_bars", "signals", "hits")},
+        **{f"{name}_pct": percent(network[name]) for name in RATES},
         "best_baseline": best,
         "best_baseline_hit_rate_pct": percent(rate),
         "mean_squared_error": float(errors.mean()) if len(errors) else None,
     }
 
 
-def money_figures(equity: pd.DataFrame, trades: pd.DataFrame, start: float) -> Figures:
-    """Return the figures of the account over rows of equity that begin with `start`."""
-    values = np.concatenate([[start], equity["equity"].to_numpy(float)])
-    peaks, close = np.maximum.accumulate(values), equity["close"].to_numpy(float)
-    return {
-        "equity_start": float(start),
-        "equity_end": float(values[-1]),
-        "return_pct": 100 * float(values[-1] / start - 1),
-        "buy_and_hold_return_pct": 100 * float(close[-1] / close[0] - 1),
-        "max_drawdown_pct": 100 * float((1 - values / peaks).max()),
-        "trades": len(trades),
-        "win_rate_pct": 100 * float((trades["net"] > 0).mean()) if len(trades) else None,
-    }
+def account_figures(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Figures:
+    """Return the figures of the account over rows of equity; `account.cash` is what they began with."""
+    figures = money_figures(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
+    return {name: figures[name] for name in MONEY}
 
 
-def summary(rows: pd.DataFrame, baselines: list[dict[str, Figures]], equity: pd.DataFrame) -> Figures:
+def summary(
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    baselines: pd.DataFrame,
+    equity: pd.DataFrame,
+    trades: pd.DataFrame,
+    bars: Bars,
+    account: Account,
+) -> Figures:
     """Return the figures of all folds together.
 
     Parameters
     ----------
     rows : as in ``folds.csv``
-    baselines : of each fold, as `score_answers` returns them
-    equity : the stitched account
+    predictions, baselines, equity, trades : the stitched tables
+    bars, account : what was run over, and the money
     """
-    signals, hits = int(rows["signals"].sum()), int(rows["hits"].sum())
-    scored = int(rows["scored_bars"].sum())
-    rate, best = _ratio(hits, signals), best_baseline(pooled(baselines))
-    low, high = wilson_interval(hits, signals) or (None, None)
+    answers = {
+        name: np.eye(len(CLASSES))[pd.Categorical(baselines[name], CLASSES).codes]
+        for name in baselines.columns.drop(["bar", "fold"])
+    }
+    errors = rows["mean_squared_error"].astype(float)
+    signals = signal_figures(predictions, answers, np.empty(0))
+    best = signals["best_baseline"]
+    difference = hit_rate_difference(predictions, answers[best]) if best else None
     learned = rows[rows["in_sample_signals"].notna()]
     in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
+    rate = _ratio(signals["hits"], signals["signals"])
     compared = rows[rows["hit_rate_pct"].notna() & rows["best_baseline_hit_rate_pct"].notna()]
     better = int((compared["hit_rate_pct"] > compared["best_baseline_hit_rate_pct"]).sum())
-    trades = pd.DataFrame({"net": []})
-    money = money_figures(equity, trades, rows["equity_start"].iloc[0])
-    span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds()
-    growth = money["equity_end"] / money["equity_start"]
+    first = int(equity["bar"].iloc[0])
     return {
         "folds": len(rows),
         "start": str(equity["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
-        "bars": int(rows["test_bars"].sum()),
-        "scored_bars": scored,
-        "signals": signals,
-        "hits": hits,
-        "coverage_pct": percent(_ratio(signals, scored)),
-        "hit_rate_pct": percent(rate),
-        "hit_rate_low_pct": percent(low),
-        "hit_rate_high_pct": percent(high),
-        "best_baseline": best[0] if best else None,
-        "best_baseline_hit_rate_pct": percent(best[1]) if best else None,
-        "verdict": verdict(hits, signals, best),
+        "bars": len(equity),
+        **signals,
+        "verdict": verdict(signals["signals"], difference),
         "folds_compared": len(compared),
         "folds_better": better,
         "folds_better_pct": percent(_ratio(better, len(compared))),
         "in_sample_hit_rate_pct": percent(in_sample),
         "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
-        "mean_squared_error": _mean(rows["mean_squared_error"], rows["scored_bars"]),
+        "mean_squared_error": _mean(errors, rows["scored_bars"]),
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
-        **{name: money[name] for name in ("equity_start", "equity_end", "return_pct")},
-        "annual_return_pct": 100 * (growth ** (YEAR_S / span_s) - 1) if growth > 0 and span_s else None,
-        "buy_and_hold_return_pct": money["buy_and_hold_return_pct"],
-        "max_drawdown_pct": money["max_drawdown_pct"],
-        "trades": int(rows["trades"].sum()),
-    }
-
-
-def pooled(baselines: list[dict[str, Figures]]) -> dict[str, Figures]:
-    """Return the signals and hits of each baseline over all folds."""
-    totals: dict[str, Figures] = {}
-    for fold in baselines:
-        for name, figures in fold.items():
-            total = totals.setdefault(name, {"signals": 0, "hits": 0})
-            total["signals"] += figures["signals"]
-            total["hits"] += figures["hits"]
-    return {
-        name: {**total, "hit_rate": _ratio(total["hits"], total["signals"])} for name, total in totals.items()
+        **money_figures(equity, trades, bars.frame, account, bars.point, first),
     }
 
 
@@ -181,7 +178,7 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
             )
     text += (
         f"; the account returned {m['return_pct']:+.1f} % after costs "
-        f"against {m['buy_and_hold_return_pct']:+.1f} % for buy and hold. "
+        f"against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold. "
     )
     if m["verdict"] != "better than every baseline":
         return text + "This shows no skill."
@@ -196,4 +193,6 @@ def _ratio(part: float, whole: float) -> float | None:
 
 def _mean(values: pd.Series, weights: pd.Series) -> float | None:
     known = values.notna()
-    return float(np.average(values[known], weights=weights[known])) if weights[known].sum() else None
+    if not weights[known].sum():
+        return None
+    return float(np.average(values[known].astype(float), weights=weights[known].astype(float)))

@@ -14,14 +14,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import signals_of
+from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.signals import CLASSES
 
-PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "scikit-learn")
+PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +68,67 @@ class Result:
         """One row a bar."""
         return pd.read_csv(self.folder / "equity.csv", parse_dates=["datetime"])
 
+    def plot(self) -> Any:
+        """Return the figures of ``report.html`` as a Bokeh layout; in a notebook, `bokeh.io.show` shows it.
+
+        Needs the bar file as it was; without it closes are drawn instead of candles.
+        """
+        from bt_neuro.report.sections import plot
+
+        return plot(self)
+
     def __str__(self) -> str:
         return str(self.metrics["sentence"])
 
 
-def new_folder(out: str | Path | None, bars: Bars, kind: str = "") -> Path:
-    """Make the folder of a run; refuse one that holds something. `kind` is part of the name by default."""
+def open_run(folder: str | Path) -> Result:
+    """Return the run that a folder holds, finished or not.
+
+    Raises
+    ------
+    NeuroError
+        When the folder holds no ``run.json`` that can be read.
+    """
+    path = Path(folder, "run.json")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict) or not manifest.keys() >= {"status", "started", "strategy", "data"}:
+            raise ValueError("no manifest of a run")
+    except FileNotFoundError:
+        raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
+    except (OSError, ValueError) as error:
+        raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
+    if manifest.get("status") == "running":
+        raise NeuroError(f"{folder}: the run has not ended.\nWait for it, or run it again if it was killed.")
+    if "walk_forward" in manifest:
+        raise NeuroError(f"{folder} is a walk-forward, not one run.\nRead its folds.csv, or give a backtest.")
+    result = Result(Path(folder), manifest)
+    try:
+        result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken
+    except (OSError, ValueError) as error:
+        raise NeuroError(f"{folder}: a table cannot be read: {error}.\nRun the backtest again.") from error
+    return result
+
+
+def latest_run(folder: str | Path = "runs") -> Path:
+    """Return the run in `folder` that was written last.
+
+    Raises
+    ------
+    NeuroError
+        When there is none.
+    """
+    runs = {path.parent: path.stat().st_mtime for path in Path(folder).glob("*/run.json")}
+    if not runs:
+        raise NeuroError(f"no run in {folder}/; run bt-neuro backtest first, or name a run's folder")
+    return max(runs, key=lambda run: runs[run])
+
+
+def new_folder(out: str | Path | None, stem: str) -> Path:
+    """Make the folder of a run, ``runs/<stem>-<time>`` by default; refuse one that holds something."""
     try:
         if out is None:
-            return _fresh_folder(Path("runs", f"{bars.path.stem}{kind}-{datetime.now():%Y%m%d-%H%M%S}"))
+            return _fresh_folder(Path("runs", f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -95,16 +152,19 @@ def _fresh_folder(folder: Path) -> Path:
 
 
 def manifest_of(
-    bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
+    bars: Bars,
+    bars_options: dict[str, Any],
+    strategy: type[NeuroStrategy],
+    parameters: dict[str, Any],
+    account: Account,
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
     frame = bars.frame
     return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
+        **strategy_manifest(strategy, parameters),
         "data": {
             "file": str(bars.path),
+            "options": {name: _plain(value) for name, value in bars_options.items() if value},
             "sha256": bars.sha256,
             "format": bars.format,
             "bars": len(bars),
@@ -114,14 +174,23 @@ def manifest_of(
             "point": bars.point,
             "notes": list(bars.notes),
         },
-        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
-        "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "account": {
             **asdict(account),
             "spread_source": _spread_source(account, bars),
             "mean_spread_points": _mean_spread(account, bars),
         },
+    }
+
+
+def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of any process that runs a strategy."""
+    return {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "status": "running",
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
+        "strategy_sha256": _source_hash(strategy),
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},
         "platform": platform.platform(),
@@ -151,8 +220,15 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
+def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
+    """Write one row a predicted bar: the signal of each baseline."""
+    names = np.array(CLASSES)
+    signals = {name: names[signals_of(answer)] for name, answer in answers.items()}
+    pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

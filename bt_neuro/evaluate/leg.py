@@ -20,20 +20,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bt_neuro.checkpoint import MODEL
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import baseline_answers, score_answers
-from bt_neuro.evaluate.fold_scores import in_sample_figures, labels_of, money_figures, signal_figures
-from bt_neuro.evaluate.folder import Result
+from bt_neuro.evaluate.baselines import baseline_answers, random_signals
+from bt_neuro.evaluate.carried import FEATURES
+from bt_neuro.evaluate.fold_scores import account_figures, in_sample_figures, labels_of, signal_figures
+from bt_neuro.evaluate.folder import Result, write_baselines
 from bt_neuro.evaluate.folds import Fold
-from bt_neuro.evaluate.records import EquityRecord, FeatureRecord, Forget, PredictionRecord, TradeRecord
-from bt_neuro.evaluate.runs import build_cerebro, save_model
+from bt_neuro.evaluate.number_records import FeatureRecord
+from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, TradeRecord
+from bt_neuro.evaluate.runs import build_cerebro
 from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 RECORDS = {"predictions.csv": PredictionRecord, "equity.csv": EquityRecord, "trades.csv": TradeRecord}
-MODEL = "model.safetensors"
+BASELINES = "baselines.csv"
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,10 @@ class Leg:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """A finished fold: its row of ``folds.csv``, the scores of the baselines, its files by name."""
+    """A finished fold: its row of ``folds.csv``, its files by name."""
 
     number: int
     row: dict[str, Any]
-    baselines: dict[str, dict[str, Any]]
     device: str
     files: dict[str, bytes]
 
@@ -106,12 +109,13 @@ def _run(leg: Leg) -> list[FoldResult]:
             for file, record in RECORDS.items():
                 opened = files.enter_context((folder / file).open("w", newline="", encoding="utf-8"))
                 cerebro.addanalyzer(record, file=opened)
-            features = files.enter_context((folder / "features.npy").open("wb"))
-            cerebro.addanalyzer(FeatureRecord, file=features)
+            features = files.enter_context((folder / FEATURES).open("wb"))
+            cerebro.addanalyzer(FeatureRecord, open=lambda: features)
             cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
             cerebro.addanalyzer(Forget)
+            about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": leg.span.start}}
+            cerebro.addanalyzer(Checkpoint, path=folder / MODEL, about=about)
             (ran,) = cerebro.run(exactbars=1)
-        save_model(ran, bars, folder / MODEL)
         return _results(leg, bars, ran, folder)
 
 
@@ -141,7 +145,7 @@ class _Marks(bt.Analyzer):
 def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[FoldResult]:
     """Cut the tables of a run into folds; from here on bars have their numbers in the file."""
     first, run = leg.span.start, Result(folder, {})
-    answers = _baseline_answers(run.predictions, bars, ran, np.load(folder / "features.npy"))
+    answers = _baseline_answers(run.predictions, bars, ran, np.load(folder / FEATURES))
     moments = ran.analyzers.marks.moments
     errors = pd.Series(ran.analyzers.marks.errors, dtype=float)
     cash, results = leg.account.cash, []
@@ -149,15 +153,13 @@ def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[Fol
         inside = range(fold.test.start - first, fold.test.stop - first)
         predictions, equity = (_rows(table, "bar", inside) for table in (run.predictions, run.equity))
         trades = _rows(run.trades, "exit_bar", inside)
-        baselines = score_answers(
-            {name: said[predictions.index] for name, said in answers.items()}, predictions
-        )
+        said = {name: answer[predictions.index] for name, answer in answers.items()}
         learned = ran.trainings[index] if index < len(ran.trainings) else None
         row = {
             **_span_figures(fold, bars.frame["datetime"], first),
             **in_sample_figures(learned),
-            **signal_figures(predictions, errors[errors.index.isin(inside)].to_numpy(), baselines),
-            **money_figures(equity, trades, cash),
+            **signal_figures(predictions, said, errors[errors.index.isin(inside)].to_numpy()),
+            **account_figures(equity, trades, bars, replace(leg.account, cash=cash)),
             "seconds": moments[index + 1] - moments[index],
         }
         files = {
@@ -165,9 +167,11 @@ def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[Fol
             "equity.csv": _csv(equity, first, "bar"),
             "trades.csv": _csv(trades, first, "entry_bar", "exit_bar"),
         }
+        write_baselines(folder / BASELINES, predictions["bar"] + first, said)
+        files[BASELINES] = (folder / BASELINES).read_bytes()
         if fold is leg.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()
-        results.append(FoldResult(fold.number, row, baselines, ran.network.device_name, files))
+        results.append(FoldResult(fold.number, row, ran.network.device_name, files))
         cash = row["equity_end"]
     return results
 
@@ -186,7 +190,8 @@ def _baseline_answers(
     learned = learned.merge(known, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
     whole = pd.concat([learned, predictions], ignore_index=True)
     answers = baseline_answers(whole, bars.frame, features, history)
-    return {name: said[len(learned) :] for name, said in answers.items()}
+    answers = {name: answer[len(learned) :] for name, answer in answers.items()}
+    return answers | {"random signals": random_signals(predictions)}  # of the test parts alone
 
 
 def _span_figures(fold: Fold, times: pd.Series, first: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bt_neuro.evaluate.runs import WARM_UP_BARS
 from bt_neuro.evaluate.walk_forward_folder import WalkForwardFolder
 from bt_neuro.evaluate.workers import cores, run_tasks
 from bt_neuro.market.bars import Bars, read_bars
-from bt_neuro.plugin.loading import MODULE_PREFIX, load_strategy
+from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 INGESTS = ("refit", "update", "freeze")
@@ -164,9 +164,9 @@ def walk_forward(
         "learn_in_test": learn_in_test,
         "bars_options": bars_options,
     }
-    manifest = manifest_of(bars, chosen, {**dict(chosen.params._getitems()), **given}, account)
+    manifest = manifest_of(bars, bars_options, chosen, {**dict(chosen.params._getitems()), **given}, account)
     manifest["walk_forward"] = options
-    folder = WalkForwardFolder.open(out, resume, bars, manifest, len(folds))
+    folder = WalkForwardFolder.open(out, resume, bars, account, manifest, len(folds))
     leg = Leg(
         path=str(Path(path).resolve()),
         sha256=bars.sha256,
@@ -231,15 +231,12 @@ def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroSt
             else str(Path(strategy).resolve())
         )
         return spec, load_strategy(strategy)
-    if strategy.__module__.startswith(MODULE_PREFIX):  # loaded from a file, which no import finds
-        import inspect
-
-        return f"{Path(inspect.getfile(strategy)).resolve()}:{strategy.__name__}", strategy
     return strategy, strategy
 
 
 def _checked(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
-    own = {"train_at": "train", "eras": "eras", "embargo_bars": "embargo_bars", "learns": "learn_in_test"}
+    own = {"train_at": "train", "learns": "learn_in_test"}
+    own |= {name: name for name in ("eras", "embargo_bars", "resume")}
     known = strategy.params._getkeys()
     for name in parameters:
         if name in own:

@@ -11,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.fold_scores import sentence, summary
 from bt_neuro.evaluate.folder import Result, new_folder, write_json
-from bt_neuro.evaluate.leg import FoldResult
+from bt_neuro.evaluate.leg import BASELINES, FoldResult
 from bt_neuro.market.bars import Bars
 
 FOLD = "fold.json"
@@ -22,6 +23,7 @@ SAME = ("walk_forward", "strategy", "strategy_sha256", "parameters", "account", 
 # The tables of a fold, and their columns in money or of it.
 TABLES: dict[str, tuple[str, ...]] = {
     "predictions": (),
+    "baselines": (),
     "equity": ("cash", "equity", "position"),
     "trades": ("size", "gross", "costs", "net"),
 }
@@ -37,8 +39,11 @@ class WalkForwardFolder:
     failed : number and error of those that are not and will not be
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], folds: int, resumed: bool) -> None:
-        self.path, self._manifest, self._folds, self._resumed = path, manifest, folds, resumed
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], bars: Bars, account: Account, folds: int, resumed: bool
+    ) -> None:
+        self.path, self._manifest, self._bars, self._account = path, manifest, bars, account
+        self._folds, self._resumed = folds, resumed
         self.failed: dict[int, NeuroError] = {}
 
     @classmethod
@@ -47,6 +52,7 @@ class WalkForwardFolder:
         out: str | Path | None,
         resume: str | Path | None,
         bars: Bars,
+        account: Account,
         manifest: dict[str, Any],
         folds: int,
     ) -> WalkForwardFolder:
@@ -58,7 +64,7 @@ class WalkForwardFolder:
             When there is something in a new folder already, or the one to go on with is of another run.
         """
         if resume is None:
-            path = new_folder(out, bars, "-walk-forward")
+            path = new_folder(out, f"{bars.path.stem}-walk-forward")
         elif out is not None:
             raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
         else:
@@ -66,7 +72,7 @@ class WalkForwardFolder:
             _require_same(path, manifest)
         manifest |= {"folds": folds, "failed": {}}
         write_json(path / "run.json", manifest)
-        return cls(path, manifest, folds, resume is not None)
+        return cls(path, manifest, bars, account, folds, resume is not None)
 
     @property
     def finished(self) -> set[int]:
@@ -84,7 +90,7 @@ class WalkForwardFolder:
         partial.mkdir(parents=True)
         for name, content in result.files.items():
             (partial / name).write_bytes(content)
-        about = {"row": result.row, "baselines": result.baselines, "device": result.device}
+        about = {"row": result.row, "device": result.device}
         write_json(partial / FOLD, about)
         partial.rename(place)
 
@@ -101,8 +107,8 @@ class WalkForwardFolder:
             return self._manifest
         about = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
         rows = pd.DataFrame([fold["row"] for fold in about])
-        equity = self._stitch(rows)
-        metrics = summary(rows, [fold["baselines"] for fold in about], equity)
+        tables = self._stitch(rows)
+        metrics = summary(rows, **tables, bars=self._bars, account=self._account)
         file, options = Path(self._manifest["data"]["file"]).name, self._manifest["walk_forward"]
         metrics["sentence"] = sentence(metrics, file, options, missing=self._folds - len(finished))
         self._manifest |= {
@@ -119,28 +125,25 @@ class WalkForwardFolder:
     def _place(self, number: int) -> Path:
         return self.path / "folds" / f"{number:0{max(2, len(str(self._folds)))}d}"
 
-    def _stitch(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Write the tables of all folds as one, money as if each fold went on with what the one before left.
-
-        Returns
-        -------
-        DataFrame
-            The account.
-        """
-        tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    def _stitch(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Write the tables of all folds as one; money as if each fold went on with what the last one left."""
+        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
         money = float(rows["equity_start"].iloc[0])
         columns = rows[["fold", "equity_start", "equity_end"]].itertuples(index=False)
         for number, start, end in columns:
-            fold = Result(self._place(number), {})
-            scale = money / start
+            scale, tables = money / start, _tables(self._place(number))
             for name, scaled in TABLES.items():
-                table = getattr(fold, name)
+                table = tables[name]
                 table = table.assign(**{column: table[column] * scale for column in scaled}, fold=number)
-                tables[name].append(table)
+                parts[name].append(table)
             money = end * scale
-        for name, parts in tables.items():
-            self._write(f"{name}.csv", pd.concat([part for part in parts if len(part)] or parts[:1]))
-        return pd.concat(tables["equity"], ignore_index=True)
+        whole = {
+            name: pd.concat([part for part in some if len(part)] or some[:1], ignore_index=True)
+            for name, some in parts.items()
+        }
+        for name, table in whole.items():
+            self._write(f"{name}.csv", table)
+        return whole
 
     def _write(self, name: str, table: pd.DataFrame) -> None:
         whole = {column: table[column].astype("Int64") for column in ("known_bar", "hit") if column in table}
@@ -149,6 +152,17 @@ class WalkForwardFolder:
             partial, index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S", float_format="%.10g"
         )
         partial.replace(self.path / name)
+
+
+def _tables(folder: Path) -> dict[str, pd.DataFrame]:
+    run = Result(folder, {})
+    baselines = pd.read_csv(folder / BASELINES, keep_default_na=False)
+    return {
+        "predictions": run.predictions,
+        "baselines": baselines,
+        "equity": run.equity,
+        "trades": run.trades,
+    }
 
 
 def _require_same(path: Path, manifest: dict[str, Any]) -> None:

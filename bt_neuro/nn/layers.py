@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from bt_neuro.errors import LayerError, did_you_mean
-from bt_neuro.nn.optimizers import SGD, Adam, Optimizer
+from bt_neuro.nn.optimizers import SGD, Adam, Optimizer, check_numbers
 
 Shape = tuple[int, ...]
 Activation = Literal["tanh", "sigmoid", "leaky_relu"] | None
@@ -40,6 +40,9 @@ class Layer:
     """Base of all layers. A subclass says its output shape and which tensors it owns."""
 
     kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the outputs; raise LayerError when the inputs do not fit."""
@@ -86,6 +89,7 @@ class Dense(Layer):
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.units >= 1, "units must be 1 or more")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
@@ -114,6 +118,7 @@ class Conv1D(Layer):
     kind: ClassVar[str] = "conv1d"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(min(self.filters, self.kernel_size, self.strides) >= 1, "sizes must be 1 or more")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
@@ -152,6 +157,7 @@ class BatchNorm(Layer):
     kind: ClassVar[str] = "batch_norm"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.epsilon > 0, "epsilon must be positive")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
@@ -193,6 +199,7 @@ class TransformerEncoder(Layer):
     kind: ClassVar[str] = "encoder"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = (self.blocks, self.num_heads, self.key_dim, 1 if self.units is None else self.units)
         self._require(min(sizes) >= 1, "sizes must be 1 or more")
         self._require(self.epsilon > 0, "epsilon must be positive")
@@ -231,6 +238,7 @@ class Dropout(Layer):
     kind: ClassVar[str] = "dropout"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(0 <= self.rate < 1, "rate must be in [0, 1)")
 
 
@@ -247,7 +255,11 @@ def to_config(description: Layer | Optimizer) -> dict[str, Any]:
     >>> to_config(Dense(3, "sigmoid"))
     {'class': 'Dense', 'units': 3, 'activation': 'sigmoid'}
     """
-    return {"class": type(description).__name__, **asdict(description)}
+    options = {
+        name: getattr(value, "tolist", lambda value=value: value)()  # a number of NumPy's is none of JSON's
+        for name, value in asdict(description).items()
+    }
+    return {"class": type(description).__name__, **options}
 
 
 def from_config(config: dict[str, Any]) -> Any:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
+from bt_neuro.errors import LayerError, NonFiniteError, did_you_mean
+from bt_neuro.nn import storage
 from bt_neuro.nn.device import Device, Runner, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
-from bt_neuro.nn.layers import Layer, from_config, to_config
+from bt_neuro.nn.layers import Layer, to_config
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference import Mode
 
 Array = NDArray[np.floating]
-FORMAT = "bt-neuro-network-1"
-METADATA = "bt-neuro"  # the key of the file's metadata that holds everything as JSON
 _STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
@@ -67,13 +64,12 @@ class Network:
         device: str | Device = "auto",
         precision: str = "single",
     ) -> None:
+        _check_arguments(inputs, optimizer, seed, device)
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
         self.layout = Layout(layers, inputs, optimizer or Adam())
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
-        if not self.seeds or min(self.seeds) < 0:
-            raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
@@ -238,14 +234,26 @@ class Network:
             for name, placed in self.layout.state()
         }
 
+    def tensor(self, name: str) -> Array:
+        """Return a copy of one tensor of `state`, (lanes, ...), without reading the others.
+
+        Raises
+        ------
+        LayerError
+            When there is none of that name.
+        """
+        places = dict(self.layout.state())
+        if name not in places:
+            raise LayerError(f"there is no tensor {name!r}.{did_you_mean(name, places)}")
+        placed = places[name]
+        part = self._engine.read(placed.offset, placed.tensor.size)
+        return part.reshape(len(self.seeds), *placed.tensor.shape)
+
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
         """Set all tensors that `state` gives, and the number of learning steps behind them."""
+        storage.require_shapes(self.layout, len(self.seeds), tensors)
         block = np.zeros((len(self.seeds), self.layout.size), self._dtype)
         for name, placed in self.layout.state():
-            if name not in tensors or tensors[name].shape != (len(self.seeds), *placed.tensor.shape):
-                shape = tensors[name].shape if name in tensors else "nothing"
-                wanted = (len(self.seeds), *placed.tensor.shape)
-                raise CheckpointError(f"tensor {name} should have shape {wanted}, found {shape}")
             for lane, state in enumerate(block):
                 placed.view(state)[...] = tensors[name][lane]
         self._engine.write(block)
@@ -254,7 +262,7 @@ class Network:
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
         return {
-            "format": FORMAT,
+            "format": storage.FORMAT,
             "inputs": self.n_inputs,
             "layers": [to_config(layer) for layer in self.layout.layers],
             "optimizer": to_config(self.layout.optimizer),
@@ -274,44 +282,59 @@ class Network:
         """Write a safetensors file, whole or not at all.
 
         `extra` arrays and what is `about` it, plain JSON values, travel with it.
+
+        Raises
+        ------
+        CheckpointError
+            When the file cannot be written.
         """
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        # One key: safetensors writes several in an order of its own, and equal runs give equal files.
-        metadata = {METADATA: json.dumps({**(about or {}), "network": self.config()})}
-        save_file({**self.state(), **(extra or {})}, partial, metadata=metadata)
-        partial.replace(path)
+        storage.write(
+            Path(path), {**self.state(), **(extra or {})}, {**(about or {}), "network": self.config()}
+        )
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | Device = "auto") -> Network:
-        """Return the network a file holds.
+        """Return the network a file holds, such as the ``model.safetensors`` of a run.
 
         Raises
         ------
         CheckpointError
             When the file is missing, damaged, of another kind or newer than this version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from bt_neuro import Dense, Network
+        >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
+        >>> Network([Dense(1, "tanh")], inputs=2, device="numpy").save(path)
+        >>> Network.load(path, device="numpy").predict([0.0, 0.0]).tolist()
+        [0.0]
         """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = json.loads(metadata[METADATA])["network"]
-            if config["format"] != FORMAT:
-                raise CheckpointError(f"{path}: format {config['format']}; this version reads {FORMAT}")
-            if config["steps"] < 0:
-                raise ValueError(f"{config['steps']} learning steps")
-            network = cls(
-                [from_config(layer) for layer in config["layers"]],
-                config["inputs"],
-                optimizer=from_config(config["optimizer"]),
-                seed=config["seeds"][0] if config["single_lane"] else config["seeds"],
-                device=device,
-                precision=config["precision"],
-            )
-            network.set_state(tensors, config["steps"])
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, LayerError) as error:
-            raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
+        saved = storage.SavedNetwork.read(Path(path))
+        network = cls(
+            saved.layers,
+            saved.inputs,
+            optimizer=saved.optimizer,
+            seed=saved.seed,
+            device=device,
+            precision=saved.precision,
+        )
+        network.set_state(saved.tensors, saved.steps)
         return network
+
+
+def _check_arguments(inputs: Any, optimizer: Any, seed: Any, device: Any) -> None:
+    """Name what would else be a TypeError from somewhere below."""
+    if not isinstance(inputs, Integral) or isinstance(inputs, bool):
+        raise LayerError(f"inputs is {inputs!r}: give a whole number, those of one window")
+    if not isinstance(optimizer, Optimizer | None):
+        raise LayerError(f"optimizer is {optimizer!r}: give one such as Adam(1e-4) or SGD(1e-3)")
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed]
+    good = [isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 0 for s in seeds]
+    if not good or not all(good):
+        raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
+    if not isinstance(device, str | Device):
+        raise LayerError(f"device is {device!r}: give text, such as 'auto', 'numpy' or the index '0'")
 
 
 def _finite(numbers: Array, what: str) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.fields import Fields
 from bt_neuro.plugin.deferred import Deferred
 
 
@@ -24,6 +25,12 @@ class _RunningMean:
     def get(self) -> float | None:
         return self.value if self.samples else None
 
+    def state(self) -> dict[str, Any]:
+        return {"samples": self.samples, "value": self.value}
+
+    def restore(self, saved: Fields) -> None:
+        self.samples, self.value = saved.whole("samples"), saved.number("value")
+
 
 class HitRate(Deferred):
     """How often the signals were right, each scored before the network learned from it.
@@ -34,6 +41,8 @@ class HitRate(Deferred):
     Params:
       - ``window`` (default: ``1000``): signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples of the article's three running figures
+      - ``resumes`` (default: ``True``): where a strategy resumes a checkpoint, go on from its counts; False
+        counts only the bars after it
 
     Methods
     -------
@@ -46,7 +55,7 @@ class HitRate(Deferred):
         ``forecast_pct``, ``undefine_pct``; what is undefined is None
     """
 
-    params = (("window", 1000), ("article_window", 10_000))
+    params = (("window", 1000), ("article_window", 10_000), ("resumes", True))
 
     def create_analysis(self) -> None:
         self.scored_bars = 0
@@ -97,6 +106,36 @@ class HitRate(Deferred):
             "undefine_pct": self._undefine.get(),
         }
 
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, in plain JSON values."""
+        self.catch_up()
+        return {
+            "scored_bars": self.scored_bars,
+            "squared_error": self._squared_error,
+            "brier": self._brier,
+            "recent": "".join("1" if hit else "0" for hit in self._recent),
+            **{name: dict(counts) for name, counts in self._counts().items()},
+            **{name: mean.state() for name, mean in self._means().items()},
+        }
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`."""
+        if not self.p.resumes:
+            return
+        self.scored_bars = saved.whole("scored_bars")
+        self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
+        self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self.p.window)
+        for name, counts in self._counts().items():
+            counts.update({key: saved.group(name).whole(key) for key in counts})
+        for name, mean in self._means().items():
+            mean.restore(saved.group(name))
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        return {"signals": self._signals, "hits": self._hits, "labels": self._labels}
+
+    def _means(self) -> dict[str, _RunningMean]:
+        return {"error": self._error, "forecast": self._forecast, "undefine": self._undefine}
+
     def _side(self, name: str) -> dict[str, Any]:
         signals, hits = self._signals[name], self._hits[name]
         fractals = self._labels[name] + self._labels["both"]
@@ -129,7 +168,7 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
-        if self.strategy.training:
+        if self.strategy.replaying or self.strategy.training:
             return
         seconds = self.strategy.learner.last_step_s
         self._bars += 1

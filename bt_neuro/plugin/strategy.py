@@ -8,15 +8,19 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learner import Learner, Scored, Signal
+from bt_neuro.checkpoint import Saved
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.learner import Learner
 from bt_neuro.lessons import Training
+from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
 from bt_neuro.nn.layers import Layer, article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.replay import Replay
+from bt_neuro.signals import Scored, Signal
 
 
 class NeuroStrategy(bt.Strategy):
@@ -37,6 +41,9 @@ class NeuroStrategy(bt.Strategy):
       - ``eras`` (default: ``1``): how often it then goes through them
       - ``embargo_bars`` (default: ``0``): bars before each of those that are never learned; bars whose labels
         are not known by then never are
+      - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
+      - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
+        their vote, the mean of their probabilities
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
         as in `Network`
 
@@ -47,6 +54,18 @@ class NeuroStrategy(bt.Strategy):
     training : whether bars are only learned, up to the first of ``train_at``
     trainings : what was learned in one go so far, a list of `Training`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
+    replaying : whether the bars up to the checkpoint's last one are still passing
+
+    Notes
+    -----
+    With ``resume`` the feed begins with the bars that were learned, from the very first one on, as the file
+    or the history of a live feed holds them. They warm up the indicators; the learner does not see them
+    again, there are no signals and no calls of `decide`, and the broker stays flat. From the next bar on all
+    goes on to the bit. Bars that differ from those learned, other features, layers, label or optimiser are a
+    CheckpointError before anything was learned. Seed and seeds are the checkpoint's.
+
+    Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
+    traded.
 
     Examples
     --------
@@ -72,6 +91,8 @@ class NeuroStrategy(bt.Strategy):
         ("train_at", ()),
         ("eras", 1),
         ("embargo_bars", 0),
+        ("resume", None),
+        ("seeds", 1),
         ("seed", 0),
         ("device", "auto"),
         ("precision", "single"),
@@ -90,6 +111,7 @@ class NeuroStrategy(bt.Strategy):
         self.trainings: list[Training] = []
         self._train_at = _rising(self.p.train_at)
         self.training = bool(self._train_at)
+        self.replaying = False
         self._seen_bars = 0
         self._feature_lines = _checked(self.features(), type(self).__name__)
 
@@ -140,12 +162,18 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
             )
+        saved = None if self.p.resume is None else Saved.read(self.p.resume)
+        if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
+            raise CheckpointError(
+                f"cannot go on from {saved.path}: it holds {len(saved.network.seeds)} networks, "
+                f"and seeds is {self.p.seeds}; leave seeds out"
+            )
         try:
             self.network = Network(
                 layers,
                 inputs,
                 optimizer=self.optimizer(),
-                seed=self.p.seed,
+                seed=self._seeds() if saved is None else saved.network.seed,
                 device=self.p.device,
                 precision=self.p.precision,
             )
@@ -159,26 +187,69 @@ class NeuroStrategy(bt.Strategy):
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
 
+        if saved is not None:
+            self._go_on(saved)
+        self._replay = Replay(self.data, saved, list(self._feature_lines))
+
+    def _seeds(self) -> int | range:
+        return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
+
+    def _go_on(self, saved: Saved) -> None:
+        saved.restore(self.learner)
+        if saved.last_bar is not None:
+            self.replaying, self.training = True, False
+            self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
+        for name in self.analyzers.getnames():
+            analyzer = self.analyzers.getbyname(name)
+            if hasattr(analyzer, "restore") and name in saved.analyzers.values:
+                analyzer.restore(saved.analyzers.group(name))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of all bars so far."""
+        return self._replay.fingerprint
+
+    def prenext(self) -> None:
+        self._see_bar()
+
     def next(self) -> None:
-        data = self.data
-        if len(data) == self._seen_bars:  # another feed's bar: this one has none
-            self.scored = []
+        self.scored = []
+        if not self._see_bar():
             return
-        self._seen_bars = len(data)
+        data, bar = self.data, self._seen_bars - 1
         row = [line[0] for line in self._feature_lines.values()]
-        bar = len(data) - 1, row, data.high[0], data.low[0], data.close[0]
+        self.replaying = self._replay.is_past(bar)
+        if self.replaying:
+            self._replay.compare(bar, row)
+            return
+        closed = bar, row, data.high[0], data.low[0], data.close[0]
         try:
-            self._train_before(len(data) - 1)
+            self._train_before(bar)
             if self.training:
-                self.learner.observe(*bar)
+                self.learner.observe(*closed)
                 return
-            signal, self.scored = self.learner.on_bar(*bar)
+            signal, self.scored = self.learner.on_bar(*closed)
         except NonFiniteError as error:
             self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
         if signal is not None:
             self.signal = signal
-            self.decide(signal)
+            if data._laststatus != data.DELAYED:
+                self.decide(signal)
+
+    def _see_bar(self) -> bool:
+        """Tell whether this feed has a new bar; another feed's may have come."""
+        if len(self.data) == self._seen_bars:
+            return False
+        self._seen_bars = len(self.data)
+        self._replay.see()
+        return True
+
+    def _stop(self) -> None:
+        # Not stop(), which subclasses override without calling it here.
+        if not self.env._event_stop:
+            self._replay.require_end(self._seen_bars)
+        super()._stop()
 
     def _train_before(self, bar: int) -> None:
         if self._train_at and bar >= self._train_at[0]:
@@ -188,7 +259,15 @@ class NeuroStrategy(bt.Strategy):
 
 
 def _check_parameters(p: Any) -> None:
-    for name, least in (("wing", 1), ("history_bars", 1), ("eras", 1), ("embargo_bars", 0), ("seed", 0)):
+    whole_numbers = (
+        ("wing", 1),
+        ("history_bars", 1),
+        ("eras", 1),
+        ("embargo_bars", 0),
+        ("seeds", 1),
+        ("seed", 0),
+    )
+    for name, least in whole_numbers:
         value = getattr(p, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
