@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from bokeh.layouts import column
-from bokeh.models import Column, ColumnDataSource, GlyphRenderer, NumeralTickFormatter, Range1d, Span
+from bokeh.models import (
+    Column,
+    ColumnDataSource,
+    FixedTicker,
+    GlyphRenderer,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    Range1d,
+    Span,
+)
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from bt_neuro.evaluate.answers import PROBABILITIES, signals_of, targets_of
 from bt_neuro.evaluate.calibration import reliability_curve, threshold_sweep
@@ -27,6 +37,14 @@ from bt_neuro.report.style import (
 )
 from bt_neuro.signals import CLASSES
 
+Array = NDArray[np.floating]
+
+# From low to high, and nothing in the middle: the page behind may be white or black.
+SHIFTS = [
+    f"{color}{round(255 * strength):02x}"
+    for color, strengths in ((ORANGE, np.linspace(1, 0, 12)), (BLUE, np.linspace(0, 1, 12)))
+    for strength in strengths
+]
 WHEN = "@x{%Y-%m-%d %H:%M}"
 POINTS = 500  # of a smooth curve; jagged ones get more
 
@@ -161,6 +179,36 @@ def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame, window: int =
     for when in changes["datetime"]:
         plot.add_layout(Span(location=when, dimension="height", line_color=ORANGE, line_dash="dashed"))
     add_hover(plot, drawn, time=WHEN, Brier_score="@y{0.000}")
+    return plot
+
+
+def statistics_figure(times: pd.Series, statistics: Array, features: list[str]) -> figure:
+    """Return how far the running mean of each feature lay from its middle, in deviations of the feature.
+
+    Parameters
+    ----------
+    times : of all bars, by number
+    statistics : (rows, 1 + 2 x features), as in ``statistics.npy``
+    features : their names
+    """
+    means, deviations = np.split(statistics[:, 1:].astype(float), 2, axis=1)
+    scale = np.sqrt((deviations**2).mean(axis=0) + means.var(axis=0))
+    shift = np.divide(means - np.median(means, axis=0), scale, out=np.zeros_like(means), where=scale > 0)
+    groups = np.array_split(shift, min(POINTS, len(shift)))
+    drawn = np.stack([group.mean(axis=0) for group in groups], axis=1)
+    began, ended = (times[int(statistics[row, 0])] for row in (0, -1))
+    plot = time_figure(22 * len(features) + 30, name="statistics", y_range=(len(features), 0))
+    plot.image(
+        [drawn.astype(np.float32)],
+        x=began,
+        y=0,
+        dw=ended - began,
+        dh=len(features),
+        color_mapper=LinearColorMapper(palette=SHIFTS, low=-2, high=2),
+    )
+    plot.yaxis.ticker = FixedTicker(ticks=[row + 0.5 for row in range(len(features))])
+    plot.yaxis.major_label_overrides = {row + 0.5: name for row, name in enumerate(features)}
+    plot.ygrid.visible = False
     return plot
 
 

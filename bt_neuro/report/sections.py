@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from bokeh.layouts import column
 from bokeh.model import Model
 from bokeh.models import Column
+from numpy.typing import NDArray
 
 from bt_neuro.evaluate.drift import error_changes
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS
@@ -21,6 +23,7 @@ from bt_neuro.report.figures import (
     drift_figure,
     hit_rate_figure,
     reliability_figure,
+    statistics_figure,
     sweep_figure,
 )
 from bt_neuro.report.run import Run, bar_table, bars_of, baseline_signals
@@ -78,6 +81,9 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     yield Section("article", "The article's three curves", caption, tuple(article_figures(predictions)))
     yield _calibration(predictions)
     yield _drift(predictions)
+    if (path := run.folder / "statistics.npy").exists():
+        times = table["datetime"] if bars is None else bars.frame["datetime"]
+        yield _inputs(times, np.load(path), run.manifest["network"]["features"])
 
 
 def _bars(table: pd.DataFrame, point: float, no_bars: str) -> Section:
@@ -106,3 +112,13 @@ def _drift(predictions: pd.DataFrame) -> Section:
         f"Brier score over the last 1,000 bars or so; lower is better. {found or 'ADWIN found no change.'}"
     )
     return Section("drift", "Drift", caption, (drift_figure(predictions, changes),))
+
+
+def _inputs(times: pd.Series, statistics: NDArray[np.float32], features: list[str]) -> Section:
+    caption = (
+        "Running mean of each feature, as the first layer takes it off: blue above, orange below its middle "
+        "in this run, full colour from two deviations on."
+    )
+    return Section(
+        "inputs", "The market under the network", caption, (statistics_figure(times, statistics, features),)
+    )
