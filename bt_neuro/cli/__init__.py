@@ -3,4 +3,15 @@
 from bt_neuro.cli import backtest, check, lookahead, machine, report, stream, tune, walk_forward, warmup
 from bt_neuro.cli.common import app
 
-__all__ = ["app", "backtest", "check", "lookahead", "machine", "report", "stream", "tune", "walk_forward", "warmup"]
+__all__ = [
+    "app",
+    "backtest",
+    "check",
+    "lookahead",
+    "machine",
+    "report",
+    "stream",
+    "tune",
+    "walk_forward",
+    "warmup",
+]

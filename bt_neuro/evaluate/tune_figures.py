@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
 from bt_neuro.evaluate.money import MINIMUM_DAYS, SIGNIFICANT, YEAR_S, daily_returns, significance
-from bt_neuro.evaluate.scores import percent
+from bt_neuro.evaluate.scores import brier_scores, percent
 from bt_neuro.evaluate.sharpe import MINIMUM_RETURNS, best_of_luck, probability_above, sharpe_ratio
 from bt_neuro.evaluate.walk_forward import WalkForward
 
@@ -58,15 +59,10 @@ def days_a_year(equity: pd.DataFrame, days: int) -> float:
 
 
 def _brier_score(predictions: pd.DataFrame) -> float | None:
-    label = predictions["label"]
-    holds = [label == "none", label.isin(["buy", "both"]), label.isin(["sell", "both"])]
-    targets = np.stack([np.asarray(held, dtype=float) for held in holds], axis=1)
+    targets = targets_of(predictions)
     scored = targets.any(axis=1)
-    if not scored.any():
-        return None
-    shares = targets[scored] / targets[scored].sum(axis=1, keepdims=True)
-    said = predictions[["p_none", "p_buy", "p_sell"]].to_numpy(dtype=float)[scored]
-    return float(((said - shares) ** 2).sum(axis=1).mean())
+    said = predictions[PROBABILITIES].to_numpy(dtype=float)
+    return float(brier_scores(said[scored], targets[scored]).mean()) if scored.any() else None
 
 
 def trial_figures(result: WalkForward, cash: float) -> Figures:
@@ -133,9 +129,9 @@ def luck_figures(best: Figures | None, ratios: Sequence[float], trials: int) -> 
 def holdout_figures(result: WalkForward, cash: float) -> Figures:
     """Return how the best fared on the bars that the search did not see."""
     daily = daily_returns(result.equity, cash)
-    more = result.metrics["return_pct"] - result.metrics["buy_and_hold_return_pct"]
+    more = result.metrics["return_pct"] - (result.metrics["buy_and_hold_after_costs_pct"] or 0.0)
     judged = significance(daily, days_a_year(result.equity, len(daily)), more)
-    names = ("start", "end", "bars", "signals", "trades", "max_drawdown_pct", "buy_and_hold_return_pct")
+    names = ("start", "end", "bars", "signals", "trades", "max_drawdown_pct", "buy_and_hold_after_costs_pct")
     return {
         **{name: result.metrics[name] for name in names},
         **out_of_sample_figures(result.predictions, result.equity, cash),

@@ -24,7 +24,7 @@ FIGURES = ("sharpe_ratio", "return_pct", "hit_rate_pct", "brier_score", "max_dra
 def open_folder(out: str | Path | None, resume: str | Path | None, storage: str | None, bars: Bars) -> Path:
     """Make a new folder, or find the one to go on with."""
     if resume is None:
-        return new_folder(out, bars, "-tune")
+        return new_folder(out, f"{bars.path.stem}-tune")
     if out is not None:
         raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
     folder = Path(resume)
