@@ -17,8 +17,9 @@ import pandas as pd
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.folds import Length, cut_folds
+from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.search_space import Parameters, combinations, parse_search
-from bt_neuro.evaluate.tune_figures import OBJECTIVES, Figures, holdout_figures, trial_figures
+from bt_neuro.evaluate.tune_figures import Figures, holdout_figures, trial_figures
 from bt_neuro.evaluate.tune_folder import TuneFolder, open_folder
 from bt_neuro.evaluate.tune_study import TuneStudy
 from bt_neuro.evaluate.walk_forward import walk_forward

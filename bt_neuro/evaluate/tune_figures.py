@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
 from bt_neuro.evaluate.money import MINIMUM_DAYS, SIGNIFICANT, YEAR_S, daily_returns, significance
+from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.scores import brier_scores, percent
 from bt_neuro.evaluate.sharpe import MINIMUM_RETURNS, best_of_luck, probability_above, sharpe_ratio
 from bt_neuro.evaluate.walk_forward import WalkForward
 
 Figures = dict[str, Any]
-
-
-class Objective(NamedTuple):
-    """What a search looks for: the metric, its name in words, how it is printed, and which way is better."""
-
-    metric: str
-    words: str
-    form: str
-    maximise: bool = True
-
-
-OBJECTIVES = {
-    "sharpe": Objective("sharpe_ratio", "Sharpe ratio", ".2f"),
-    "return": Objective("return_pct", "return in %", "+.1f"),
-    "hit_rate": Objective("hit_rate_pct", "hit rate in %", ".1f"),
-    "brier_score": Objective("brier_score", "Brier score", ".4f", maximise=False),
-}
 
 
 def out_of_sample_figures(predictions: pd.DataFrame, equity: pd.DataFrame, start: float) -> Figures:

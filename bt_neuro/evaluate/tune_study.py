@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.errors import NeuroError
+from bt_neuro.evaluate.objectives import Objective
 from bt_neuro.evaluate.search_space import Choice, Parameters, Range, Space, combinations
-from bt_neuro.evaluate.tune_figures import Figures, Objective
+from bt_neuro.evaluate.tune_figures import Figures
 
 Work = Callable[[int, Parameters], Figures]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bt_neuro.evaluate.tune_figures import OBJECTIVES, shown
+from bt_neuro.evaluate.objectives import OBJECTIVES
 
 BEST = 10
 COLUMNS = (
@@ -30,7 +30,7 @@ def render(manifest: dict[str, Any], trials: pd.DataFrame) -> str:
         "trial  " + "  ".join(titles) + "".join(f"{title:>10}" for title, *_ in COLUMNS),
     ]
     for row in trials[trials["state"] == "complete"].head(BEST).to_dict("records"):
-        values = [f"{shown(row[name]):>{width}}" for name, width in zip(names, wide, strict=True)]
+        values = [f"{_value(row[name]):>{width}}" for name, width in zip(names, wide, strict=True)]
         figures = "".join(f"{_figure(row[column], form):>10}" for _, column, form in COLUMNS)
         lines.append(f"{row['trial']:>5}  " + "  ".join(values) + figures)
     folds = metrics["best"]["folds"]
@@ -48,3 +48,7 @@ def render(manifest: dict[str, Any], trials: pd.DataFrame) -> str:
 
 def _figure(value: Any, form: str) -> str:
     return "--" if pd.isna(value) else format(value, form)
+
+
+def _value(parameter: Any) -> str:
+    return f"{parameter:.4g}" if isinstance(parameter, float) else str(parameter)
