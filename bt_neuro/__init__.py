@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.tune import Tuning, tune
     from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
     from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
     from bt_neuro.market.bars import Bars, read_bars
@@ -50,6 +51,7 @@ _HOME = {
     "evaluate.folder": "Result open_run",
     "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
+    "evaluate.tune": "Tuning tune",
     "evaluate.walk_forward": "WalkForward walk_forward",
     "evaluate.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
@@ -108,6 +110,7 @@ __all__ = [
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "Tuning",
     "WalkForward",
     "WarmupResult",
     "article_layers",
@@ -116,6 +119,7 @@ __all__ = [
     "lookahead_check",
     "open_run",
     "read_bars",
+    "tune",
     "walk_forward",
     "warmup_check",
 ]

@@ -49,6 +49,7 @@ ORDER = (
     "evaluate.scores",
     "evaluate.calibration",
     "evaluate.drift",
+    "evaluate.objectives",
     "report",  # draws the above; a run writes its report
     "evaluate",
     "bt_neuro",  # the public face, bt_neuro/__init__.py
