@@ -26,9 +26,26 @@ if TYPE_CHECKING:
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
-    from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder, article_layers
+    from bt_neuro.nn.layers import (
+        LSTM,
+        AveragePooling1D,
+        Conv1D,
+        Dense,
+        Dropout,
+        MaxPooling1D,
+        Reshape,
+        TransformerEncoder,
+        article_layers,
+    )
+    from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
     from bt_neuro.nn.network import Network
-    from bt_neuro.nn.optimizers import SGD, Adam
+    from bt_neuro.nn.normalization import (
+        BatchNorm,
+        BatchNormalization,
+        LayerNormalization,
+        OnlineNormalization,
+    )
+    from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
@@ -44,9 +61,11 @@ _HOME = {
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
-    "nn.layers": "BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
+    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder article_layers",
+    "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.optimizers": "SGD Adam",
+    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
+    "nn.optimizers": "Adam AdamW CosineDecay ExponentialDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.costs": "Costs",
     "plugin.features": "default_features",
@@ -59,25 +78,38 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Adam",
+    "AdamW",
+    "AveragePooling1D",
     "Bars",
     "BarsError",
     "BarsFeed",
     "BatchNorm",
+    "BatchNormalization",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "CheckpointError",
     "Conv1D",
+    "CosineDecay",
     "Costs",
     "Dense",
     "DeviceError",
     "Dropout",
+    "ExponentialDecay",
     "FractalLabel",
     "HitRate",
     "Known",
+    "LSTM",
     "Label",
     "LayerError",
+    "LayerNormalization",
+    "MaxPooling1D",
+    "MeanSquaredError",
     "Network",
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
+    "OnlineNormalization",
+    "Reshape",
     "Result",
     "SGD",
     "Scored",

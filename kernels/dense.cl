@@ -19,6 +19,7 @@
   #define TILE 1                 // edge of the squares that are transposed: divides N_IN and N_OUT
   #define ACTIVATION NONE
   #define WANTS_DINP 1           // 0 in a network's first layer
+  #define HAS_BIAS 1             // 0: bias is neither there nor moved
   #define MATMUL_OUT matmul_default   // the stamp of matmul.cl for out
   #define MATMUL_INP matmul_default   // ... and for dinp
 #endif
@@ -43,7 +44,7 @@ FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict 
 FUNCTION NAMED(dense_backward)(
     global real* restrict dinp, global real* dout, global real* restrict turned,
     global const real* out, global const real* restrict inp,
-    global real* weight, global real* bias, const real2 rates) {
+    global real* weight, global real* bias, const rates_t rates) {
   FOR_ITEMS(i, POSITIONS * N_OUT / WIDTH) {
     const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);
     STORE(WIDTH, LOAD(WIDTH, dout + i * WIDTH) * SLOPE(ACTIVATION, y), dout + i * WIDTH);
@@ -109,7 +110,7 @@ FUNCTION NAMED(dense_backward)(
     }
   }
 #endif
-  FOR_ITEMS(c, N_OUT / WIDTH) {
+  FOR_ITEMS(c, HAS_BIAS * N_OUT / WIDTH) {
     VEC(WIDTH) sum = 0;
     for (int p = 0; p < POSITIONS; ++p) sum += LOAD(WIDTH, dout + p * N_OUT + c * WIDTH);
     OPTIMIZER_STEP(WIDTH, bias + c * WIDTH, sum, rates);

@@ -19,7 +19,7 @@ from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
 from bt_neuro.evaluate.metrics import metrics_of
 from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
 from bt_neuro.market.bars import Bars, read_bars
-from bt_neuro.nn.layers import to_config
+from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.analyzers import HitRate, StepTime
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.reference import Array, ReferenceNetwork
+from bt_neuro.nn.reference import Array
+from bt_neuro.nn.reference_network import ReferenceNetwork
 
 
 class Engine(Protocol):
@@ -24,9 +25,10 @@ class Engine(Protocol):
 class NumpyEngine:
     """The reference network behind the same face."""
 
-    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int]) -> None:
+    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
         self._networks = [
-            ReferenceNetwork(layout, state.copy(), seed) for state, seed in zip(block, seeds, strict=True)
+            ReferenceNetwork(layout, state.copy(), seed, rows)
+            for state, seed in zip(block, seeds, strict=True)
         ]
 
     def run(self, *call: Any) -> tuple[Array, Array]:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.layers import Layer, Shape, Tensor
+from bt_neuro.nn.layer import Layer, Shape, Tensor
+from bt_neuro.nn.layers import OWN_LAYER
+from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.optimizers import Optimizer
 
 ALIGNMENT = 16
@@ -52,6 +54,10 @@ class LayerPlan:
     def name(self) -> str:
         return f"{self.layer.kind}_{self.index}"
 
+    def named(self) -> Iterator[tuple[str, Placed]]:
+        """Yield ("dense_4.kernel", place) of each tensor."""
+        return ((f"{self.name}.{name}", placed) for name, placed in self.tensors.items())
+
 
 class Layout:
     """The plan of a network's memory.
@@ -61,17 +67,28 @@ class Layout:
     layers : the layers, first to last
     n_inputs : numbers in one input window
     optimizer : says how many moments stand beside each parameter
+    loss : what learning makes small
+
+    Attributes
+    ----------
+    plans : what is run, in order: the layers, an activation that is a layer of its own behind its layer
     """
 
-    def __init__(self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer, loss: Loss | None = None
+    ) -> None:
         if not layers or n_inputs < 1:
             raise LayerError("a network needs at least one input and one layer")
-        self.layers, self.n_inputs, self.optimizer = tuple(layers), n_inputs, optimizer
+        self.layers, self.n_inputs = tuple(layers), n_inputs
+        self.optimizer, self.loss = optimizer, loss or MeanSquaredError()
         shapes: list[Shape] = [(n_inputs,)]
-        for layer in layers:
+        for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise LayerError(f"layers() must give layers such as Dense(200, 'tanh'), not {layer!r}")
-            shapes.append(layer.output_shape(shapes[-1]))
+            try:
+                shapes.append(layer.output_shape(shapes[-1]))
+            except LayerError as error:
+                raise LayerError(f"layer {index}, {error}") from error
         tensors: list[dict[str, Placed]] = [{} for _ in layers]
         end = self._place(0, tensors, [layer.parameters(s) for layer, s in zip(layers, shapes, strict=False)])
         self.size_parameters = end
@@ -79,10 +96,32 @@ class Layout:
         self.size = self._place(
             start, tensors, [layer.statistics(s) for layer, s in zip(layers, shapes, strict=False)]
         )
-        self.plans = [
-            LayerPlan(i, layer, shapes[i], shapes[i + 1], tensors[i]) for i, layer in enumerate(layers)
-        ]
         self.n_outputs = math.prod(shapes[-1])
+        self.plans: list[LayerPlan] = []
+        for i, layer in enumerate(layers):
+            after = None if layer.is_off else OWN_LAYER.get(getattr(layer, "activation", None) or "")
+            inner = layer if after is None else replace(layer, activation=None)  # type: ignore[call-arg]
+            self.plans.append(LayerPlan(i, inner, shapes[i], shapes[i + 1], tensors[i]))
+            if after is not None:
+                self.plans.append(LayerPlan(i, after, shapes[i + 1], shapes[i + 1], {}))
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Refuse a softmax that is not last, and a loss that does not fit the outputs."""
+        softmax = [plan for plan in self.plans if plan.layer == OWN_LAYER["softmax"]]
+        if any(plan is not self.plans[-1] for plan in softmax):
+            raise LayerError(f"layer {softmax[0].index}: a softmax can only end the last layer")
+        if self.loss.needs_softmax and not softmax:
+            last = self.layers[-1]
+            raise LayerError(
+                f"{self.loss} needs a softmax: end with Dense({self.n_outputs}, 'softmax'), not {last}"
+            )
+        if isinstance(self.loss.weights, tuple) and len(self.loss.weights) != self.n_outputs:
+            raise LayerError(f"{self.loss}: give one weight for each of {self.n_outputs} outputs")
+
+    @property
+    def ends_in_softmax(self) -> bool:
+        return self.plans[-1].layer == OWN_LAYER["softmax"]
 
     @staticmethod
     def _place(end: int, placed: list[dict[str, Placed]], wanted: list[Sequence[Tensor]]) -> int:
@@ -97,7 +136,7 @@ class Layout:
         return sum(placed.tensor.size for _, placed in self.parameters())
 
     def parameters(self) -> Iterator[tuple[str, Placed]]:
-        """Yield ("dense_4.kernel", place) of everything the optimiser moves."""
+        """Yield name and place of everything the optimiser moves."""
         return ((name, placed) for name, placed in self._named() if placed.offset < self.size_parameters)
 
     def statistics(self) -> Iterator[tuple[str, Placed]]:
@@ -112,8 +151,7 @@ class Layout:
 
     def _named(self) -> Iterator[tuple[str, Placed]]:
         for plan in self.plans:
-            for name, placed in plan.tensors.items():
-                yield f"{plan.name}.{name}", placed
+            yield from plan.named()
 
     def initial_block(self, seed: int) -> NDArray[np.float64]:
         """Return the block before any learning: Glorot's uniform kernels, the tensors' own starts, zeros."""

@@ -15,26 +15,31 @@ from safetensors.numpy import save_file
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
 from bt_neuro.nn.device import Device, Runner, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
-from bt_neuro.nn.layers import Layer, from_config, to_config
+from bt_neuro.nn.config import from_config, to_config
+from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.losses import Loss, MeanSquaredError, loss_of
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
-from bt_neuro.nn.reference import Mode
+from bt_neuro.nn.reference_network import Mode
 
 Array = NDArray[np.floating]
 FORMAT = "bt-neuro-network-1"
 METADATA = "bt-neuro"  # the key of the file's metadata that holds everything as JSON
-_STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
+_WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
 class Network:
-    """A network of layers on a device, learning by stochastic gradient descent with a batch of one.
+    """A network of layers on a device, learning by stochastic gradient descent, one window a step or many.
 
     Parameters
     ----------
     layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
-    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4) or `SGD`
+    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4), `AdamW` or `SGD`
+    loss : `MeanSquaredError` over the outputs (default), `CategoricalCrossentropy` or
+        `CategoricalFocalCrossentropy`, which want a softmax at the end; or Keras's name of one, such as
+        "categorical_crossentropy"
     seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"),
         which share each launch
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
@@ -42,8 +47,8 @@ class Network:
 
     Notes
     -----
-    The loss is the mean squared error over the outputs. Results on one device are equal to the bit from run
-    to run, one bar a launch or a thousand; between devices they agree within rounding.
+    Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
+    devices they agree within rounding.
 
     Examples
     --------
@@ -63,13 +68,14 @@ class Network:
         inputs: int,
         *,
         optimizer: Optimizer | None = None,
+        loss: str | Loss = "mean_squared_error",
         seed: int | Sequence[int] = 0,
         device: str | Device = "auto",
         precision: str = "single",
     ) -> None:
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
-        self.layout = Layout(layers, inputs, optimizer or Adam())
+        self.layout = Layout(layers, inputs, optimizer or Adam(), loss_of(loss))
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
         if not self.seeds or min(self.seeds) < 0:
@@ -77,17 +83,18 @@ class Network:
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
-        self._engine: Engine
-        if device == "numpy":
-            self.device_name = "numpy"
-            self._engine = NumpyEngine(self.layout, block, self.seeds)
-        else:
-            chosen = choose(device) if isinstance(device, str) else device
-            self.device_name = str(chosen)
-            program = Program(self.layout, chosen.shape(double=precision == "double"))
-            self._engine = Runner(program, chosen, block, self.seeds)
-        self._has_dropout = any(layer.kind == "dropout" for layer in self.layout.layers)
+        self._device = choose(device) if isinstance(device, str) and device != "numpy" else device
+        self.device_name = str(self._device)
+        self._engine = self._engine_for(1, block)
+        self._batch_engines: dict[int, Engine] = {}  # by windows a step, made when asked for
+        self._learns_otherwise = any(layer.learns_otherwise for layer in self.layout.layers)
         self._held: bytes | None = None  # the window whose activations are in place
+
+    def _engine_for(self, rows: int, block: Array) -> Engine:
+        if isinstance(self._device, str):
+            return NumpyEngine(self.layout, block, self.seeds, rows)
+        program = Program(self.layout, self._device.shape(double=self.precision == "double"), rows)
+        return Runner(program, self._device, block, self.seeds)
 
     # -- what it is ------------------------------------------------------------------------------------------
     @property
@@ -125,14 +132,41 @@ class Network:
         _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows)
         return self._shaped(out, np.ndim(inputs))
 
-    def learn(self, inputs: ArrayLike, targets: ArrayLike, *, update_statistics: bool = True) -> Array:
-        """Learn from each window in turn; return the outputs each step started from, shaped as `predict`'s.
+    def learn(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        update_statistics: bool = True,
+        batch_size: int = 1,
+    ) -> Array:
+        """Learn from the windows in their order; return the outputs each step started from, as `predict` does.
 
-        `update_statistics` False means that the running statistics already hold these windows.
+        Parameters
+        ----------
+        inputs, targets : (steps, n_inputs) and (steps, n_outputs), or one of each
+        update_statistics : False means that the running statistics already hold these windows
+        batch_size : windows that make one step together, by the mean of their gradients; for training on
+            history, several times as fast as one by one. The last batch takes what is left. The first call
+            with a new size builds a program for it
         """
         windows, wanted = self._windows(inputs), self._targets(targets)
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
-        out, _ = self._run(mode, windows, wanted, windows[:0])
+        if batch_size < 1:
+            raise LayerError(f"batch_size is {batch_size}: give 1 or more")
+        if batch_size == 1:
+            out, _ = self._run(mode, windows, wanted, windows[:0])
+            return self._shaped(out, np.ndim(inputs))
+        alone, block = self._engine, self._engine.read()
+        if batch_size not in self._batch_engines:
+            self._batch_engines[batch_size] = self._engine_for(batch_size, block)
+        self._engine = self._batch_engines[batch_size]
+        try:
+            self._engine.write(block)
+            out, _ = self._run(mode, windows, wanted, windows[:0], batch_size)
+            alone.write(self._engine.read())
+        finally:
+            self._engine = alone
         return self._shaped(out, np.ndim(inputs))
 
     def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
@@ -153,15 +187,18 @@ class Network:
         _, out = self._run(mode, windows, wanted, following)
         return self._shaped(out, np.ndim(next_inputs))
 
-    def _run(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
+    def _run(
+        self, mode: int, learn: Array, targets: Array, predict: Array, rows: int = 1
+    ) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
         results = []
-        for start in range(0, steps, _STEPS_A_LAUNCH):
-            part = slice(start, start + _STEPS_A_LAUNCH)
-            results.append(self._launch(mode, learn[part], targets[part], predict[part]))
+        size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
+        for start in range(0, steps, size):
+            part = slice(start, start + size)
+            results.append(self._launch(mode, learn[part], targets[part], predict[part], rows))
         if len(results) == 1:  # one live bar: every microsecond counts
             return results[0]
         if not results:
@@ -169,17 +206,18 @@ class Network:
         learned, predicted = (np.concatenate(parts, axis=1) for parts in zip(*results, strict=True))
         return learned, predicted
 
-    def _launch(self, mode: int, learn: Array, targets: Array, predict: Array) -> tuple[Array, Array]:
-        if self._has_dropout:
-            # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
+    def _launch(
+        self, mode: int, learn: Array, targets: Array, predict: Array, rows: int
+    ) -> tuple[Array, Array]:
+        if self._learns_otherwise:
+            # As dropout's mask makes the learning pass differ from the prediction, nothing of that can be kept.
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
-        rates = [
-            self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))
-        ]
-        outputs = self._engine.run(mode, learn, targets, predict, np.array(rates), self.steps + 1)
-        self.steps += len(learn)
+        first, steps = self.steps + 1, -(-len(learn) // rows)
+        rates = np.array([self.layout.optimizer.rates(step) for step in range(first, first + steps)])
+        outputs = self._engine.run(mode, learn, targets, predict, rates, first)
+        self.steps += steps
         # Without a prediction that moved the statistics, the activations in place belong to other statistics.
         self._held = predict[-1].tobytes() if mode & Mode.PREDICT_MOVES and len(predict) else None
         return outputs
@@ -194,7 +232,7 @@ class Network:
         wanted = np.asarray(targets, self._dtype)
         if wanted.ndim not in (1, 2) or wanted.shape[-1] != self.n_outputs:
             raise LayerError(f"targets have shape {wanted.shape}: give (steps, {self.n_outputs})")
-        return _finite(wanted.reshape(-1, self.n_outputs), "target")
+        return self.layout.loss.wanted(_finite(wanted.reshape(-1, self.n_outputs), "target"))
 
     def _shaped(self, out: Array, dimensions: int) -> Array:
         out = out if dimensions == 2 else out[:, 0]
@@ -230,6 +268,7 @@ class Network:
             "inputs": self.n_inputs,
             "layers": [to_config(layer) for layer in self.layout.layers],
             "optimizer": to_config(self.layout.optimizer),
+            "loss": to_config(self.layout.loss),
             "seeds": list(self.seeds),
             "single_lane": self._single_lane,
             "precision": self.precision,
@@ -276,6 +315,7 @@ class Network:
                 [from_config(layer) for layer in config["layers"]],
                 config["inputs"],
                 optimizer=from_config(config["optimizer"]),
+                loss=from_config(config["loss"]) if "loss" in config else MeanSquaredError(),
                 seed=config["seeds"][0] if config["single_lane"] else config["seeds"],
                 device=device,
                 precision=config["precision"],

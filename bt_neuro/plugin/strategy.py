@@ -12,7 +12,8 @@ from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_m
 from bt_neuro.learner import Learner, Scored, Signal
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
-from bt_neuro.nn.layers import Layer, article_layers
+from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.features import default_features
