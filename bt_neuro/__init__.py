@@ -61,7 +61,8 @@ _HOME = {
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
-    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder article_layers",
+    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder "
+    "article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
     "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",

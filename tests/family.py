@@ -81,9 +81,7 @@ FAMILY = {
     "batch norm on positions": Row([Conv1D(3, 2, 2), BatchNorm(10, "gelu")], 8),
     "batch normalization": Row([Dense(16), BatchNormalization(activation="tanh"), Dense(2)], 5),
     "batch normalization on positions": Row([POSITIONS, Conv1D(4, 1), BatchNormalization()], 18),
-    "batch normalization of neurons": Row(
-        [POSITIONS, Conv1D(3, 1), BatchNormalization(per_channel=False)], 18
-    ),
+    "batch normalization of neurons": Row([Conv1D(3, 3, 3), BatchNormalization(per_channel=False)], 18),
     "batch normalization, bare": Row([Dense(5), BatchNormalization(scale=False, center=False)], 5),
     "batch renormalization": Row(  # r and d are constants
         [POSITIONS, Conv1D(4, 1), BatchNormalization(renorm=True, rmax=1.2, dmax=0.3), Dense(2)],

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from bt_neuro.errors import LayerError
 
 Shape = tuple[int, ...]
-Activation = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu"] | None
+Activation = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu", "softmax"] | None
 ACTIVATIONS = (None, "tanh", "sigmoid", "leaky_relu", "relu", "gelu")
 LEAKY_SLOPE = 0.01
 

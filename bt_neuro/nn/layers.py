@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor, kernel_and_bias
 from bt_neuro.nn.normalization import BatchNorm
@@ -36,7 +36,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: Activation | Literal["softmax"] = None
+    activation: Activation = None
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
@@ -165,7 +165,7 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """Read the inputs as another shape, such as ``Reshape((-1, 12))`` for bars of 12 features; -1 is what fits."""
+    """Read the inputs as another shape: ``Reshape((-1, 12))`` makes bars of 12 features; -1 is what fits."""
 
     target_shape: tuple[int, ...]
     kind: ClassVar[str] = "reshape"

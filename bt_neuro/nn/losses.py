@@ -16,6 +16,7 @@ class MeanSquaredError:
     """Mean of (output - target)^2 over the outputs."""
 
     needs_softmax: ClassVar[bool] = False
+    gamma: ClassVar[float] = 0.0
     weights: ClassVar[None] = None
 
     def wanted(self, targets: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
+from bt_neuro.nn.config import from_config, to_config
 from bt_neuro.nn.device import Device, Runner, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
-from bt_neuro.nn.config import from_config, to_config
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, MeanSquaredError, loss_of
@@ -140,7 +140,7 @@ class Network:
         update_statistics: bool = True,
         batch_size: int = 1,
     ) -> Array:
-        """Learn from the windows in their order; return the outputs each step started from, as `predict` does.
+        """Learn from the windows in order; return the outputs each step started from, as `predict` does.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class Network:
         self, mode: int, learn: Array, targets: Array, predict: Array, rows: int
     ) -> tuple[Array, Array]:
         if self._learns_otherwise:
-            # As dropout's mask makes the learning pass differ from the prediction, nothing of that can be kept.
+            # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD

@@ -59,8 +59,9 @@ class BatchNorm(Layer):
         if rows == 1 or self.is_off:
             return self
         momentum = 1 - 1 / self.window
-        options = {"epsilon": self.epsilon, "activation": self.activation, "per_channel": False}
-        return BatchNormalization(momentum=momentum, **options)
+        return BatchNormalization(
+            momentum=momentum, epsilon=self.epsilon, activation=self.activation, per_channel=False
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,9 @@ here beyond constants and the list of calls.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import LSTM, Conv1D, Dense, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, Layout, Placed, aligned
 from bt_neuro.nn.optimizers import SGD, AdamW
@@ -15,6 +17,7 @@ from bt_neuro.nn.reference import dropout_key
 from bt_neuro.nn.stamps import KernelShape, Offsets, Stamps, included
 
 _COMMON = ("common.cl", "activation.cl", "random.cl", "optimizer.cl", "transpose.cl")
+_PASS = ("rows", "moves", "learns", "step")
 
 
 class Program:
@@ -113,33 +116,27 @@ class Program:
             return
         inp, dinp, size = self._out, self._dout, self.rows * math.prod(plan.output_shape)
         self._out, self._dout, self._dinp = self._scratch(size), self._scratch(size), dinp
-        emit = {
+        emitters: dict[type[Layer], Callable[..., None]] = {
             Dense: self._emit_dense,
             Conv1D: self._emit_conv1d,
             TransformerEncoder: self._emit_encoder,
             LSTM: self._emit_lstm,
-        }.get(type(plan.layer), self._emit_alone)
-        emit(plan, inp, dinp, self._out, self._dout)
+        }
+        emit = emitters.get(type(plan.layer), self._emit_alone)
+        emit(plan, plan.layer.in_rows(self.rows), inp, dinp, self._out, self._dout)
 
-    def _emit_alone(self, plan: LayerPlan, inp: int, dinp: int, out: int, dout: int) -> None:
+    def _emit_alone(self, plan: LayerPlan, layer: Layer, inp: int, dinp: int, out: int, dout: int) -> None:
         """Emit a layer that calls no other's functions; what it needs to know its description says."""
-        layer = plan.layer.in_rows(self.rows)
-        name, saved = (
-            self._stamps.layer(plan, self.rows),
-            self._scratch(layer.saved(plan.input_shape, self.rows)),
-        )
+        name = self._stamps.layer(plan, layer, self.rows)
+        saved = self._scratch(layer.saved(plan.input_shape, self.rows))
         key = f"seed + {dropout_key(0, plan.index)}u"
-        self._forward.append(
-            _call(
-                f"{layer.kind}_forward", name, out, saved, inp, "net", "rows", "moves", "learns", "step", key
-            )
-        )
+        self._forward.append(_call(f"{layer.kind}_forward", name, out, saved, inp, "net", *_PASS, key))
         self._backward.append(
             _call(f"{layer.kind}_backward", name, dinp, dout, saved, out, inp, "net", "rows", "rates")
         )
 
-    def _emit_dense(self, plan: LayerPlan, inp: int, dinp: int, out: int, dout: int) -> None:
-        layer, n_in, t = plan.layer, math.prod(plan.input_shape), plan.tensors
+    def _emit_dense(self, plan: LayerPlan, layer: Dense, inp: int, dinp: int, out: int, dout: int) -> None:
+        n_in, t = math.prod(plan.input_shape), plan.tensors
         wants_dinp = bool(self._forward)
         name = self._stamps.dense(self.rows, n_in, layer.units, layer.activation, wants_dinp=wants_dinp)
         turned = dinp if self.rows == 1 else self._scratch(n_in * layer.units)  # of one row nothing is turned
@@ -148,9 +145,9 @@ class Program:
             _call("dense_backward", name, dinp, dout, turned, out, inp, t["kernel"], t["bias"], "rates")
         )
 
-    def _emit_conv1d(self, plan: LayerPlan, inp: int, dinp: int, out: int, dout: int) -> None:
+    def _emit_conv1d(self, plan: LayerPlan, layer: Conv1D, inp: int, dinp: int, out: int, dout: int) -> None:
         """Emit a dense layer over windows of the input, and the sum of the windows' gradients."""
-        layer, t = plan.layer, plan.tensors
+        t = plan.tensors
         channels, positions = layer.channels(plan.input_shape), plan.output_shape[0]
         size, stride = layer.kernel_size * channels, layer.strides * channels
         n, wants_dinp, rows = math.prod(plan.input_shape), bool(self._forward), self.rows
@@ -173,9 +170,9 @@ class Program:
             _call("dense_backward", name, drows, dout, turned, out, inp, t["kernel"], t["bias"], "rates")
         )
 
-    def _emit_lstm(self, plan: LayerPlan, inp: int, dinp: int, out: int, dout: int) -> None:
+    def _emit_lstm(self, plan: LayerPlan, layer: LSTM, inp: int, dinp: int, out: int, dout: int) -> None:
         """Emit the dense layer of all inputs, the recurrence, and the dense updates of both kernels."""
-        layer, t, (positions, channels) = plan.layer, plan.tensors, plan.input_shape
+        t, (positions, channels) = plan.tensors, plan.input_shape
         units, steps = layer.units, self.rows * positions
         name, inputs, outputs = self._stamps.lstm(positions, channels, layer, self.rows)
         gates, dgates = self._scratch(4 * steps * units), self._scratch(4 * steps * units)
@@ -193,8 +190,10 @@ class Program:
         )
         self._backward.append(_call("lstm_backward", name, dgates, dout, dcell, gates, cell, recurrent))
 
-    def _emit_encoder(self, plan: LayerPlan, inp: int, dinp: int, out: int, dout: int) -> None:
-        layer, (positions, channels), rows = plan.layer, plan.input_shape, self.rows
+    def _emit_encoder(
+        self, plan: LayerPlan, layer: TransformerEncoder, inp: int, dinp: int, out: int, dout: int
+    ) -> None:
+        (positions, channels), rows = plan.input_shape, self.rows
         context, units = layer.num_heads * layer.key_dim, layer.hidden(plan.input_shape)
         lanes = positions * layer.num_heads
         period = max(layer.num_heads, self.shape.lane_width(lanes, layer.num_heads))

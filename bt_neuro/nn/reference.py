@@ -201,14 +201,8 @@ def lstm_backward(dout: Array, gates: Array, cell: Array, recurrent: Array) -> A
         top = np.tanh(cell[t])
         dcell = dcell + dh * o * (1 - top * top)
         last = cell[t - 1] if t else np.zeros_like(dcell)
-        dgates[t] = np.concatenate(
-            [
-                dcell * g * i * (1 - i),
-                dcell * last * f * (1 - f),
-                dcell * i * (1 - g * g),
-                dh * top * o * (1 - o),
-            ]
-        )
+        slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
+        dgates[t] = (np.stack([dcell * g, dcell * last, dcell * i, dh * top]) * slopes).ravel()
         dcell = dcell * f
     return dgates
 

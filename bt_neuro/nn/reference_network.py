@@ -121,8 +121,9 @@ def _samples(layer: Normalization, inp: Array) -> Array:
 def _batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
     x = _samples(layer, s["inp"])
     by_batch = p.learns and (len(s["inp"]) > 1 or (layer.renorm and len(x) > 1))
+    mean, variance = t["moving_mean"].reshape(-1), t["moving_variance"].reshape(-1)
     s["batch"] = norms_of.batch_normalization_forward(
-        x, *_flat(t, "moving_mean", "moving_variance"), layer, by_batch=by_batch, moves=p.moves
+        x, mean, variance, layer, by_batch=by_batch, moves=p.moves
     )
     return _scaled(layer, _flat_tensors(t), s, s["batch"].xhat)
 
@@ -132,10 +133,6 @@ def _batch_normalization_backward(
 ) -> tuple[Array, Tensors]:
     dxhat, gradients = _unscaled(layer, _flat_tensors(t), s, dout)
     return norms_of.batch_normalization_backward(dxhat, s["batch"]), gradients
-
-
-def _flat(t: Tensors, *names: str) -> list[Array]:
-    return [t[name].reshape(-1) for name in names]
 
 
 def _flat_tensors(t: Tensors) -> Tensors:

@@ -111,7 +111,7 @@ def online_normalization_forward(
 def online_normalization_backward(
     dxhat: Array, xhat: Array, rate: Array, control_output: Array, control_input: Array, alpha: float
 ) -> Array:
-    """Return dx, kept across the outputs and of mean 0 in the long run by two control terms, moved in place."""
+    """Return dx; two control terms, moved in place, keep it across the outputs and of mean 0 in time."""
     d = dxhat - (1 - alpha) * control_output * xhat
     control_output += (d * xhat).mean(axis=0)
     dx = d * rate - (1 - alpha) * control_input

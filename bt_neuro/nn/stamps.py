@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from bt_neuro.nn.layer import Activation
+from bt_neuro.nn.layer import Activation, Layer
 from bt_neuro.nn.layers import LSTM, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, aligned
 from bt_neuro.nn.losses import Loss
@@ -80,19 +81,20 @@ class Stamps:
             self.texts.append(text)
         return name
 
-    def layer(self, plan: LayerPlan, rows: int) -> str:
+    def layer(self, plan: LayerPlan, layer: Layer, rows: int) -> str:
         """Stamp the file of a layer that calls no other's functions."""
-        layer, n = plan.layer.in_rows(rows), math.prod(plan.input_shape)
-        file = f"{layer.kind}.cl"
-        known = {"ROWS": rows, "N": n, "ACTIVATION": _word(getattr(layer, "activation", None))}
+        file, n = f"{layer.kind}.cl", math.prod(plan.input_shape)
+        known: dict[str, Any] = {
+            "ROWS": rows,
+            "N": n,
+            "ACTIVATION": _word(getattr(layer, "activation", None)),
+        }
         known |= layer.macros(plan.input_shape)
         known["WIDTH"] = self.shape.width(known.get("CHANNELS", n))
-        known |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
         # A tensor that the layer was told to leave out lies nowhere, and nothing reads it.
-        wanted = {
-            macro: known.get(macro, 0) if macro[:3] == "AT_" else known[macro] for macro in _wanted(file)
-        }
-        return self._stamp(file, str(plan.index), **wanted)
+        known |= {name: 0 for name in _wanted(file) if name.startswith("AT_")}
+        known |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
+        return self._stamp(file, str(plan.index), **{name: known[name] for name in _wanted(file)})
 
     def _tile(self, rows: int, vectors: int) -> tuple[int, int]:
         """Return the tile of sums, rows by vectors, that loads least for what it multiplies."""
@@ -222,8 +224,8 @@ class Stamps:
         return recurrence, inputs, outputs
 
     def loss(self, n: int, rows: int, loss: Loss) -> str:
-        gamma = getattr(loss, "gamma", 0.0)
-        return self._stamp("loss.cl", f"{n}", ROWS=rows, N=n, GAMMA=float(gamma), FOCAL=int(gamma > 0))
+        focal = {"GAMMA": float(loss.gamma), "FOCAL": int(loss.gamma > 0)}
+        return self._stamp("loss.cl", f"{n}", ROWS=rows, N=n, **focal)
 
 
 def kernel_text(name: str) -> str:
