@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bt_neuro import Conv1D, MaxPooling1D, Network, Reshape
-from bt_neuro.nn import reference_norms
 from bt_neuro.nn.device import Runner
 from bt_neuro.nn.program import Program
+from bt_neuro.nn.reference_network import PASSES
 from bt_neuro.nn.stamps import KernelShape
 from tests.family import FAMILY, Row
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
@@ -85,6 +85,7 @@ def test_the_first_of_equals_takes_the_gradient(best, rng):
 KERNELS = {
     "batch_normalization_forward batch_normalization_backward": "batch normalization",
     "online_normalization_forward online_normalization_backward": "online normalization",
+    "scale_forward scale_backward": "batch normalization, bare",
     "layer_normalization_forward layer_normalization_backward": "layer normalization",
     "pooling_forward pooling_backward": "pooling, largest",
     "lstm_forward lstm_backward": "lstm",
@@ -103,9 +104,10 @@ def test_a_row_reaches_its_kernels(kernels, rng):
 
 # -- that a fault would be seen ------------------------------------------------------------------------------
 def test_a_wrong_gradient_of_a_batch_is_caught(rng, monkeypatch):
-    right = reference_norms.batch_normalization_backward
-    monkeypatch.setattr(
-        reference_norms, "batch_normalization_backward", lambda d, batch: right(d, batch._replace(share=0.5))
+    """As if the statistics were constants."""
+    forward, _ = PASSES["batch_normalization"]
+    monkeypatch.setitem(
+        PASSES, "batch_normalization", (forward, lambda layer, t, s, dout: (dout * s["rate"], {}))
     )
     check = GradientCheck(sample_of(FAMILY["batch normalization"], rng, 3))
     with pytest.raises(AssertionError, match=r"dense_0\.kernel, random"):
@@ -115,7 +117,7 @@ def test_a_wrong_gradient_of_a_batch_is_caught(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
-        ("batch normalization", "s < samples ? dx : (VEC(WIDTH))(0)", "dx"),
+        ("batch normalization", "rate * g : (VEC(WIDTH))(0)", "rate * g : g"),
         ("pooling, largest", "p * STRIDE + (k)", "p * SIZE + k / 2"),
         ("cross-entropy", "/ (real)rows : 0", "/ (real)ROWS : 0"),
         ("clipped by length", "SUM(VECTOR, square), shared)", "SUM(VECTOR, square), shared) / 2"),

@@ -13,7 +13,7 @@ import pytest
 from bt_neuro import Adam, Network, article_layers
 from bt_neuro.bench.peer import Bars, Start
 from bt_neuro.bench.torch_peer import TorchNetwork
-from bt_neuro.nn import reference, reference_activations, reference_norms
+from bt_neuro.nn import reference, reference_norms
 from bt_neuro.nn.reference_network import ReferenceNetwork
 
 pytestmark = pytest.mark.slow
@@ -125,7 +125,7 @@ def test_every_gradient_of_the_reference_agrees(start, bars):
 
 def wrong_batch_norm(dout, out, xhat, variance, gamma, layer):
     """Leave the sample's own part in the variance out."""
-    dy = dout * reference_activations.activation_slope(out, layer.activation)
+    dy = dout * reference_norms.activation_slope(out, layer.activation)
     return dy * gamma * (1 - 1 / layer.window) / np.sqrt(variance + layer.epsilon), dy * xhat, dy
 
 

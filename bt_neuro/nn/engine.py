@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.reference import Array
+from bt_neuro.nn.reference_activations import Array
 from bt_neuro.nn.reference_network import ReferenceNetwork
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from bt_neuro.errors import LayerError
@@ -65,14 +65,10 @@ class Layer:
         """Return how many numbers the forward pass of so many windows leaves for the backward one."""
         return 0
 
-    def in_rows(self, rows: int) -> Layer:
-        """Return the layer that stands for this one where so many windows make one step."""
-        return self
-
-    @property
-    def is_off(self) -> bool:
-        """Whether it hands on its inputs as they are, so that nothing need run."""
-        return False
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        """Return what is run for it where so many windows make one step; nothing if it changes nothing."""
+        own = _OWN_LAYER.get(getattr(self, "activation", None) or "")
+        return (self,) if own is None else (replace(self, activation=None), own)  # type: ignore[call-arg]
 
     def _require(self, holds: bool, what: str) -> None:
         if not holds:
@@ -83,13 +79,26 @@ class Layer:
         self._require(len(shape) == 2, f"{wants}; got {shape}")
 
 
+@dataclass(frozen=True)
+class Gelu(Layer):
+    """x times the share of a normal distribution below x, whose slope its output does not tell."""
+
+    kind: ClassVar[str] = "gelu"
+
+
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """The exponentials as shares of their sum, at the end of a network."""
+
+    kind: ClassVar[str] = "softmax"
+
+
+# Activations that are not applied in the loop of the layer that names them.
+_OWN_LAYER: dict[str, Layer] = {"gelu": Gelu(), "softmax": Softmax()}
+
+
 def kernel_and_bias(prefix: str, n_in: int, n_out: int, fan_out: int | None = None) -> list[Tensor]:
     return [
         Tensor(f"{prefix}kernel", (n_in, n_out), fan=(n_in, fan_out or n_out)),
         Tensor(f"{prefix}bias", (n_out,)),
     ]
-
-
-def positions_and_channels(shape: Shape) -> tuple[int, int]:
-    """Return a shape as (positions, channels); a flat one is one position."""
-    return (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])

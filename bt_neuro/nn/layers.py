@@ -181,9 +181,8 @@ class Reshape(Layer):
         self._require(math.prod(target) == n, f"does not hold the {n} numbers of {shape}")
         return target
 
-    @property
-    def is_off(self) -> bool:
-        return True
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        return ()
 
 
 @dataclass(frozen=True)
@@ -258,24 +257,6 @@ class LSTM(Layer):
             Tensor("recurrent_kernel", (u, 4 * u), fan=(u, u)),
             Tensor("bias", (4 * u,), start=(0.0,) * u + (1.0,) * u + (0.0,) * 2 * u),
         )
-
-
-@dataclass(frozen=True)
-class Gelu(Layer):
-    """x times the share of a normal distribution below x. Not told from its output, so a layer of its own."""
-
-    kind: ClassVar[str] = "gelu"
-
-
-@dataclass(frozen=True)
-class Softmax(Layer):
-    """exp(x) as a share of the sum over the outputs, in the last layer."""
-
-    kind: ClassVar[str] = "softmax"
-
-
-# Activations whose slope their output does not tell; `Layout` puts them behind the layer that names them.
-OWN_LAYER: dict[str, Layer] = {"gelu": Gelu(), "softmax": Softmax()}
 
 
 def article_layers(features: int = 12) -> list[Layer]:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError
 from bt_neuro.nn.layer import Layer, Shape, Tensor
-from bt_neuro.nn.layers import OWN_LAYER
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.optimizers import Optimizer
 
@@ -44,15 +43,12 @@ class Placed:
 class LayerPlan:
     """A layer in its place: shapes of its inputs and outputs, its tensors by short name."""
 
+    name: str
     index: int
     layer: Layer
     input_shape: Shape
     output_shape: Shape
     tensors: dict[str, Placed]
-
-    @property
-    def name(self) -> str:
-        return f"{self.layer.kind}_{self.index}"
 
     def named(self) -> Iterator[tuple[str, Placed]]:
         """Yield ("dense_4.kernel", place) of each tensor."""
@@ -68,10 +64,6 @@ class Layout:
     n_inputs : numbers in one input window
     optimizer : says how many moments stand beside each parameter
     loss : what learning makes small
-
-    Attributes
-    ----------
-    plans : what is run, in order: the layers, an activation that is a layer of its own behind its layer
     """
 
     def __init__(
@@ -96,32 +88,23 @@ class Layout:
         self.size = self._place(
             start, tensors, [layer.statistics(s) for layer, s in zip(layers, shapes, strict=False)]
         )
+        self.plans = [
+            LayerPlan(f"{layer.kind}_{i}", i, layer, shapes[i], shapes[i + 1], tensors[i])
+            for i, layer in enumerate(layers)
+        ]
         self.n_outputs = math.prod(shapes[-1])
-        self.plans: list[LayerPlan] = []
-        for i, layer in enumerate(layers):
-            after = None if layer.is_off else OWN_LAYER.get(getattr(layer, "activation", None) or "")
-            inner = layer if after is None else replace(layer, activation=None)  # type: ignore[call-arg]
-            self.plans.append(LayerPlan(i, inner, shapes[i], shapes[i + 1], tensors[i]))
-            if after is not None:
-                self.plans.append(LayerPlan(i, after, shapes[i + 1], shapes[i + 1], {}))
         self._check_outputs()
 
     def _check_outputs(self) -> None:
         """Refuse a softmax that is not last, and a loss that does not fit the outputs."""
-        softmax = [plan for plan in self.plans if plan.layer == OWN_LAYER["softmax"]]
-        if any(plan is not self.plans[-1] for plan in softmax):
-            raise LayerError(f"layer {softmax[0].index}: a softmax can only end the last layer")
-        if self.loss.needs_softmax and not softmax:
-            last = self.layers[-1]
-            raise LayerError(
-                f"{self.loss} needs a softmax: end with Dense({self.n_outputs}, 'softmax'), not {last}"
-            )
+        *others, last = (getattr(layer, "activation", None) == "softmax" for layer in self.layers)
+        if any(others):
+            raise LayerError(f"layer {others.index(True)}: a softmax can only end the last layer")
+        if self.loss.needs_softmax and not last:
+            end = f"end with Dense({self.n_outputs}, 'softmax'), not {self.layers[-1]}"
+            raise LayerError(f"{self.loss} needs a softmax: {end}")
         if isinstance(self.loss.weights, tuple) and len(self.loss.weights) != self.n_outputs:
             raise LayerError(f"{self.loss}: give one weight for each of {self.n_outputs} outputs")
-
-    @property
-    def ends_in_softmax(self) -> bool:
-        return self.plans[-1].layer == OWN_LAYER["softmax"]
 
     @staticmethod
     def _place(end: int, placed: list[dict[str, Placed]], wanted: list[Sequence[Tensor]]) -> int:
@@ -130,6 +113,14 @@ class Layout:
                 names[tensor.name] = Placed(tensor, end)
                 end += aligned(tensor.size)
         return end
+
+    def parts(self, rows: int) -> Iterator[LayerPlan]:
+        """Yield what is run, in order, where so many windows make one step."""
+        for plan in self.plans:
+            shape = plan.input_shape
+            for layer in plan.layer.parts(rows):
+                yield replace(plan, layer=layer, input_shape=shape)
+                shape = plan.output_shape
 
     @property
     def n_parameters(self) -> int:

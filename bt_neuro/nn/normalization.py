@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor, positions_and_channels
+from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor
 
 
 @dataclass(frozen=True)
@@ -55,41 +55,81 @@ class BatchNorm(Layer):
     def saved(self, shape: Shape, rows: int) -> int:
         return math.prod(shape)
 
-    def in_rows(self, rows: int) -> Layer:
-        if rows == 1 or self.is_off:
-            return self
-        momentum = 1 - 1 / self.window
-        return BatchNormalization(
-            momentum=momentum, epsilon=self.epsilon, activation=self.activation, per_channel=False
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        if self.is_off:
+            return ()
+        if rows == 1:
+            return super().parts(rows)
+        momentum, activation = 1 - 1 / self.window, self.activation
+        by_batch = BatchNormalization(
+            momentum=momentum, epsilon=self.epsilon, activation=activation, per_channel=False
         )
+        return by_batch.parts(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalization(Layer):
-    """Base of the normalisations whose scale and shift, one a channel, can be switched off."""
+class _Channels(Layer):
+    """Base of the layers that treat every channel by itself; with `per_channel` off, every neuron."""
 
-    epsilon: float = 1e-3
     center: bool = True
     scale: bool = True
     activation: Activation = None
+    per_channel: bool = True
 
     def __post_init__(self) -> None:
-        self._require(self.epsilon > 0, "epsilon must be positive")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
-    def samples(self, shape: Shape) -> tuple[int, int]:
-        """Return how many samples a window holds of each channel, and how many channels there are."""
-        return positions_and_channels(shape)
-
-    def parameters(self, shape: Shape) -> Sequence[Tensor]:
-        channels = self.samples(shape)[1]
-        gamma = (Tensor("gamma", (channels,), start=1.0),) if self.scale else ()
-        return gamma + ((Tensor("beta", (channels,)),) if self.center else ())
+    def channels(self, shape: Shape) -> int:
+        return shape[-1] if self.per_channel else math.prod(shape)
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        positions, channels = self.samples(shape)
-        switches = {"SCALES": int(self.scale), "CENTERS": int(self.center)}
-        return {"POSITIONS": positions, "CHANNELS": channels, "EPSILON": self.epsilon, **switches}
+        channels = self.channels(shape)
+        sizes = {"POSITIONS": math.prod(shape) // channels, "CHANNELS": channels}
+        return {**sizes, "SCALES": int(self.scale), "CENTERS": int(self.center)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(_Channels):
+    """The scale and the shift behind a normalisation, and its activation."""
+
+    kind: ClassVar[str] = "scale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization(_Channels):
+    """Base of the layers that normalise; `Scale` is run behind them."""
+
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.epsilon > 0, "epsilon must be positive")
+        for name in ("momentum", "alpha_forward", "alpha_backward"):
+            self._require(0 <= getattr(self, name, 0) < 1, f"{name} must be in [0, 1)")
+
+    def parameters(self, shape: Shape) -> Sequence[Tensor]:
+        channels = (self.channels(shape),)
+        gamma = (Tensor("gamma", channels, start=1.0),) if self.scale else ()
+        return gamma + ((Tensor("beta", channels),) if self.center else ())
+
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        channels = (self.channels(shape),)
+        return Tensor("moving_mean", channels), Tensor("moving_variance", channels, start=1.0)
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        options = ("epsilon", "momentum", "rmax", "dmax", "alpha_forward", "alpha_backward")
+        return super().macros(shape) | {
+            name.upper(): getattr(self, name) for name in options if hasattr(self, name)
+        }
+
+    def saved(self, shape: Shape, rows: int) -> int:
+        # Rates a row and channel, or a row and position; and two more numbers a channel.
+        channels = self.channels(shape)
+        return rows * max(channels, math.prod(shape) // channels) + 2 * channels
+
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        options = {name: getattr(self, name) for name in ("center", "scale", "activation", "per_channel")}
+        return (self, *Scale(**options).parts(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +156,6 @@ class BatchNormalization(Normalization):
     """
 
     momentum: float = 0.99
-    per_channel: bool = True
     renorm: bool = False
     rmax: float = 3.0
     dmax: float = 5.0
@@ -124,27 +163,14 @@ class BatchNormalization(Normalization):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
         self._require(self.rmax >= 1 and self.dmax >= 0, "rmax must be 1 or more, dmax 0 or more")
 
     @property
     def learns_otherwise(self) -> bool:  # type: ignore[override]
         return self.renorm
 
-    def samples(self, shape: Shape) -> tuple[int, int]:
-        return positions_and_channels(shape) if self.per_channel else (1, math.prod(shape))
-
-    def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        channels = (self.samples(shape)[1],)
-        return Tensor("moving_mean", channels), Tensor("moving_variance", channels, start=1.0)
-
     def macros(self, shape: Shape) -> dict[str, Any]:
-        renorm = {"RENORM": int(self.renorm), "R_MAX": self.rmax, "D_MAX": self.dmax}
-        return {**super().macros(shape), "MOMENTUM": self.momentum, **renorm}
-
-    def saved(self, shape: Shape, rows: int) -> int:
-        positions, channels = self.samples(shape)
-        return (rows * positions + 3) * channels  # normalised values; rate, r and d a channel
+        return {**super().macros(shape), "RENORM": int(self.renorm)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +180,13 @@ class OnlineNormalization(Normalization):
     Parameters
     ----------
     alpha_forward, alpha_backward : share of the past in the statistics (0.999), in the control terms (0.99)
-    epsilon, center, scale, activation : as in `BatchNormalization`
+    epsilon, center, scale, activation, per_channel : as in `BatchNormalization`
 
     Notes
     -----
     For one window at a time; the windows of a batch pass one after the other. The paper's layer scaling,
-    against outputs that grow, is `LayerNormalization` without center. Chiley et al. 2019, "Online
-    Normalization for Training Neural Networks".
+    against outputs that grow, is left out. Chiley et al. 2019, "Online Normalization for Training Neural
+    Networks".
     """
 
     alpha_forward: float = 0.999
@@ -168,37 +194,19 @@ class OnlineNormalization(Normalization):
     kind: ClassVar[str] = "online_normalization"
     learns_otherwise: ClassVar[bool] = True  # by then the statistics are no longer the past's
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("alpha_forward", "alpha_backward"):
-            self._require(0 <= getattr(self, name) < 1, f"{name} must be in [0, 1)")
-
     def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        channels = (self.samples(shape)[1],)
-        moving = Tensor("moving_mean", channels), Tensor("moving_variance", channels, start=1.0)
-        return *moving, Tensor("control_output", channels), Tensor("control_input", channels)
-
-    def macros(self, shape: Shape) -> dict[str, Any]:
-        return {
-            **super().macros(shape),
-            "ALPHA_FORWARD": self.alpha_forward,
-            "ALPHA_BACKWARD": self.alpha_backward,
-        }
-
-    def saved(self, shape: Shape, rows: int) -> int:
-        positions, channels = self.samples(shape)
-        return rows * (positions + 1) * channels  # normalised values, and a window's rates
+        controls = (Tensor(f"control_{of}", (self.channels(shape),)) for of in ("output", "input"))
+        return *super().statistics(shape), *controls
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNormalization(Normalization):
-    """Normalise the channels of every position among themselves: no statistics, the same when learning.
+    """Normalise the channels of every position among themselves, or all neurons: no statistics.
 
     Options as in `BatchNormalization`. Ba, Kiros, Hinton 2016; Keras's layer with its default axis.
     """
 
     kind: ClassVar[str] = "layer_normalization"
 
-    def saved(self, shape: Shape, rows: int) -> int:
-        positions, channels = self.samples(shape)
-        return rows * positions * (channels + 1)  # normalised values, and a position's rate
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        return ()

@@ -42,8 +42,8 @@ class Program:
         self._backward: list[str] = []  # first call last, as the layers come
         inputs = self._out = self._scratch(rows * layout.n_inputs)
         self._dout = self._scratch(rows * layout.n_inputs)
-        for plan in layout.plans:
-            self._emit(plan)
+        for part in layout.parts(rows):
+            self._emit(part)
         name = self._stamps.loss(layout.n_outputs, rows, layout.loss)
         function = "categorical_crossentropy" if layout.loss.needs_softmax else "mean_squared_error"
         dout = self._dout
@@ -112,8 +112,6 @@ class Program:
     # -- the calls of a layer --------------------------------------------------------------------------------
     def _emit(self, plan: LayerPlan) -> None:
         """Append a layer's calls; its outputs are the next one's inputs."""
-        if plan.layer.is_off:
-            return
         inp, dinp, size = self._out, self._dout, self.rows * math.prod(plan.output_shape)
         self._out, self._dout, self._dinp = self._scratch(size), self._scratch(size), dinp
         emitters: dict[type[Layer], Callable[..., None]] = {
@@ -123,7 +121,7 @@ class Program:
             LSTM: self._emit_lstm,
         }
         emit = emitters.get(type(plan.layer), self._emit_alone)
-        emit(plan, plan.layer.in_rows(self.rows), inp, dinp, self._out, self._dout)
+        emit(plan, plan.layer, inp, dinp, self._out, self._dout)
 
     def _emit_alone(self, plan: LayerPlan, layer: Layer, inp: int, dinp: int, out: int, dout: int) -> None:
         """Emit a layer that calls no other's functions; what it needs to know its description says."""

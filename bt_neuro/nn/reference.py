@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.nn.layer import Activation
-from bt_neuro.nn.layers import AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
+from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import SGD, Optimizer
-from bt_neuro.nn.reference_activations import activate, activation_slope
+from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors, activate, activation_slope
 from bt_neuro.nn.reference_norms import layer_norm_backward, layer_norm_forward
-
-Array = NDArray[np.floating]
 
 
 # random.cl --------------------------------------------------------------------------------------------------
@@ -158,53 +156,58 @@ def pooling_windows(inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array
     return np.lib.stride_tricks.sliding_window_view(inp, layer.pool_size, axis=0)[:: layer.step]
 
 
-def pooling_forward(inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array:
-    windows = pooling_windows(inp, layer)
+def pooling_forward(layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, p: Pass) -> Array:
+    windows = pooling_windows(s["inp"], layer)
     return windows.max(axis=-1) if isinstance(layer, MaxPooling1D) else windows.mean(axis=-1)
 
 
-def pooling_backward(dout: Array, inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array:
+def pooling_backward(
+    layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
     """Return dinp: to the first of the largest, or in equal parts; windows that overlap add up."""
-    windows, dinp = pooling_windows(inp, layer), np.zeros_like(inp)
+    windows, dinp = pooling_windows(s["inp"], layer), np.zeros_like(s["inp"])
     if isinstance(layer, MaxPooling1D):
         shares = np.arange(layer.pool_size) == windows.argmax(axis=-1)[..., None]
     else:
         shares = np.full(windows.shape, 1 / layer.pool_size)
-    for p, (d, share) in enumerate(zip(dout, shares.astype(inp.dtype), strict=True)):
+    for p, (d, share) in enumerate(zip(dout, shares.astype(dinp.dtype), strict=True)):
         dinp[p * layer.step :][: layer.pool_size] += (d[:, None] * share).T
-    return dinp
+    return dinp, {}
 
 
 # lstm.cl ----------------------------------------------------------------------------------------------------
-def lstm_forward(inp: Array, kernel: Array, recurrent: Array, bias: Array) -> tuple[Array, ...]:
-    """Return out, gates, cell and the output before, a row a position: (positions, ...)."""
-    positions, units = len(inp), len(recurrent)
-    gates, cell = inp @ kernel + bias, np.zeros((positions, units), inp.dtype)
-    before = np.zeros((positions + 1, units), inp.dtype)
-    for t in range(positions):
-        z = gates[t] + before[t] @ recurrent
-        i, f, o = (activate(z[k * units : (k + 1) * units], "sigmoid") for k in (0, 1, 3))
-        g = np.tanh(z[2 * units : 3 * units])
-        cell[t] = f * cell[t - 1] + i * g if t else i * g
-        gates[t] = np.concatenate([i, f, g, o])
-        before[t + 1] = o * np.tanh(cell[t])
-    return before[1:], gates, cell, before[:-1]
+def lstm_forward(layer: LSTM, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Keep gates, cells and the output before, a row a position."""
+    positions, units = len(s["inp"]), layer.units
+    gates = s["gates"] = s["inp"] @ t["kernel"] + t["bias"]
+    cell = s["cell"] = np.zeros((positions, units), gates.dtype)
+    outputs = np.zeros((positions + 1, units), gates.dtype)
+    s["before"] = outputs[:-1]
+    for n in range(positions):
+        z = (gates[n] + outputs[n] @ t["recurrent_kernel"]).reshape(4, units)
+        i, f, o = (activate(z[k], "sigmoid") for k in (0, 1, 3))
+        g = np.tanh(z[2])
+        cell[n] = f * cell[n - 1] + i * g if n else i * g
+        gates[n] = np.concatenate([i, f, g, o])
+        outputs[n + 1] = o * np.tanh(cell[n])
+    return outputs[1:] if layer.return_sequences else outputs[-1]
 
 
-def lstm_backward(dout: Array, gates: Array, cell: Array, recurrent: Array) -> Array:
-    """Return the gradient before the gates' activations; the rest is that of dense layers."""
-    positions, units = cell.shape
-    dgates, dcell = np.zeros_like(gates), np.zeros(units, cell.dtype)
-    for t in reversed(range(positions)):
-        dh = dout[t] + (recurrent @ dgates[t + 1] if t + 1 < positions else 0)
-        i, f, g, o = gates[t].reshape(4, units)
-        top = np.tanh(cell[t])
+def lstm_backward(layer: LSTM, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    cell, recurrent = s["cell"], t["recurrent_kernel"]
+    dgates, dcell, dh = np.zeros_like(s["gates"]), np.zeros_like(cell[0]), np.zeros_like(cell[0])
+    for n in reversed(range(len(cell))):
+        if layer.return_sequences or n == len(cell) - 1:
+            dh = dh + (dout[n] if layer.return_sequences else dout)
+        i, f, g, o = s["gates"][n].reshape(4, -1)
+        top = np.tanh(cell[n])
         dcell = dcell + dh * o * (1 - top * top)
-        last = cell[t - 1] if t else np.zeros_like(dcell)
+        last = cell[n - 1] if n else np.zeros_like(dcell)
         slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
-        dgates[t] = (np.stack([dcell * g, dcell * last, dcell * i, dh * top]) * slopes).ravel()
-        dcell = dcell * f
-    return dgates
+        dgates[n] = (np.stack([dcell * g, dcell * last, dcell * i, dh * top]) * slopes).ravel()
+        dcell, dh = dcell * f, recurrent @ dgates[n]
+    gradients = {"kernel": s["inp"].T @ dgates, "recurrent_kernel": s["before"].T @ dgates}
+    return dgates @ t["kernel"].T, gradients | {"bias": dgates.sum(axis=0)}
 
 
 # loss.cl ----------------------------------------------------------------------------------------------------

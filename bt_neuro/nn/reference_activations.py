@@ -1,13 +1,29 @@
-"""Activations in NumPy; see `reference`."""
+"""Activations in NumPy, and what a layer's two passes are given; see `reference`."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import LEAKY_SLOPE, Activation
+from bt_neuro.nn.layer import LEAKY_SLOPE, Activation, Layer
 
 Array = NDArray[np.floating]
+Tensors = dict[str, Array]  # of a layer, by short name; as gradients too
+Saved = dict[str, Any]  # by a layer's forward pass for its backward one: "inp", "out" and more
+
+
+class Pass(NamedTuple):
+    """What a forward pass is for: `step` is the learning step, None when predicting."""
+
+    moves: bool
+    step: int | None
+    key: int  # of random bits
+
+    @property
+    def learns(self) -> bool:
+        return self.step is not None
 
 
 # activation.cl ----------------------------------------------------------------------------------------------
@@ -38,26 +54,24 @@ def activation_slope(out: Array, activation: Activation) -> Array:
 
 
 # gelu.cl ----------------------------------------------------------------------------------------------------
-def gelu_forward(inp: Array) -> Array:
+def gelu_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
     from scipy.special import ndtr  # here: a quarter of a second to import
 
-    return inp * ndtr(inp)
+    return s["inp"] * ndtr(s["inp"])
 
 
-def gelu_backward(dout: Array, inp: Array) -> Array:
-    """Return dinp."""
+def gelu_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
     from scipy.special import ndtr
 
-    return dout * (ndtr(inp) + inp * np.exp(-0.5 * inp * inp) / inp.dtype.type(np.sqrt(2 * np.pi)))
+    x = s["inp"]
+    return dout * (ndtr(x) + x * np.exp(-0.5 * x * x) / x.dtype.type(np.sqrt(2 * np.pi))), {}
 
 
 # softmax.cl -------------------------------------------------------------------------------------------------
-def softmax_forward(inp: Array) -> Array:
-    """Return the shares of each row's exponentials."""
-    weights = np.exp(inp - inp.max(axis=-1, keepdims=True))
+def softmax_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+    weights = np.exp(s["inp"] - s["inp"].max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def softmax_backward(dout: Array, out: Array) -> Array:
-    """Return dinp."""
-    return out * (dout - (dout * out).sum(axis=-1, keepdims=True))
+def softmax_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    return s["out"] * (dout - (dout * s["out"]).sum(axis=-1, keepdims=True)), {}

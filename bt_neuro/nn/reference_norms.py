@@ -1,16 +1,17 @@
-"""The layers that normalise, in NumPy; see `reference`. Samples are (samples, channels)."""
+"""The layers that normalise, in NumPy; see `reference`."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
-from bt_neuro.nn.normalization import BatchNorm, BatchNormalization, OnlineNormalization
-from bt_neuro.nn.reference_activations import activate, activation_slope
-
-Array = NDArray[np.floating]
+from bt_neuro.nn.normalization import (
+    BatchNorm,
+    BatchNormalization,
+    LayerNormalization,
+    OnlineNormalization,
+    Scale,
+)
+from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors, activate, activation_slope
 
 
 # batch_norm.cl ----------------------------------------------------------------------------------------------
@@ -40,97 +41,104 @@ def batch_norm_backward(
 
 
 # batch_normalization.cl -------------------------------------------------------------------------------------
-class Batch(NamedTuple):
-    """How a batch was normalised: xhat = normal r + d, normal = (x - mean) rate.
-
-    The statistics hold the batch with this `share`, of which 1 is the batch's own.
-    """
-
-    normal: Array
-    rate: Array
-    share: float
-    r: Array | float = 1.0
-    d: Array | float = 0.0
-
-    @property
-    def xhat(self) -> Array:
-        return self.normal * self.r + self.d
-
-
-def batch_normalization_forward(
-    x: Array, mean: Array, variance: Array, layer: BatchNormalization, *, by_batch: bool, moves: bool
-) -> Batch:
-    """Normalise by the batch, or by the running averages; `moves` moves these, in place."""
-    share = 1.0 if by_batch else 1 - layer.momentum
+def batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Normalise by the batch, or by running averages of which it is a share."""
+    mean, variance = t["moving_mean"].reshape(-1), t["moving_variance"].reshape(-1)
+    x = s["inp"].reshape(-1, mean.size)
+    by_batch = p.learns and (len(s["inp"]) > 1 or (layer.renorm and len(x) > 1))
+    share = s["share"] = 1.0 if by_batch else 1 - layer.momentum
     old_mean, old_variance = mean.copy(), variance.copy()
     used_mean, used_variance = old_mean, old_variance
-    if by_batch or moves:
+    if by_batch or p.moves:
         used_mean = (1 - share) * mean + share * x.mean(axis=0)
         square = ((x - used_mean) ** 2).mean(axis=0)
         used_variance = np.where(variance == 0, square, (1 - share) * variance + share * square)
-    if moves and by_batch:
+    if p.moves and by_batch:
         keep, sample_variance = layer.momentum, used_variance * (len(x) / (len(x) - 1))
         mean[...] = keep * mean + (1 - keep) * used_mean
         moved = keep * variance + (1 - keep) * sample_variance
         variance[...] = np.where(variance == 0, sample_variance, moved)
-    elif moves:
+    elif p.moves:
         mean[...], variance[...] = used_mean, used_variance
-    rate = 1 / np.sqrt(used_variance + layer.epsilon)
-    normal = (x - used_mean) * rate
-    if not (layer.renorm and by_batch):
-        return Batch(normal, rate, share)
-    old_rate = 1 / np.sqrt(old_variance + layer.epsilon)
-    r = np.clip(old_rate / rate, 1 / layer.rmax, layer.rmax)
-    d = np.clip((used_mean - old_mean) * old_rate, -layer.dmax, layer.dmax)
-    return Batch(normal, rate, share, r, d)
+    s["rate"], s["r"], s["d"] = 1 / np.sqrt(used_variance + layer.epsilon), 1.0, 0.0
+    if layer.renorm and by_batch:
+        old_rate = 1 / np.sqrt(old_variance + layer.epsilon)
+        s["r"] = np.clip(old_rate / s["rate"], 1 / layer.rmax, layer.rmax)
+        s["d"] = np.clip((used_mean - old_mean) * old_rate, -layer.dmax, layer.dmax)
+    s["normal"] = (x - used_mean) * s["rate"]
+    return (s["normal"] * s["r"] + s["d"]).astype(x.dtype).reshape(s["inp"].shape)
 
 
-def batch_normalization_backward(dxhat: Array, batch: Batch) -> Array:
-    """Return dx: the batch acts through its share of the statistics, the past, r and d are constant."""
-    z, share = batch.normal, batch.share
+def batch_normalization_backward(
+    layer: BatchNormalization, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
+    """Return dinp: the batch acts through its share of the statistics; the past, r and d are constant."""
+    z, share = s["normal"], s["share"]
+    dout = dout.reshape(z.shape)
     centre = z - share * z.mean(axis=0)
-    dx = dxhat - share * dxhat.mean(axis=0) - share * centre * (dxhat * z).mean(axis=0)
-    return (dx * batch.rate * batch.r).astype(dxhat.dtype)
+    dx = dout - share * dout.mean(axis=0) - share * centre * (dout * z).mean(axis=0)
+    return (dx * s["rate"] * s["r"]).astype(dout.dtype), {}
 
 
 # online_normalization.cl ------------------------------------------------------------------------------------
-def online_normalization_forward(
-    x: Array, mean: Array, variance: Array, layer: OnlineNormalization, *, moves: bool
-) -> tuple[Array, Array]:
-    """Return xhat of one window and the rate, by the past; `moves` then adds the window, in place."""
-    rate = 1 / np.sqrt(variance + layer.epsilon)
-    xhat = ((x - mean) * rate).astype(x.dtype)
-    if moves:
+def online_normalization_forward(layer: OnlineNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Normalise one window by the past, then add it to that if the pass moves statistics."""
+    mean, variance = t["moving_mean"], t["moving_variance"]
+    x = s["inp"].reshape(-1, mean.size)
+    s["rate"] = 1 / np.sqrt(variance + layer.epsilon)
+    out = ((x - mean) * s["rate"]).astype(x.dtype).reshape(s["inp"].shape)
+    if p.moves:
         keep, window_mean = layer.alpha_forward, x.mean(axis=0)
         spread = ((x - window_mean) ** 2).mean(axis=0) + keep * (window_mean - mean) ** 2
         variance[...] = keep * variance + (1 - keep) * spread
         mean[...] = keep * mean + (1 - keep) * window_mean
-    return xhat, rate
+    return out
 
 
 def online_normalization_backward(
-    dxhat: Array, xhat: Array, rate: Array, control_output: Array, control_input: Array, alpha: float
-) -> Array:
-    """Return dx; two control terms, moved in place, keep it across the outputs and of mean 0 in time."""
-    d = dxhat - (1 - alpha) * control_output * xhat
-    control_output += (d * xhat).mean(axis=0)
-    dx = d * rate - (1 - alpha) * control_input
-    control_input += dx.mean(axis=0)
-    return dx.astype(dxhat.dtype)
+    layer: OnlineNormalization, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
+    """Return dinp; two control terms, which it moves, keep it across the outputs and of mean 0 in time."""
+    xhat, rest = s["out"].reshape(-1, s["rate"].size), 1 - layer.alpha_backward
+    d = dout.reshape(xhat.shape) - rest * t["control_output"] * xhat
+    t["control_output"] += (d * xhat).mean(axis=0)
+    dx = d * s["rate"] - rest * t["control_input"]
+    t["control_input"] += dx.mean(axis=0)
+    return dx.astype(dout.dtype), {}
 
 
 # layer_normalization.cl -------------------------------------------------------------------------------------
-def layer_normalization_forward(x: Array, epsilon: float) -> tuple[Array, Array]:
-    """Return each sample made mean 0 and variance 1, and the factors 1 / deviation."""
+def layer_normalization_forward(layer: LayerNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Make each sample mean 0 and variance 1."""
+    x = s["inp"].reshape(-1, layer.channels(s["inp"].shape[1:]))
     d = x - x.mean(axis=-1, keepdims=True)
-    rate = 1 / np.sqrt((d * d).mean(axis=-1, keepdims=True) + x.dtype.type(epsilon))
-    return d * rate, rate
+    s["rate"] = 1 / np.sqrt((d * d).mean(axis=-1, keepdims=True) + x.dtype.type(layer.epsilon))
+    return (d * s["rate"]).reshape(s["inp"].shape)
 
 
-def layer_normalization_backward(dxhat: Array, xhat: Array, rate: Array) -> Array:
-    """Return dx."""
-    slope = (dxhat * xhat).mean(axis=-1, keepdims=True)
-    return (dxhat - dxhat.mean(axis=-1, keepdims=True) - xhat * slope) * rate
+def layer_normalization_backward(
+    layer: LayerNormalization, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
+    xhat = s["out"].reshape(len(s["rate"]), -1)
+    dout = dout.reshape(xhat.shape)
+    slope = (dout * xhat).mean(axis=-1, keepdims=True)
+    return (dout - dout.mean(axis=-1, keepdims=True) - xhat * slope) * s["rate"], {}
+
+
+# scale.cl ---------------------------------------------------------------------------------------------------
+def scale_forward(layer: Scale, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Return act(gamma inp + beta), as far as there are both."""
+    s["xhat"] = s["inp"].reshape(-1, layer.channels(s["inp"].shape[1:]))
+    scaled = s["xhat"] * t["gamma"].reshape(-1) if layer.scale else s["xhat"]
+    shifted = scaled + t["beta"].reshape(-1) if layer.center else scaled
+    return activate(shifted, layer.activation).reshape(s["inp"].shape)
+
+
+def scale_backward(layer: Scale, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    dy = (dout * activation_slope(s["out"], layer.activation)).reshape(s["xhat"].shape)
+    gradients = {"gamma": (dy * s["xhat"]).sum(axis=0)} if layer.scale else {}
+    gradients |= {"beta": dy.sum(axis=0)} if layer.center else {}
+    return dy * t["gamma"].reshape(-1) if layer.scale else dy, gradients
 
 
 # layer_norm.cl ----------------------------------------------------------------------------------------------
