@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bt_neuro.evaluate.account import Account
     from bt_neuro.evaluate.folder import Result
     from bt_neuro.evaluate.runs import backtest
-    from bt_neuro.learner import Scored, Signal
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
@@ -45,19 +44,20 @@ if TYPE_CHECKING:
         LayerNormalization,
         OnlineNormalization,
     )
-    from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
+    from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
+    from bt_neuro.plugin.checkpoint import Checkpoint
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
     from bt_neuro.plugin.strategy import NeuroStrategy
+    from bt_neuro.signals import Scored, Signal
 
 _HOME = {
     "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
     "evaluate.account": "Account",
     "evaluate.folder": "Result",
     "evaluate.runs": "backtest",
-    "learner": "Scored Signal",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
@@ -66,12 +66,14 @@ _HOME = {
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
     "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
-    "nn.optimizers": "Adam AdamW CosineDecay ExponentialDecay SGD",
+    "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
+    "plugin.checkpoint": "Checkpoint",
     "plugin.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
     "plugin.strategy": "NeuroStrategy",
+    "signals": "Scored Signal",
 }
 _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for name in names.split()}
 
@@ -88,6 +90,7 @@ __all__ = [
     "BatchNormalization",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "Checkpoint",
     "CheckpointError",
     "Conv1D",
     "CosineDecay",
@@ -95,7 +98,6 @@ __all__ = [
     "Dense",
     "DeviceError",
     "Dropout",
-    "ExponentialDecay",
     "FractalLabel",
     "HitRate",
     "Known",

@@ -10,8 +10,7 @@ This is delayed progressive validation (river). Whatever feeds backtrader runs t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -19,88 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
+from bt_neuro.fields import Fields
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
+from bt_neuro.signals import CLASSES, Scored, Signal
 
-CLASSES = ("none", "buy", "sell")
 _BLOCK_ROWS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """What the network says of one bar, from bars up to and including it.
-
-    Attributes
-    ----------
-    bar : number of the bar
-    outputs : the network's three outputs, as they are
-    probabilities : the outputs divided by their sum: none, buy, sell
-    name : "none", "buy" or "sell": the strictly largest output; a tie is none
-    """
-
-    bar: int
-    outputs: tuple[float, float, float]
-    probabilities: tuple[float, float, float]
-    name: str
-
-    @classmethod
-    def of(cls, bar: int, outputs: Sequence[float]) -> Signal:
-        none, buy, sell = outputs
-        total = none + buy + sell
-        if not math.isfinite(total):
-            raise NonFiniteError(
-                f"bar {bar}: the network's outputs are {list(outputs)}: lower the learning rate"
-            )
-        # Sigmoids that all underflow say nothing.
-        p = (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
-        name = "buy" if buy > none and buy > sell else "sell" if sell > none and sell > buy else "none"
-        return cls(bar, (none, buy, sell), p, name)
-
-    @property
-    def is_buy(self) -> bool:
-        return self.name == "buy"
-
-    @property
-    def is_sell(self) -> bool:
-        return self.name == "sell"
-
-    @property
-    def confidence(self) -> float:
-        """Probability of the class that won."""
-        return self.probabilities[CLASSES.index(self.name)]
-
-    @property
-    def article_value(self) -> float:
-        """The article's figure: softmax over the outputs, +p(buy) or -p(sell) in tenths, 0 for none."""
-        if self.name == "none":
-            return 0.0
-        weights = [math.exp(output) for output in self.outputs]
-        value = weights[CLASSES.index(self.name)] / sum(weights)
-        return round(value if self.is_buy else -value, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A prediction and the label that has become known for it."""
-
-    signal: Signal
-    target: tuple[float, ...]
-    known_bar: int
-
-    @property
-    def label(self) -> str:
-        _, buy, sell = self.target
-        return "both" if buy and sell else "buy" if buy else "sell" if sell else "none"
-
-    @property
-    def is_hit(self) -> bool | None:
-        """Whether the label holds the signal; None when there was no signal."""
-        return None if self.signal.name == "none" else self.target[CLASSES.index(self.signal.name)] == 1
-
-    @property
-    def squared_error(self) -> float:
-        """Mean over the outputs of (target - output)^2."""
-        return sum((t - o) ** 2 for t, o in zip(self.target, self.signal.outputs, strict=True)) / 3
 
 
 class Learner:
@@ -108,7 +31,8 @@ class Learner:
 
     Parameters
     ----------
-    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs
+    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs; if it has several
+        lanes, each learns for itself and the signal is the vote of all
     label : says what is to be learned, and when it is known
     feature_names : of the numbers of one bar, for messages and checkpoints
     history_bars : bars in a window (20)
@@ -117,6 +41,7 @@ class Learner:
     Attributes
     ----------
     window : the last window predicted, or None
+    while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent in the network so far; `last_step_s` in the last bar
     """
 
@@ -148,6 +73,7 @@ class Learner:
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.window: NDArray[np.floating] | None = None
+        self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
         self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
@@ -179,7 +105,7 @@ class Learner:
         self.network_s += self.last_step_s
         if outputs is None or self.window is None:
             return None, scored
-        signal = Signal.of(bar, outputs)
+        signal = Signal.of(bar, outputs.ravel().tolist())
         self._pending[bar] = self.window, signal
         return signal, scored
 
@@ -207,17 +133,22 @@ class Learner:
 
     def _learn_and_predict(
         self, lessons: list[tuple[NDArray[np.floating], tuple[float, ...]]]
-    ) -> list[float] | None:
+    ) -> NDArray[np.floating] | None:
         if not self.learns:
             lessons = []
         if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
             window, target = lessons[0]
-            return self.network.learn_then_predict(window, target, self.window).tolist()
+            return self.network.learn_then_predict(window, target, self.window, meanwhile=self.catch_up)
         for window, target in lessons:
             self.network.learn(window, target, update_statistics=False)
         if self.window is None:
             return None
-        return self.network.predict(self.window, update_statistics=True).tolist()
+        return self.network.predict(self.window, update_statistics=True)
+
+    def catch_up(self) -> None:
+        """Do the work that waits, as it is done while the network is busy."""
+        for work in self.while_busy:
+            work()
 
     def _check(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         if self._last_bar is not None and bar != self._last_bar + 1:
@@ -251,6 +182,20 @@ class Learner:
         return self._block[first : self._rows].reshape(-1) if first >= 0 else None
 
     @property
+    def _outputs(self) -> int:
+        return len(CLASSES) * len(self.network.seeds)
+
+    @property
+    def last_bar(self) -> int | None:
+        """Number of the last bar taken."""
+        return self._last_bar
+
+    @property
+    def features(self) -> NDArray[np.floating]:
+        """The numbers of the last bar."""
+        return self._block[self._rows - 1]
+
+    @property
     def pending(self) -> list[Signal]:
         """Predictions whose labels are not known yet."""
         return [signal for _, signal in self._pending.values()]
@@ -264,8 +209,8 @@ class Learner:
             "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
                 len(self._pending), self.network.n_inputs
             ),
-            "learner.pending_outputs": np.array([s.outputs for _, s in self._pending.values()]).reshape(
-                -1, 3
+            "learner.pending_outputs": np.array([s.all_outputs for _, s in self._pending.values()]).reshape(
+                -1, self._outputs
             ),
         }
         values = {
@@ -277,20 +222,51 @@ class Learner:
         }
         return arrays, values
 
-    def restore(self, arrays: dict[str, NDArray[np.floating]], values: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+    def restore(self, arrays: dict[str, NDArray[Any]], values: Fields) -> None:
+        """Go on from what `state` gave.
+
+        Raises
+        ------
+        CheckpointError
+            When it is of other features, or is no such state.
+        """
         for name, mine in (("features", list(self.feature_names)), ("history_bars", self.history_bars)):
-            if values[name] != mine:
-                raise CheckpointError(f"the checkpoint's {name} are {values[name]}, this strategy's {mine}")
-        history = arrays["learner.history"]
+            if (saved := values.plain(name)) != mine:
+                raise CheckpointError(f"the checkpoint's {name} are {saved}, this strategy's {mine}")
+        last_bar, bars = values.whole_or_none("last_bar"), values.wholes("pending_bars")
+        least, most = (0, 0) if last_bar is None else (1, min(self.history_bars, last_bar + 1))
+        if bars != sorted(set(bars)) or (bars and (last_bar is None or bars[-1] > last_bar)):
+            raise values.refuse("pending_bars", f"rising numbers up to last_bar, {last_bar},")
+        history = _array(arrays, "history", (None, len(self.feature_names)))
+        windows = _array(arrays, "pending_windows", (len(bars), self.network.n_inputs))
+        outputs = _array(arrays, "pending_outputs", (len(bars), self._outputs))
+        if not least <= len(history) <= most:
+            raise CheckpointError(f"learner: {len(history)} bars of history at last_bar {last_bar}")
+        if (outputs < 0).any() or (outputs > 1).any():
+            raise CheckpointError("learner: pending outputs are not from 0 to 1, as those of sigmoids are")
+        pending = {
+            bar: (window, Signal.of(bar, out))
+            for bar, window, out in zip(bars, windows, outputs.tolist(), strict=True)
+        }
+        try:
+            self.label.restore(values.plain("label"))
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            # A label may be the user's own, and its state is what the file says.
+            told = f"{type(error).__name__}: {error}"
+            raise CheckpointError(
+                f"learner.label is no state of {type(self.label).__name__}: {told}"
+            ) from error
         self._rows = len(history)
         self._block[: self._rows] = history
-        self._last_bar = values["last_bar"]
-        outputs = arrays["learner.pending_outputs"].tolist()
-        self._pending = {
-            bar: (window, Signal.of(bar, out))
-            for bar, window, out in zip(
-                values["pending_bars"], arrays["learner.pending_windows"], outputs, strict=True
-            )
-        }
-        self.label.restore(values["label"])
+        self._last_bar, self._pending = last_bar, pending
+
+
+def _array(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int | None, int]) -> NDArray[np.float64]:
+    """Return an array of `Learner.state` if it can be one; any number of rows where `shape` has None."""
+    array = arrays.get(f"learner.{name}")
+    if array is None or array.dtype != np.float64 or array.ndim != len(shape) or array.shape[1] != shape[1]:
+        found = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise CheckpointError(f"learner.{name} is {found}, where float64 of shape {shape} should be")
+    if shape[0] not in (None, len(array)) or not np.isfinite(array).all():
+        raise CheckpointError(f"learner.{name} should have shape {shape} and finite numbers")
+    return array

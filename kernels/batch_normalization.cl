@@ -25,6 +25,7 @@
   #define AT_MOVING_VARIANCE 0
 #endif
 #define BY_BATCH (rows > 1 || (RENORM && POSITIONS > 1))
+#define NORMAL(i) (RENORM ? (LOAD(WIDTH, out + i) - d) / r : LOAD(WIDTH, out + i))
 #define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)
 
 FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
@@ -76,13 +77,13 @@ FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
     const VEC(WIDTH) d = LOAD(WIDTH, saved + 2 * CHANNELS + c);
     VEC(WIDTH) sum = 0, product = 0, normal = 0;  // of dout, dout z, z
     FOR_SAMPLES(i, rows) {
-      const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = (LOAD(WIDTH, out + i) - d) / r;
+      const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = NORMAL(i);
       sum += g;
       product = fma(g, z, product);
       normal += z;
     }
     FOR_SAMPLES(i, ROWS) {
-      const VEC(WIDTH) z = (LOAD(WIDTH, out + i) - d) / r;
+      const VEC(WIDTH) z = NORMAL(i);
       const VEC(WIDTH) g = LOAD(WIDTH, dout + i) - share * (sum + (z - share * normal) * product);
       STORE(WIDTH, i < rows * POSITIONS * CHANNELS ? r * rate * g : (VEC(WIDTH))(0), dinp + i);
     }
@@ -90,4 +91,5 @@ FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
   SYNC;
 }
 #undef BY_BATCH
+#undef NORMAL
 #undef FOR_SAMPLES

@@ -22,7 +22,6 @@ from bt_neuro import (
     CosineDecay,
     Dense,
     Dropout,
-    ExponentialDecay,
     LayerNormalization,
     MaxPooling1D,
     MeanSquaredError,
@@ -109,5 +108,4 @@ FAMILY = {
     "clipped by value": moved(SGD(0.02, 0.9, clipvalue=0.01)),
     "clipped by length": moved(Adam(1e-3, global_clipnorm=0.05)),
     "cosine decay": moved(SGD(CosineDecay(0.0, 4, warmup_target=0.1, warmup_steps=2))),
-    "exponential decay": moved(AdamW(ExponentialDecay(0.1, 2, 0.5))),
 }

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 # A module may import from the lines above its own. A module that is not named belongs to its package's line.
 ORDER = (
     "errors",
+    "files",
+    "fields",
     "nn.optimizers",
     "nn.losses",
     "nn.layer",
@@ -38,11 +40,14 @@ ORDER = (
     "nn.program",
     "nn.device",
     "nn.engine",
+    "nn.storage",
     "nn.network",
     "nn",
     "bench",
     "market",
+    "signals",
     "learner",
+    "checkpoint",
     "plugin",
     "evaluate",
     "report",

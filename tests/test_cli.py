@@ -39,7 +39,7 @@ def test_backtest_prints_its_sentence_first(ran, folder):
         r"[\d,]+ signals on [\d.]+ % of the bars, "
         r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), .* \(best baseline: [a-z ]+, [\d.]+ %\); "
         r"the account returned [+-][\d.]+ % "
-        r"after costs against [+-][\d.]+ % for buy and hold\.$",
+        r"after costs against [+-][\d.]+ % for buy and hold: [\w :]+\.$",
         first,
     ), first
     assert ran.stdout.rstrip().endswith(f"Written to {folder}")
@@ -51,7 +51,7 @@ def test_backtest_prints_a_block_that_agrees_with_its_file(ran, folder):
     block = dict(re.findall(r"^(\S.*?) {2,}(\S+(?: \S+)?)$", ran.stdout, re.MULTILINE))
     assert block["# Trades"] == f"{metrics['trades']:,d}"
     assert block["Return [%]"] == f"{metrics['return_pct']:.2f}"
-    assert block["Mean Squared Error"] == f"{metrics['mean_squared_error']:.4f}"
+    assert block["Mean Squared Error of Outputs"] == f"{metrics['mean_squared_error']:.4f}"
 
 
 def test_json_is_alone_on_stdout(tmp_path):

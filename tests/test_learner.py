@@ -5,7 +5,9 @@ import pytest
 from small import small_network
 
 from bt_neuro import CheckpointError, Dense, FractalLabel, Known, LayerError, Network, NonFiniteError
-from bt_neuro.learner import Learner, Signal
+from bt_neuro.fields import Fields
+from bt_neuro.learner import Learner
+from bt_neuro.signals import Signal
 
 FEATURES = ("a", "b")
 HISTORY = 3
@@ -28,9 +30,9 @@ class Recorded:
         self.calls.append(("predict", tuple(window)))
         return self.network.predict(window, **options)
 
-    def learn_then_predict(self, window, target, following):
+    def learn_then_predict(self, window, target, following, **options):
         self.calls += [("learn", tuple(window), tuple(target)), ("predict", tuple(following))]
-        return self.network.learn_then_predict(window, target, following)
+        return self.network.learn_then_predict(window, target, following, **options)
 
 
 def bars(rng, count):
@@ -197,7 +199,7 @@ def test_a_restored_learner_goes_on_to_the_bit(rng):
     arrays, values = first.state()
     second, other = make(wing=2)
     other.network.set_state(network.state(), network.steps)
-    second.restore(arrays, values)
+    second.restore(arrays, Fields(values, "learner"))
     assert feed(second, some[37:], first=37) == expected[37:]
 
 
@@ -206,4 +208,4 @@ def test_a_restored_learner_must_have_the_same_features(rng):
     feed(learner, bars(rng, 10))
     arrays, values = learner.state()
     with pytest.raises(CheckpointError, match=r"features are \['a', 'c'\], this strategy's \['a', 'b'\]"):
-        learner.restore(arrays, {**values, "features": ["a", "c"]})
+        learner.restore(arrays, Fields({**values, "features": ["a", "c"]}, "learner"))

@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteError
 from bt_neuro.nn import device as devices
+from bt_neuro.nn import storage
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.network import METADATA, Network
+from bt_neuro.nn.network import Network
 from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from tests.helpers import assert_close, assert_same_bits
@@ -285,6 +286,29 @@ def test_inputs_are_not_touched_and_outputs_are_the_caller_s(place, data):
     assert_same_bits(first, kept, "outputs of an earlier call")
 
 
+def test_work_done_meanwhile_changes_no_bit(place, data):
+    (windows, targets), done = data, []
+    plain, busy = network_of(LAYERS, place), network_of(LAYERS, place)
+    for window, target, following in zip(windows, targets, windows[1:], strict=False):
+        expected = plain.learn_then_predict(window, target, following)
+        found = busy.learn_then_predict(window, target, following, meanwhile=lambda: done.append(1))
+        assert_same_bits(found, expected)
+    assert len(done) == STEPS
+
+
+def test_what_fails_meanwhile_is_told_and_the_step_was_done(place, data):
+    def fail():
+        raise OSError("disk full")
+
+    (windows, targets), network = data, network_of(LAYERS, place)
+    with pytest.raises(OSError, match="disk full"):
+        network.learn_then_predict(windows[0], targets[0], windows[1], meanwhile=fail)
+    other = network_of(LAYERS, place)
+    other.learn_then_predict(windows[0], targets[0], windows[1])
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, other.state()[name], name)
+
+
 def test_shapes_of_what_comes_back(place, data):
     windows, targets = data
     network = network_of(LAYERS, place)
@@ -346,6 +370,17 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         ),
         (lambda: Network([Conv1D(2, 5)], 3, device="numpy"), "kernel_size is larger than the input"),
         (lambda: Network([Dense(2)], 3, precision="half", device="numpy"), "use single or double"),
+        (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs is 3.5: give a whole number"),
+        (lambda: Network([Dense(2)], 3, device=0), "device is 0: give text, such as .* the index '0'"),
+        (lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"), "optimizer is 'adam': give one"),
+        (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed is '7': give a whole number"),
+        (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
+        (lambda: Dense("3"), "units must be a whole number"),
+        (lambda: Dense(True), "units must be a number, not True"),
+        (lambda: BatchNorm(epsilon=np.nan), "epsilon must be a number"),
+        (lambda: Adam("fast"), "learning_rate must be a number"),
+        (lambda: Adam(beta_1=1.0), "below 1"),
+        (lambda: SGD(momentum=-0.1), "rates must be 0 or more"),
         (lambda: Dense(0), "units must be 1 or more"),
         (lambda: Dense(1, "reluu"), "activation must be one of"),
         (lambda: Dropout(1.0), r"rate must be in \[0, 1\)"),
@@ -419,7 +454,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
     [
         (
             {"format": "bt-neuro-network-9"},
-            "format bt-neuro-network-9; this version reads bt-neuro-network-1",
+            "format bt-neuro-network-9; this version reads bt-neuro-network-2: update bt-neuro",
         ),
         (
             {"layers": [{"class": "Dens", "units": 3}]},
@@ -427,19 +462,59 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ),
         ({"layers": [{"class": "Dense", "unit": 3}]}, "Dense has no option 'unit'. Did you mean units"),
         ({"layers": [{"class": "Dense", "units": 7}]}, "dense_0.kernel should have shape (1, 24, 7), found"),
-        ({"inputs": None}, "can read"),
-        ({"seeds": []}, "can read"),
-        ({"steps": "many"}, "can read"),
-        ({"steps": -1}, "-1 learning steps"),
+        ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be a whole number"),
+        ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
+        ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
+        ({"inputs": None}, "inputs is None, where a whole number from 1 on should be"),
+        ({"inputs": 10**15}, "inputs is 1000000000000000"),
+        ({"seeds": []}, "seeds is []"),
+        ({"steps": "many"}, "steps is 'many'"),
+        ({"steps": -1}, "steps is -1"),
+        ({"precision": "double"}, "is float32, not float64"),
     ],
 )
 def test_a_file_of_another_network_says_how(change, complaint, tmp_path):
     path = tmp_path / "n.safetensors"
     network = network_of(DROPOUT, "numpy")
-    about = json.dumps({"network": {**network.config(), **change}})
-    save_file(network.state(), path, metadata={METADATA: about})
+    storage.write(path, network.state(), {"network": {**network.config(), **change}})
     with pytest.raises(CheckpointError, match=re.escape(complaint)):
         Network.load(path, device="numpy")
+
+
+def test_a_file_of_the_version_before_checksums_is_still_read(tmp_path, data):
+    path = tmp_path / "n.safetensors"
+    network = network_of(DROPOUT, "numpy")
+    about = json.dumps({"network": {**network.config(), "format": storage.WITHOUT_CHECKSUM}})
+    save_file(network.state(), path, metadata={storage.METADATA: about})
+    assert_same_bits(Network.load(path, device="numpy").predict(data[0]), network.predict(data[0]))
+
+
+def test_a_weight_that_changed_on_the_disk_is_found(tmp_path):
+    path = tmp_path / "n.safetensors"
+    network_of(DROPOUT, "numpy").save(path)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="checksum is of other contents"):
+        Network.load(path, device="numpy")
+
+
+def test_a_diverged_network_is_not_loaded(tmp_path):
+    path = tmp_path / "n.safetensors"
+    network = network_of(DROPOUT, "numpy")
+    state = network.state()
+    state["dense_0.bias"][0, 1] = np.nan
+    storage.write(path, state, {"network": network.config()})
+    with pytest.raises(CheckpointError, match=r"dense_0.bias holds NaN"):
+        Network.load(path, device="numpy")
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path):
+    with pytest.raises(CheckpointError, match=r"cannot write .*; give a folder that exists"):
+        network_of(DROPOUT, "numpy").save(tmp_path / "gone" / "n.safetensors")
+    with pytest.raises(CheckpointError, match="must be plain JSON values"):
+        network_of(DROPOUT, "numpy").save(tmp_path / "n.safetensors", about={"wing": {1, 2}})
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path, data):

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 MONTHS = {"end": "2024-03-31"}
-FILES = {"run.json", "predictions.csv", "trades.csv", "equity.csv", "model.safetensors"}
+TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy"}
+FILES = TABLES | {"run.json", "model.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,13 @@ def test_the_last_two_bars_can_be_computed_by_hand(result, bars):
     assert abs(scored["hits"] - hits) <= 1
 
 
+def test_the_features_are_those_of_the_bars_that_were_taken(result, bars):
+    features, history = np.load(result.folder / "features.npy"), Small.params.history_bars
+    first = result.predictions["bar"][0] - history + 1
+    assert features.shape == (len(bars) - first, 12)
+    np.testing.assert_allclose(features[:, 0], (bars["close"] - bars["open"])[first:], atol=1e-7)
+
+
 def test_the_model_holds_all_that_goes_on(result):
     with safe_open(result.folder / "model.safetensors", framework="numpy") as file:
         names, about = set(file.keys()), json.loads(file.metadata()["bt-neuro"])
@@ -130,7 +138,7 @@ def test_the_model_holds_all_that_goes_on(result):
 
 def test_two_runs_are_equal_to_the_bit(result, tmp_path):
     again = backtest(SAMPLE, strategy=Small, out=tmp_path, bars_options=MONTHS)
-    for name in ("predictions.csv", "trades.csv", "equity.csv", "model.safetensors"):
+    for name in FILES - {"run.json"}:
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 

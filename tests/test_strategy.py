@@ -227,6 +227,21 @@ def test_analyzers_count_what_the_strategy_was_told():
     assert time["total_s"] == pytest.approx(strategy.learner.network_s)
 
 
+def test_figures_asked_for_in_the_middle_of_a_run_hold_all_bars_so_far():
+    class Curious(Small):
+        def next(self):
+            super().next()
+            self.counted = getattr(self, "counted", 0) + len(self.scored)
+            self.asked = self.analyzers.hits.get_analysis()["scored_bars"], self.counted
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=random_hours(200)))
+    cerebro.addstrategy(Curious)
+    cerebro.addanalyzer(HitRate, _name="hits")
+    asked, counted = cerebro.run()[0].asked
+    assert asked == counted - 1  # analyzers come after the strategy: the last bar is still to come
+
+
 def test_without_signals_figures_are_none_and_not_zero():
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BarsFeed(bars=random_hours(36)))  # too short for a window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal as signals
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from bt_neuro.cli.common import (
     Device,
     End,
+    Freeze,
     Json,
     KeepFlat,
     Repair,
@@ -35,6 +37,9 @@ def backtest(
     ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
+    ] = None,
     cash: Annotated[float, typer.Option(help="To start with.")] = 10_000.0,
     size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
     commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
@@ -42,6 +47,14 @@ def backtest(
         float | None, typer.Option(help="In points. Default: the file's own spread column.")
     ] = None,
     slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
+    freeze: Freeze = False,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Bars between checkpoints. Default: only at the end."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on from this run, or model.safetensors, with the grown file.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
     start: Start = None,
     end: End = None,
@@ -61,8 +74,9 @@ def backtest(
 
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
-        if size is not None:
-            parameters["size"] = size
+        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
+        if freeze:
+            parameters["learns"] = False
         parameters |= parse_parameters(param or [], chosen)
         account = Account(cash=cash, commission=commission, spread=spread, slippage=slippage)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
@@ -75,11 +89,13 @@ def backtest(
                 out=out,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 progress=progress,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
             )
         if as_json:
             typer.echo(json.dumps(result.manifest, indent=2))
         else:
             typer.echo(render(result.manifest))
             typer.echo(f"\nWritten to {result.folder}")
-        if result.manifest["status"] == "interrupted":
-            raise typer.Exit(130)  # what shells expect after Ctrl-C
+        if stopped_by := result.manifest.get("stopped_by"):
+            raise typer.Exit(128 + signals.Signals[stopped_by])  # as shells do: 130 after Ctrl-C, 143 SIGTERM

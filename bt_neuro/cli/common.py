@@ -22,6 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable r
 Device = Annotated[
     str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
 ]
+Freeze = Annotated[bool, typer.Option("--freeze", help="Predict and score only; do not learn.")]
 
 # How a bar file is read
 Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]

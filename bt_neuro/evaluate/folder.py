@@ -14,14 +14,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import signals_of
+from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.signals import CLASSES
 
-PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "scikit-learn")
+PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +72,11 @@ class Result:
         return str(self.metrics["sentence"])
 
 
-def new_folder(out: str | Path | None, bars: Bars) -> Path:
-    """Make the folder of a run; refuse one that holds something."""
+def new_folder(out: str | Path | None, stem: str) -> Path:
+    """Make the folder of a run, ``runs/<stem>-<time>`` by default; refuse one that holds something."""
     try:
         if out is None:
-            return _fresh_folder(Path("runs", f"{bars.path.stem}-{datetime.now():%Y%m%d-%H%M%S}"))
+            return _fresh_folder(Path("runs", f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -95,16 +100,19 @@ def _fresh_folder(folder: Path) -> Path:
 
 
 def manifest_of(
-    bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
+    bars: Bars,
+    bars_options: dict[str, Any],
+    strategy: type[NeuroStrategy],
+    parameters: dict[str, Any],
+    account: Account,
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
     frame = bars.frame
     return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
+        **strategy_manifest(strategy, parameters),
         "data": {
             "file": str(bars.path),
+            "options": {name: _plain(value) for name, value in bars_options.items() if value},
             "sha256": bars.sha256,
             "format": bars.format,
             "bars": len(bars),
@@ -114,14 +122,23 @@ def manifest_of(
             "point": bars.point,
             "notes": list(bars.notes),
         },
-        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
-        "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "account": {
             **asdict(account),
             "spread_source": _spread_source(account, bars),
             "mean_spread_points": _mean_spread(account, bars),
         },
+    }
+
+
+def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of any process that runs a strategy."""
+    return {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "status": "running",
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
+        "strategy_sha256": _source_hash(strategy),
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},
         "platform": platform.platform(),
@@ -151,8 +168,15 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 
+def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
+    """Write one row a predicted bar: the signal of each baseline."""
+    names = np.array(CLASSES)
+    signals = {name: names[signals_of(answer)] for name, answer in answers.items()}
+    pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,102 +1,131 @@
-"""A run's figures, from its analyzers: plain numbers with units in their names, and one plain sentence."""
+"""A run's figures, from its tables: plain numbers with units in their names, and one plain sentence."""
 
 from __future__ import annotations
 
-import math
+from statistics import median
 from typing import Any
 
-from bt_neuro.evaluate.scores import best_baseline, percent, verdict, wilson_interval
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import probabilities_of
+from bt_neuro.evaluate.calibration import calibration_error, reliability_curve
+from bt_neuro.evaluate.money import money_figures
+from bt_neuro.evaluate.scores import (
+    NETWORK,
+    best_baseline,
+    hit_rate_difference,
+    percent,
+    predictor_scores,
+    verdict,
+)
 from bt_neuro.market.bars import Bars
-from bt_neuro.plugin.strategy import NeuroStrategy
 
-YEAR_S = 365.25 * 86_400
+Array = NDArray[np.floating]
 
 
-def metrics_of(ran: NeuroStrategy, bars: Bars, cash: float, equity: float, status: str) -> dict[str, Any]:
-    """Return every metric of a finished run, and the sentence that sums them up."""
-    hits = ran.analyzers.hit_rate.get_analysis()
-    baselines = ran.analyzers.baselines.get_analysis()
-    money = ran.analyzers.equity.get_analysis()
-    best = best_baseline(baselines)
-    interval = wilson_interval(hits["hits"], hits["signals"]) or (None, None)
-    seen = bars.frame.iloc[: money["bars"]]
-    years = (seen["datetime"].iloc[-1] - seen["datetime"].iloc[0]).total_seconds() / YEAR_S
+def metrics_of(
+    *,
+    predictions: pd.DataFrame,
+    answers: dict[str, Array],
+    votes: Array | None,
+    equity: pd.DataFrame,
+    trades: pd.DataFrame,
+    bars: Bars,
+    account: Account,
+    hit_rate: dict[str, Any],
+    step_time: dict[str, Any],
+    refused_orders: int,
+    status: str,
+) -> dict[str, Any]:
+    """Return every metric of a finished run, and the sentence that sums them up.
+
+    Parameters
+    ----------
+    predictions, equity, trades : the tables of the run, as `Result` reads them
+    answers : of `baseline_answers`
+    votes : (n, networks, 3), the outputs of each of several networks; None if there was one
+    bars : what was run over; equity has fewer rows where the run was interrupted or resumed
+    account : cash and costs
+    hit_rate, step_time : of the analyzers `HitRate` and `StepTime`; `hit_rate` alone knows the raw outputs
+    refused_orders : how many the broker did not take
+    status : complete or interrupted
+    """
+    scores = predictor_scores(predictions, answers)
+    network = scores.pop(NETWORK)
+    best = best_baseline(scores)
+    difference = hit_rate_difference(predictions, answers[best[0]]) if best else None
+    # Buy and hold begins where the account could: with the first prediction, or where a run was resumed.
+    first_bar = max(int(predictions["bar"].iloc[0]), int(equity["bar"].iloc[0])) if len(predictions) else None
     metrics = {
-        "start": str(seen["datetime"].iloc[0]),
-        "end": str(seen["datetime"].iloc[-1]),
-        "bars": money["bars"],
-        "predicted_bars": ran.analyzers.predictions.get_analysis()["rows"],
-        "scored_bars": hits["scored_bars"],
-        "signals": hits["signals"],
-        "hits": hits["hits"],
-        "hit_rate_pct": percent(hits["hit_rate"]),
-        "hit_rate_low_pct": percent(interval[0]),
-        "hit_rate_high_pct": percent(interval[1]),
-        "window_hit_rate_pct": percent(hits["window_hit_rate"]),
-        "coverage_pct": percent(hits["coverage"]),
-        "mean_squared_error": hits["mean_squared_error"],
-        "brier_score": hits["brier_score"],
-        "buy": hits["buy"],
-        "sell": hits["sell"],
-        "labels": hits["labels"],
-        "error": hits["error"],
-        "forecast_pct": hits["forecast_pct"],
-        "undefine_pct": hits["undefine_pct"],
-        "baselines": baselines,
-        "verdict": verdict(hits["hits"], hits["signals"], best),
-        **_money(ran, money, cash, equity, years),
-        "step_time": ran.analyzers.step_time.get_analysis(),
+        "start": str(bars.frame["datetime"].iloc[0]),
+        "end": str(equity["datetime"].iloc[-1]),
+        "bars": int(equity["bar"].iloc[-1]) + 1,
+        "account_start": str(equity["datetime"].iloc[0]),  # later than "start" where the run was resumed
+        "account_bars": len(equity),
+        "predicted_bars": len(predictions),
+        "scored_bars": network["scored_bars"],
+        "signals": network["signals"],
+        "hits": network["hits"],
+        "hit_rate_pct": percent(network["hit_rate"]),
+        "hit_rate_low_pct": percent(network["hit_rate_low"]),
+        "hit_rate_high_pct": percent(network["hit_rate_high"]),
+        "window_hit_rate_pct": percent(hit_rate["window_hit_rate"]),
+        "coverage_pct": percent(network["coverage"]),
+        "mean_squared_error": hit_rate["mean_squared_error"],
+        **{name: network[name] for name in ("brier_score", "log_loss", "kappa_majority", "kappa_no_change")},
+        "calibration_error_pct": percent(calibration_error(reliability_curve(predictions))),
+        "buy": hit_rate["buy"],
+        "sell": hit_rate["sell"],
+        "labels": hit_rate["labels"],
+        "error": hit_rate["error"],
+        "forecast_pct": hit_rate["forecast_pct"],
+        "undefine_pct": hit_rate["undefine_pct"],
+        "network": network,
+        "seeds": seed_figures(predictions, votes) if votes is not None else None,
+        "baselines": scores,
+        "best_baseline": best[0] if best else None,
+        "difference_pct": percent(difference["difference"]) if difference else None,
+        "difference_low_pct": percent(difference["low"]) if difference else None,
+        "difference_high_pct": percent(difference["high"]) if difference else None,
+        "difference_block_bars": difference["block_bars"] if difference else None,
+        "verdict": verdict(network["signals"], difference),
+        **money_figures(equity, trades, bars.frame, account, bars.point, first_bar),
+        "refused_orders": refused_orders,
+        "step_time": step_time,
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status)
     return metrics
 
 
-def _money(
-    ran: NeuroStrategy, money: dict[str, Any], cash: float, equity: float, years: float
-) -> dict[str, Any]:
-    trades = ran.analyzers.trades.get_analysis()
-    first, last = money["first_close"], money["last_close"]
-    closed = trades["closed"]
-    days_a_year = money["days"] / years if years else 0.0
+def seed_figures(predictions: pd.DataFrame, votes: Array) -> dict[str, Any]:
+    """Return how the networks behind a vote fared, each by itself: median and spread over the seeds.
+
+    Parameters
+    ----------
+    predictions : n rows, as in ``predictions.csv``
+    votes : (n, networks, 3), their outputs
+    """
+    lanes = [votes[:, lane].astype(float) for lane in range(votes.shape[1])]
+    alone = [predictor_scores(predictions, {"alone": probabilities_of(lane)})["alone"] for lane in lanes]
     return {
-        "equity_start": cash,
-        "equity_end": equity,
-        "return_pct": 100 * (equity / cash - 1),
-        "buy_and_hold_return_pct": 100 * (last / first - 1) if first else None,
-        "exposure_pct": 100 * money["exposure_bars"] / money["bars"] if money["bars"] else None,
-        "max_drawdown_pct": money["max_drawdown_pct"],
-        "max_drawdown_peak": money["max_drawdown_peak"],
-        "max_drawdown_trough": money["max_drawdown_trough"],
-        "sharpe_ratio": sharpe_ratio(money["daily_mean"], money["daily_deviation"], days_a_year),
-        "trades": closed,
-        "refused_orders": trades["refused_orders"],
-        "open_trades": int(ran.position.size != 0),
-        "win_rate_pct": 100 * trades["won"] / closed if closed else None,
-        "profit_before_costs": trades["gross"] if closed else None,
-        "profit_after_costs": trades["net"] if closed else None,
-        "costs": trades["costs"] if closed else None,
-        "profit_factor": -trades["won_net"] / trades["lost_net"] if trades["lost_net"] else None,
-        "best_trade_pct": trades["best_pct"],
-        "worst_trade_pct": trades["worst_pct"],
-        "mean_trade_bars": trades["bars_held"] / closed if closed else None,
+        "networks": len(alone),
+        "hit_rate_pct": _spread([percent(scores["hit_rate"]) for scores in alone]),
+        "coverage_pct": _spread([percent(scores["coverage"]) for scores in alone]),
+        "brier_score": _spread([scores["brier_score"] for scores in alone]),
     }
 
 
-def sharpe_ratio(daily_mean: float | None, daily_deviation: float | None, days_a_year: float) -> float | None:
-    """Return the Sharpe ratio of daily returns, interest 0, annualised by the days a year that had bars.
-
-    None where it is undefined: no return, or a deviation that is rounding noise.
-
-    Examples
-    --------
-    >>> round(sharpe_ratio(0.001, 0.01, days_a_year=252), 3)
-    1.587
-    >>> sharpe_ratio(1e-17, 1e-17, days_a_year=252) is None
-    True
-    """
-    if daily_mean is None or daily_deviation is None or daily_deviation < 1e-12:
-        return None
-    return daily_mean / daily_deviation * math.sqrt(days_a_year)
+def _spread(values: list[float | None]) -> dict[str, Any]:
+    known = sorted(value for value in values if value is not None)
+    return {
+        "median": median(known) if known else None,
+        "low": known[0] if known else None,
+        "high": known[-1] if known else None,
+        "each": values,
+    }
 
 
 def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
@@ -114,13 +143,14 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
             f": {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
             f"{m['hit_rate_pct']:.1f} % of them hit "
             f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
+            f", {m['verdict']}"
         )
-    best = best_baseline(m["baselines"])
-    if m["signals"]:
-        text += f", {m['verdict']}"
+    best = m["best_baseline"]
     if best is not None:
-        text += f" (best baseline: {best[0]}, {100 * best[1]:.1f} %)"
+        text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
+    if m["account_bars"] < m["bars"]:
+        text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
-    if m["buy_and_hold_return_pct"] is not None:
-        text += f" against {m['buy_and_hold_return_pct']:+.1f} % for buy and hold"
-    return text + "."
+    if m["buy_and_hold_after_costs_pct"] is not None:
+        text += f" against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold"
+    return f"{text}: {m['money_verdict']}."

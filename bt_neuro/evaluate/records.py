@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
@@ -10,7 +9,9 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.learner import Scored, Signal
+from bt_neuro.fields import Fields
+from bt_neuro.plugin.deferred import Deferred
+from bt_neuro.signals import Scored, Signal
 
 
 def time_text(number: float) -> str:
@@ -38,44 +39,22 @@ def _clock_text(second: int) -> str:
     return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
-class _Record(bt.Analyzer):
+class _Record(Deferred):
     """Rows of a CSV file; whoever opened it closes it, also when the run breaks.
 
     Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
+
+    Params:
+      - ``file`` (required): to append to
+      - ``rows`` (default: ``0``): that it holds already, below their header
     """
 
-    params = (("file", None),)
+    params = (("file", None), ("rows", 0))
     header: tuple[str, ...] = ()
 
     def start(self) -> None:
-        self.p.file.write(",".join(self.header) + "\n")
-
-
-class RunningDeviation:
-    """Mean and deviation of numbers that are not kept (Welford 1962).
-
-    Examples
-    --------
-    >>> numbers = RunningDeviation()
-    >>> for number in (1.0, 2.0, 4.0):
-    ...     numbers.add(number)
-    >>> round(numbers.mean, 3), round(numbers.deviation, 3)
-    (2.333, 1.528)
-    """
-
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, number: float) -> None:
-        self.count += 1
-        step = number - self.mean
-        self.mean += step / self.count
-        self._squares += step * (number - self.mean)
-
-    @property
-    def deviation(self) -> float | None:
-        """Of the sample: divided by count - 1; None below two numbers."""
-        return math.sqrt(self._squares / (self.count - 1)) if self.count > 1 else None
+        if not self.p.file.tell():
+            self.p.file.write(",".join(self.header) + "\n")
 
 
 class PredictionRecord(_Record):
@@ -85,123 +64,109 @@ class PredictionRecord(_Record):
 
     def start(self) -> None:
         super().start()
-        self._waiting: dict[int, tuple[str, Signal, Scored | None]] = {}
-        self._written = 0
+        self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
+        self._written, self._at_end = self.p.rows, 0
 
     def prenext(self) -> None:
         pass
 
     def next(self) -> None:
-        strategy = self.strategy
-        for scored in strategy.scored:
-            time, signal, _ = self._waiting[scored.signal.bar]
-            self._waiting[scored.signal.bar] = time, signal, scored
-        bar = len(self.data) - 1
-        if strategy.signal is not None and strategy.signal.bar == bar:
-            time = time_text(self.data.datetime[0])
-            self._waiting[bar] = time, strategy.signal, None
-        self._write(overdue=bar - strategy.learner.label.delay_bars)
+        strategy, bar = self.strategy, len(self.data) - 1
+        signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
+        self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
 
     def stop(self) -> None:
-        self._write(overdue=None)
+        super().stop()
+        self._at_end = len(self._unknown)  # they stay unknown: a checkpoint goes on from here
+        for bar, row in self._unknown.items():
+            self.p.file.write(_prediction(bar, *row))
 
-    def _write(self, overdue: int | None) -> None:
+    def _take(self, bar: int, time: float, signal: Signal | None, scored: list[Scored]) -> None:
+        for one in scored:
+            text, said, _ = self._unknown[one.signal.bar]
+            self._unknown[one.signal.bar] = text, said, one
+        if signal is not None:
+            self._unknown[bar] = time_text(time), signal, None
+        overdue = bar - self.strategy.learner.label.delay_bars
         # Rows stay in the order of bars, though labels with a delay of their own may not.
-        while self._waiting:
-            bar = next(iter(self._waiting))
-            time, signal, scored = self._waiting[bar]
-            if scored is None and overdue is not None and bar >= overdue:
+        while self._unknown:
+            bar = next(iter(self._unknown))
+            row = self._unknown[bar]
+            if row[-1] is None and bar >= overdue:  # its label may still come
                 return
-            del self._waiting[bar]
+            self.p.file.write(_prediction(bar, *row))
+            del self._unknown[bar]
             self._written += 1
-            none, buy, sell = signal.probabilities
-            row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
-            if scored is None:
-                self.p.file.write(f"{row},,,\n")
-            else:
-                hit = "" if scored.is_hit is None else int(scored.is_hit)
-                self.p.file.write(f"{row},{scored.label},{scored.known_bar},{hit}\n")
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs, with the rows so far in the file and not on their way to it."""
+        self.catch_up()
+        self.p.file.flush()
+        unknown = [
+            {
+                "bar": bar,
+                "time": time,
+                "outputs": signal.all_outputs,
+                "target": list(scored.target) if scored else [],
+                "known_bar": scored.known_bar if scored else 0,
+            }
+            for bar, (time, signal, scored) in self._unknown.items()
+        ]
+        return {"rows": self._written, "unknown": unknown}
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`; the rows that the file holds are the param ``rows``."""
+        for values in saved.items("unknown"):
+            row = Fields(values, "predictions.unknown")
+            bar, outputs, target = row.whole("bar"), row.numbers("outputs"), row.numbers("target")
+            shaped = outputs and len(outputs) % 3 == 0 and len(target) in (0, 3)
+            if not shaped or not all(0 <= output <= 1 for output in outputs):
+                raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
+            signal = Signal.of(bar, outputs)
+            scored = Scored(signal, tuple(target), row.whole("known_bar")) if target else None
+            self._unknown[bar] = row.text("time"), signal, scored
 
     def get_analysis(self) -> dict[str, Any]:
-        return {"rows": self._written}
+        return {"rows": self._written + self._at_end}
+
+
+def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> str:
+    none, buy, sell = signal.probabilities
+    row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
+    if scored is None:
+        return f"{row},,,\n"
+    hit = "" if scored.is_hit is None else int(scored.is_hit)
+    return f"{row},{scored.label},{scored.known_bar},{hit}\n"
 
 
 class EquityRecord(_Record):
-    """One row a bar: close, cash, equity and position at its close. Also counts what the rows add up to.
-
-    Methods
-    -------
-      - ``get_analysis``: dict with the keys ``bars``, ``exposure_bars``, ``first_close`` (of the first bar
-        that had a signal), ``last_close``, ``days`` (dates in the file that have bars), ``daily_mean`` and
-        ``daily_deviation`` (of the returns from day to day), ``max_drawdown_pct``, and the times
-        ``max_drawdown_peak`` and ``max_drawdown_trough``
-    """
+    """One row a bar: close, cash, equity and position at its close."""
 
     header = ("bar", "datetime", "close", "cash", "equity", "position")
 
-    def create_analysis(self) -> None:
-        self._bars = self._exposed = 0
-        self._first_close: float | None = None
-        self._last_close: float | None = None
-        self._peak, self._peak_time = float("-inf"), ""
-        self._drawdown, self._drawdown_times = 0.0, ("", "")
-        self._day: int | None = None
-        self._daily = RunningDeviation()
-
-    def start(self) -> None:
-        super().start()
-        self._equity = self._evening = self.strategy.broker.getvalue()
-
     def next(self) -> None:
-        strategy, data = self.strategy, self.data
-        close, cash, equity = data.close[0], strategy.broker.getcash(), strategy.broker.getvalue()
-        position = strategy.position.size
-        time = time_text(data.datetime[0])
-        self.p.file.write(f"{len(data) - 1},{time},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n")
-        self._bars += 1
-        self._exposed += position != 0
-        if self._first_close is None and strategy.signal is not None:
-            self._first_close = close
-        self._last_close = close
-        if (day := int(data.datetime[0])) != self._day:
-            self._end_day()
-            self._day = day
-        self._equity = equity
-        if equity > self._peak:
-            self._peak, self._peak_time = equity, time
-        elif self._peak > 0 and 1 - equity / self._peak > self._drawdown:
-            self._drawdown, self._drawdown_times = 1 - equity / self._peak, (self._peak_time, time)
+        data, broker = self.data, self.strategy.broker
+        if self.strategy.replaying:
+            return
+        self.later(
+            self._write,
+            len(data) - 1,
+            data.datetime[0],
+            (data.close[0], broker.getcash(), broker.getvalue(), self.strategy.position.size),
+        )
 
-    def stop(self) -> None:
-        self._end_day()
-
-    def _end_day(self) -> None:
-        if self._day is not None and self._evening > 0:
-            self._daily.add(self._equity / self._evening - 1)
-            self._evening = self._equity
-
-    def get_analysis(self) -> dict[str, Any]:
-        return {
-            "bars": self._bars,
-            "exposure_bars": self._exposed,
-            "first_close": self._first_close,
-            "last_close": self._last_close,
-            "days": self._daily.count,
-            "daily_mean": self._daily.mean if self._daily.count else None,
-            "daily_deviation": self._daily.deviation,
-            "max_drawdown_pct": 100 * self._drawdown,
-            "max_drawdown_peak": self._drawdown_times[0] or None,
-            "max_drawdown_trough": self._drawdown_times[1] or None,
-        }
+    def _write(self, bar: int, time: float, numbers: tuple[float, ...]) -> None:
+        close, cash, equity, position = numbers
+        row = f"{bar},{time_text(time)},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n"
+        self.p.file.write(row)
 
 
 class TradeRecord(_Record):
-    """One row a closed trade, costs apart from the gross result. Also counts what the rows add up to.
+    """One row a closed trade, costs apart from the gross result.
 
     Methods
     -------
-      - ``get_analysis``: dict with the keys ``closed``, ``won``, ``gross``, ``net``, ``costs`` (of closed
-        trades), ``won_net``, ``lost_net``, ``best_pct``, ``worst_pct``, ``bars_held``, and ``refused_orders``
+      - ``get_analysis``: dict with the key ``refused_orders``
     """
 
     header = (
@@ -221,10 +186,6 @@ class TradeRecord(_Record):
     )
 
     def create_analysis(self) -> None:
-        self._sums = {"closed": 0, "won": 0, "bars_held": 0}
-        self._money = {"gross": 0.0, "net": 0.0, "costs": 0.0, "won_net": 0.0, "lost_net": 0.0}
-        self._best: float | None = None
-        self._worst: float | None = None
         self._refused = 0
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
 
@@ -248,23 +209,9 @@ class TradeRecord(_Record):
         bars = f"{trade.baropen - 1},{trade.barclose - 1}"
         side = "long" if trade.long else "short"
         self.p.file.write(f"{bars},{','.join(times)},{side},{shown},{trade.barlen}\n")
-        self._sums["closed"] += 1
-        self._sums["won"] += trade.pnlcomm > 0
-        self._sums["bars_held"] += trade.barlen
-        for name, amount in (("gross", trade.pnl), ("net", trade.pnlcomm), ("costs", trade.commission)):
-            self._money[name] += amount
-        self._money["won_net" if trade.pnlcomm > 0 else "lost_net"] += trade.pnlcomm
-        self._best = max(net_pct, self._best if self._best is not None else net_pct)
-        self._worst = min(net_pct, self._worst if self._worst is not None else net_pct)
 
     def get_analysis(self) -> dict[str, Any]:
-        return {
-            **self._sums,
-            **self._money,
-            "refused_orders": self._refused,
-            "best_pct": self._best,
-            "worst_pct": self._worst,
-        }
+        return {"refused_orders": self._refused}
 
 
 class Forget(bt.Analyzer):

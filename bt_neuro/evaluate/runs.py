@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import shutil
-import signal as signals
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 
+from bt_neuro.checkpoint import MODEL, Saved
+from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import Baselines
-from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_json
+from bt_neuro.evaluate.baselines import baseline_answers
+from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
+from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Progress, TradeRecord
+from bt_neuro.evaluate.number_records import FeatureRecord, VoteRecord
+from bt_neuro.evaluate.records import (
+    EquityRecord,
+    Forget,
+    PredictionRecord,
+    Progress,
+    TradeRecord,
+)
+from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.analyzers import HitRate, StepTime
+from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
+NOT_BEGUN = "interrupted before the first bar"
 
 
 class _TimedBroker(bt.brokers.BackBroker):
@@ -50,6 +62,8 @@ def backtest(
     out: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    checkpoint_every: int | None = None,
+    resume: str | Path | None = None,
 ) -> Result:
     """Run a strategy over a file of bars, learning on every bar, and write the run folder.
 
@@ -62,6 +76,10 @@ def backtest(
     out : the folder to write, which must be new or empty; ``runs/<file stem>-<time>`` by default
     bars_options : of `read_bars`
     progress : called now and then with (bars done, bars in all)
+    checkpoint_every : bars from one checkpoint to the next; by default only at the end
+    resume : the folder of a run, or its ``model.safetensors``, to go on from; `path` is then the same file,
+        or one that has grown. A new folder is written: its predictions are those of one long run, to the
+        bit; its account starts flat at the first new bar.
 
     Returns
     -------
@@ -74,8 +92,8 @@ def backtest(
 
     Notes
     -----
-    Ctrl-C ends the run after the bar it is in; the folder is then complete up to that bar and says
-    ``"status": "interrupted"``.
+    Ctrl-C or SIGTERM ends the run after the bar it is in; the folder is then complete up to that bar, says
+    ``"status": "interrupted"``, and can be resumed.
 
     Examples
     --------
@@ -88,32 +106,50 @@ def backtest(
     """
     begun = time.perf_counter()
     account = account or Account()
-    bars = read_bars(path, **(bars_options or {}))
+    saved = None if resume is None else Saved.read(resume)
+    options = bars_options or {}
+    bars = read_bars(path, **options)
     params = {**dict(strategy.params._getitems()), **(parameters or {})}
     history, wing = params["history_bars"], params["wing"]
     if isinstance(history, int) and isinstance(wing, int):  # else the strategy refuses them by name
         bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
+    if saved is not None:
+        _require_new_bars(saved, bars)
+        params["resume"] = str(saved.path)
     cerebro, broker = _cerebro(bars, strategy, params, account)
-    folder = new_folder(out, bars)
-    manifest = manifest_of(bars, strategy, params, account)
-    write_json(folder / "run.json", manifest)
+    folder = new_folder(out, bars.path.stem)
+    manifest = manifest_of(bars, options, strategy, params, account)
     try:
-        with ExitStack() as files, _stopped_by_ctrl_c(cerebro) as interrupted:
-            _add_analyzers(cerebro, folder, files, len(bars), progress)
+        carried = Carried()
+        if saved is not None:
+            carried = carry_over(saved, folder)
+            manifest["resumed"] = _resumed(saved, bars, carried)
+        write_json(folder / "run.json", manifest)
+        with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
+            several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
+            add_records(cerebro, folder, files, carried, has_votes=several)
+            if progress:
+                cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
+            about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
+            cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about)
             ran = _run(cerebro)
-        if broker.first_bar is None:
-            raise KeyboardInterrupt("interrupted before the first bar")
-        manifest |= _outcome(ran, bars, account, "interrupted" if interrupted() else "complete")
-        wall_s, start_s = time.perf_counter() - begun, broker.first_bar - begun
+        if _nothing_ran(folder):
+            raise KeyboardInterrupt("interrupted before the first new bar" if saved else NOT_BEGUN)
+        if stopped_by():
+            manifest["stopped_by"] = stopped_by()
+        ended, status = time.perf_counter(), "interrupted" if stopped_by() else "complete"
+        manifest |= _outcome(ran, status)
+        manifest["metrics"] = _scored(ran, bars, account, status, folder)
+        first_bar = broker.first_bar or begun
         manifest["time"] = {
-            "wall_s": wall_s,
-            "start_s": start_s,  # to read the file, load libraries, build the network
-            "network_s": ran.learner.network_s,
+            "wall_s": time.perf_counter() - begun,
+            "start_s": first_bar - begun,  # to read the file, load libraries, build the network
+            "network_s": ran.learner.network_s,  # and what analyzers did meanwhile
             "broker_s": broker.seconds,
-            # feed, indicators, analyzers, files
-            "feed_s": wall_s - start_s - ran.learner.network_s - broker.seconds,
+            # feed, indicators, orders, files
+            "feed_s": ended - first_bar - ran.learner.network_s - broker.seconds,
+            "scores_s": time.perf_counter() - ended,  # baselines, figures
         }
-        _save_model(ran, bars, folder / "model.safetensors")
         write_json(folder / "run.json", manifest)
     except BaseException as error:
         if _nothing_ran(folder):
@@ -126,7 +162,28 @@ def backtest(
     return Result(folder, manifest)
 
 
-def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> dict[str, Any]:
+def _require_new_bars(saved: Saved, bars: Bars) -> None:
+    last = saved.last_bar
+    if last is None or last < len(bars) - 1:
+        return
+    learned, end = f"{saved.path} has learned up to bar {last}", f"{bars.path} ends at bar {len(bars) - 1}"
+    if last == len(bars) - 1:
+        raise CheckpointError(f"nothing new: {learned}, the last one of {bars.path}; give a longer file")
+    raise CheckpointError(f"{learned}, but {end}; give at least as many bars, read with the same options")
+
+
+def _resumed(saved: Saved, bars: Bars, carried: Carried) -> dict[str, Any]:
+    last = saved.last_bar
+    return {
+        "from": str(saved.path),
+        "last_bar": last,
+        "last_time": None if last is None else str(bars.frame["datetime"].iloc[last]),
+        "predictions": "all" if carried.has_tables else "from here on: no tables lie beside the model",
+        "account": "flat at the start",
+    }
+
+
+def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
     network = ran.network
     return {
         "status": status,
@@ -137,8 +194,31 @@ def _outcome(ran: NeuroStrategy, bars: Bars, account: Account, status: str) -> d
             "parameters": network.n_parameters,
             "features": list(ran.learner.feature_names),
         },
-        "metrics": metrics_of(ran, bars, account.cash, ran.broker.getvalue(), status),
     }
+
+
+def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folder: Path) -> dict[str, Any]:
+    """Return the metrics of the tables that the run has written, and write what the baselines said."""
+    tables = Result(folder, {})
+    predictions = tables.predictions
+    features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
+    votes = np.load(folder / VOTES, mmap_mode="r") if (folder / VOTES).exists() else None
+    answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)
+    write_baselines(folder / "baselines.csv", predictions["bar"], answers)
+    analyzers = ran.analyzers
+    return metrics_of(
+        predictions=predictions,
+        answers=answers,
+        votes=votes,
+        equity=tables.equity,
+        trades=tables.trades,
+        bars=bars,
+        account=account,
+        hit_rate=analyzers.hit_rate.get_analysis(),
+        step_time=analyzers.step_time.get_analysis(),
+        refused_orders=analyzers.trades.get_analysis()["refused_orders"],
+        status=status,
+    )
 
 
 def _cerebro(
@@ -158,26 +238,28 @@ def _cerebro(
     return cerebro, broker
 
 
-def _add_analyzers(
-    cerebro: bt.Cerebro,
-    folder: Path,
-    files: ExitStack,
-    bars: int,
-    progress: Callable[[int, int], None] | None,
+def add_records(
+    cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried, *, has_votes: bool
 ) -> None:
-    cerebro.addanalyzer(HitRate, _name="hit_rate")
+    """Add the analyzers that write a run's tables, going on after the rows that are there already."""
+    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
+    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
     cerebro.addanalyzer(StepTime, _name="step_time")
-    cerebro.addanalyzer(Baselines, _name="baselines")
-    for name, record in (
-        ("predictions", PredictionRecord),
-        ("equity", EquityRecord),
-        ("trades", TradeRecord),
+    for name, record, rows in (
+        ("predictions", PredictionRecord, carried.predictions),
+        ("equity", EquityRecord, 0),
+        ("trades", TradeRecord, 0),
     ):
-        file = files.enter_context((folder / f"{name}.csv").open("w", newline="", encoding="utf-8"))
-        cerebro.addanalyzer(record, _name=name, file=file)
+        file = files.enter_context((folder / f"{name}.csv").open("a", newline="", encoding="utf-8"))
+        cerebro.addanalyzer(record, _name=name, file=file, rows=rows)
+    numbers: list[tuple[str, type[bt.Analyzer], int]] = [(FEATURES, FeatureRecord, carried.features)]
+    if has_votes:
+        numbers.append((VOTES, VoteRecord, carried.votes))
+    for file_name, number_record, rows in numbers:
+        path = folder / file_name
+        opened = files.enter_context(path.open("r+b" if path.exists() else "wb"))
+        cerebro.addanalyzer(number_record, _name=path.stem, file=opened, rows=rows)
     cerebro.addanalyzer(Forget)
-    if progress:
-        cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, bars))
 
 
 def _run(cerebro: bt.Cerebro) -> NeuroStrategy:
@@ -190,30 +272,3 @@ def _nothing_ran(folder: Path) -> bool:
     header = len(",".join(EquityRecord.header)) + 1
     equity = folder / "equity.csv"
     return not equity.exists() or equity.stat().st_size <= header
-
-
-def _save_model(ran: NeuroStrategy, bars: Bars, path: Path) -> None:
-    arrays, values = ran.learner.state()
-    about = {"learner": values, "data": {"file": bars.path.name, "sha256": bars.sha256}}
-    ran.network.save(path, extra=arrays, about=about)
-
-
-@contextmanager
-def _stopped_by_ctrl_c(cerebro: bt.Cerebro) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C end the run after its bar; a second one acts as ever."""
-    stopped = False
-
-    def stop(*_: Any) -> None:
-        nonlocal stopped
-        stopped = True
-        cerebro.runstop()
-        signals.signal(signals.SIGINT, before)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: stopped  # only the main thread may set handlers
-        return
-    before = signals.signal(signals.SIGINT, stop)
-    try:
-        yield lambda: stopped
-    finally:
-        signals.signal(signals.SIGINT, before)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.errors import CheckpointError
+from bt_neuro.fields import Fields
 from bt_neuro.market.labels import Known
 
 # (none, buy, sell), indexed by [bottom][top]
@@ -93,15 +94,19 @@ class FractalLabel:
         Raises
         ------
         CheckpointError
-            When the state was saved with another wing; make the label with that one.
+            When the state was saved with another wing, or is no such state.
         """
-        if state["wing"] != self.wing:
+        saved = Fields(state, "fractals")
+        if (wing := saved.whole("wing", 1)) != self.wing:
             raise CheckpointError(
-                f"the checkpoint's fractals have wing {state['wing']}, this run's {self.wing}; "
-                f"run with wing {state['wing']} or start without the checkpoint"
+                f"the checkpoint's fractals have wing {wing}, this run's {self.wing}; "
+                f"run with wing {wing} or start without the checkpoint"
             )
-        self._next = state["next"]
-        self._highs, self._lows = list(state["highs"]), list(state["lows"])
+        highs, lows = saved.numbers("highs"), saved.numbers("lows")
+        if len(highs) != len(lows) or len(highs) >= self._span:
+            raise saved.refuse("lows", f"one low a high, of {self._span - 1} bars at most,")
+        self._next = saved.whole_or_none("next")
+        self._highs, self._lows = highs, lows
 
 
 def fractal_targets(high: ArrayLike, low: ArrayLike, wing: int = 1) -> NDArray[np.float32]:

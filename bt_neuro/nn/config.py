@@ -18,14 +18,14 @@ from bt_neuro.nn.layers import (
 )
 from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
 from bt_neuro.nn.normalization import BatchNorm, BatchNormalization, LayerNormalization, OnlineNormalization
-from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay, ExponentialDecay
+from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
 
 _BY_NAME: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *(Dense, Conv1D, TransformerEncoder, LSTM, MaxPooling1D, AveragePooling1D, Reshape, Dropout),
         *(BatchNorm, BatchNormalization, OnlineNormalization, LayerNormalization),
-        *(Adam, AdamW, SGD, CosineDecay, ExponentialDecay),
+        *(Adam, AdamW, SGD, CosineDecay),
         *(MeanSquaredError, CategoricalCrossentropy, CategoricalFocalCrossentropy),
     )
 }
@@ -40,11 +40,16 @@ def to_config(description: Any) -> dict[str, Any]:
     >>> to_config(Dense(3, "sigmoid"))
     {'class': 'Dense', 'units': 3, 'activation': 'sigmoid'}
     """
-    values = {field.name: getattr(description, field.name) for field in fields(description)}
-    return {"class": type(description).__name__} | {
-        name: to_config(value) if is_dataclass(value) else list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-    }
+    options = {field.name: _plain(getattr(description, field.name)) for field in fields(description)}
+    return {"class": type(description).__name__, **options}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_config(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value  # a number of NumPy's is none of JSON's
 
 
 def from_config(config: dict[str, Any]) -> Any:

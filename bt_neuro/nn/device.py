@@ -10,6 +10,7 @@ import platform
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -225,6 +226,7 @@ class Runner:
     ) -> None:
         cl = self._cl = _pyopencl()
         self._program, self.device, self._lanes = program, device, len(seeds)
+        self.rows = program.rows
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
         context = self._context = cl.Context([device.handle])
         self._queue = cl.CommandQueue(context)
@@ -267,8 +269,12 @@ class Runner:
         predict: NDArray[np.floating],
         rates: NDArray[np.floating],
         first_step: int,
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, windows, n_outputs)."""
+        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, windows, n_outputs).
+
+        `meanwhile` is called once the device is at work, and what it raises once the device is done.
+        """
         windows = max(len(learn), len(predict))
         if windows > self._windows:
             self._allocate(windows)
@@ -288,7 +294,12 @@ class Runner:
         self._inbox.send(end)
         done = self._cl.enqueue_nd_range_kernel(self._queue, kernel, (self._lanes * items,), (items,))
         size = self._lanes * 2 * windows * self._program.layout.n_outputs
-        out = self._outbox.receive(done, size).reshape(self._lanes, 2, windows, -1)
+        try:
+            if meanwhile is not None:
+                self._queue.flush()  # else a runtime may wait for the wait
+                meanwhile()
+        finally:
+            out = self._outbox.receive(done, size).reshape(self._lanes, 2, windows, -1)
         return out[:, 0, : len(learn)], out[:, 1, : len(predict)]
 
     def _allocate(self, windows: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +13,24 @@ from bt_neuro.nn.reference_network import ReferenceNetwork
 
 
 class Engine(Protocol):
-    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`)."""
+    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`).
+
+    Attributes
+    ----------
+    rows : windows that make one learning step
+    """
+
+    rows: int
 
     def run(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        rates: Array,
+        first_step: int,
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Array, Array]: ...
     def read(self) -> Array: ...
     def write(self, block: Array) -> None: ...
@@ -26,13 +40,16 @@ class NumpyEngine:
     """The reference network behind the same face."""
 
     def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
+        self.rows = rows
         self._networks = [
             ReferenceNetwork(layout, state.copy(), seed, rows)
             for state, seed in zip(block, seeds, strict=True)
         ]
 
-    def run(self, *call: Any) -> tuple[Array, Array]:
+    def run(self, *call: Any, meanwhile: Callable[[], None] | None = None) -> tuple[Array, Array]:
         learned, predicted = zip(*(network.run(*call) for network in self._networks), strict=True)
+        if meanwhile is not None:
+            meanwhile()
         return np.stack(learned), np.stack(predicted)
 
     def read(self) -> Array:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from bt_neuro.errors import LayerError
+from bt_neuro.nn.optimizers import check_numbers
 
 Shape = tuple[int, ...]
 Activation = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu", "softmax"] | None
@@ -44,6 +45,9 @@ class Layer:
 
     kind: ClassVar[str]
     learns_otherwise: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the outputs; raise LayerError when the inputs do not fit."""

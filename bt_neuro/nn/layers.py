@@ -40,6 +40,7 @@ class Dense(Layer):
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.units >= 1, "units must be 1 or more")
         self._require(self.activation in OUTPUTS, f"activation must be one of {OUTPUTS}")
 
@@ -68,6 +69,7 @@ class Conv1D(Layer):
     kind: ClassVar[str] = "conv1d"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(min(self.filters, self.kernel_size, self.strides) >= 1, "sizes must be 1 or more")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
@@ -110,6 +112,7 @@ class TransformerEncoder(Layer):
     kind: ClassVar[str] = "encoder"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = (self.blocks, self.num_heads, self.key_dim, 1 if self.units is None else self.units)
         self._require(min(sizes) >= 1, "sizes must be 1 or more")
         self._require(self.epsilon > 0, "epsilon must be positive")
@@ -149,6 +152,7 @@ class Dropout(Layer):
     learns_otherwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(0 <= self.rate < 1, "rate must be in [0, 1)")
 
     def macros(self, shape: Shape) -> dict[str, Any]:
@@ -171,6 +175,7 @@ class Reshape(Layer):
     kind: ClassVar[str] = "reshape"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = self.target_shape
         holds = 1 <= len(sizes) <= 2 and sizes.count(-1) <= 1 and all(n == -1 or n >= 1 for n in sizes)
         self._require(holds, "target_shape is (n,) or (positions, channels), of which one may be -1")
@@ -194,6 +199,7 @@ class _Pooling1D(Layer):
     kind: ClassVar[str] = "pooling"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(min(self.pool_size, self.step) >= 1, "sizes must be 1 or more")
 
     @property
@@ -244,6 +250,7 @@ class LSTM(Layer):
     kind: ClassVar[str] = "lstm"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.units >= 1, "units must be 1 or more")
 
     def output_shape(self, shape: Shape) -> Shape:

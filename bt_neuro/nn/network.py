@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError
-from bt_neuro.nn.config import from_config, to_config
+from bt_neuro.errors import LayerError, NonFiniteError
+from bt_neuro.nn import storage
+from bt_neuro.nn.config import to_config
 from bt_neuro.nn.device import Device, Runner, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.losses import Loss, MeanSquaredError, loss_of
+from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
 
 Array = NDArray[np.floating]
-FORMAT = "bt-neuro-network-1"
-METADATA = "bt-neuro"  # the key of the file's metadata that holds everything as JSON
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
@@ -73,13 +70,12 @@ class Network:
         device: str | Device = "auto",
         precision: str = "single",
     ) -> None:
+        _check_arguments(inputs, optimizer, seed, device)
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
         self.layout = Layout(layers, inputs, optimizer or Adam(), loss_of(loss))
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
-        if not self.seeds or min(self.seeds) < 0:
-            raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
@@ -95,6 +91,13 @@ class Network:
             return NumpyEngine(self.layout, block, self.seeds, rows)
         program = Program(self.layout, self._device.shape(double=self.precision == "double"), rows)
         return Runner(program, self._device, block, self.seeds)
+
+    def _engine_of_batches(self, rows: int) -> Engine:
+        block = self._engine.read()
+        if rows not in self._batch_engines:
+            self._batch_engines[rows] = self._engine_for(rows, block)
+        self._batch_engines[rows].write(block)
+        return self._batch_engines[rows]
 
     # -- what it is ------------------------------------------------------------------------------------------
     @property
@@ -154,27 +157,29 @@ class Network:
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
         if batch_size < 1:
             raise LayerError(f"batch_size is {batch_size}: give 1 or more")
-        if batch_size == 1:
-            out, _ = self._run(mode, windows, wanted, windows[:0])
-            return self._shaped(out, np.ndim(inputs))
-        alone, block = self._engine, self._engine.read()
-        if batch_size not in self._batch_engines:
-            self._batch_engines[batch_size] = self._engine_for(batch_size, block)
-        self._engine = self._batch_engines[batch_size]
+        engine = self._engine if batch_size == 1 else self._engine_of_batches(batch_size)
         try:
-            self._engine.write(block)
-            out, _ = self._run(mode, windows, wanted, windows[:0], batch_size)
-            alone.write(self._engine.read())
+            out, _ = self._run(mode, windows, wanted, windows[:0], engine)
         finally:
-            self._engine = alone
+            if engine is not self._engine:
+                self._engine.write(engine.read())
         return self._shaped(out, np.ndim(inputs))
 
-    def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
+    def learn_then_predict(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        next_inputs: ArrayLike,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Array:
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
         The prediction moves the running statistics, learning does not: they hold its window already. Where
         the window to learn is the one predicted just before, its activations are still in place, and the
         forward pass of learning is spared; the results are the same to the bit.
+
+        `meanwhile` is called, once a launch, while the device is at work; it must not use this network.
 
         Returns
         -------
@@ -184,21 +189,28 @@ class Network:
         mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
         if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
-        _, out = self._run(mode, windows, wanted, following)
+        _, out = self._run(mode, windows, wanted, following, meanwhile=meanwhile)
         return self._shaped(out, np.ndim(next_inputs))
 
     def _run(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rows: int = 1
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        engine: Engine | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
         results = []
-        size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
+        engine = engine or self._engine
+        size = max(_WINDOWS_A_LAUNCH // engine.rows, 1) * engine.rows
         for start in range(0, steps, size):
             part = slice(start, start + size)
-            results.append(self._launch(mode, learn[part], targets[part], predict[part], rows))
+            results.append(self._launch(mode, learn[part], targets[part], predict[part], engine, meanwhile))
         if len(results) == 1:  # one live bar: every microsecond counts
             return results[0]
         if not results:
@@ -207,20 +219,28 @@ class Network:
         return learned, predicted
 
     def _launch(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rows: int
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        engine: Engine,
+        meanwhile: Callable[[], None] | None,
     ) -> tuple[Array, Array]:
         if self._learns_otherwise:
             # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
-        first, steps = self.steps + 1, -(-len(learn) // rows)
+        first, steps = self.steps + 1, -(-len(learn) // engine.rows)
         rates = np.array([self.layout.optimizer.rates(step) for step in range(first, first + steps)])
-        outputs = self._engine.run(mode, learn, targets, predict, rates, first)
-        self.steps += steps
-        # Without a prediction that moved the statistics, the activations in place belong to other statistics.
-        self._held = predict[-1].tobytes() if mode & Mode.PREDICT_MOVES and len(predict) else None
-        return outputs
+        try:
+            return engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
+        finally:  # the device has done its part also where `meanwhile` failed
+            self.steps += steps
+            # Without a prediction that moved the statistics, activations in place belong to other statistics.
+            moved = mode & Mode.PREDICT_MOVES and len(predict)
+            self._held = predict[-1].tobytes() if moved else None
 
     def _windows(self, inputs: ArrayLike) -> Array:
         windows = np.asarray(inputs, self._dtype)
@@ -250,12 +270,9 @@ class Network:
 
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
         """Set all tensors that `state` gives, and the number of learning steps behind them."""
+        storage.require_shapes(self.layout, len(self.seeds), tensors)
         block = np.zeros((len(self.seeds), self.layout.size), self._dtype)
         for name, placed in self.layout.state():
-            if name not in tensors or tensors[name].shape != (len(self.seeds), *placed.tensor.shape):
-                shape = tensors[name].shape if name in tensors else "nothing"
-                wanted = (len(self.seeds), *placed.tensor.shape)
-                raise CheckpointError(f"tensor {name} should have shape {wanted}, found {shape}")
             for lane, state in enumerate(block):
                 placed.view(state)[...] = tensors[name][lane]
         self._engine.write(block)
@@ -264,7 +281,7 @@ class Network:
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
         return {
-            "format": FORMAT,
+            "format": storage.FORMAT,
             "inputs": self.n_inputs,
             "layers": [to_config(layer) for layer in self.layout.layers],
             "optimizer": to_config(self.layout.optimizer),
@@ -285,45 +302,60 @@ class Network:
         """Write a safetensors file, whole or not at all.
 
         `extra` arrays and what is `about` it, plain JSON values, travel with it.
+
+        Raises
+        ------
+        CheckpointError
+            When the file cannot be written.
         """
-        path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        # One key: safetensors writes several in an order of its own, and equal runs give equal files.
-        metadata = {METADATA: json.dumps({**(about or {}), "network": self.config()})}
-        save_file({**self.state(), **(extra or {})}, partial, metadata=metadata)
-        partial.replace(path)
+        storage.write(
+            Path(path), {**self.state(), **(extra or {})}, {**(about or {}), "network": self.config()}
+        )
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | Device = "auto") -> Network:
-        """Return the network a file holds.
+        """Return the network a file holds, such as the ``model.safetensors`` of a run.
 
         Raises
         ------
         CheckpointError
             When the file is missing, damaged, of another kind or newer than this version.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from bt_neuro import Dense, Network
+        >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
+        >>> Network([Dense(1, "tanh")], inputs=2, device="numpy").save(path)
+        >>> Network.load(path, device="numpy").predict([0.0, 0.0]).tolist()
+        [0.0]
         """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = json.loads(metadata[METADATA])["network"]
-            if config["format"] != FORMAT:
-                raise CheckpointError(f"{path}: format {config['format']}; this version reads {FORMAT}")
-            if config["steps"] < 0:
-                raise ValueError(f"{config['steps']} learning steps")
-            network = cls(
-                [from_config(layer) for layer in config["layers"]],
-                config["inputs"],
-                optimizer=from_config(config["optimizer"]),
-                loss=from_config(config["loss"]) if "loss" in config else MeanSquaredError(),
-                seed=config["seeds"][0] if config["single_lane"] else config["seeds"],
-                device=device,
-                precision=config["precision"],
-            )
-            network.set_state(tensors, config["steps"])
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError, LayerError) as error:
-            raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
+        saved = storage.SavedNetwork.read(Path(path))
+        network = cls(
+            saved.layers,
+            saved.inputs,
+            optimizer=saved.optimizer,
+            loss=saved.loss,
+            seed=saved.seed,
+            device=device,
+            precision=saved.precision,
+        )
+        network.set_state(saved.tensors, saved.steps)
         return network
+
+
+def _check_arguments(inputs: Any, optimizer: Any, seed: Any, device: Any) -> None:
+    """Name what would else be a TypeError from somewhere below."""
+    if not isinstance(inputs, Integral) or isinstance(inputs, bool):
+        raise LayerError(f"inputs is {inputs!r}: give a whole number, those of one window")
+    if not isinstance(optimizer, Optimizer | None):
+        raise LayerError(f"optimizer is {optimizer!r}: give one such as Adam(1e-4) or SGD(1e-3)")
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed]
+    good = [isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 0 for s in seeds]
+    if not good or not all(good):
+        raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
+    if not isinstance(device, str | Device):
+        raise LayerError(f"device is {device!r}: give text, such as 'auto', 'numpy' or the index '0'")
 
 
 def _finite(numbers: Array, what: str) -> Array:

@@ -36,6 +36,7 @@ class BatchNorm(Layer):
     kind: ClassVar[str] = "batch_norm"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.epsilon > 0, "epsilon must be positive")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
@@ -77,6 +78,7 @@ class _Channels(Layer):
     per_channel: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
     def channels(self, shape: Shape) -> int:

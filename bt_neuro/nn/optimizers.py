@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 from bt_neuro.errors import LayerError
 
 
+def check_numbers(description: Any) -> None:
+    """Refuse an option that is none of its type: a whole number, a finite one."""
+    for field in fields(description):
+        value, kind = getattr(description, field.name), str(field.type)
+        if (value is None and kind.endswith("None")) or isinstance(value, CosineDecay):
+            continue
+        if kind.startswith("int") and (not isinstance(value, Integral) or not abs(int(value)) < 2**31):
+            raise LayerError(f"{description}: {field.name} must be a whole number")
+        if kind.startswith("float") and (not isinstance(value, Real) or not math.isfinite(value)):
+            raise LayerError(f"{description}: {field.name} must be a number")
+        if kind.startswith(("int", "float")) and isinstance(value, bool):
+            raise LayerError(f"{description}: {field.name} must be a number, not {value}")
+
+
+def require(holds: bool, description: Any, what: str) -> None:
+    if not holds:
+        raise LayerError(f"{description}: {what}")
+
+
 @dataclass(frozen=True)
 class CosineDecay:
-    """Learning rate that rises to its target in a line, then falls along half a cosine.
+    """Learning rate that rises to its target in a line, then falls along half a cosine, as Keras has it.
 
     Parameters
     ----------
-    initial_learning_rate : at the first step; without warm-up, where the decay starts
-    decay_steps : steps of the decay
+    initial_learning_rate : at the first update; without warm-up, where the decay starts
+    decay_steps : updates that the decay takes
     alpha : what remains at its end, as a share of where it started (0)
-    warmup_target, warmup_steps : where the warm-up ends, and after how many steps; by default there is none
+    warmup_target, warmup_steps : where the warm-up ends, and after how many updates; by default there is none
 
     Notes
     -----
-    A step is one update of the weights. Loshchilov and Hutter 2016, as Keras has it.
+    Loshchilov and Hutter 2016.
     """
 
     initial_learning_rate: float
@@ -32,8 +52,9 @@ class CosineDecay:
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.decay_steps >= 1, self, "decay_steps must be 1 or more")
-        _require((self.warmup_target is None) == (not self.warmup_steps), self, "a warm-up needs both")
+        check_numbers(self)
+        require(self.decay_steps >= 1, self, "decay_steps must be 1 or more")
+        require((self.warmup_target is None) == (not self.warmup_steps), self, "a warm-up needs both options")
 
     def __call__(self, step: int) -> float:
         """Return the rate of an update, of which 0 is the first."""
@@ -46,65 +67,48 @@ class CosineDecay:
         return peak * ((1 - self.alpha) * cosine + self.alpha)
 
 
-@dataclass(frozen=True)
-class ExponentialDecay:
-    """Learning rate multiplied by `decay_rate` every `decay_steps` steps, smoothly unless `staircase`."""
-
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
-
-    def __post_init__(self) -> None:
-        _require(self.decay_steps >= 1, self, "decay_steps must be 1 or more")
-
-    def __call__(self, step: int) -> float:
-        """Return the rate of an update, of which 0 is the first."""
-        power = step // self.decay_steps if self.staircase else step / self.decay_steps
-        return self.initial_learning_rate * self.decay_rate**power
-
-
-Schedule = CosineDecay | ExponentialDecay
-
-
-class _Described:
-    """What the optimisers have in common: a rate that may change, and at most one limit of the gradient."""
-
-    moments: ClassVar[tuple[str, ...]]
-    learning_rate: float | Schedule
-    clipvalue: float | None
-    global_clipnorm: float | None
-
-    def __post_init__(self) -> None:
-        limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]
-        _require(len(limits) < 2, self, "give clipvalue or global_clipnorm, not both")
-        _require(all(limit > 0 for limit in limits), self, "a limit of the gradient must be positive")
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of learning step 1, 2, ..."""
-        return self.learning_rate(step - 1) if callable(self.learning_rate) else self.learning_rate
-
-
-@dataclass(frozen=True)
-class Adam(_Described):
-    """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch.
+@dataclass(frozen=True, kw_only=True)
+class _Optimizer:
+    """What optimisers have in common.
 
     Parameters
     ----------
-    learning_rate : a number, or a schedule such as `CosineDecay`
-    beta_1, beta_2, epsilon : of the moments
-    clipvalue : keeps each element of the gradient within plus and minus this
-    global_clipnorm : scales the gradient of all parameters down to this length; give one of the two, if any
+    clipvalue : each element of the gradient is kept within plus and minus this
+    global_clipnorm : the whole gradient is scaled down to this length; give one at most
     """
 
-    learning_rate: float | Schedule = 1e-4
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+    moments: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]
+        require(
+            len(limits) < 2 and all(limit > 0 for limit in limits), self, "give one positive limit at most"
+        )
+
+
+@dataclass(frozen=True)
+class Adam(_Optimizer):
+    """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch.
+
+    `learning_rate` is a number or a `CosineDecay`; ``clipvalue=`` limits each element of the gradient,
+    ``global_clipnorm=`` the length of the whole.
+    """
+
+    learning_rate: float | CosineDecay = 1e-4
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
-    clipvalue: float | None = None
-    global_clipnorm: float | None = None
     kind: ClassVar[str] = "adam"
     moments: ClassVar[tuple[str, ...]] = ("m", "v")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = (rate_at(self.learning_rate, 1), self.epsilon, self.beta_1, self.beta_2)
+        require(min(numbers) >= 0, self, "rates must be 0 or more")
+        require(max(self.beta_1, self.beta_2) < 1, self, "beta_1 and beta_2 must be below 1")
 
     def rates(self, step: int) -> tuple[float, float, float]:
         """Return (step size, epsilon, decay) of learning step 1, 2, ..., bias corrections folded in.
@@ -112,12 +116,13 @@ class Adam(_Described):
         In double precision on the host: 1 - beta_2^t loses three digits in float32.
         """
         root = math.sqrt(1 - self.beta_2**step)
-        return self.rate(step) * root / (1 - self.beta_1**step), self.epsilon * root, 0.0
+        size = rate_at(self.learning_rate, step) * root / (1 - self.beta_1**step)
+        return size, self.epsilon * root, 0.0
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam that also pulls every parameter towards 0 by learning_rate x weight_decay of itself.
+    """Adam that also takes learning_rate x weight_decay of every parameter off it.
 
     Loshchilov and Hutter 2017; the default is Keras's.
     """
@@ -126,31 +131,32 @@ class AdamW(Adam):
     kind: ClassVar[str] = "adamw"
 
     def rates(self, step: int) -> tuple[float, float, float]:
-        size, epsilon, _ = super().rates(step)
-        return size, epsilon, self.rate(step) * self.weight_decay
+        return *super().rates(step)[:2], rate_at(self.learning_rate, step) * self.weight_decay
 
 
 @dataclass(frozen=True)
-class SGD(_Described):
+class SGD(_Optimizer):
     """Gradient descent with momentum: delta = learning_rate g + momentum delta, parameter -= delta.
 
-    `clipvalue` and `global_clipnorm` are as in `Adam`.
+    `learning_rate`, ``clipvalue=`` and ``global_clipnorm=`` are as in `Adam`.
     """
 
-    learning_rate: float | Schedule = 1e-3
+    learning_rate: float | CosineDecay = 1e-3
     momentum: float = 0.0
-    clipvalue: float | None = None
-    global_clipnorm: float | None = None
     kind: ClassVar[str] = "sgd"
     moments: ClassVar[tuple[str, ...]] = ("delta",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(min(rate_at(self.learning_rate, 1), self.momentum) >= 0, self, "rates must be 0 or more")
+
     def rates(self, step: int) -> tuple[float, float, float]:
-        return self.rate(step), self.momentum, 0.0
+        return rate_at(self.learning_rate, step), self.momentum, 0.0
 
 
-Optimizer = Adam | AdamW | SGD
+Optimizer = Adam | SGD
 
 
-def _require(holds: bool, what: object, complaint: str) -> None:
-    if not holds:
-        raise LayerError(f"{what}: {complaint}")
+def rate_at(learning_rate: float | CosineDecay, step: int) -> float:
+    """Return the learning rate of learning step 1, 2, ..."""
+    return learning_rate(step - 1) if isinstance(learning_rate, CosineDecay) else learning_rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,17 +55,18 @@ def activation_slope(out: Array, activation: Activation) -> Array:
 
 
 # gelu.cl ----------------------------------------------------------------------------------------------------
-def gelu_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
-    from scipy.special import ndtr  # here: a quarter of a second to import
+def share_below(x: Array) -> Array:
+    """Return the share of a normal distribution below each x; NumPy has no such function."""
+    return (0.5 + 0.5 * np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
 
-    return s["inp"] * ndtr(s["inp"])
+
+def gelu_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+    return s["inp"] * share_below(s["inp"])
 
 
 def gelu_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
-    from scipy.special import ndtr
-
     x = s["inp"]
-    return dout * (ndtr(x) + x * np.exp(-0.5 * x * x) / x.dtype.type(np.sqrt(2 * np.pi))), {}
+    return dout * (share_below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)), {}
 
 
 # softmax.cl -------------------------------------------------------------------------------------------------

@@ -8,6 +8,9 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.fields import Fields
+from bt_neuro.plugin.deferred import Deferred
+
 
 class _RunningMean:
     """Mean of all samples until there are `window`, then their exponential average over that many."""
@@ -22,8 +25,14 @@ class _RunningMean:
     def get(self) -> float | None:
         return self.value if self.samples else None
 
+    def state(self) -> dict[str, Any]:
+        return {"samples": self.samples, "value": self.value}
 
-class HitRate(bt.Analyzer):
+    def restore(self, saved: Fields) -> None:
+        self.samples, self.value = saved.whole("samples"), saved.number("value")
+
+
+class HitRate(Deferred):
     """How often the signals were right, each scored before the network learned from it.
 
     A buy or sell signal hits if the bar turned out to be such a fractal (or whatever the label calls buy and
@@ -32,6 +41,8 @@ class HitRate(bt.Analyzer):
     Params:
       - ``window`` (default: ``1000``): signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples of the article's three running figures
+      - ``resumes`` (default: ``True``): go on from the counts of a checkpoint that a strategy resumes; False
+        counts from there on
 
     Methods
     -------
@@ -44,7 +55,7 @@ class HitRate(bt.Analyzer):
         ``forecast_pct``, ``undefine_pct``; what is undefined is None
     """
 
-    params = (("window", 1000), ("article_window", 10_000))
+    params = (("window", 1000), ("article_window", 10_000), ("resumes", True))
 
     def create_analysis(self) -> None:
         self.scored_bars = 0
@@ -57,7 +68,7 @@ class HitRate(bt.Analyzer):
 
     def next(self) -> None:
         for scored in self.strategy.scored:
-            self._add(scored)
+            self.later(self._add, scored)
 
     def _add(self, scored: Any) -> None:
         name, hit = scored.signal.name, scored.is_hit
@@ -76,6 +87,7 @@ class HitRate(bt.Analyzer):
             self._undefine.add(100.0 * (name == "none"))
 
     def get_analysis(self) -> dict[str, Any]:
+        self.catch_up()
         signals, hits = sum(self._signals.values()), sum(self._hits.values())
         return {
             "scored_bars": self.scored_bars,
@@ -93,6 +105,36 @@ class HitRate(bt.Analyzer):
             "forecast_pct": self._forecast.get(),
             "undefine_pct": self._undefine.get(),
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, in plain JSON values."""
+        self.catch_up()
+        return {
+            "scored_bars": self.scored_bars,
+            "squared_error": self._squared_error,
+            "brier": self._brier,
+            "recent": "".join("1" if hit else "0" for hit in self._recent),
+            **{name: dict(counts) for name, counts in self._counts().items()},
+            **{name: mean.state() for name, mean in self._means().items()},
+        }
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`."""
+        if not self.p.resumes:
+            return
+        self.scored_bars = saved.whole("scored_bars")
+        self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
+        self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self.p.window)
+        for name, counts in self._counts().items():
+            counts.update({key: saved.group(name).whole(key) for key in counts})
+        for name, mean in self._means().items():
+            mean.restore(saved.group(name))
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        return {"signals": self._signals, "hits": self._hits, "labels": self._labels}
+
+    def _means(self) -> dict[str, _RunningMean]:
+        return {"error": self._error, "forecast": self._forecast, "undefine": self._undefine}
 
     def _side(self, name: str) -> dict[str, Any]:
         signals, hits = self._signals[name], self._hits[name]
@@ -126,6 +168,8 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
+        if self.strategy.replaying:
+            return
         seconds = self.strategy.learner.last_step_s
         self._bars += 1
         self._total += seconds

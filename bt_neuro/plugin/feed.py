@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import repeat
 
 import backtrader as bt
@@ -117,6 +118,19 @@ def days(times: pd.Series) -> np.ndarray:
     # Whole days and the rest are added last, so that only this sum rounds (to 6 microseconds).
     whole = (midnights - np.datetime64("0001-01-01", "D")).astype(float) + 1.0
     return whole + (stamps - midnights).astype(float) / 86_400e6
+
+
+def day_number(time: datetime) -> float:
+    """Return one time as `days` returns many, to the bit.
+
+    Examples
+    --------
+    >>> time = pd.Timestamp("2024-01-01 12:34:56.789")
+    >>> bool(day_number(time.to_pydatetime()) == days(pd.Series([time]))[0])
+    True
+    """
+    seconds = time.hour * 3600 + time.minute * 60 + time.second
+    return time.toordinal() + (seconds * 1_000_000 + time.microsecond) / 86_400e6
 
 
 def backtrader_timeframe(times: pd.Series) -> tuple[int, int]:

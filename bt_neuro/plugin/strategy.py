@@ -8,8 +8,10 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learner import Learner, Scored, Signal
+from bt_neuro.checkpoint import Saved
+from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.learner import Learner
+from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
 from bt_neuro.nn.layer import Layer
@@ -17,6 +19,8 @@ from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.replay import Replay
+from bt_neuro.signals import Scored, Signal
 
 
 class NeuroStrategy(bt.Strategy):
@@ -32,6 +36,9 @@ class NeuroStrategy(bt.Strategy):
       - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learns`` (default: ``True``): False only predicts
+      - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
+      - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
+        their vote, the mean of their probabilities
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
         as in `Network`
 
@@ -40,6 +47,18 @@ class NeuroStrategy(bt.Strategy):
     signal : the `Signal` of the last bar that had one, or None
     scored : the predictions whose labels the last bar made known, a list of `Scored`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
+    replaying : whether the bars up to the checkpoint's last one are still passing
+
+    Notes
+    -----
+    With ``resume`` the feed begins with the bars that were learned, from the very first one on, as the file
+    or the history of a live feed holds them. They warm up the indicators; the learner does not see them
+    again, there are no signals and no calls of `decide`, and the broker stays flat. From the next bar on all
+    goes on to the bit. Bars that differ from those learned, other features, layers, label or optimiser are a
+    CheckpointError before anything was learned. Seed and seeds are the checkpoint's.
+
+    Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
+    traded.
 
     Examples
     --------
@@ -62,6 +81,8 @@ class NeuroStrategy(bt.Strategy):
         ("learning_rate", 2e-4),
         ("size", 0.95),
         ("learns", True),
+        ("resume", None),
+        ("seeds", 1),
         ("seed", 0),
         ("device", "auto"),
         ("precision", "single"),
@@ -77,6 +98,7 @@ class NeuroStrategy(bt.Strategy):
         _check_parameters(self.p)
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
+        self.replaying = False
         self._seen_bars = 0
         self._feature_lines = _checked(self.features(), type(self).__name__)
 
@@ -127,12 +149,18 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
             )
+        saved = None if self.p.resume is None else Saved.read(self.p.resume)
+        if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
+            raise CheckpointError(
+                f"cannot go on from {saved.path}: it holds {len(saved.network.seeds)} networks, "
+                f"and seeds is {self.p.seeds}; leave seeds out"
+            )
         try:
             self.network = Network(
                 layers,
                 inputs,
                 optimizer=self.optimizer(),
-                seed=self.p.seed,
+                seed=self._seeds() if saved is None else saved.network.seed,
                 device=self.p.device,
                 precision=self.p.precision,
             )
@@ -146,26 +174,66 @@ class NeuroStrategy(bt.Strategy):
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
 
+        self._replay = Replay(self.data, saved, list(self._feature_lines))
+        if saved is not None:
+            self._go_on(saved)
+
+    def _seeds(self) -> int | range:
+        return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
+
+    def _go_on(self, saved: Saved) -> None:
+        saved.restore(self.learner)
+        self.replaying = saved.last_bar is not None
+        for name in self.analyzers.getnames():
+            analyzer = self.analyzers.getbyname(name)
+            if hasattr(analyzer, "restore") and name in saved.analyzers.values:
+                analyzer.restore(saved.analyzers.group(name))
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of all bars so far."""
+        return self._replay.fingerprint
+
+    def prenext(self) -> None:
+        self._see_bar()
+
     def next(self) -> None:
-        data = self.data
-        if len(data) == self._seen_bars:  # another feed's bar: this one has none
-            self.scored = []
+        self.scored = []
+        if not self._see_bar():
             return
-        self._seen_bars = len(data)
+        data, bar = self.data, self._seen_bars - 1
         row = [line[0] for line in self._feature_lines.values()]
+        self.replaying = self._replay.is_past(bar)
+        if self.replaying:
+            self._replay.compare(bar, row)
+            return
         try:
-            signal, self.scored = self.learner.on_bar(
-                len(data) - 1, row, data.high[0], data.low[0], data.close[0]
-            )
+            signal, self.scored = self.learner.on_bar(bar, row, data.high[0], data.low[0], data.close[0])
         except NonFiniteError as error:
+            self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
         if signal is not None:
             self.signal = signal
-            self.decide(signal)
+            if data._laststatus != data.DELAYED:
+                self.decide(signal)
+
+    def _see_bar(self) -> bool:
+        """Tell whether this feed has a new bar; another feed's may have come."""
+        if len(self.data) == self._seen_bars:
+            return False
+        self._seen_bars = len(self.data)
+        self._replay.see()
+        return True
+
+    def _stop(self) -> None:
+        # Not stop(), which subclasses override without calling it here.
+        if not self.env._event_stop:
+            self._replay.require_end(self._seen_bars)
+        super()._stop()
 
 
 def _check_parameters(p: Any) -> None:
-    for name, least in (("wing", 1), ("history_bars", 1), ("seed", 0)):
+    for name, least in (("wing", 1), ("history_bars", 1), ("seeds", 1), ("seed", 0)):
         value = getattr(p, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bt_neuro.evaluate.scores import percent
+from bt_neuro.evaluate.scores import NETWORK, percent
 
 # label, metric, format; units stand in the label, as in backtesting.py
 BLOCK: tuple[tuple[str, str, str], ...] = (
@@ -15,17 +15,29 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Hit Rate [%]", "hit_rate_pct", ".2f"),
     ("Coverage [%]", "coverage_pct", ".2f"),
     ("Hit Rate, last 1000 signals [%]", "window_hit_rate_pct", ".2f"),
-    ("Mean Squared Error", "mean_squared_error", ".4f"),
+    ("Mean Squared Error of Outputs", "mean_squared_error", ".4f"),
     ("Brier Score", "brier_score", ".4f"),
+    ("Log Loss", "log_loss", ".4f"),
+    ("Kappa against Commonest Class", "kappa_majority", ".3f"),
+    ("Kappa against Last Label", "kappa_no_change", ".3f"),
+    ("Calibration Error [%]", "calibration_error_pct", ".2f"),
     ("Error (article)", "error", ".4f"),
     ("Forecast (article) [%]", "forecast_pct", ".2f"),
     ("Undefine (article) [%]", "undefine_pct", ".2f"),
     ("Exposure Time [%]", "exposure_pct", ".2f"),
     ("Equity Final", "equity_end", ",.2f"),
     ("Return [%]", "return_pct", ".2f"),
-    ("Buy & Hold Return [%]", "buy_and_hold_return_pct", ".2f"),
+    ("Return before Costs [%]", "return_before_costs_pct", ".2f"),
+    ("Return (Ann.) [%]", "annual_return_pct", ".2f"),
+    ("Buy & Hold Return [%]", "buy_and_hold_after_costs_pct", ".2f"),
     ("Max. Drawdown [%]", "max_drawdown_pct", ".2f"),
-    ("Sharpe Ratio (daily, annualised)", "sharpe_ratio", ".2f"),
+    ("Max. Drawdown Peak", "max_drawdown_peak", "s"),
+    ("Max. Drawdown Trough", "max_drawdown_trough", "s"),
+    ("Max. Drawdown Recovered", "max_drawdown_recovered", "s"),
+    ("Sharpe Ratio (daily, annualised)", "sharpe_ratio_daily_annualised", ".2f"),
+    ("Sortino Ratio (daily, annualised)", "sortino_ratio_daily_annualised", ".2f"),
+    ("Calmar Ratio (whole run)", "calmar_ratio_whole_run", ".2f"),
+    ("Probability that Sharpe > 0 [%]", "probabilistic_sharpe_ratio_pct", ".1f"),
     ("# Trades", "trades", ",d"),
     ("# Refused Orders", "refused_orders", ",d"),
     ("Win Rate [%]", "win_rate_pct", ".2f"),
@@ -38,6 +50,7 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Avg. Trade [bars]", "mean_trade_bars", ".1f"),
 )
 WIDTH = max(len(label) for label, *_ in BLOCK)
+NAMES = 20  # of predictors
 
 
 def render(manifest: dict[str, Any]) -> str:
@@ -45,24 +58,18 @@ def render(manifest: dict[str, Any]) -> str:
     metrics, time = manifest["metrics"], manifest["time"]
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
-    lines += ["", f"{'Predictor, on the same bars':<{WIDTH}}  {'MSE':>7} {'hit %':>7} {'cover %':>8}"]
-    rows = [
-        ("this network", *(metrics[key] for key in ("mean_squared_error", "hit_rate_pct", "coverage_pct")))
-    ]
-    for name, figures in metrics["baselines"].items():
-        rate, coverage = percent(figures["hit_rate"]), percent(figures["coverage"])
-        rows.append((name, figures["mean_squared_error"], rate, coverage))
-    lines += [
-        f"{name:<{WIDTH}}  {_shown(error, '.4f'):>7} {_shown(rate, '.1f'):>7} {_shown(coverage, '.1f'):>8}"
-        for name, error, rate, coverage in rows
-    ]
-    bars = max(metrics["bars"], 1)
+    if metrics["seeds"] is not None:
+        lines += ["", _seeds(metrics["seeds"])]
+    lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
+    a_bar = {
+        part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
+    }
     lines += [
         "",
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
-        f"{time['start_s']:.1f} of them to start",
-        f"{1e6 * (time['wall_s'] - time['start_s']) / bars:.0f} us a bar, of which the network "
-        f"{1e6 * time['network_s'] / bars:.0f}, the broker {1e6 * time['broker_s'] / bars:.0f}",
+        f"{time['start_s']:.1f} of them to start and {time['scores_s']:.1f} for baselines and scores",
+        f"{sum(a_bar.values()):.0f} us a bar, of which the network {a_bar['network']:.0f}, "
+        f"the broker {a_bar['broker']:.0f}",
     ]
     spread = manifest["account"]["mean_spread_points"]
     if spread < 0.1 and manifest["account"]["spread_source"] == "file":
@@ -73,6 +80,33 @@ def render(manifest: dict[str, Any]) -> str:
         )
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
+
+
+def _seeds(seeds: dict[str, Any]) -> str:
+    rate, error = seeds["hit_rate_pct"], seeds["brier_score"]
+    between = " to ".join(_shown(rate[end], ".1f") for end in ("low", "high"))
+    return (
+        f"The signals are the vote of {seeds['networks']} networks. Alone their hit rate would be "
+        f"{_shown(rate['median'], '.1f')} % (median; {between}), "
+        f"their Brier score {_shown(error['median'], '.4f')}."
+    )
+
+
+def _predictors(scores: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the table of all predictors; Brier score and log loss are of probabilities, for each of them."""
+    lines = [
+        f"{'Predictor, same bars':<{NAMES}} {'hit %':>6} {'95 %':>13} {'cover %':>8} {'Brier':>7} "
+        f"{'log loss':>9}"
+    ]
+    for name, s in scores.items():
+        low, high = (_shown(percent(s[key]), ".1f") for key in ("hit_rate_low", "hit_rate_high"))
+        between = "--" if s["hit_rate"] is None else f"{low} - {high}"
+        lines.append(
+            f"{name:<{NAMES}} {_shown(percent(s['hit_rate']), '.1f'):>6} {between:>13} "
+            f"{_shown(percent(s['coverage']), '.1f'):>8} {_shown(s['brier_score'], '.4f'):>7} "
+            f"{_shown(s['log_loss'], '.4f'):>9}"
+        )
+    return lines
 
 
 def _shown(value: Any, form: str) -> str:

@@ -1,0 +1,115 @@
+"""What a resumed run takes over from the folder of the run before: table rows up to the checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.checkpoint import Saved
+from bt_neuro.errors import CheckpointError
+from bt_neuro.evaluate.number_records import write_header
+from bt_neuro.files import replacing
+
+PREDICTIONS, FEATURES, VOTES = "predictions.csv", "features.npy", "votes.npy"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Rows that lie in the tables of a folder already; `has_tables` is False for a bare model."""
+
+    predictions: int = 0
+    features: int = 0
+    votes: int = 0
+    has_tables: bool = True
+
+
+def carry_over(saved: Saved, folder: Path) -> Carried:
+    """Begin the tables of a run that goes on from a checkpoint; return how many rows they hold then.
+
+    Rows after the checkpoint, which a killed run may have written, are left out: the resumed run writes them
+    again. Beside a bare model lie no tables; predictions then begin with the bars whose labels it waits for.
+
+    Parameters
+    ----------
+    saved : the checkpoint, beside which the tables lie
+    folder : to write to; may be the same one
+
+    Raises
+    ------
+    CheckpointError
+        When the tables beside the checkpoint end before it.
+    """
+    old = saved.path.parent
+    has_tables = (old / PREDICTIONS).exists() and (old / FEATURES).exists()
+    if not has_tables:
+        features, votes = _last_windows(saved), _last_votes(saved)
+    else:
+        features, votes = (_numbers(old / file, saved) for file in (FEATURES, VOTES))
+    kept = {FEATURES: features, VOTES: votes}
+    for name, rows in kept.items():
+        if len(rows):
+            _write(folder / name, rows)
+    if not has_tables:
+        return Carried(features=len(features), votes=len(votes), has_tables=False)
+    predictions = saved.analyzers.group("predictions").whole("rows")
+    with replacing(folder / PREDICTIONS) as new, (old / PREDICTIONS).open("rb") as table:
+        _copy(table, new, predictions)
+    return Carried(predictions, len(features), len(votes))
+
+
+def _copy(table: IO[bytes], new: Path, rows: int) -> None:
+    kept = 0
+    with new.open("wb") as copy:
+        for line in islice(table, rows + 1):  # and the header
+            kept += line.endswith(b"\n")
+            copy.write(line)
+    if kept < rows + 1:
+        raise CheckpointError(
+            f"{table.name} ends before the checkpoint's {rows} rows; it belongs to another run"
+        )
+
+
+def _numbers(path: Path, saved: Saved) -> NDArray[Any]:
+    """Return the rows up to the checkpoint; none where the run did not write such a file."""
+    states = saved.analyzers
+    rows = states.group(path.stem).whole("rows") if path.stem in states.values else 0
+    if rows == 0:
+        return np.empty(0, np.float32)
+    try:
+        # Not mapped: in the run's own folder the file is about to be written.
+        numbers = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if numbers.dtype != np.float32 or len(numbers) < rows:
+        raise CheckpointError(f"{path} ends before the checkpoint's {rows} rows: it is another run's")
+    return numbers[:rows]
+
+
+def _last_windows(saved: Saved) -> NDArray[np.float32]:
+    """Return the rows that a folder begins with where none were kept: of the first bar still waiting on."""
+    tensors = saved.network.tensors
+    windows, rows = tensors["learner.pending_windows"], tensors["learner.history"]
+    if len(windows):
+        history, bars = len(rows), saved.network.about.group("learner").wholes("pending_bars")
+        later = (saved.last_bar or 0) - bars[0]
+        rows = np.concatenate([windows[0].reshape(history, -1), rows[history - later :]])
+    return rows.astype(np.float32)
+
+
+def _last_votes(saved: Saved) -> NDArray[np.float32]:
+    """Return the outputs of the bars still waiting, where there are several networks."""
+    if saved.network.single_lane:
+        return np.empty(0, np.float32)
+    outputs: NDArray[Any] = saved.network.tensors["learner.pending_outputs"]
+    return outputs.astype(np.float32).reshape(len(outputs), len(saved.network.seeds), -1)
+
+
+def _write(path: Path, rows: NDArray[Any]) -> None:
+    with replacing(path) as partial, partial.open("wb") as file:
+        write_header(file, rows.shape)
+        file.write(rows.tobytes())

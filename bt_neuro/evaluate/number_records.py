@@ -1,0 +1,93 @@
+"""Analyzers that write numbers as they are: a ``.npy`` file that grows bar by bar, in flat memory."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK_ROWS = 1024
+
+
+class _NumberRecord(bt.Analyzer):
+    """Float32 rows of a ``.npy`` file.
+
+    Params:
+      - ``file`` (required): open for reading and writing, at its end
+      - ``rows`` (default: ``0``): that it holds already
+    """
+
+    params = (("file", None), ("rows", 0))
+
+    def start(self) -> None:
+        self._block: NDArray[np.float32] | None = None
+        self._rows, self._filled = self.p.rows, 0
+        self._last_bar: int | None = None
+
+    def prenext(self) -> None:
+        pass
+
+    def next(self) -> None:
+        strategy, bar = self.strategy, self.strategy.learner.last_bar
+        if bar == self._last_bar or strategy.replaying:  # another feed's bar, or an old one
+            return
+        self._last_bar = bar
+        row = self._row()
+        if row is None:
+            return
+        if self._block is None:
+            self._block = np.empty((_BLOCK_ROWS, *np.shape(row)), np.float32)
+            self._write_header()
+        self._block[self._filled] = row
+        self._filled += 1
+        if self._filled == len(self._block):
+            self._write()
+
+    def stop(self) -> None:
+        if self._block is not None:
+            self._write()
+            self._write_header()
+
+    def state(self) -> dict[str, Any]:
+        """Return how many rows the file holds, none of them on their way to it."""
+        self.stop()
+        self.p.file.flush()
+        return {"rows": self._rows}
+
+    def _row(self) -> Any:
+        """Return the numbers of this bar, or None."""
+        raise NotImplementedError
+
+    def _write(self) -> None:
+        assert self._block is not None
+        self.p.file.write(self._block[: self._filled].tobytes())
+        self._rows, self._filled = self._rows + self._filled, 0
+
+    def _write_header(self) -> None:
+        assert self._block is not None
+        self.p.file.seek(0)
+        write_header(self.p.file, (self._rows, *self._block.shape[1:]))
+        self.p.file.seek(0, io.SEEK_END)
+
+
+class FeatureRecord(_NumberRecord):
+    """The numbers of each bar that the learner took: (bars, features)."""
+
+    def _row(self) -> NDArray[np.floating]:
+        return self.strategy.learner.features
+
+
+class VoteRecord(_NumberRecord):
+    """The outputs of each of several networks, a row a predicted bar: (bars, networks, 3)."""
+
+    def _row(self) -> Any:
+        signal = self.strategy.signal
+        return signal.votes if signal is not None and signal.bar == self._last_bar else None
+
+
+def write_header(file: Any, shape: tuple[int, ...]) -> None:
+    """Write the head of a ``.npy`` file; NumPy pads it so that it keeps its length when rows are added."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})

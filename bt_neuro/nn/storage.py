@@ -1,0 +1,181 @@
+"""A file of tensors and of what is about them: safetensors, written whole, known again by a checksum.
+
+safetensors itself checks shapes and sizes; that the numbers are those that were saved, only a checksum tells.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bt_neuro.errors import CheckpointError, LayerError
+from bt_neuro.fields import Fields
+from bt_neuro.files import replacing
+from bt_neuro.nn.config import from_config, to_config
+from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.losses import Loss, MeanSquaredError
+from bt_neuro.nn.optimizers import Optimizer
+
+FORMAT = "bt-neuro-network-2"
+WITHOUT_CHECKSUM = "bt-neuro-network-1"  # still read
+METADATA = "bt-neuro"  # the one key of the file's metadata, which holds everything as JSON
+CHECKSUM = "checksum"
+# What a damaged file may make us set aside before its shapes are compared with its tensors.
+MOST_INPUTS, MOST_LANES = 2**24, 2**16
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def write(path: Path, tensors: Tensors, about: dict[str, Any]) -> None:
+    """Write tensors and plain JSON values; equal contents give equal files.
+
+    Raises
+    ------
+    CheckpointError
+        When the file cannot be written, or a value is none that JSON knows.
+    """
+    try:
+        plain = json.loads(json.dumps(about))  # as it will be read: a checksum of 1: is none of "1":
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: what is to be saved must be plain JSON values: {error}") from error
+    # One key: safetensors writes several in an order of its own.
+    metadata = {METADATA: json.dumps({**plain, CHECKSUM: checksum(tensors, plain)})}
+    try:
+        with replacing(path) as partial:
+            save_file(tensors, partial, metadata=metadata)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot write {path}: {error}; give a folder that exists") from error
+
+
+@dataclass(frozen=True, eq=False)
+class SavedNetwork:
+    """What a file says of a network, all of it checked.
+
+    Attributes
+    ----------
+    about : all plain values of the file, whatever else was saved with the network
+    has_checksum : False in files of the version before checksums
+    """
+
+    path: Path
+    tensors: Tensors
+    about: Fields
+    layers: list[Layer]
+    inputs: int
+    optimizer: Optimizer
+    loss: Loss
+    seeds: list[int]
+    single_lane: bool
+    precision: str
+    steps: int
+    has_checksum: bool
+
+    @property
+    def seed(self) -> int | list[int]:
+        """As `Network` takes it."""
+        return self.seeds[0] if self.single_lane else self.seeds
+
+    @classmethod
+    def read(cls, path: Path) -> SavedNetwork:
+        """Return what `write` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            When the file is missing, damaged, of another kind or newer than this version.
+        """
+        try:
+            return cls._read(path)
+        except (CheckpointError, LayerError) as error:
+            raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
+
+    @classmethod
+    def _read(cls, path: Path) -> SavedNetwork:
+        tensors, values = _open(path)
+        told = values.pop(CHECKSUM, None)
+        about = Fields(values, "metadata")
+        config = about.group("network")
+        format_ = config.text("format")
+        if format_ not in (FORMAT, WITHOUT_CHECKSUM):
+            raise CheckpointError(f"format {format_}; this version reads {FORMAT}: update bt-neuro")
+        if told != checksum(tensors, values) and (told is not None or format_ == FORMAT):
+            raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
+        layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
+        optimizer = _described(config.plain("optimizer"), Optimizer, len(tensors))
+        # Files from before there was a choice have no loss.
+        loss = _described(config.values.get("loss", to_config(MeanSquaredError())), Loss, len(tensors))
+        inputs, seeds = config.whole("inputs", 1, MOST_INPUTS), config.wholes("seeds")
+        single_lane, precision = config.flag("single_lane"), config.text("precision")
+        if precision not in ("single", "double"):
+            raise config.refuse("precision", "single or double")
+        if not 1 <= len(seeds) <= (1 if single_lane else MOST_LANES):
+            raise config.refuse("seeds", "one number" if single_lane else "some numbers")
+        layout = Layout(layers, inputs, optimizer, loss)
+        require_shapes(layout, len(seeds), tensors)
+        _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
+        steps = config.whole("steps")
+        description = (layers, inputs, optimizer, loss, seeds, single_lane, precision, steps)
+        return cls(path, tensors, about, *description, has_checksum=told is not None)
+
+
+def _open(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(metadata[METADATA])
+    except KeyError as error:
+        raise CheckpointError(f"it has no metadata {error}") from error
+    except (OSError, SafetensorError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(str(error)) from error
+    return tensors, Fields(about, "metadata").values
+
+
+def _described(config: Any, kind: Any, most_blocks: int) -> Any:
+    """Return what it describes; the file's tensors bound the one option that costs time by itself."""
+    options = Fields(config, "a layer, optimiser or loss")
+    if "blocks" in options.values:
+        options.whole("blocks", 1, most_blocks)
+    try:
+        described = from_config(options.values)
+    except TypeError as error:  # an option is missing, or none that can be compared
+        raise CheckpointError(str(error)) from error
+    if not isinstance(described, kind):
+        raise CheckpointError(f"{described} stands in the wrong place")
+    return described
+
+
+def require_shapes(layout: Layout, lanes: int, tensors: Tensors) -> None:
+    """Raise CheckpointError unless each tensor of a network is there, in its shape."""
+    for name, placed in layout.state():
+        wanted = (lanes, *placed.tensor.shape)
+        if name not in tensors or tensors[name].shape != wanted:
+            shape = tensors[name].shape if name in tensors else "nothing"
+            raise CheckpointError(f"tensor {name} should have shape {wanted}, found {shape}")
+
+
+def _require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating]) -> None:
+    for name, _ in layout.state():
+        if tensors[name].dtype != dtype:
+            raise CheckpointError(f"tensor {name} is {tensors[name].dtype}, not {np.dtype(dtype)}")
+        if not np.isfinite(tensors[name]).all():
+            raise CheckpointError(f"tensor {name} holds NaN or infinity: the network had diverged")
+
+
+def checksum(tensors: Tensors, about: dict[str, Any]) -> str:
+    """Return a digest of everything: each tensor's name, type, shape and bytes, and the values."""
+    digest = sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
+        digest.update(tensor.data.cast("B") if tensor.size else b"")
+    return digest.hexdigest()

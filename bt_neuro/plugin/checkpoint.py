@@ -1,0 +1,100 @@
+"""An analyzer that saves a strategy's network, and all it needs to go on, while the run is going."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.checkpoint import MODEL, save
+from bt_neuro.errors import CheckpointError, StrategyError
+
+
+class Checkpoint(bt.Analyzer):
+    """Save a checkpoint at the end of a run, also of one that was stopped, and every so many bars.
+
+    Add it last: it also saves the state of the analyzers before it, such as `HitRate`, by their names. A
+    `NeuroStrategy` goes on from the file with its param ``resume``.
+
+    Params:
+      - ``path`` (default: ``model.safetensors``): the file; written whole or not at all
+      - ``every_bars`` (default: ``None``): bars from one checkpoint to the next; only at the end if None
+      - ``about`` (default: ``None``): a dict of plain JSON values to be saved too
+
+    Methods
+    -------
+      - ``get_analysis``: dict with the keys ``checkpoints`` (how many were written) and ``last_bar``
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import backtrader as bt
+    >>> from bt_neuro import BarsFeed, Checkpoint, Dense, NeuroStrategy, read_bars
+    >>> class Tiny(NeuroStrategy):
+    ...     def layers(self, inputs):
+    ...         return [Dense(3, "sigmoid")]
+    >>> def learn(end, **params):
+    ...     cerebro = bt.Cerebro()
+    ...     cerebro.adddata(BarsFeed(bars=read_bars("data/SYNTHETIC_EURUSD_H1.csv", end=end).frame))
+    ...     cerebro.addstrategy(Tiny, device="numpy", **params)
+    ...     cerebro.addanalyzer(Checkpoint, path=f"{folder}/model.safetensors")
+    ...     (strategy,) = cerebro.run()
+    ...     return strategy.network.steps
+    >>> folder = tempfile.mkdtemp()
+    >>> learn("2024-01-05"), learn("2024-01-08", resume=folder), learn("2024-01-08")
+    (43, 67, 67)
+    """
+
+    params = (("path", MODEL), ("every_bars", None), ("about", None))
+
+    def start(self) -> None:
+        strategy, every = self.strategy, self.p.every_bars
+        if not hasattr(strategy, "replaying"):
+            raise StrategyError(f"Checkpoint saves a NeuroStrategy; {type(strategy).__name__} is none")
+        if every is not None and (not isinstance(every, int) or every < 1):
+            raise StrategyError(f"every_bars is {every!r}: give a whole number, 1 or more, or None")
+        later = list(strategy.analyzers)[list(strategy.analyzers).index(self) + 1 :]
+        for analyzer in later:
+            if hasattr(analyzer, "state"):  # it has not seen the bar yet when this one saves
+                name = type(analyzer).__name__
+                raise StrategyError(f"Checkpoint must be added after {name}, whose state it saves too")
+        self._path = Path(self.p.path)
+        if not self._path.parent.is_dir():
+            raise CheckpointError(f"cannot write {self._path}: the folder does not exist; make it first")
+        self._written = 0
+        self._last_bar: int | None = None  # of the last checkpoint
+
+    def prenext(self) -> None:  # backtrader's own calls next
+        pass
+
+    def next(self) -> None:
+        bar, every = self.strategy.learner.last_bar, self.p.every_bars
+        is_new = bar is not None and bar != self._last_bar and not self.strategy.replaying
+        if every is not None and is_new and (bar + 1) % every == 0:
+            self._save()
+
+    def stop(self) -> None:
+        # Stopped in the middle of a replay there is nothing new, and the bars seen are not all there were.
+        if not self.strategy.replaying and (not self._written or self._last_bar != self._bar()):
+            self._save()
+
+    def _bar(self) -> int | None:
+        bar: int | None = self.strategy.learner.last_bar
+        return bar
+
+    def _save(self) -> None:
+        strategy = self.strategy
+        bars, last_bar = strategy.fingerprint.state(), self._bar()
+        if last_bar is not None and bars["bars"] != last_bar + 1:
+            raise StrategyError(
+                f"{type(strategy).__name__}: of {last_bar + 1} bars {bars['bars']} were counted; prenext() "
+                "and next() must call super()'s"
+            )
+        named = {name: strategy.analyzers.getbyname(name) for name in strategy.analyzers.getnames()}
+        states = {name: analyzer.state() for name, analyzer in named.items() if hasattr(analyzer, "state")}
+        save(self._path, strategy.learner, bars=bars, analyzers=states, about=self.p.about or {})
+        self._written, self._last_bar = self._written + 1, last_bar
+
+    def get_analysis(self) -> dict[str, Any]:
+        return {"checkpoints": self._written, "last_bar": self._bar()}

@@ -1,0 +1,101 @@
+"""The bars up to a checkpoint: seen again by the indicators, compared, and not learned a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+
+from bt_neuro.checkpoint import Saved
+from bt_neuro.errors import CheckpointError
+from bt_neuro.market.fingerprint import Fingerprint
+
+# Of a feature's largest value of late. backtrader computes some indicators in another order of sums where it
+# computes them for all bars at once; another period or formula differs by much more.
+ROUNDING = 1e-6
+
+
+class Replay:
+    """Fingerprint every bar of a feed, and hold those up to a checkpoint's last one against it.
+
+    Parameters
+    ----------
+    data : the feed
+    saved : the checkpoint to go on from, if any
+    features : names, for messages
+    """
+
+    def __init__(self, data: bt.feed.DataBase, saved: Saved | None, features: Sequence[str]) -> None:
+        self._lines = [
+            getattr(data.lines, name) for name in ("datetime", "open", "high", "low", "close", "volume")
+        ]
+        self._data, self._saved, self._features = data, saved, features
+        self._end = self._compared = -1
+        self.fingerprint = Fingerprint()
+        if saved is not None and saved.last_bar is not None:
+            self._end = saved.last_bar
+            self._history = saved.network.tensors["learner.history"]
+            self._scale = ROUNDING * np.abs(self._history).max(axis=0)
+            self.fingerprint = Fingerprint(saved.bars.values)
+            if saved.bars.whole("bars") != saved.last_bar + 1:
+                raise saved.bars.refuse("bars", f"the number of bars up to bar {saved.last_bar}")
+
+    def see(self) -> None:
+        """Take the bar that has just closed.
+
+        Raises
+        ------
+        CheckpointError
+            When the bars so far are not those that were learned.
+        """
+        saved, bar = self._saved, self.fingerprint.bars
+        try:
+            self.fingerprint.add(*[line[0] for line in self._lines])
+        except CheckpointError as error:
+            raise self._error(f"{error}, here up to {self._time()}; give the bars as they were") from error
+        if bar == 0 and self._end >= 0 and saved is not None:
+            first = saved.bars.number("first")
+            if self.fingerprint.first != first:
+                begin = f"its bars begin at {_text(first)}, these at {self._time()}"
+                raise self._error(f"{begin}; give all bars from the first on")
+
+    def is_past(self, bar: int) -> bool:
+        """Tell whether a bar was learned before the checkpoint was made."""
+        if bar > self._end > self._compared:
+            raise self._error(f"the features now begin at bar {bar}: they are computed in another way")
+        return bar <= self._end
+
+    def compare(self, bar: int, row: Sequence[float]) -> None:
+        """Raise CheckpointError when the features of one of the last bars are not what they were."""
+        self._compared = bar
+        ago = bar - self._end - 1
+        if -ago > len(self._history):
+            return
+        then = self._history[ago]
+        for index in np.flatnonzero(~(np.abs(then - row) <= self._scale)).tolist():
+            raise self._error(
+                f"{self._features[index]} of bar {bar}, {self._time()}, was {then[index]:.10g} and is "
+                f"{row[index]:.10g}: the feature is computed in another way"
+            )
+
+    def require_end(self, bars: int) -> None:
+        """Raise CheckpointError when the feed has ended before the checkpoint's last bar."""
+        if bars <= self._end and self._saved is not None:
+            last = _text(self._saved.bars.number("last"))
+            raise self._error(
+                f"it has learned up to bar {self._end}, {last}, and the bars end at {self._time()} after "
+                f"{bars} bars; give at least as many"
+            )
+
+    def _time(self) -> str:
+        return _text(self._lines[0][0]) if self.fingerprint.bars else "once"
+
+    def _error(self, told: str) -> CheckpointError:
+        path: Any = self._saved and self._saved.path
+        return CheckpointError(f"cannot go on from {path}: {told}")
+
+
+def _text(time: float) -> str:
+    return bt.num2date(time).isoformat(sep=" ", timespec="seconds")

@@ -1,0 +1,114 @@
+"""What the network says of a bar, and what became of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bt_neuro.errors import NonFiniteError
+
+CLASSES = ("none", "buy", "sell")
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What the network says of one bar, from bars up to and including it.
+
+    Attributes
+    ----------
+    bar : number of the bar
+    outputs : the network's three outputs, as they are; of several networks their mean
+    probabilities : the outputs divided by their sum: none, buy, sell; of several networks the mean of theirs
+    name : "none", "buy" or "sell": the strictly largest output, of several networks the strictly largest
+        probability; a tie is none
+    votes : the outputs of each network, where there are several
+    """
+
+    bar: int
+    outputs: Triple
+    probabilities: Triple
+    name: str
+    votes: tuple[Triple, ...] = ()
+
+    @classmethod
+    def of(cls, bar: int, outputs: Sequence[float]) -> Signal:
+        """Return the signal of a network's three outputs, or of several networks' one after another."""
+        if not math.isfinite(sum(outputs)):
+            raise NonFiniteError(
+                f"bar {bar}: the network's outputs are {list(outputs)}: lower the learning rate"
+            )
+        if len(outputs) == 3:
+            none, buy, sell = outputs
+            return cls(bar, (none, buy, sell), _shares((none, buy, sell)), _largest(none, buy, sell))
+        votes = tuple(zip(outputs[::3], outputs[1::3], outputs[2::3], strict=True))
+        p = _mean([_shares(vote) for vote in votes])
+        return cls(bar, _mean(votes), p, _largest(*p), votes)
+
+    @property
+    def all_outputs(self) -> list[float]:
+        """What `of` makes this signal from."""
+        return [output for vote in self.votes or (self.outputs,) for output in vote]
+
+    @property
+    def is_buy(self) -> bool:
+        return self.name == "buy"
+
+    @property
+    def is_sell(self) -> bool:
+        return self.name == "sell"
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the class that won."""
+        return self.probabilities[CLASSES.index(self.name)]
+
+    @property
+    def article_value(self) -> float:
+        """The article's figure: softmax over the outputs, +p(buy) or -p(sell) in tenths, 0 for none."""
+        if self.name == "none":
+            return 0.0
+        weights = [math.exp(output) for output in self.outputs]
+        value = weights[CLASSES.index(self.name)] / sum(weights)
+        return round(value if self.is_buy else -value, 1)
+
+
+def _shares(outputs: Triple) -> Triple:
+    none, buy, sell = outputs
+    total = none + buy + sell
+    # Sigmoids that all underflow say nothing.
+    return (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
+
+
+def _largest(none: float, buy: float, sell: float) -> str:
+    return "buy" if buy > none and buy > sell else "sell" if sell > none and sell > buy else "none"
+
+
+def _mean(triples: Sequence[Triple]) -> Triple:
+    none, buy, sell = (sum(column) / len(triples) for column in zip(*triples, strict=True))
+    return none, buy, sell
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A prediction and the label that has become known for it."""
+
+    signal: Signal
+    target: tuple[float, ...]
+    known_bar: int
+
+    @property
+    def label(self) -> str:
+        _, buy, sell = self.target
+        return "both" if buy and sell else "buy" if buy else "sell" if sell else "none"
+
+    @property
+    def is_hit(self) -> bool | None:
+        """Whether the label holds the signal; None when there was no signal."""
+        return None if self.signal.name == "none" else self.target[CLASSES.index(self.signal.name)] == 1
+
+    @property
+    def squared_error(self) -> float:
+        """Mean over the outputs of (target - output)^2."""
+        return sum((t - o) ** 2 for t, o in zip(self.target, self.signal.outputs, strict=True)) / 3
