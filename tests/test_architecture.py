@@ -43,6 +43,7 @@ ORDER = (
     "nn.storage",
     "nn.network",
     "nn",
+    "river",
     "bench",
     "market",
     "signals",
