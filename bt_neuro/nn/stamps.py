@@ -152,6 +152,7 @@ class Stamps:
             ACTIVATION=_word(activation),
             WANTS_DINP=int(wants_dinp),
             HAS_BIAS=int(has_bias),
+            LINEAR=int(activation is None),
             MATMUL_OUT=f"matmul_{self.matmul(positions, n_in, n_out, stride, activation)}",
             MATMUL_INP=f"matmul_{self.matmul(positions, n_out, n_in, n_out, None)}" if turns else "unused",
         )
