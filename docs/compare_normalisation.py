@@ -1,12 +1,13 @@
 """Measure the normalisations for a batch of one on real bars: python docs/compare_normalisation.py FILE.
 
-The article's network with each normalisation in the place of its three; prints the mean squared error of the
+The article's network with each normalisation in the place of its second and third; prints the mean squared error of the
 delayed progressive predictions, mean and standard deviation over seeds, as the rows of docs/normalisation.md.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import backtrader as bt
 import numpy as np
@@ -42,10 +43,10 @@ def windows_and_targets(bars):
     return windows.reshape(len(windows), -1), targets
 
 
-def network(norm, first=None):
-    """Return the article's layers with `norm(activation)` for its normalisations, `first` for the inputs'."""
+def network(norm):
+    """Return the article's layers; its first normalisation stays, for the features come as they are."""
     return [
-        (first or norm)(activation="tanh"),
+        bn.BatchNorm(100, activation="tanh"),
         bn.Conv1D(24, kernel_size=12, strides=12),
         norm(activation="sigmoid"),
         bn.TransformerEncoder(activation="sigmoid"),
@@ -56,23 +57,22 @@ def network(norm, first=None):
     ]
 
 
-def neurons(layer, **options):
-    return lambda activation: layer(per_channel=False, activation=activation, **options)
+def none(activation):
+    return bn.BatchNorm(1)
 
 
 CONTESTANTS = {
-    "the article's, window 100": network(bn.BatchNorm),
-    "batch normalisation a channel, momentum 0.99": network(
-        lambda activation: bn.BatchNormalization(activation=activation), bn.BatchNorm
+    "the article's, window 100": partial(bn.BatchNorm, 100),
+    "none": none,
+    "batch normalisation, a channel's positions together": bn.BatchNormalization,
+    "batch renormalisation over the positions": partial(bn.BatchNormalization, renorm=True),
+    "online normalisation": bn.OnlineNormalization,
+    "online normalisation of neurons": partial(bn.OnlineNormalization, per_channel=False),
+    "online normalisation of neurons, past 0.99": partial(
+        bn.OnlineNormalization, per_channel=False, alpha_forward=0.99
     ),
-    "batch renormalisation a channel, over the positions": network(
-        lambda activation: bn.BatchNormalization(activation=activation, renorm=True), bn.BatchNorm
-    ),
-    "online normalisation": network(neurons(bn.OnlineNormalization)),
-    "online normalisation, past 0.99": network(neurons(bn.OnlineNormalization, alpha_forward=0.99)),
-    "layer normalisation behind the article's first": network(neurons(bn.LayerNormalization), bn.BatchNorm),
-    "layer normalisation alone": network(neurons(bn.LayerNormalization)),
-    "none behind the article's first": network(lambda activation: bn.BatchNorm(1), bn.BatchNorm),
+    "layer normalisation, each position": bn.LayerNormalization,
+    "layer normalisation, all neurons": partial(bn.LayerNormalization, per_channel=False),
 }
 
 
@@ -82,8 +82,8 @@ def main(path):
         windows, targets = windows_and_targets(frame.iloc[start : start + BARS].reset_index(drop=True))
         base = ((targets - targets.mean(axis=0)) ** 2).mean()
         print(f"bars {start} to {start + BARS}: frequencies alone {base:.4f}")
-        for name, layers in CONTESTANTS.items():
-            learner = bn.Network(layers, windows.shape[1], optimizer=bn.Adam(2e-4), seed=SEEDS)
+        for name, norm in CONTESTANTS.items():
+            learner = bn.Network(network(norm), windows.shape[1], optimizer=bn.Adam(2e-4), seed=SEEDS)
             learner.predict(windows[0], update_statistics=True)
             predicted = learner.learn_then_predict(windows[:-1], targets[:-1], windows[1:])
             errors = ((predicted - targets[1:]) ** 2).mean(axis=(1, 2))

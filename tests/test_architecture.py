@@ -41,6 +41,7 @@ ORDER = (
     "nn.device",
     "nn.engine",
     "nn.storage",
+    "nn.summary",
     "nn.network",
     "nn",
     "river",

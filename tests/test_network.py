@@ -392,6 +392,16 @@ def test_layers_that_cannot_be_are_refused(make, complaint):
         make()
 
 
+def test_printing_shows_the_layers():
+    network = network_of(LAYERS, "numpy")
+    shown = [line.split() for line in str(network).splitlines()]
+    assert shown[0] == ["24", "inputs"]
+    assert shown[1] == ["name", "layer", "outputs", "parameters", "multiply-adds", "share"]
+    assert shown[3][:-1] == ["conv1d_1", "Conv1D", "6", "x", "8", "40", "192"]
+    assert shown[-3][0] == f"{network.n_parameters:,}"
+    assert "\n" not in repr(network)
+
+
 def test_large_numbers_are_numbers(data):
     """Their squares overflow, they do not; and the check for that is silent."""
     network = network_of([BatchNorm(10, "tanh"), Dense(3)], "numpy")

@@ -21,6 +21,7 @@ from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.summary import summary
 
 Array = NDArray[np.floating]
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
@@ -116,6 +117,9 @@ class Network:
         layers = ", ".join(map(str, self.layout.layers))
         size = f"inputs={self.n_inputs}, {self.n_parameters:,} parameters"
         return f"Network([{layers}], {size}, {self.device_name})"
+
+    def __str__(self) -> str:
+        return summary(self.layout)
 
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
