@@ -21,7 +21,10 @@ LEAKY_SLOPE = 0.01
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named array that a layer owns. ``fan`` = (in, out) asks for Glorot's uniform start."""
+    """A named array that a layer owns. ``fan`` = (in, out) asks for Glorot's uniform start.
+
+    Several numbers in `start` are those of as many equal parts.
+    """
 
     name: str
     shape: Shape

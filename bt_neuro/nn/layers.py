@@ -262,7 +262,7 @@ class LSTM(Layer):
         return (
             Tensor("kernel", (shape[1], 4 * u), fan=(shape[1], u)),
             Tensor("recurrent_kernel", (u, 4 * u), fan=(u, u)),
-            Tensor("bias", (4 * u,), start=(0.0,) * u + (1.0,) * u + (0.0,) * 2 * u),
+            Tensor("bias", (4 * u,), start=(0.0, 1.0, 0.0, 0.0)),
         )
 
 

@@ -151,7 +151,7 @@ class Layout:
         for _, placed in self._named():
             view, fan = placed.view(block), placed.tensor.fan
             if fan is None:
-                view[...] = placed.tensor.start
+                view.reshape(np.size(placed.tensor.start), -1).T[...] = placed.tensor.start
             else:
                 limit = math.sqrt(6 / sum(fan))
                 view[...] = random.uniform(-limit, limit, size=view.shape)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError, did_you_mean
+from bt_neuro.nn.optimizers import require
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,15 @@ class _Categorical:
 
     needs_softmax: ClassVar[bool] = True
 
-    @property
-    def weights(self) -> float | tuple[float, ...] | None:
-        raise NotImplementedError
+    def __post_init__(self) -> None:
+        weights = self.weights if isinstance(self.weights, tuple) else (self.weights or 0.0,)
+        holds = all(isinstance(weight, Real) and 0 <= weight < math.inf for weight in weights)
+        require(
+            holds and self.gamma >= 0, self, "weights are numbers, 0 or more, several in a tuple; gamma too"
+        )
+
+    weights: float | tuple[float, ...] | None
+    gamma: float
 
     def wanted(self, targets: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return what the kernels are given: each class's share of the target, times its weight."""
@@ -79,8 +88,8 @@ class CategoricalFocalCrossentropy(_Categorical):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.gamma < 0:
-            raise LayerError(f"{self}: gamma must be 0 or more")
+        super().__post_init__()
+        require(self.gamma >= 0, self, "gamma must be 0 or more")
 
     @property
     def weights(self) -> float | tuple[float, ...]:

@@ -159,8 +159,8 @@ class Network:
         """
         windows, wanted = self._windows(inputs), self._targets(targets)
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
-        if batch_size < 1:
-            raise LayerError(f"batch_size is {batch_size}: give 1 or more")
+        if not isinstance(batch_size, Integral) or batch_size < 1:
+            raise LayerError(f"batch_size is {batch_size!r}: give a whole number, 1 or more")
         engine = self._engine if batch_size == 1 else self._engine_of_batches(batch_size)
         try:
             out, _ = self._run(mode, windows, wanted, windows[:0], engine)

@@ -121,7 +121,7 @@ class Normalization(_Channels):
     def macros(self, shape: Shape) -> dict[str, Any]:
         options = ("epsilon", "momentum", "rmax", "dmax", "alpha_forward", "alpha_backward")
         return super().macros(shape) | {
-            name.upper(): getattr(self, name) for name in options if hasattr(self, name)
+            name.upper(): float(getattr(self, name)) for name in options if hasattr(self, name)
         }
 
     def saved(self, shape: Shape, rows: int) -> int:
