@@ -35,12 +35,11 @@ class _Categorical:
     def __post_init__(self) -> None:
         weights = self.weights if isinstance(self.weights, tuple) else (self.weights or 0.0,)
         holds = all(isinstance(weight, Real) and 0 <= weight < math.inf for weight in weights)
-        require(
-            holds and self.gamma >= 0, self, "weights are numbers, 0 or more, several in a tuple; gamma too"
-        )
+        require(holds, self, "weights are numbers, 0 or more, those of several classes in a tuple")
 
-    weights: float | tuple[float, ...] | None
-    gamma: float
+    @property
+    def weights(self) -> float | tuple[float, ...] | None:
+        raise NotImplementedError
 
     def wanted(self, targets: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return what the kernels are given: each class's share of the target, times its weight."""
