@@ -31,17 +31,21 @@ def test_gradients_agree_with_central_differences(name, rows, rng):
 
 
 def check_kernels(row: Row, device, rng, rows: int, windows: float | None = None) -> None:
-    """Learn the same windows by kernel and by twin in double precision; compare outputs and state."""
+    """Learn the same windows by kernel and by twin in double precision, and by the kernel once more."""
     sample = sample_of(row, rng, rows)
     if windows is not None:
         sample.windows[...] = windows
     program = Program(sample.layout, device.shape(double=True), rows)
     kernel, twin = Runner(program, device, sample.block[None], (5,)), sample.reference()
     tolerance = "double" if sample.layout.optimizer.kind == "sgd" else "double, Adam"
-    assert_close(sample.learn(kernel)[0], sample.learn(twin), tolerance, "outputs")
+    found = sample.learn(kernel)[0]
+    assert_close(found, sample.learn(twin), tolerance, "outputs")
     block = kernel.read()[0]
     for name, placed in sample.layout.state():
         assert_close(placed.view(block), placed.view(twin.block), tolerance, name, at_least=1e-3)
+    kernel.write(sample.block[None])
+    assert_same_bits(sample.learn(kernel)[0], found, "outputs, again")
+    assert_same_bits(kernel.read()[0], block, "state, again")
 
 
 # Quick: every row once in either shape, in a batch on a CPU's, alone on a GPU's. Slow: all of all.
@@ -59,22 +63,28 @@ def test_kernels_equal_their_twins_on_every_device(name, rows, device, rng):
     check_kernels(FAMILY[name], device, rng, rows)
 
 
+def check_checkpoint(row: Row, device, rng, path) -> None:
+    network = Network(row.layers, row.inputs, optimizer=row.optimizer, loss=row.loss, device=device)
+    windows, targets = rng.normal(size=(7, row.inputs)), rng.uniform(size=(7, network.n_outputs))
+    network.learn(windows, targets, batch_size=ROWS)
+    network.save(path)
+    loaded = Network.load(path, device=device)
+    assert loaded.config() == network.config()
+    assert (loaded.layout.layers, loaded.layout.loss) == (network.layout.layers, row.loss)
+    expected = network.learn_then_predict(windows[:-1], targets[:-1], windows[1:])
+    found = loaded.learn_then_predict(windows[:-1], targets[:-1], windows[1:])
+    assert_same_bits(found, expected)
+
+
 @rows_of_family
-def test_the_same_to_the_bit_again_and_from_a_checkpoint(name, best, rng, tmp_path):
-    row = FAMILY[name]
-    first, second = (
-        Network(row.layers, row.inputs, optimizer=row.optimizer, loss=row.loss, device=best) for _ in range(2)
-    )
-    windows, targets = rng.normal(size=(7, row.inputs)), rng.uniform(size=(7, first.n_outputs))
-    for network in (first, second):
-        network.learn(windows, targets, batch_size=ROWS)
-    first.save(tmp_path / "n.safetensors")
-    expected = first.learn_then_predict(windows[:-1], targets[:-1], windows[1:])
-    loaded = Network.load(tmp_path / "n.safetensors", device=best)
-    assert (loaded.layout.layers, loaded.layout.loss) == (first.layout.layers, row.loss)
-    for network in (second, loaded):
-        found = network.learn_then_predict(windows[:-1], targets[:-1], windows[1:])
-        assert_same_bits(found, expected)
+def test_a_checkpoint_goes_on_to_the_bit(name, rng, tmp_path):
+    check_checkpoint(FAMILY[name], "numpy", rng, tmp_path / "n.safetensors")
+
+
+@pytest.mark.slow
+@rows_of_family
+def test_a_checkpoint_goes_on_to_the_bit_on_opencl(name, best, rng, tmp_path):
+    check_checkpoint(FAMILY[name], best, rng, tmp_path / "n.safetensors")
 
 
 def test_the_first_of_equals_takes_the_gradient(best, rng):
