@@ -14,17 +14,22 @@ if TYPE_CHECKING:
         BarsError,
         CheckpointError,
         DeviceError,
+        FoldError,
         LayerError,
         NeuroError,
         NonFiniteError,
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.folder import Result
+    from bt_neuro.evaluate.folder import Result, open_run
+    from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
+    from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
+    from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
+    from bt_neuro.market.lines import Bar, LineReader
     from bt_neuro.nn.layers import (
         LSTM,
         AveragePooling1D,
@@ -50,17 +55,24 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
+    from bt_neuro.plugin.live import LiveFeed
+    from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.signals import Scored, Signal
 
 _HOME = {
-    "errors": "BarsError CheckpointError DeviceError LayerError NeuroError NonFiniteError StrategyError",
+    "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
+    "StrategyError",
     "evaluate.account": "Account",
-    "evaluate.folder": "Result",
+    "evaluate.folder": "Result open_run",
+    "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
+    "evaluate.walk_forward": "WalkForward walk_forward",
+    "evaluate.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
+    "market.lines": "Bar LineReader",
     "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder "
     "article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
@@ -72,6 +84,8 @@ _HOME = {
     "plugin.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
+    "plugin.live": "LiveFeed",
+    "plugin.observers": "RunningStatistics",
     "plugin.strategy": "NeuroStrategy",
     "signals": "Scored Signal",
 }
@@ -83,6 +97,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "AveragePooling1D",
+    "Bar",
     "Bars",
     "BarsError",
     "BarsFeed",
@@ -98,6 +113,7 @@ __all__ = [
     "Dense",
     "DeviceError",
     "Dropout",
+    "FoldError",
     "FractalLabel",
     "HitRate",
     "Known",
@@ -105,6 +121,9 @@ __all__ = [
     "Label",
     "LayerError",
     "LayerNormalization",
+    "LineReader",
+    "LiveFeed",
+    "LookaheadResult",
     "MaxPooling1D",
     "MeanSquaredError",
     "Network",
@@ -114,16 +133,23 @@ __all__ = [
     "OnlineNormalization",
     "Reshape",
     "Result",
+    "RunningStatistics",
     "SGD",
     "Scored",
     "Signal",
     "StepTime",
     "StrategyError",
     "TransformerEncoder",
+    "WalkForward",
+    "WarmupResult",
     "article_layers",
     "backtest",
     "default_features",
+    "lookahead_check",
+    "open_run",
     "read_bars",
+    "walk_forward",
+    "warmup_check",
 ]
 
 

@@ -6,6 +6,7 @@ NeuroError
   LayerError        layers or shapes that do not fit each other
   CheckpointError   a saved network that cannot be loaded
   NonFiniteError    NaN or infinity in a feature, a target or an output
+  FoldError         folds that cannot be cut, run, or gone on with
   StrategyError     a strategy file, class or parameter that cannot be used
 """
 
@@ -37,6 +38,10 @@ class CheckpointError(NeuroError):
 
 class NonFiniteError(NeuroError):
     """NaN or infinity where a number must stand."""
+
+
+class FoldError(NeuroError):
+    """Folds that cannot be cut, run, or gone on with."""
 
 
 class StrategyError(NeuroError):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
 from bt_neuro.fields import Fields
+from bt_neuro.lessons import Lesson, Training, train
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 from bt_neuro.signals import CLASSES, Scored, Signal
@@ -41,6 +42,7 @@ class Learner:
     Attributes
     ----------
     window : the last window predicted, or None
+    keeps_lessons : whether what `learns` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent in the network so far; `last_step_s` in the last bar
     """
@@ -72,10 +74,13 @@ class Learner:
             raise LayerError(f"label.delay_bars is {label.delay_bars}: a label is known 1 bar later or more")
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
+        self.keeps_lessons = False
         self.window: NDArray[np.floating] | None = None
         self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
+        self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
+        self._lessons: list[Lesson] = []  # that `train` will learn
         self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
         self._rows = 0  # of the block that are filled
         self._last_bar: int | None = None
@@ -96,8 +101,7 @@ class Learner:
         self._check(bar, features, high, low, close)
         self._remember(features)
         self._last_bar = bar
-        known = self.label.update(bar, high, low, close)
-        scored, lessons = self._score(known, bar)
+        scored, lessons = self._score(self._known(bar, high, low, close), bar)
         self.window = self._full_window()
         start = perf_counter()
         outputs = self._learn_and_predict(lessons)
@@ -109,10 +113,47 @@ class Learner:
         self._pending[bar] = self.window, signal
         return signal, scored
 
-    def _score(
-        self, known: list[Known], bar: int
-    ) -> tuple[list[Scored], list[tuple[NDArray[np.floating], tuple[float, ...]]]]:
-        scored, lessons = [], []
+    def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
+        """Take a closed bar that is only learned, and only by `train`: no prediction, no score.
+
+        Raises as `on_bar` does.
+        """
+        self._check(bar, features, high, low, close)
+        self._remember(features)
+        self._last_bar = bar
+        for label_bar, target in self._known(bar, high, low, close):
+            if (window := self._observed.pop(label_bar, None)) is not None:
+                self._lessons.append(Lesson(label_bar, bar, window, target))
+        if (window := self._full_window()) is not None:
+            self._observed[bar] = window
+
+    def train(self, eras: int = 1, embargo_bars: int = 0) -> Training:
+        """Learn what was observed, from the oldest window to the latest, `eras` times.
+
+        Only labels known by the last bar taken are learned from, and none of the last `embargo_bars` bars;
+        the others never are. The running statistics move with the windows.
+
+        Raises
+        ------
+        StrategyError
+            When there is nothing to learn.
+        NonFiniteError
+            When the outputs are no numbers afterwards: lower the learning rate.
+        """
+        last = -1 if self._last_bar is None else self._last_bar
+        lessons = [lesson for lesson in self._lessons if lesson.bar <= last - embargo_bars]
+        self._lessons, self._observed = [], {}
+        if not lessons:
+            raise StrategyError(f"no bar up to bar {last} has both a full window and a label: train on more")
+        start = perf_counter()
+        training = train(
+            self.network, lessons, eras=eras, learns_along=self.learns, delay_bars=self.label.delay_bars
+        )
+        self.network_s += perf_counter() - start
+        return training
+
+    def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
+        known = self.label.update(bar, high, low, close)
         for label_bar, target in known:
             if bar - label_bar > self.label.delay_bars:
                 late = f"the label of bar {label_bar} came at bar {bar}"
@@ -121,25 +162,29 @@ class Learner:
                 raise StrategyError(
                     f"the label of bar {label_bar} is {target}: it must hold at least one class"
                 )
+        return known
+
+    def _score(self, known: list[Known], bar: int) -> tuple[list[Scored], list[Lesson]]:
+        scored, lessons = [], []
+        for label_bar, target in known:
             if (waiting := self._pending.pop(label_bar, None)) is not None:
                 window, signal = waiting
                 scored.append(Scored(signal, target, bar))
-                lessons.append((window, target))
+                lessons.append(Lesson(label_bar, bar, window, target))
         overdue = bar - self.label.delay_bars
         if self._pending and next(iter(self._pending)) < overdue:
             # A label may leave bars undecided; their windows are not kept for ever.
             self._pending = {b: waiting for b, waiting in self._pending.items() if b >= overdue}
         return scored, lessons
 
-    def _learn_and_predict(
-        self, lessons: list[tuple[NDArray[np.floating], tuple[float, ...]]]
-    ) -> NDArray[np.floating] | None:
+    def _learn_and_predict(self, lessons: list[Lesson]) -> NDArray[np.floating] | None:
         if not self.learns:
+            self._lessons += lessons if self.keeps_lessons else []
             lessons = []
         if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
-            window, target = lessons[0]
+            _, _, window, target = lessons[0]
             return self.network.learn_then_predict(window, target, self.window, meanwhile=self.catch_up)
-        for window, target in lessons:
+        for _, _, window, target in lessons:
             self.network.learn(window, target, update_statistics=False)
         if self.window is None:
             return None
@@ -195,6 +240,22 @@ class Learner:
         """The numbers of the last bar."""
         return self._block[self._rows - 1]
 
+    def running_statistics(self) -> tuple[NDArray[np.floating], NDArray[np.floating]] | None:
+        """Return mean and deviation of each feature of the newest bar, as the first layer holds them.
+
+        None where the first layer does not normalise by running statistics.
+        """
+        first = self.network.layout.plans[0]
+        mean = first.tensors.get("moving_mean")
+        if mean is None or mean.tensor.size != self.network.n_inputs:
+            return None
+        newest = slice(-len(self.feature_names), None)
+        means, variances = (
+            self.network.tensor(f"{first.name}.{name}")[0, newest]
+            for name in ("moving_mean", "moving_variance")
+        )
+        return means, np.sqrt(variances)
+
     @property
     def pending(self) -> list[Signal]:
         """Predictions whose labels are not known yet."""
@@ -203,6 +264,8 @@ class Learner:
     # -- checkpoint ------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
+        if self._lessons or self._observed:
+            raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         first = max(self._rows - self.history_bars, 0)
         arrays = {
             "learner.history": self._block[first : self._rows].copy(),

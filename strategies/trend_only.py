@@ -1,46 +1,45 @@
-"""Own features, an own network and own rules: buy signals only, in a rising market, with a stop.
+"""A trend filter and features of one's own: buy with a rising market, sell with a falling one.
 
-bt-neuro backtest EURUSD_H1.csv --strategy strategies/trend_only.py --param threshold=0.5
+bt-neuro backtest EURUSD_H1.csv --strategy strategies/trend_only.py --param trend_bars=100
 """
 
 import backtrader as bt
 
-from bt_neuro import BatchNorm, Dense, NeuroStrategy
+from bt_neuro import NeuroStrategy
 
 
 class TrendOnly(NeuroStrategy):
-    """Buys confident bottoms above the 200-bar average; leaves at a sell signal or at a stop.
+    """Takes the signals that agree with a long average of the close, and leaves when price crosses it.
+
+    Features and filter are lines of backtrader, read at index 0: at bar t they hold bars up to t.
 
     Params:
-      - ``threshold`` (default: ``0.5``): least probability of a buy
-      - ``stop_atr`` (default: ``2.0``): distance of the stop below the deciding close, in ATR
+      - ``trend_bars`` (default: ``200``): bars in the average
     """
 
-    params = (("threshold", 0.5), ("stop_atr", 2.0), ("history_bars", 30))
+    params = (("trend_bars", 200),)
 
     def __init__(self, **unknown):
-        self.trend = bt.ind.SMA(self.data.close, period=200)
+        self.trend = bt.ind.EMA(self.data.close, period=self.p.trend_bars)
         self.atr = bt.ind.ATR(self.data, period=14)
-        self.stop_order = None
-        super().__init__(**unknown)
+        super().__init__(**unknown)  # calls features(), which may use the lines above
 
     def features(self):
-        return {**super().features(), "slope": bt.ind.ROC(self.data.close, period=20)}
-
-    def layers(self, inputs):
-        return [
-            BatchNorm(100, activation="tanh"),
-            Dense(64, activation="tanh"),
-            Dense(3, activation="sigmoid"),
-        ]
+        high, low, close = self.data.high, self.data.low, self.data.close
+        return {
+            **super().features(),  # the article's twelve
+            "above_trend": bt.DivByZero(
+                close - self.trend, self.atr
+            ),  # in ranges, so that it has no price scale
+            "move_of_day": bt.DivByZero(close - close(-24), self.atr),
+            "place_in_bar": bt.DivByZero(close - low, high - low, zero=0.5),
+        }
 
     def decide(self, signal):
-        price = self.data.close[0]
-        if self.position:
-            if signal.is_sell:
-                self.cancel(self.stop_order)
-                self.close()
-        elif signal.is_buy and signal.confidence > self.p.threshold and price > self.trend[0]:
-            entry = self.order_target_percent(target=self.p.size, transmit=False)
-            stop = price - self.p.stop_atr * self.atr[0]
-            self.stop_order = self.sell(exectype=bt.Order.Stop, size=entry.size, price=stop, parent=entry)
+        rising = self.data.close[0] > self.trend[0]
+        if rising and signal.is_buy and self.position.size <= 0:
+            self.order_target_percent(target=self.p.size)
+        elif not rising and signal.is_sell and self.position.size >= 0:
+            self.order_target_percent(target=-self.p.size)
+        elif self.position and rising != (self.position.size > 0):
+            self.close()

@@ -46,6 +46,7 @@ def walk_file(folder: Path, seed: int, bars: int) -> Path:
 
 def main(bars: int = 50_000) -> None:
     from bt_neuro import backtest
+    from bt_neuro.evaluate.money import PROFIT
 
     called_skill = 0
     with tempfile.TemporaryDirectory() as name:
@@ -53,7 +54,7 @@ def main(bars: int = 50_000) -> None:
         for seed in SEEDS:
             path = walk_file(folder, seed, bars)
             result = backtest(path, out=folder / f"run{seed}")
-            called_skill += result.metrics["money_verdict"] == "the profit is more than luck"
+            called_skill += result.metrics["money_verdict"] == PROFIT
             print(result, flush=True)
     print(f"{called_skill} of {len(SEEDS)} walks were called skill")
 

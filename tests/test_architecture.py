@@ -47,12 +47,19 @@ ORDER = (
     "river",
     "bench",
     "market",
+    "lessons",
     "signals",
     "learner",
     "checkpoint",
     "plugin",
+    "evaluate.answers",
+    "evaluate.baselines",
+    "evaluate.bootstrap",
+    "evaluate.scores",
+    "evaluate.calibration",
+    "evaluate.drift",
+    "report",  # draws the above; a run writes its report
     "evaluate",
-    "report",
     "bt_neuro",  # the public face, bt_neuro/__init__.py
     "cli",
     "__main__",
@@ -154,10 +161,13 @@ def complaints_about_imports(root: Path) -> list[str]:
 
 
 def complaints_about_dependencies(root: Path) -> list[str]:
-    """Packages that a plain install would not bring; those of the peers are optional and imported late."""
+    """Packages that neither a plain install nor an extra would bring."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["parity"], *extras["peers"]]
+    declared = [
+        *project["dependencies"],
+        *(line for name in extras if name != "dev" for line in extras[name]),
+    ]
     known = {"bt_neuro", *sys.stdlib_module_names} | {re.match(r"[\w-]+", line).group() for line in declared}
     complaints = []
     for module, tree in modules(root).items():

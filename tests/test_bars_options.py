@@ -137,3 +137,29 @@ def test_options_that_cannot_be(tmp_path: Path, content: bytes, options: dict[st
     with pytest.raises(BarsError) as refused:
         read_bars(path, **options)
     assert str(refused.value) == f"{path}: {text}"
+
+
+@pytest.mark.parametrize(
+    ("prices", "spread", "point"),
+    [
+        (["1.14920", "1.14980", "1.14800", "1.14850"], "50", 1e-5),  # zeros that MetaTrader writes count
+        (["1.1492", "1.1498", "1.1480", "1.1485"], "5", 1e-4),
+        (["1.149200", "1.149800", "1.148000", "1.148510"], None, 1e-5),  # others pad: prices tell
+    ],
+)
+def test_the_point_is_what_prices_are_written_in(tmp_path, prices, spread, point):
+    header = ["time", "open", "high", "low", "close", *(["spread"] if spread else [])]
+    rows = [[f"2020-01-0{day}", *prices, *([spread] if spread else [])] for day in range(1, 6)]
+    text = "\n".join(",".join(row) for row in [header, *rows])
+    bars = read_bars(save(tmp_path, text.encode()))
+    assert bars.point == pytest.approx(point)
+
+
+def test_a_part_of_a_file_has_the_point_of_the_whole(tmp_path):
+    closes = ["1.1000"] * 50 + ["1.10001"] * 50
+    rows = [
+        f"{day.date()},1.10,1.11,1.09,{close}"
+        for day, close in zip(pd.date_range("2020-01-01", periods=100), closes, strict=True)
+    ]
+    file = save(tmp_path, "\n".join(["time,open,high,low,close", *rows]).encode())
+    assert read_bars(file, end="2020-01-31").point == read_bars(file).point == pytest.approx(1e-5)

@@ -108,6 +108,8 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         ),
         (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash is -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),
+        (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),
+        (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),
     ],
 )
 def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, complaint):
@@ -149,7 +151,16 @@ def test_devices_lists_what_works():
 
 
 def test_every_command_has_an_example():
-    for name in ("backtest", "check", "devices", "bench"):
+    for name in (
+        "backtest",
+        "walk-forward",
+        "stream",
+        "check",
+        "lookahead-check",
+        "warmup-check",
+        "devices",
+        "bench",
+    ):
         out = bt_neuro(name, "--help")
         assert f"Example: bt-neuro {name}" in " ".join(out.stdout.split()), name
 

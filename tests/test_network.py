@@ -261,6 +261,15 @@ def test_a_window_of_1_switches_batch_norm_off(place, data):
     assert_same_bits(network_of(switched, place).learn(data[0][:-1], data[1]), expected)
 
 
+def test_a_tensor_can_be_read_by_itself(place, data):
+    network = network_of(LAYERS, place, seed=(1, 2))
+    network.learn(data[0][:-1], data[1])
+    for name, tensor in network.state().items():
+        assert_same_bits(network.tensor(name), tensor, name)
+    with pytest.raises(LayerError, match=r"no tensor 'dense.kernel'. Did you mean dense_\d"):
+        network.tensor("dense.kernel")
+
+
 def test_permuted_units_make_the_same_network(data):
     """Hidden units in another order, weights alike: outputs agree to rounding, in double."""
     network = network_of([Dense(16, "tanh"), Dense(3)], "numpy", precision="double")

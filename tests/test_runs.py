@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 MONTHS = {"end": "2024-03-31"}
-TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy"}
-FILES = TABLES | {"run.json", "model.safetensors"}
+TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy", "statistics.npy"}
+FILES = TABLES | {"run.json", "report.html", "model.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,17 @@ def test_the_features_are_those_of_the_bars_that_were_taken(result, bars):
     np.testing.assert_allclose(features[:, 0], (bars["close"] - bars["open"])[first:], atol=1e-7)
 
 
+def test_the_running_statistics_are_looked_at_every_100_bars(result):
+    features, statistics = (np.load(result.folder / f"{name}.npy") for name in ("features", "statistics"))
+    first, history = result.predictions["bar"][0], Small.params.history_bars
+    bars = statistics[:, 0].astype(int)
+    assert list(bars) == list(range(100, result.metrics["bars"], 100))
+    mean, newest = np.zeros(12), features[history - 1 :].astype(float)
+    for row in newest[: bars[-1] - first + 1]:
+        mean = (99 * mean + row) / 100
+    np.testing.assert_allclose(statistics[-1, 1:13], mean, rtol=1e-4)
+
+
 def test_the_model_holds_all_that_goes_on(result):
     with safe_open(result.folder / "model.safetensors", framework="numpy") as file:
         names, about = set(file.keys()), json.loads(file.metadata()["bt-neuro"])
@@ -138,7 +149,7 @@ def test_the_model_holds_all_that_goes_on(result):
 
 def test_two_runs_are_equal_to_the_bit(result, tmp_path):
     again = backtest(SAMPLE, strategy=Small, out=tmp_path, bars_options=MONTHS)
-    for name in FILES - {"run.json"}:
+    for name in FILES - {"run.json", "report.html"}:  # these tell the time
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 

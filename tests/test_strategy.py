@@ -99,7 +99,11 @@ def test_a_zero_signal_leaves_the_cash_alone():
 @pytest.mark.parametrize(
     ("strategy", "params", "complaint"),
     [
-        (Small, {"treshold": 1}, r"Small has no parameter 'treshold'\. Known: device, history_bars"),
+        (
+            Small,
+            {"treshold": 1},
+            r"Small has no parameter 'treshold'\. Known: device, embargo_bars, eras, history_bars",
+        ),
         (Everything, {"treshold": 1}, r"no parameter 'treshold'\. Did you mean threshold\?"),
         (
             type("NoFeature", (Small,), {"features": lambda self: {}}),

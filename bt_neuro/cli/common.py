@@ -23,6 +23,15 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
 ]
 Freeze = Annotated[bool, typer.Option("--freeze", help="Predict and score only; do not learn.")]
+Strategy = Annotated[
+    str | None, typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert.")
+]
+Param = Annotated[list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")]
+Seed = Annotated[int, typer.Option(help="Of the initial weights and of dropout.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
 
 # How a bar file is read
 Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]
@@ -69,20 +78,30 @@ def errors() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int], None]]:
-    """Show bars, rate and time left on stderr; nothing where stderr is no terminal."""
+def progress_bar(what: str = "bars") -> Iterator[Callable[[int, int], None]]:
+    """Show what is done, its rate and time left on stderr; nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
-    columns = (TextColumn("bar"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[rate]}"))
+    columns = (
+        TextColumn(what.removesuffix("s")),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("bars", total=None, rate="")
+        task = bar.add_task(what, total=None, rate="")
 
         def report(done: int, total: int) -> None:
             speed = bar.tasks[task].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:,.0f} bars/s" if speed else "")
+            bar.update(
+                task,
+                completed=done,
+                total=total,
+                rate=f"{speed:,.0f} {what}/s" if speed and speed >= 1 else "",
+            )
 
         yield report

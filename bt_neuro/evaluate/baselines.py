@@ -118,17 +118,16 @@ def softmax_regression(
     share = 1 / averaged_lessons
     step = np.empty((3, width))
     answers = np.empty((n, 3))
-    targets, order, known = lessons.shares.tolist(), lessons.order.tolist(), lessons.known.tolist()
-    to_learn = set(order)
+    teaches = lessons.shares.any(axis=1)
     waiting: dict[int, Array] = {}
     learned = 0
     for row, window in enumerate(standardised_windows(features, history_bars)):
-        while learned < known[row]:
-            lesson = order[learned]
+        while learned < lessons.known[row]:
+            lesson = lessons.order[learned]
             learned += 1
             seen = waiting.pop(lesson)
             said = _softmax(weights.dot(seen), bias)  # half the time of @ at this size
-            error = [rate * (p - y) for p, y in zip(said, targets[lesson], strict=True)]
+            error = [rate * (p - y) for p, y in zip(said, lessons.shares[lesson].tolist(), strict=True)]
             np.multiply(np.array(error)[:, None], seen, out=step)
             weights -= step
             bias = [b - e for b, e in zip(bias, error, strict=True)]
@@ -137,7 +136,7 @@ def softmax_regression(
             averaged += step
             averaged_bias = [a + share * (b - a) for a, b in zip(averaged_bias, bias, strict=True)]
         answers[row] = _softmax(averaged.dot(window), averaged_bias)
-        if row in to_learn:
+        if teaches[row]:
             waiting[row] = window
     return answers
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -15,16 +16,15 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.number_records import write_header
 from bt_neuro.files import replacing
 
-PREDICTIONS, FEATURES, VOTES = "predictions.csv", "features.npy", "votes.npy"
+PREDICTIONS = "predictions.csv"
+FEATURES, VOTES, STATISTICS = NUMBERS = "features.npy", "votes.npy", "statistics.npy"
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Rows that lie in the tables of a folder already; `has_tables` is False for a bare model."""
+    """Rows that lie in the tables of a folder already, by file; `has_tables` is False for a bare model."""
 
-    predictions: int = 0
-    features: int = 0
-    votes: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
     has_tables: bool = True
 
 
@@ -45,21 +45,22 @@ def carry_over(saved: Saved, folder: Path) -> Carried:
         When the tables beside the checkpoint end before it.
     """
     old = saved.path.parent
-    has_tables = (old / PREDICTIONS).exists() and (old / FEATURES).exists()
-    if not has_tables:
-        features, votes = _last_windows(saved), _last_votes(saved)
+    has_tables = (old / PREDICTIONS).exists()
+    if has_tables:
+        kept = {name: _numbers(old / name, saved) for name in NUMBERS}
     else:
-        features, votes = (_numbers(old / file, saved) for file in (FEATURES, VOTES))
-    kept = {FEATURES: features, VOTES: votes}
-    for name, rows in kept.items():
-        if len(rows):
-            _write(folder / name, rows)
-    if not has_tables:
-        return Carried(features=len(features), votes=len(votes), has_tables=False)
-    predictions = saved.analyzers.group("predictions").whole("rows")
-    with replacing(folder / PREDICTIONS) as new, (old / PREDICTIONS).open("rb") as table:
-        _copy(table, new, predictions)
-    return Carried(predictions, len(features), len(votes))
+        kept = {FEATURES: _last_windows(saved), VOTES: _last_votes(saved)}
+    for name, numbers in kept.items():
+        if len(numbers):
+            _write(folder / name, numbers)
+        else:  # there may be a file of a run that was killed early
+            (folder / name).unlink(missing_ok=True)
+    rows = {name: len(numbers) for name, numbers in kept.items()}
+    if has_tables:
+        rows[PREDICTIONS] = saved.analyzers.group("predictions").whole("rows")
+        with replacing(folder / PREDICTIONS) as new, (old / PREDICTIONS).open("rb") as table:
+            _copy(table, new, rows[PREDICTIONS])
+    return Carried(rows, has_tables)
 
 
 def _copy(table: IO[bytes], new: Path, rows: int) -> None:

@@ -28,7 +28,7 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     -----
     Bifet and Gavalda 2007. The error is each scored bar's Brier score, halved to lie in 0 to 1 as ADWIN's
     bound asks. The place of a change is where ADWIN cut its window, and it cuts between buckets that grow
-    with age: a change long past is placed to some hundred bars.
+    with age: the place is right to some hundred bars.
     """
     from river.drift import ADWIN
 

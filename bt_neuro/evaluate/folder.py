@@ -68,8 +68,60 @@ class Result:
         """One row a bar."""
         return pd.read_csv(self.folder / "equity.csv", parse_dates=["datetime"])
 
+    def plot(self) -> Any:
+        """Return the figures of ``report.html`` as a Bokeh layout; in a notebook, `bokeh.io.show` shows it.
+
+        Needs the bar file as it was; without it closes are drawn instead of candles.
+        """
+        from bt_neuro.report.sections import plot
+
+        return plot(self)
+
     def __str__(self) -> str:
         return str(self.metrics["sentence"])
+
+
+def open_run(folder: str | Path) -> Result:
+    """Return the run that a folder holds, finished or not.
+
+    Raises
+    ------
+    NeuroError
+        When the folder holds no ``run.json`` that can be read.
+    """
+    path = Path(folder, "run.json")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict) or not manifest.keys() >= {"status", "started", "strategy", "data"}:
+            raise ValueError("no manifest of a run")
+    except FileNotFoundError:
+        raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
+    except (OSError, ValueError) as error:
+        raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
+    if manifest.get("status") == "running":
+        raise NeuroError(f"{folder}: the run has not ended.\nWait for it, or run it again if it was killed.")
+    if "walk_forward" in manifest:
+        raise NeuroError(f"{folder} is a walk-forward, not one run.\nRead its folds.csv, or give a backtest.")
+    result = Result(Path(folder), manifest)
+    try:
+        result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken
+    except (OSError, ValueError) as error:
+        raise NeuroError(f"{folder}: a table cannot be read: {error}.\nRun the backtest again.") from error
+    return result
+
+
+def latest_run(folder: str | Path = "runs") -> Path:
+    """Return the run in `folder` that was written last.
+
+    Raises
+    ------
+    NeuroError
+        When there is none.
+    """
+    runs = {path.parent: path.stat().st_mtime for path in Path(folder).glob("*/run.json")}
+    if not runs:
+        raise NeuroError(f"no run in {folder}/; run bt-neuro backtest first, or name a run's folder")
+    return max(runs, key=lambda run: runs[run])
 
 
 def new_folder(out: str | Path | None, stem: str) -> Path:

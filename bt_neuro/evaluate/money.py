@@ -20,6 +20,7 @@ Figures = dict[str, Any]
 YEAR_S = 365.25 * 86_400
 MINIMUM_DAYS = 30  # of returns; below this no verdict is given
 SIGNIFICANT = 0.95  # of the probabilistic Sharpe ratio
+PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
 def money_figures(
@@ -52,16 +53,19 @@ def money_figures(
     daily = daily_returns(equity, start)
     days_a_year = len(daily) / years if years else 0.0
     fall = max_drawdown(equity)
-    yearly = 100 * ((end / start) ** (1 / years) - 1) if years and end > 0 else None
+    # Of a few days, a yearly return is not a figure but a shout.
+    yearly = 100 * ((end / start) ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and end > 0 else None
     costs = float(trades["costs"].sum())
     sharpe = sharpe_ratio(daily, days_a_year)
+    held = buy_and_hold(equity, bars, account, point, first_bar)
+    more = 100 * (end / start - 1) - (held["buy_and_hold_after_costs_pct"] or 0.0)
     return {
         "equity_start": start,
         "equity_end": end,
         "return_pct": 100 * (end / start - 1),
         "return_before_costs_pct": 100 * ((end + costs) / start - 1),
         "annual_return_pct": yearly,
-        **buy_and_hold(equity, bars, account, point, first_bar),
+        **held,
         "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
         **fall,
         "sharpe_ratio": sharpe,
@@ -70,7 +74,7 @@ def money_figures(
         "calmar_ratio_whole_run": (
             yearly / fall["max_drawdown_pct"] if yearly is not None and fall["max_drawdown_pct"] else None
         ),
-        **significance(daily, days_a_year),
+        **significance(daily, days_a_year, more),
         "open_trades": int(equity["position"].iloc[-1] != 0) if len(equity) else 0,
         **trade_figures(trades),
     }
@@ -152,7 +156,7 @@ def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
     return float(r.mean()) / downside * math.sqrt(periods_a_year) if downside > 1e-12 else None
 
 
-def significance(daily: Array, days_a_year: float) -> Figures:
+def significance(daily: Array, days_a_year: float, more_pct: float) -> Figures:
     """Return how far the net return is from luck: a probability, an interval, and a verdict in plain words.
 
     ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
@@ -169,15 +173,18 @@ def significance(daily: Array, days_a_year: float) -> Figures:
         "mean_return_a_year_pct": a_year * mean.value if mean else None,
         "mean_return_a_year_low_pct": a_year * mean.low if mean else None,
         "mean_return_a_year_high_pct": a_year * mean.high if mean else None,
-        "money_verdict": money_verdict(len(daily), probability, mean),
+        "money_verdict": money_verdict(len(daily), probability, mean, more_pct),
     }
 
 
-def money_verdict(days: int, probability: float | None, mean: Interval | None) -> str:
+def money_verdict(
+    days: int, probability: float | None, mean: Interval | None, more_pct: float = math.inf
+) -> str:
     """Return in plain words whether the net return is more than luck.
 
     Both must say so: the probabilistic Sharpe ratio, which knows skew and fat tails, and the bootstrap, which
-    knows that days hang together.
+    knows that days hang together. `more_pct` is the return less that of buy and hold: who only held what rose
+    has shown no skill.
 
     Examples
     --------
@@ -185,6 +192,8 @@ def money_verdict(days: int, probability: float | None, mean: Interval | None) -
     'too few days to judge the money: 12 of 30'
     >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02))
     'the profit is more than luck'
+    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02), more_pct=-5)
+    'no skill in money: the profit is more than luck, but buy and hold made more'
     >>> money_verdict(900, 0.80, Interval(0.01, -0.001, 0.02))
     'no skill in money'
     >>> money_verdict(900, 0.01, Interval(-0.01, -0.02, -0.001))
@@ -193,12 +202,12 @@ def money_verdict(days: int, probability: float | None, mean: Interval | None) -
     if days < MINIMUM_DAYS:
         return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
     if probability is None or mean is None:
-        return "no skill in money"
+        return NO_SKILL
     if mean.low > 0 and probability > SIGNIFICANT:
-        return "the profit is more than luck"
+        return PROFIT if more_pct > 0 else f"{NO_SKILL}: {PROFIT}, but buy and hold made more"
     if mean.high < 0 and probability < 1 - SIGNIFICANT:
-        return "no skill in money: the loss is more than bad luck"
-    return "no skill in money"
+        return f"{NO_SKILL}: the loss is more than bad luck"
+    return NO_SKILL
 
 
 def trade_figures(trades: pd.DataFrame) -> Figures:

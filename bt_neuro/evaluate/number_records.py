@@ -9,18 +9,19 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
+STATISTICS_BARS = 100  # from one look at the running statistics to the next: the article's window
 _BLOCK_ROWS = 1024
 
 
 class _NumberRecord(bt.Analyzer):
-    """Float32 rows of a ``.npy`` file.
+    """Float32 rows of a ``.npy`` file, which is there once there is a row.
 
     Params:
-      - ``file`` (required): open for reading and writing, at its end
+      - ``open`` (required): called for the first row; returns the file, to be written and to be read
       - ``rows`` (default: ``0``): that it holds already
     """
 
-    params = (("file", None), ("rows", 0))
+    params = (("open", None), ("rows", 0))
 
     def start(self) -> None:
         self._block: NDArray[np.float32] | None = None
@@ -39,6 +40,7 @@ class _NumberRecord(bt.Analyzer):
         if row is None:
             return
         if self._block is None:
+            self._file = self.p.open()
             self._block = np.empty((_BLOCK_ROWS, *np.shape(row)), np.float32)
             self._write_header()
         self._block[self._filled] = row
@@ -54,7 +56,8 @@ class _NumberRecord(bt.Analyzer):
     def state(self) -> dict[str, Any]:
         """Return how many rows the file holds, none of them on their way to it."""
         self.stop()
-        self.p.file.flush()
+        if self._block is not None:
+            self._file.flush()
         return {"rows": self._rows}
 
     def _row(self) -> Any:
@@ -63,14 +66,14 @@ class _NumberRecord(bt.Analyzer):
 
     def _write(self) -> None:
         assert self._block is not None
-        self.p.file.write(self._block[: self._filled].tobytes())
+        self._file.write(self._block[: self._filled].tobytes())
         self._rows, self._filled = self._rows + self._filled, 0
 
     def _write_header(self) -> None:
         assert self._block is not None
-        self.p.file.seek(0)
-        write_header(self.p.file, (self._rows, *self._block.shape[1:]))
-        self.p.file.seek(0, io.SEEK_END)
+        self._file.seek(0)
+        write_header(self._file, (self._rows, *self._block.shape[1:]))
+        self._file.seek(0, io.SEEK_END)
 
 
 class FeatureRecord(_NumberRecord):
@@ -85,7 +88,18 @@ class VoteRecord(_NumberRecord):
 
     def _row(self) -> Any:
         signal = self.strategy.signal
-        return signal.votes if signal is not None and signal.bar == self._last_bar else None
+        return (signal.votes or None) if signal is not None and signal.bar == self._last_bar else None
+
+
+class StatisticsRecord(_NumberRecord):
+    """Running mean and deviation of each feature, now and then: (rows, 1 + 2 x features), the bar first."""
+
+    def _row(self) -> Any:
+        learner = self.strategy.learner
+        if learner.window is None or learner.last_bar % STATISTICS_BARS:
+            return None
+        held = learner.running_statistics()
+        return None if held is None else np.concatenate([[learner.last_bar], *held])
 
 
 def write_header(file: Any, shape: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import backtrader as bt
@@ -72,6 +73,8 @@ class PredictionRecord(_Record):
 
     def next(self) -> None:
         strategy, bar = self.strategy, len(self.data) - 1
+        if strategy.training:
+            return
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
 
@@ -146,7 +149,7 @@ class EquityRecord(_Record):
 
     def next(self) -> None:
         data, broker = self.data, self.strategy.broker
-        if self.strategy.replaying:
+        if self.strategy.replaying or self.strategy.training:
             return
         self.later(
             self._write,
@@ -226,6 +229,11 @@ class Forget(bt.Analyzer):
         for ref, family in list(broker._pchildren.items()):
             if not any(order.alive() for order in family):
                 del broker._pchildren[ref]
+        # Of every order its group, "one cancels others": 60 bytes each, for ever.
+        waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
+        needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
+        for ref in broker._ocos.keys() - needed - broker._ocol.keys():
+            del broker._ocos[ref]
         for trades in strategy._trades.values():
             for numbered in trades.values():
                 del numbered[:-1]  # the last one is where backtrader goes on

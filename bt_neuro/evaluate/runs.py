@@ -19,18 +19,14 @@ from bt_neuro.evaluate.baselines import baseline_answers
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.number_records import FeatureRecord, VoteRecord
+from bt_neuro.evaluate.recording import add_records
 from bt_neuro.evaluate.records import (
     EquityRecord,
-    Forget,
-    PredictionRecord,
     Progress,
-    TradeRecord,
 )
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.config import to_config
-from bt_neuro.plugin.analyzers import HitRate, StepTime
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
@@ -116,7 +112,7 @@ def backtest(
     if saved is not None:
         _require_new_bars(saved, bars)
         params["resume"] = str(saved.path)
-    cerebro, broker = _cerebro(bars, strategy, params, account)
+    cerebro, broker = build_cerebro(bars, strategy, params, account)
     folder = new_folder(out, bars.path.stem)
     manifest = manifest_of(bars, options, strategy, params, account)
     try:
@@ -126,8 +122,7 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
-            several = params["seeds"] > 1 if saved is None else not saved.network.single_lane
-            add_records(cerebro, folder, files, carried, has_votes=several)
+            add_records(cerebro, folder, files, carried)
             if progress:
                 cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
@@ -159,7 +154,11 @@ def backtest(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
-    return Result(folder, manifest)
+    from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
+
+    result = Result(folder, manifest)
+    write_report(result, bars)
+    return result
 
 
 def _require_new_bars(saved: Saved, bars: Bars) -> None:
@@ -221,9 +220,10 @@ def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folde
     )
 
 
-def _cerebro(
+def build_cerebro(
     bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
 ) -> tuple[bt.Cerebro, _TimedBroker]:
+    """Return what runs a strategy over bars with an account's cash and costs."""
     cerebro = bt.Cerebro(stdstats=False)
     broker = _TimedBroker()
     cerebro.broker = broker
@@ -236,30 +236,6 @@ def _cerebro(
     if account.slippage:
         broker.set_slippage_fixed(account.slippage * bars.point)
     return cerebro, broker
-
-
-def add_records(
-    cerebro: bt.Cerebro, folder: Path, files: ExitStack, carried: Carried, *, has_votes: bool
-) -> None:
-    """Add the analyzers that write a run's tables, going on after the rows that are there already."""
-    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
-    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
-    cerebro.addanalyzer(StepTime, _name="step_time")
-    for name, record, rows in (
-        ("predictions", PredictionRecord, carried.predictions),
-        ("equity", EquityRecord, 0),
-        ("trades", TradeRecord, 0),
-    ):
-        file = files.enter_context((folder / f"{name}.csv").open("a", newline="", encoding="utf-8"))
-        cerebro.addanalyzer(record, _name=name, file=file, rows=rows)
-    numbers: list[tuple[str, type[bt.Analyzer], int]] = [(FEATURES, FeatureRecord, carried.features)]
-    if has_votes:
-        numbers.append((VOTES, VoteRecord, carried.votes))
-    for file_name, number_record, rows in numbers:
-        path = folder / file_name
-        opened = files.enter_context(path.open("r+b" if path.exists() else "wb"))
-        cerebro.addanalyzer(number_record, _name=path.stem, file=opened, rows=rows)
-    cerebro.addanalyzer(Forget)
 
 
 def _run(cerebro: bt.Cerebro) -> NeuroStrategy:

@@ -12,7 +12,7 @@ from bt_neuro.errors import BarsError
 from bt_neuro.market.checks import Inspector, check_cells, check_rows, check_times, counted, remarks
 from bt_neuro.market.clock import Bound, bound, choose_zones, move
 from bt_neuro.market.formats import PRICES, WORDS, plain
-from bt_neuro.market.numbers import find_style, parse_numbers, parse_volumes, price_digits
+from bt_neuro.market.numbers import find_style, parse_numbers, parse_volumes, price_digits, written_digits
 from bt_neuro.market.order import check_timeframe, drop_flat_weekends, put_in_order
 from bt_neuro.market.resample import resample_bars
 from bt_neuro.market.source import read_source
@@ -143,6 +143,7 @@ def _read(
     table = read_table(source)
     inspector = Inspector(table, repair)
     frame, said = _parse(table, inspector)
+    point = _point(table, frame)
     here, there = choose_zones(tz, said, table.format.zone)
     frame = _cut(frame, here, there, start, end)
     frame = check_rows(check_cells(frame, inspector), inspector)
@@ -169,7 +170,7 @@ def _read(
         path=path,
         format=table.format.name,
         timeframe=timeframe,
-        point=10.0 ** -price_digits(frame["close"].to_numpy()),
+        point=point,
         sha256=source.sha256,
         notes=(*_said_of(table, frame), *inspector.notes),
         layout=table.layout,
@@ -197,6 +198,21 @@ def _parse(table: Table, inspector: Inspector) -> tuple[pd.DataFrame, str]:
     if times.zone:
         inspector.notes.append(f"Times are in {times.zone}, as their offsets or Unix seconds say.")
     return check_times(frame, inspector), times.zone
+
+
+def _point(table: Table, frame: pd.DataFrame) -> float:
+    """Return the smallest step of the prices, the same for each part of a file.
+
+    Where a column tells the spread in points, a price has the decimals it is written with, zeros too, as
+    MetaTrader does: 1.14920 has five. Other programs pad with zeros, and there the prices themselves tell.
+    """
+    digits = None
+    if "spread" in table.columns:
+        close = table.columns["close"]
+        digits = written_digits(close, find_style([close], table.comma_separated))
+    if digits is None:
+        digits = price_digits(frame["close"].dropna().to_numpy())
+    return 10.0**-digits
 
 
 def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -> pd.DataFrame:

@@ -65,6 +65,10 @@ class LineReader:
     or a JSON object with such names. The time may stand in two cells, a date and a clock. Times with an
     offset and those since 1970 become UTC; others keep the clock they are in.
 
+    Parameters
+    ----------
+    checks : False takes bars that no market could have made, for a file that was checked before
+
     Examples
     --------
     >>> reader = LineReader()
@@ -78,7 +82,8 @@ class LineReader:
     4
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, checks: bool = True) -> None:
+        self._checks = checks
         self._columns: dict[str, int] | None = None  # as a header said
         self._width = 0
 
@@ -94,7 +99,7 @@ class LineReader:
         if not line:
             return None
         bar = _of_object(line) if line.startswith("{") else self._of_cells(line)
-        if bar is not None and (fault := bar.fault()):
+        if bar is not None and self._checks and (fault := bar.fault()):
             raise BarsError(fault)
         return bar
 

@@ -86,6 +86,23 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
     return at_most
 
 
+def written_digits(column: pa.ChunkedArray, style: Number, share: float = 0.95) -> int | None:
+    """Return with how many decimals at least `share` of the cells are written; None where that differs.
+
+    >>> written_digits(pa.chunked_array([["1.14920", "1.1", "1.20000"]]), NUMBERS[0], share=0.6)
+    5
+    """
+    if not _is_text(column) or not len(column):
+        return None
+    at = pc.find_substring(column, style.point)
+    after = pc.subtract(pc.subtract(pc.utf8_length(column), at), 1)
+    digits = pc.if_else(pc.less(at, 0), 0, after)
+    most = pc.mode(digits)
+    if not len(most) or most[0]["count"].as_py() < share * len(column):
+        return None
+    return int(most[0]["mode"].as_py())
+
+
 def _matches(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:
     return pc.match_substring_regex(column, style.pattern)
 

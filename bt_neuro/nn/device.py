@@ -253,11 +253,11 @@ class Runner:
             offset = lane * self._program.size * state.itemsize
             self._cl.enqueue_copy(self._queue, self._networks, state, dst_offset=offset)
 
-    def read(self) -> NDArray[np.floating]:
-        """Return the state of all lanes, (lanes, layout.size)."""
-        block = np.empty((self._lanes, self._program.layout.size), self._dtype)
+    def read(self, first: int = 0, size: int | None = None) -> NDArray[np.floating]:
+        """Return the state of all lanes, (lanes, layout.size), or so many numbers of it."""
+        block = np.empty((self._lanes, self._program.layout.size if size is None else size), self._dtype)
         for lane, state in enumerate(block):
-            offset = lane * self._program.size * state.itemsize
+            offset = (lane * self._program.size + first) * state.itemsize
             self._cl.enqueue_copy(self._queue, state, self._networks, src_offset=offset)
         return block
 

@@ -32,7 +32,7 @@ class Engine(Protocol):
         first_step: int,
         meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Array, Array]: ...
-    def read(self) -> Array: ...
+    def read(self, first: int = 0, size: int | None = None) -> Array: ...
     def write(self, block: Array) -> None: ...
 
 
@@ -52,8 +52,9 @@ class NumpyEngine:
             meanwhile()
         return np.stack(learned), np.stack(predicted)
 
-    def read(self) -> Array:
-        return np.stack([network.block for network in self._networks])
+    def read(self, first: int = 0, size: int | None = None) -> Array:
+        end = None if size is None else first + size
+        return np.stack([network.block[first:end] for network in self._networks])
 
     def write(self, block: Array) -> None:
         for network, state in zip(self._networks, block, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.errors import LayerError, NonFiniteError
+from bt_neuro.errors import LayerError, NonFiniteError, did_you_mean
 from bt_neuro.nn import storage
 from bt_neuro.nn.config import to_config
 from bt_neuro.nn.device import Device, Runner, choose
@@ -271,6 +271,21 @@ class Network:
             name: np.stack([placed.view(block[lane]) for lane in lanes])
             for name, placed in self.layout.state()
         }
+
+    def tensor(self, name: str) -> Array:
+        """Return a copy of one tensor of `state`, (lanes, ...), without reading the others.
+
+        Raises
+        ------
+        LayerError
+            When there is none of that name.
+        """
+        places = dict(self.layout.state())
+        if name not in places:
+            raise LayerError(f"there is no tensor {name!r}.{did_you_mean(name, places)}")
+        placed = places[name]
+        part = self._engine.read(placed.offset, placed.tensor.size)
+        return part.reshape(len(self.seeds), *placed.tensor.shape)
 
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
         """Set all tensors that `state` gives, and the number of learning steps behind them."""

@@ -31,6 +31,7 @@ METADATA = "bt-neuro"  # the one key of the file's metadata, which holds everyth
 CHECKSUM = "checksum"
 # What a damaged file may make us set aside before its shapes are compared with its tensors.
 MOST_INPUTS, MOST_LANES = 2**24, 2**16
+MEANS_OF_SQUARES = ("moving_variance", ".v")
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -169,6 +170,8 @@ def _require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating])
             raise CheckpointError(f"tensor {name} is {tensors[name].dtype}, not {np.dtype(dtype)}")
         if not np.isfinite(tensors[name]).all():
             raise CheckpointError(f"tensor {name} holds NaN or infinity: the network had diverged")
+        if name.endswith(MEANS_OF_SQUARES) and (tensors[name] < 0).any():
+            raise CheckpointError(f"tensor {name} holds a mean of squares below 0")
 
 
 def checksum(tensors: Tensors, about: dict[str, Any]) -> str:

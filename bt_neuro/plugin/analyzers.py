@@ -41,8 +41,8 @@ class HitRate(Deferred):
     Params:
       - ``window`` (default: ``1000``): signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples of the article's three running figures
-      - ``resumes`` (default: ``True``): go on from the counts of a checkpoint that a strategy resumes; False
-        counts from there on
+      - ``resumes`` (default: ``True``): where a strategy resumes a checkpoint, go on from its counts; False
+        counts only the bars after it
 
     Methods
     -------
@@ -168,7 +168,7 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
-        if self.strategy.replaying:
+        if self.strategy.replaying or self.strategy.training:
             return
         seconds = self.strategy.learner.last_step_s
         self._bars += 1

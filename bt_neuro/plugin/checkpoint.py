@@ -9,6 +9,7 @@ import backtrader as bt
 
 from bt_neuro.checkpoint import MODEL, save
 from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.plugin.replay import time_of
 
 
 class Checkpoint(bt.Analyzer):
@@ -84,8 +85,8 @@ class Checkpoint(bt.Analyzer):
         return bar
 
     def _save(self) -> None:
-        strategy = self.strategy
-        bars, last_bar = strategy.fingerprint.state(), self._bar()
+        strategy, last_bar = self.strategy, self._bar()
+        bars = {**strategy.fingerprint.state(), "last_time": time_of(strategy.fingerprint.last)}
         if last_bar is not None and bars["bars"] != last_bar + 1:
             raise StrategyError(
                 f"{type(strategy).__name__}: of {last_bar + 1} bars {bars['bars']} were counted; prenext() "

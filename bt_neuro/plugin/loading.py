@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import copyreg
 import importlib.util
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bt_neuro.errors import StrategyError, did_you_mean
 from bt_neuro.plugin.strategy import NeuroStrategy
+
+_PREFIX = "bt_neuro_strategy_"  # of the modules that files become
 
 
 def load_strategy(wanted: str) -> type[NeuroStrategy]:
@@ -25,25 +29,22 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     ------
     StrategyError
         When the file is missing, fails, or holds no such subclass of `NeuroStrategy`.
+
+    Notes
+    -----
+    What it returns can be pickled: another process, such as those of ``cerebro.optstrategy``, runs the file
+    again.
     """
     named = re.fullmatch(r"(.+\.py)(?::(\w+))?", wanted)
     path, name = Path(named[1] if named else wanted), (named[2] if named else None)
     if named is None or not path.is_file():
         raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
-    module_name = f"bt_neuro_strategy_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # backtrader and pickle look a class up by its module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise StrategyError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    module = _run(path)
+    home = module.__name__
     found = {
         key: value
         for key, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, NeuroStrategy) and value.__module__ == module_name
+        if isinstance(value, type) and issubclass(value, NeuroStrategy) and value.__module__ == home
     }
     if name:
         if name not in found:
@@ -57,6 +58,38 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     if len(found) > 1:
         raise StrategyError(f"{path} holds {len(found)} strategies; say which: {path}:{next(iter(found))}")
     return next(iter(found.values()))
+
+
+def _run(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(_PREFIX + path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # backtrader looks a class up by its module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise StrategyError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _reduced(strategy: type) -> str | tuple[Any, ...]:
+    # By its module a class of a file is found only where the file has been run. A spawned process has not run
+    # it, and backtrader's pool would wait for that process for ever.
+    home, name = strategy.__module__, strategy.__qualname__
+    if not home.startswith(_PREFIX) or getattr(sys.modules.get(home), name, None) is not strategy:
+        return name  # pickle's own way, and its own complaints
+    return _strategy_of, (sys.modules[home].__file__, name)
+
+
+def _strategy_of(file: str, name: str) -> type[NeuroStrategy]:
+    module = sys.modules.get(_PREFIX + Path(file).stem)
+    if module is None or module.__file__ != file:
+        module = _run(Path(file))
+    return getattr(module, name)
+
+
+copyreg.pickle(type(NeuroStrategy), _reduced)
 
 
 def parse_parameters(words: Iterable[str], strategy: type[NeuroStrategy]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import backtrader as bt
@@ -33,10 +35,12 @@ class Replay:
         ]
         self._data, self._saved, self._features = data, saved, features
         self._end = self._compared = -1
+        self._rows: deque[Sequence[float]] = deque()
         self.fingerprint = Fingerprint()
         if saved is not None and saved.last_bar is not None:
             self._end = saved.last_bar
             self._history = saved.network.tensors["learner.history"]
+            self._rows = deque(maxlen=len(self._history))
             self._scale = ROUNDING * np.abs(self._history).max(axis=0)
             self.fingerprint = Fingerprint(saved.bars.values)
             if saved.bars.whole("bars") != saved.last_bar + 1:
@@ -58,7 +62,7 @@ class Replay:
         if bar == 0 and self._end >= 0 and saved is not None:
             first = saved.bars.number("first")
             if self.fingerprint.first != first:
-                begin = f"its bars begin at {_text(first)}, these at {self._time()}"
+                begin = f"its bars begin at {time_of(first)}, these at {self._time()}"
                 raise self._error(f"{begin}; give all bars from the first on")
 
     def is_past(self, bar: int) -> bool:
@@ -68,34 +72,44 @@ class Replay:
         return bar <= self._end
 
     def compare(self, bar: int, row: Sequence[float]) -> None:
-        """Raise CheckpointError when the features of one of the last bars are not what they were."""
+        """Take the features of a bar that was learned; at the last one, compare those of the last bars.
+
+        Not before: where a bar differs its features do too, and the fingerprint names the bar.
+
+        Raises
+        ------
+        CheckpointError
+            When they are not what they were.
+        """
         self._compared = bar
-        ago = bar - self._end - 1
-        if -ago > len(self._history):
+        self._rows.append(row)
+        if bar < self._end:
             return
-        then = self._history[ago]
-        for index in np.flatnonzero(~(np.abs(then - row) <= self._scale)).tolist():
-            raise self._error(
-                f"{self._features[index]} of bar {bar}, {self._time()}, was {then[index]:.10g} and is "
-                f"{row[index]:.10g}: the feature is computed in another way"
-            )
+        for ago, (then, now) in enumerate(zip(self._history[::-1], reversed(self._rows), strict=False)):
+            for index in np.flatnonzero(~(np.abs(then - now) <= self._scale)).tolist():
+                feature = f"{self._features[index]} of bar {bar - ago}"
+                was, is_ = f"was {then[index]:.10g}", f"is {now[index]:.10g}"
+                raise self._error(f"{feature} {was} and {is_}: it is computed in another way")
 
     def require_end(self, bars: int) -> None:
         """Raise CheckpointError when the feed has ended before the checkpoint's last bar."""
         if bars <= self._end and self._saved is not None:
-            last = _text(self._saved.bars.number("last"))
+            last = time_of(self._saved.bars.number("last"))
             raise self._error(
                 f"it has learned up to bar {self._end}, {last}, and the bars end at {self._time()} after "
                 f"{bars} bars; give at least as many"
             )
 
     def _time(self) -> str:
-        return _text(self._lines[0][0]) if self.fingerprint.bars else "once"
+        return time_of(self._lines[0][0]) if self.fingerprint.bars else "once"
 
     def _error(self, told: str) -> CheckpointError:
         path: Any = self._saved and self._saved.path
         return CheckpointError(f"cannot go on from {path}: {told}")
 
 
-def _text(time: float) -> str:
+def time_of(time: float | None) -> str:
+    """Return backtrader's number of a time as text; a checkpoint may hold any number."""
+    if time is None or not 1 <= time < date.max.toordinal():
+        return f"day {time}"
     return bt.num2date(time).isoformat(sep=" ", timespec="seconds")

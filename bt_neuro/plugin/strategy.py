@@ -11,6 +11,7 @@ import backtrader as bt
 from bt_neuro.checkpoint import Saved
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learner import Learner
+from bt_neuro.lessons import Training
 from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
@@ -37,6 +38,11 @@ class NeuroStrategy(bt.Strategy):
       - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learns`` (default: ``True``): False only predicts
+      - ``train_at`` (default: ``()``): numbers of bars before which the network learns in one go all it has
+        seen and not learned; up to the first of them it does not predict, and nothing is traded
+      - ``eras`` (default: ``1``): how often it then goes through them
+      - ``embargo_bars`` (default: ``0``): bars before each of those that are never learned; bars whose labels
+        are not known by then never are
       - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
       - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
         their vote, the mean of their probabilities
@@ -47,6 +53,8 @@ class NeuroStrategy(bt.Strategy):
     ----------
     signal : the `Signal` of the last bar that had one, or None
     scored : the predictions whose labels the last bar made known, a list of `Scored`
+    training : whether bars are only learned, up to the first of ``train_at``
+    trainings : what was learned in one go so far, a list of `Training`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
     replaying : whether the bars up to the checkpoint's last one are still passing
 
@@ -82,6 +90,9 @@ class NeuroStrategy(bt.Strategy):
         ("learning_rate", 2e-4),
         ("size", 0.95),
         ("learns", True),
+        ("train_at", ()),
+        ("eras", 1),
+        ("embargo_bars", 0),
         ("resume", None),
         ("seeds", 1),
         ("seed", 0),
@@ -99,6 +110,9 @@ class NeuroStrategy(bt.Strategy):
         _check_parameters(self.p)
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
+        self.trainings: list[Training] = []
+        self._train_at = _rising(self.p.train_at)
+        self.training = bool(self._train_at)
         self.replaying = False
         self._seen_bars = 0
         self._feature_lines = _checked(self.features(), type(self).__name__)
@@ -180,16 +194,18 @@ class NeuroStrategy(bt.Strategy):
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
 
-        self._replay = Replay(self.data, saved, list(self._feature_lines))
         if saved is not None:
             self._go_on(saved)
+        self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
 
     def _go_on(self, saved: Saved) -> None:
         saved.restore(self.learner)
-        self.replaying = saved.last_bar is not None
+        if saved.last_bar is not None:
+            self.replaying, self.training = True, False
+            self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
         for name in self.analyzers.getnames():
             analyzer = self.analyzers.getbyname(name)
             if hasattr(analyzer, "restore") and name in saved.analyzers.values:
@@ -213,8 +229,13 @@ class NeuroStrategy(bt.Strategy):
         if self.replaying:
             self._replay.compare(bar, row)
             return
+        closed = bar, row, data.high[0], data.low[0], data.close[0]
         try:
-            signal, self.scored = self.learner.on_bar(bar, row, data.high[0], data.low[0], data.close[0])
+            self._train_before(bar)
+            if self.training:
+                self.learner.observe(*closed)
+                return
+            signal, self.scored = self.learner.on_bar(*closed)
         except NonFiniteError as error:
             self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
@@ -237,9 +258,23 @@ class NeuroStrategy(bt.Strategy):
             self._replay.require_end(self._seen_bars)
         super()._stop()
 
+    def _train_before(self, bar: int) -> None:
+        if self._train_at and bar >= self._train_at[0]:
+            self._train_at = [later for later in self._train_at if later > bar]
+            self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
+            self.learner.keeps_lessons, self.training = bool(self._train_at), False
+
 
 def _check_parameters(p: Any) -> None:
-    for name, least in (("wing", 1), ("history_bars", 1), ("seeds", 1), ("seed", 0)):
+    whole_numbers = (
+        ("wing", 1),
+        ("history_bars", 1),
+        ("eras", 1),
+        ("embargo_bars", 0),
+        ("seeds", 1),
+        ("seed", 0),
+    )
+    for name, least in whole_numbers:
         value = getattr(p, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
@@ -249,6 +284,14 @@ def _check_parameters(p: Any) -> None:
             raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
     if not isinstance(p.learns, bool):
         raise StrategyError(f"learns is {p.learns!r}: give True or False")
+
+
+def _rising(train_at: Any) -> list[int]:
+    bars = list(train_at) if isinstance(train_at, list | tuple) else [train_at]
+    whole = all(isinstance(bar, Integral) and not isinstance(bar, bool) for bar in bars)
+    if not whole or bars != sorted(set(bars)) or min(bars, default=1) < 1:
+        raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
+    return bars
 
 
 def _checked(features: Any, name: str) -> dict[str, Any]:

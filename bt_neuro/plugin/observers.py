@@ -1,0 +1,52 @@
+"""Observers: what a network holds, as lines beside the prices."""
+
+from __future__ import annotations
+
+import backtrader as bt
+
+from bt_neuro.errors import StrategyError, did_you_mean
+
+
+class RunningStatistics(bt.Observer):
+    """Running mean and deviation of one feature, as the first normalisation layer holds them at a bar.
+
+    They tell how the market moved under the network: it sees each number less this mean, over this deviation.
+
+    Params:
+      - ``feature`` (required): name of the feature; its newest number in the window is meant
+
+    Lines:
+      - ``mean``, ``deviation``: moved by bars up to the present one; nothing before the first prediction
+
+    Examples
+    --------
+    >>> import backtrader as bt
+    >>> from bt_neuro import BarsFeed, BatchNorm, Dense, NeuroStrategy, RunningStatistics, read_bars
+    >>> class Tiny(NeuroStrategy):
+    ...     def layers(self, inputs):
+    ...         return [BatchNorm(100), Dense(3, "sigmoid")]
+    >>> cerebro = bt.Cerebro(stdstats=False)
+    >>> frame = read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-31").frame
+    >>> _ = cerebro.adddata(BarsFeed(bars=frame)), cerebro.addstrategy(Tiny, device="numpy")
+    >>> _ = cerebro.addobserver(RunningStatistics, feature="hour")
+    >>> (strategy,) = cerebro.run()
+    >>> hour = strategy.observers[0]
+    >>> round(hour.mean[0], 1), round(hour.deviation[0], 1)
+    (11.9, 6.9)
+    """
+
+    lines = ("mean", "deviation")
+    params = (("feature", None),)
+    plotinfo = (("plot", True), ("subplot", True))
+
+    def next(self) -> None:
+        learner = self._owner.learner
+        if learner.window is None:
+            return
+        if self.p.feature not in learner.feature_names:
+            known = did_you_mean(str(self.p.feature), learner.feature_names)
+            raise StrategyError(f"RunningStatistics: there is no feature {self.p.feature!r}.{known}")
+        if (held := learner.running_statistics()) is None:
+            raise StrategyError("RunningStatistics: the network does not begin with a BatchNorm")
+        index = learner.feature_names.index(self.p.feature)
+        self.lines.mean[0], self.lines.deviation[0] = (float(numbers[index]) for numbers in held)

@@ -1,0 +1,87 @@
+"""Curves of a run, computed at once from its tables: pure functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+ARTICLE_WINDOW = 10_000  # samples, as in the article's experts and in `HitRate`
+
+Floats = NDArray[np.float64]
+
+
+def running_mean(samples: ArrayLike, window: int) -> Floats:
+    """Return the mean of all samples so far until there are `window`, then their exponential average.
+
+    Examples
+    --------
+    >>> running_mean([0, 1, 1, 1], window=2)
+    array([0.   , 0.5  , 0.75 , 0.875])
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    head = np.cumsum(values[:window]) / np.arange(1, min(window, len(values)) + 1)
+    if len(values) <= window:
+        return head
+    tail = pd.Series(np.concatenate([head[-1:], values[window:]])).ewm(alpha=1 / window, adjust=False).mean()
+    return np.concatenate([head, tail.to_numpy()[1:]])
+
+
+def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> dict[str, pd.DataFrame]:
+    """Return the three figures that the article plots, as they ran: error, forecast, undefine.
+
+    Each is a frame of ``datetime`` and ``value``; forecast and undefine as shares. The error is the root mean
+    square of target - probability, for the file of predictions holds probabilities.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"datetime": pd.date_range("2024", periods=3), "p_none": [.2, 1, 0],
+    ...     "p_buy": [.8, 0, 1], "p_sell": [0., 0, 0], "signal": ["buy", "none", "buy"],
+    ...     "label": ["buy", "sell", "none"], "hit": [1, None, 0]})
+    >>> {name: curve["value"].round(2).tolist() for name, curve in article_curves(frame).items()}
+    {'error': [0.16, 0.49, 0.6], 'forecast': [1.0, 0.5], 'undefine': [0.0, 0.5]}
+    """
+    known = predictions[predictions["label"] != ""]
+    label = known["label"]
+    target = np.stack([label == "none", label.isin(["buy", "both"]), label.isin(["sell", "both"])], axis=1)
+    difference = target - known[["p_none", "p_buy", "p_sell"]].to_numpy()
+    said, fractal = known["signal"] != "none", label != "none"
+    samples = {
+        "error": (known, np.sqrt((difference**2).mean(axis=1))),
+        "forecast": (known[said], known.loc[said, "hit"].to_numpy(dtype=np.float64)),
+        "undefine": (known[fractal], 1.0 - said[fractal].to_numpy()),
+    }
+    return {
+        name: pd.DataFrame({"datetime": rows["datetime"].to_numpy(), "value": running_mean(values, window)})
+        for name, (rows, values) in samples.items()
+    }
+
+
+def drawdown_pct(equity: ArrayLike) -> Floats:
+    """Return how far below its highest so far the account is, in percent, 0 or less.
+
+    Examples
+    --------
+    >>> drawdown_pct([100, 120, 90, 150])
+    array([  0.,   0., -25.,   0.])
+    """
+    values = np.asarray(equity, dtype=np.float64)
+    return 100 * (values / np.maximum.accumulate(values) - 1)
+
+
+def thinned(values: ArrayLike, points: int = 1200) -> NDArray[np.intp]:
+    """Return which of many values to draw: the lowest and the highest of each stretch, so no peak is lost.
+
+    Examples
+    --------
+    >>> thinned([0, 9, 1, 2, 3, -5, 4, 5], points=4)
+    array([0, 1, 5, 7])
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) <= points:
+        return np.arange(len(numbers))
+    size = -(-len(numbers) // (points // 2))
+    padded = np.pad(numbers, (0, -len(numbers) % size), mode="edge").reshape(-1, size)
+    starts = np.arange(len(padded)) * size
+    picked = np.concatenate([starts + padded.argmin(axis=1), starts + padded.argmax(axis=1)])
+    return np.unique(np.minimum(picked, len(numbers) - 1))

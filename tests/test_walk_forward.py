@@ -1,0 +1,425 @@
+"""Many folds, one report: what stands in the folder, and that nothing but the folds decides it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import Small
+from typer.testing import CliRunner
+
+from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyError, walk_forward
+from bt_neuro.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
+SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
+WINTER = {"end": "2024-02-16"}
+LENGTHS = {"train": "300b", "test": "200b"}
+OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, **LENGTHS}
+FILES = {"baselines.csv", "predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
+
+
+def run(out, **options):
+    return walk_forward(SAMPLE, out=out, **{**OPTIONS, **options})
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("walk") / "run")
+
+
+def assert_same_folds(one: Path, other: Path) -> None:
+    """Compare all that folds wrote, to the bit; only the seconds they took may differ."""
+    folds = [sorted(path.relative_to(folder) for path in folder.glob("folds/*/*")) for folder in (one, other)]
+    assert folds[0] == folds[1]
+    assert len(folds[0]) > 4
+    tables = [Path(name) for name in FILES - {"model.safetensors"}]
+    for name in folds[0] + tables:
+        if name.name != "fold.json":
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    rows = [pd.read_csv(folder / "folds.csv").drop(columns="seconds") for folder in (one, other)]
+    pd.testing.assert_frame_equal(*rows, check_exact=True)
+
+
+# -- the folder ----------------------------------------------------------------------------------------------
+def test_the_folder_holds_the_report_and_each_fold(result):
+    names = {path.name for path in result.folder.iterdir()}
+    assert names == {
+        "run.json",
+        "folds.csv",
+        "baselines.csv",
+        "predictions.csv",
+        "equity.csv",
+        "trades.csv",
+        "folds",
+    }
+    assert json.loads((result.folder / "run.json").read_text()) == result.manifest
+    assert result.manifest["status"] == "complete"
+    for place in (result.folder / "folds").iterdir():
+        assert {path.name for path in place.iterdir()} == FILES | {"fold.json"}
+
+
+def test_a_row_a_fold_that_its_tables_add_up_to(result):
+    for row in result.folds.itertuples():
+        p = result.predictions[result.predictions["fold"] == row.fold]
+        t = result.trades[result.trades["fold"] == row.fold]
+        e = pd.read_csv(result.folder / "folds" / f"{row.fold:02d}" / "equity.csv")
+        assert (row.scored_bars, row.signals) == ((p["label"] != "").sum(), p["hit"].notna().sum())
+        assert row.hits == p["hit"].sum()
+        assert (row.trades, row.test_bars, len(p)) == (len(t), len(e), len(e))
+        assert row.return_pct == pytest.approx(100 * (e["equity"].iloc[-1] / 10_000 - 1))
+        assert row.in_sample_bars == np.ceil(row.lessons / 4)
+        assert row.train_end < row.test_start
+
+
+def test_every_bar_is_predicted_once_and_out_of_sample(result):
+    p, folds = result.predictions, result.folds
+    assert (np.diff(p["bar"]) == 1).all()
+    assert len(p) == folds["test_bars"].sum()
+    spans = folds.set_index("fold").loc[p["fold"]]
+    assert (p["datetime"].to_numpy() > spans["train_end"].to_numpy()).all()
+    assert (p["known_bar"] - p["bar"]).dropna().eq(1).all()
+
+
+def test_the_account_goes_on_from_fold_to_fold(result):
+    e, growth = result.equity, 1 + result.folds["return_pct"] / 100
+    assert e["equity"].iloc[-1] == pytest.approx(10_000 * growth.prod())
+    assert result.metrics["equity_end"] == pytest.approx(e["equity"].iloc[-1])
+    ends = e.groupby("fold")["equity"].last()
+    assert ends.to_numpy() == pytest.approx(10_000 * growth.cumprod())
+    # each fold starts flat
+    assert (e.groupby("fold")["position"].first() == 0).all()
+
+
+def test_the_summary_counts_all_folds_together(result):
+    m, rows = result.metrics, result.folds
+    assert m["hit_rate_pct"] == pytest.approx(100 * rows["hits"].sum() / rows["signals"].sum())
+    in_sample = rows["in_sample_hits"].sum() / rows["in_sample_signals"].sum()
+    assert m["walk_forward_efficiency_pct"] == pytest.approx(m["hit_rate_pct"] / in_sample)
+    better = (rows["hit_rate_pct"] > rows["best_baseline_hit_rate_pct"]).sum()
+    assert (m["folds_better"], m["folds"]) == (better, len(rows))
+    assert str(result) == m["sentence"]
+    assert result.metrics["sentence"].startswith("SYNTHETIC_EURUSD_H1.csv, 2024-01-")
+    assert f"{len(rows)} folds of 200b after 300b of training (refit, rolling)" in m["sentence"]
+
+
+def test_no_skill_is_said(tmp_path):
+    blind = run(tmp_path / "run", parameters={"learning_rate": 0.0})
+    assert blind.metrics["sentence"].endswith("This shows no skill.")
+
+
+# -- ways to ingest ------------------------------------------------------------------------------------------
+def test_one_network_that_goes_through_all_folds(tmp_path, result):
+    update = run(tmp_path / "update", ingest="update")
+    freeze = run(tmp_path / "freeze", ingest="freeze")
+    relearn = run(tmp_path / "relearn", ingest="update", learn_in_test=False)
+    refit_first, *later = (
+        r.predictions[r.predictions["fold"] == 1][["p_buy", "p_sell"]].to_numpy()
+        for r in (result, update, freeze, relearn)
+    )
+    assert np.array_equal(later[0], refit_first)  # the same start, also learning bar by bar
+    assert np.array_equal(later[1], later[2])  # frozen, until the first part is learned
+    assert not np.array_equal(later[1], refit_first)
+    assert relearn.folds["lessons"].notna().all()
+    assert freeze.folds["lessons"].notna().sum() == update.folds["lessons"].notna().sum() == 1
+    # money goes on too: a position may be held over the end of a part
+    assert update.folds["equity_start"].tolist()[1:] == update.folds["equity_end"].tolist()[:-1]
+    models = [path.parent.name for path in update.folder.glob("folds/*/model.safetensors")]
+    assert models == ["03"]
+
+
+def test_no_learning_in_test_parts(tmp_path, result):
+    still = run(tmp_path / "run", learn_in_test=False)
+    assert not np.array_equal(still.predictions["p_buy"], result.predictions["p_buy"])
+    assert still.manifest["parameters"]["learns"] is False
+    assert still.folds["lessons"].tolist() == result.folds["lessons"].tolist()
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "error", "complaint"),
+    [
+        ({"train": "60b"}, FoldError, r"a training part of 60 bars is too short: .* need 65 to warm up"),
+        ({"train": "9Y", "test": "1Y"}, FoldError, "are too few for train 9Y"),
+        ({"ingest": "refresh"}, FoldError, "ingest is 'refresh': give refit, update or freeze"),
+        ({"ingest": "update", "step": "250b"}, FoldError, "leave no gap, step = test"),
+        ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
+        ({"parameters": {"learns": False}}, StrategyError, "use its option learn_in_test"),
+        ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
+        ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
+        ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),
+        ({"cluster": "tcp://127.0.0.1:9"}, NeuroError, "no Dask scheduler with workers answers at tcp"),
+    ],
+)
+def test_what_cannot_run_leaves_no_folder(tmp_path, monkeypatch, options, error, complaint):
+    monkeypatch.setattr("bt_neuro.evaluate.workers.CLUSTER_ANSWERS_S", 0.5)
+    with pytest.raises(error, match=complaint):
+        run(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+class Breaks(Small):
+    """Fails in the second and the third test part, in two ways."""
+
+    def next(self):
+        super().next()
+        time = str(self.data.datetime.datetime(0))
+        if self.training:
+            return
+        if time == "2024-02-06 05:00:00":
+            raise NonFiniteError("planted")
+        if time == "2024-02-14 05:00:00":
+            raise ZeroDivisionError("planted too")
+
+
+def test_folds_that_fail_do_not_lose_the_others(tmp_path):
+    broken = run(tmp_path / "run", strategy=Breaks)
+    assert broken.failed == {"2": "planted", "3": "ZeroDivisionError: planted too"}
+    assert broken.folds["fold"].tolist() == [1]
+    assert broken.manifest["status"] == "failed"
+    assert "1 fold of 200b" in str(broken)
+    assert ", 2 more not finished" in str(broken)
+
+
+# -- going on ------------------------------------------------------------------------------------------------
+def test_finished_folds_are_kept(tmp_path, result):
+    broken = run(tmp_path / "run", strategy=Breaks)
+    kept = broken.folder / "folds" / "01" / "fold.json"
+    before = kept.stat()
+    again = walk_forward(SAMPLE, resume=broken.folder, **{**OPTIONS, "strategy": Breaks})
+    assert again.failed == broken.failed
+    after = kept.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_fold_that_was_being_written_is_run_again(tmp_path, result):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(result.folder, folder)
+    half = folder / "folds" / ".02.partial"
+    (folder / "folds" / "02").rename(half)
+    (half / "predictions.csv").write_text("bar,da")
+    again = walk_forward(SAMPLE, resume=folder, **OPTIONS)
+    assert_same_folds(again.folder, result.folder)
+    assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"train": "250b"}, "walk_forward.train 300b, and this run has 250b"),
+        ({"eras": 2}, "parameters.eras 1, and this run has 2"),
+        ({"parameters": {"seed": 4}}, "parameters.seed 0, and this run has 4"),
+        ({"account": Account(spread=1.0)}, "account.spread None, and this run has 1.0"),
+        ({"bars_options": {"end": "2024-02-15"}}, "walk_forward.bars_options.end 2024-02-16, and this run"),
+        ({"strategy": Breaks}, "strategy small:Small, and this run has"),
+    ],
+)
+def test_another_run_is_no_resumption(result, options, complaint):
+    with pytest.raises(FoldError, match=complaint):
+        walk_forward(SAMPLE, resume=result.folder, **{**OPTIONS, **options})
+
+
+def test_other_bars_are_no_resumption(tmp_path, result):
+    other = tmp_path / SAMPLE.name
+    header, first, rest = SAMPLE.read_text().split("\n", 2)
+    other.write_text("\n".join([header, f"{first}0", rest]))  # the last number is the spread
+    with pytest.raises(FoldError, match="was begun with data_sha256"):
+        walk_forward(other, resume=result.folder, **OPTIONS)
+
+
+def test_some_folder_is_no_resumption(tmp_path):
+    with pytest.raises(FoldError, match="is no folder of a walk-forward that was begun"):
+        walk_forward(SAMPLE, resume=tmp_path, **OPTIONS)
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+COMMAND = ["walk-forward", SAMPLE, "--to", "2024-02-16", "--train", "300b", "--test", "200b", "--jobs", "1"]
+
+
+def bt_neuro(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, result):
+    out = bt_neuro(*COMMAND, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path)
+    assert out.exit_code == 0, out.output
+    lines = out.stdout.splitlines()
+    assert lines[0] == str(result)
+    assert [line.split()[0] for line in lines[3 : 3 + len(result.folds)]] == ["1", "2", "3"]
+    assert out.stderr == ""
+    assert_same_folds(tmp_path, result.folder)
+
+
+def test_the_command_names_what_failed_and_exits_1(tmp_path):
+    strategy = tmp_path / "breaks.py"
+    strategy.write_text(
+        "from bt_neuro import Dense, NeuroStrategy\n"
+        "class Breaks(NeuroStrategy):\n"
+        "    def layers(self, inputs):\n        return [Dense(3, 'sigmoid')]\n"
+        "    def decide(self, signal):\n"
+        "        if len(self) == 450 and self.data.datetime.date(0).month == 2: 1 / 0\n"
+    )
+    out = bt_neuro(*COMMAND, "--strategy", strategy, "--device", "numpy", "--out", tmp_path / "run", "--json")
+    assert out.exit_code == 1
+    assert json.loads(out.stdout)["failed"] == {"2": "ZeroDivisionError: division by zero"}
+    assert out.stderr.splitlines() == [
+        "Error: fold 2: ZeroDivisionError: division by zero",
+        f"Go on with the folds that failed: --resume {tmp_path / 'run'}",
+    ]
+
+
+def test_a_walk_forward_has_no_page(result):
+    out = bt_neuro("report", result.folder)
+    assert out.exit_code == 1
+    assert "is a walk-forward, not one run" in out.stderr
+
+
+# -- many processes ------------------------------------------------------------------------------------------
+@contextmanager
+def started(*words, **options):
+    process = subprocess.Popen([str(word) for word in words], text=True, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children(pid: int) -> set[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    own = {int(word) for word in found.stdout.split()}
+    return own.union(*(children(child) for child in own))
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and _state(pid) != "Z"}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def wait_until(is_so, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+COMMAND_2 = [sys.executable, "-m", "bt_neuro", *COMMAND[:-1], "2", "--strategy", SMALL, "--device", "numpy"]
+
+
+@pytest.mark.slow
+def test_two_jobs_do_what_one_does(tmp_path, result):
+    assert_same_folds(run(tmp_path / "two", jobs=2, strategy=SMALL).folder, result.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_ended_goes_on_and_leaves_no_process(tmp_path, result, how):
+    folder, kept = tmp_path / "run", tmp_path / "run" / "folds" / "01"
+    with started(*COMMAND_2, "--out", folder, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: any(folder.glob("folds/[0-9]*")))
+        family = children(process.pid)
+        assert len(family) >= 2
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+    wait_until(lambda: not alive(family), 10)
+    finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("folds/[0-9]*")}
+    assert 0 < len(finished) < 3
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"go on with --resume {folder}" in said
+        assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    again = subprocess.run([str(word) for word in [*COMMAND_2, "--resume", folder]], capture_output=True)
+    assert again.returncode == 0
+    assert_same_folds(folder, result.folder)
+    assert {name: (folder / "folds" / name).stat().st_mtime_ns for name in finished} == finished
+    assert kept.exists()
+
+
+def _crash(task: str) -> str:
+    if task == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task.upper()
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_loses_only_its_own_task():
+    from bt_neuro.evaluate.workers import run_tasks
+
+    outcomes = dict(run_tasks(_crash, ["a", "b", "dies", "c", "d"], jobs=2))
+    assert {task: done for task, done in outcomes.items() if task != "dies"} == {
+        "a": "A",
+        "b": "B",
+        "c": "C",
+        "d": "D",
+    }
+    assert isinstance(outcomes["dies"], FoldError)
+    assert "its process died, twice" in str(outcomes["dies"])
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from bt_neuro import walk_forward\n"
+        f"walk_forward({str(SAMPLE)!r}, strategy={SMALL!r}, train='300b', test='200b', jobs=2, "
+        f"bars_options={{'end': '2024-02-16'}}, out={str(tmp_path / 'run')!r})\n"
+    )
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert "start below `if __name__ == '__main__':`, or give jobs=1" in out.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@contextmanager
+def dask_cluster(tmp_path, workers=2):
+    """Give the address of a real scheduler on loopback and its worker processes."""
+    from contextlib import ExitStack
+
+    file = tmp_path / "scheduler.json"
+    here = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    with ExitStack() as stack:
+        stack.enter_context(started(*dask, *here, **quiet))
+        wait_until(lambda: file.exists() and file.stat().st_size > 0)
+        address = json.loads(file.read_text())["address"]
+        dask = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        hired = [
+            stack.enter_context(
+                started(*dask, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name, **quiet)
+            )
+            for name in range(workers)
+        ]
+        yield address, hired
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_cluster_does_what_one_process_does(tmp_path, result, killed):
+    pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
+    folder = tmp_path / "run"
+    with dask_cluster(tmp_path) as (address, workers):
+        command = [*COMMAND_2, "--cluster", address, "--out", folder]
+        with started(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            if killed:
+                wait_until(lambda: any(folder.glob("folds/[0-9]*")))
+                workers[0].kill()
+            said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    assert_same_folds(folder, result.folder)
