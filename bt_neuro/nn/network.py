@@ -153,9 +153,8 @@ class Network:
         ----------
         inputs, targets : (steps, n_inputs) and (steps, n_outputs), or one of each
         update_statistics : False means that the running statistics already hold these windows
-        batch_size : windows that make one step together, by the mean of their gradients; for training on
-            history, several times as fast as one by one. The last batch takes what is left. The first call
-            with a new size builds a program for it
+        batch_size : windows that make one step together, by the mean of their gradients, for training on
+            history; the last batch takes what is left. The first call with a size builds a program for it
         """
         windows, wanted = self._windows(inputs), self._targets(targets)
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
