@@ -31,9 +31,26 @@ if TYPE_CHECKING:
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
     from bt_neuro.market.lines import Bar, LineReader
-    from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder, article_layers
+    from bt_neuro.nn.layers import (
+        LSTM,
+        AveragePooling1D,
+        Conv1D,
+        Dense,
+        Dropout,
+        MaxPooling1D,
+        Reshape,
+        TransformerEncoder,
+        article_layers,
+    )
+    from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
     from bt_neuro.nn.network import Network
-    from bt_neuro.nn.optimizers import SGD, Adam
+    from bt_neuro.nn.normalization import (
+        BatchNorm,
+        BatchNormalization,
+        LayerNormalization,
+        OnlineNormalization,
+    )
+    from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
     from bt_neuro.plugin.checkpoint import Checkpoint
     from bt_neuro.plugin.costs import Costs
@@ -58,9 +75,12 @@ _HOME = {
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
     "market.lines": "Bar LineReader",
-    "nn.layers": "BatchNorm Conv1D Dense Dropout TransformerEncoder article_layers",
+    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder "
+    "article_layers",
+    "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.optimizers": "SGD Adam",
+    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
+    "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.checkpoint": "Checkpoint",
     "plugin.costs": "Costs",
@@ -77,14 +97,20 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Adam",
+    "AdamW",
+    "AveragePooling1D",
     "Bar",
     "Bars",
     "BarsError",
     "BarsFeed",
     "BatchNorm",
+    "BatchNormalization",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "Checkpoint",
     "CheckpointError",
     "Conv1D",
+    "CosineDecay",
     "Costs",
     "Dense",
     "DeviceError",
@@ -93,15 +119,21 @@ __all__ = [
     "FractalLabel",
     "HitRate",
     "Known",
+    "LSTM",
     "Label",
     "LayerError",
+    "LayerNormalization",
     "LineReader",
     "LiveFeed",
     "LookaheadResult",
+    "MaxPooling1D",
+    "MeanSquaredError",
     "Network",
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
+    "OnlineNormalization",
+    "Reshape",
     "Result",
     "RunningStatistics",
     "SGD",

@@ -122,6 +122,7 @@ class Saved:
         pairs += [(f"layer {index}", then, now) for index, (then, now) in layers]
         pairs += [
             ("optimizer", saved.optimizer, network.layout.optimizer),
+            ("loss", saved.loss, network.layout.loss),
             ("precision", saved.precision, network.precision),
         ]
         for name, then, now in pairs:

@@ -32,8 +32,8 @@ class Learner:
 
     Parameters
     ----------
-    network : with ``history_bars * len(feature_names)`` inputs and three sigmoid outputs; if it has several
-        lanes, each learns for itself and the signal is the vote of all
+    network : with ``history_bars * len(feature_names)`` inputs and three outputs of a sigmoid or softmax;
+        if it has several lanes, each learns for itself and the signal is the vote of all
     label : says what is to be learned, and when it is known
     feature_names : of the numbers of one bar, for messages and checkpoints
     history_bars : bars in a window (20)
@@ -65,9 +65,9 @@ class Learner:
         if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
             found = f"label classes {tuple(label.classes)} and {network.n_outputs} network outputs"
             raise LayerError(f"{found}: both must be {CLASSES}")
-        if getattr(network.layout.layers[-1], "activation", None) != "sigmoid":
+        if getattr(network.layout.layers[-1], "activation", None) not in ("sigmoid", "softmax"):
             raise LayerError(
-                f"the last layer must end in a sigmoid, to be read as probabilities; it is "
+                f"the last layer must end in a sigmoid or softmax, to be read as probabilities; it is "
                 f"{network.layout.layers[-1]}"
             )
         if label.delay_bars < 1:
@@ -306,7 +306,7 @@ class Learner:
         if not least <= len(history) <= most:
             raise CheckpointError(f"learner: {len(history)} bars of history at last_bar {last_bar}")
         if (outputs < 0).any() or (outputs > 1).any():
-            raise CheckpointError("learner: pending outputs are not from 0 to 1, as those of sigmoids are")
+            raise CheckpointError("learner: pending outputs are not from 0 to 1, as probabilities are")
         pending = {
             bar: (window, Signal.of(bar, out))
             for bar, window, out in zip(bars, windows, outputs.tolist(), strict=True)

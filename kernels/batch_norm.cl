@@ -3,9 +3,9 @@
 //   the very first sample, variance 0, is not divided)
 //   xhat = (x - mean) / sqrt(variance + EPSILON)      out = act(gamma xhat + beta)
 //   dx = dy gamma (1 - 1/M) (1 - xhat^2/M) / sqrt(variance + EPSILON)   dgamma = dy xhat   dbeta = dy
-// Shapes   all (N)
+// Shapes   all (N), one window; several at a step are batch_normalization.cl's
 // Launch   inside the network's one work-group, vectors dealt out to the items
-// Twin     reference.py: batch_norm_move, batch_norm_forward, batch_norm_backward
+// Twin     reference_norms.py: batch_norm_move, batch_norm_forward, batch_norm_backward
 // Source   Gizlyk, "Neural networks made easy (Part 13)"; gradient exact, checked by finite differences
 
 #ifndef SHAPE
@@ -15,12 +15,15 @@
   #define M 100              // window in samples
   #define EPSILON 1e-6       // added to the variance
   #define ACTIVATION NONE
+  #define AT_GAMMA 0         // offsets of its tensors
+  #define AT_BETA 0
+  #define AT_MOVING_MEAN 0
+  #define AT_MOVING_VARIANCE 0
 #endif
 
-FUNCTION NAMED(batch_norm_forward)(
-    global real* restrict out, global real* restrict mean, global real* restrict variance,
-    global real* restrict xhat, global const real* restrict inp,
-    global const real* restrict gamma, global const real* restrict beta, const int moves) {
+FUNCTION NAMED(batch_norm_forward)(FORWARD_ARGUMENTS) {
+  global real* mean = net + AT_MOVING_MEAN;
+  global real* variance = net + AT_MOVING_VARIANCE;
   FOR_ITEMS(block, N / WIDTH) {
     const int i = block * WIDTH;
     const VEC(WIDTH) x = LOAD(WIDTH, inp + i);
@@ -33,21 +36,21 @@ FUNCTION NAMED(batch_norm_forward)(
       STORE(WIDTH, var, variance + i);
     }
     const VEC(WIDTH) normal = (x - mu) / sqrt(var + (real)EPSILON);
-    STORE(WIDTH, normal, xhat + i);
-    const VEC(WIDTH) z = fma(LOAD(WIDTH, gamma + i), normal, LOAD(WIDTH, beta + i));
+    STORE(WIDTH, normal, saved + i);
+    const VEC(WIDTH) z = fma(LOAD(WIDTH, net + AT_GAMMA + i), normal, LOAD(WIDTH, net + AT_BETA + i));
     STORE(WIDTH, ACTIVATE(ACTIVATION, z), out + i);
   }
   SYNC;
 }
 
 // OVERWRITES dinp.
-FUNCTION NAMED(batch_norm_backward)(
-    global real* restrict dinp, global const real* restrict dout,
-    global const real* restrict out, global const real* restrict xhat, global const real* restrict variance,
-    global real* gamma, global real* beta, const real2 rates) {
+FUNCTION NAMED(batch_norm_backward)(BACKWARD_ARGUMENTS) {
+  global real* gamma = net + AT_GAMMA;
+  global real* beta = net + AT_BETA;
+  global const real* variance = net + AT_MOVING_VARIANCE;
   FOR_ITEMS(block, N / WIDTH) {
     const int i = block * WIDTH;
-    const VEC(WIDTH) y = LOAD(WIDTH, out + i), normal = LOAD(WIDTH, xhat + i);
+    const VEC(WIDTH) y = LOAD(WIDTH, out + i), normal = LOAD(WIDTH, saved + i);
     const VEC(WIDTH) dy = LOAD(WIDTH, dout + i) * SLOPE(ACTIVATION, y);
     const VEC(WIDTH) share = (real)(1 - 1.0 / M) * (ONE - normal * normal * (real)(1.0 / M));
     STORE(WIDTH, dy * LOAD(WIDTH, gamma + i) * share / sqrt(LOAD(WIDTH, variance + i) + (real)EPSILON), dinp + i);

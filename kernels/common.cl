@@ -19,16 +19,20 @@
 
 #if DOUBLE
   #pragma OPENCL EXTENSION cl_khr_fp64 : enable
+  #define SMALLEST DBL_MIN
   typedef double real;
   typedef double real1;
   typedef double2 real2;
+  typedef double3 real3;
   typedef double4 real4;
   typedef double8 real8;
   typedef double16 real16;
 #else
+  #define SMALLEST FLT_MIN
   typedef float real;
   typedef float real1;
   typedef float2 real2;
+  typedef float3 real3;
   typedef float4 real4;
   typedef float8 real8;
   typedef float16 real16;
@@ -67,6 +71,17 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
   #define SYNC barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE)
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
+
+typedef real3 rates_t;  // what an optimiser's step is made of, see optimizer.cl
+
+// What a layer's functions are given that call no other file's: `rows` windows of the ROWS there is room for.
+#define FORWARD_ARGUMENTS                                                                                   \
+  global real* restrict out, global real* restrict saved, global const real* restrict inp, global real* net, \
+  const int rows, const int moves, const int learns, const uint step, const uint key
+#define BACKWARD_ARGUMENTS                                                                                  \
+  global real* restrict dinp, global const real* restrict dout, global const real* restrict saved,          \
+  global const real* restrict out, global const real* restrict inp, global real* net, const int rows,       \
+  const rates_t rates
 
 // Layers stay functions of their own: inlined into one they take a compiler a minute.
 #define FUNCTION __attribute__((noinline)) void

@@ -1,25 +1,36 @@
-// conv1d.cl - gradient of a convolution's input where windows overlap or leave gaps; the rest is dense.cl.
-//   dinp[i] = sum of drows[p,k] over all windows p that hold i = p STRIDE + k
-// Shapes   drows (POSITIONS, N_IN)   dinp (N)
+// conv1d.cl - windows of a convolution's input that overlap or leave gaps; the rest is dense.cl.
+//   windows[p,k] = inp[p STRIDE + k]    dinp[i] = sum of drows[p,k] over all windows p that hold i = p STRIDE + k
+// Shapes   windows, drows (ROWS, POSITIONS, N_IN)   inp, dinp (ROWS, N)
 // Launch   inside the network's one work-group; an item owns its inputs, so the order of sums is fixed
-// Twin     reference.py: conv1d_fold      Source  transpose of the window view, conv1d_rows
+// Twin     reference.py: conv1d_rows, conv1d_fold      Source  transpose of the window view, conv1d_rows
 
 #ifndef SHAPE
   #define SHAPE default      // name of this stamp
-  #define N 1                // inputs
+  #define ROWS 1             // inputs of N numbers
+  #define N 1
   #define POSITIONS 1        // windows
   #define N_IN 1             // numbers a window
   #define STRIDE 1           // from one window's start to the next
 #endif
 
+// OVERWRITES windows.
+FUNCTION NAMED(conv1d_unfold)(global real* restrict windows, global const real* restrict inp) {
+  FOR_ITEMS(j, ROWS * POSITIONS) {
+    global const real* from = inp + j / POSITIONS * N + j % POSITIONS * STRIDE;
+    for (int k = 0; k < N_IN; ++k) windows[j * N_IN + k] = from[k];
+  }
+  SYNC;
+}
+
 // OVERWRITES dinp.
 FUNCTION NAMED(conv1d_fold)(global real* restrict dinp, global const real* restrict drows) {
-  FOR_ITEMS(i, N) {
+  FOR_ITEMS(j, ROWS * N) {
+    const int row = j / N, i = j % N;
     const int first = i < N_IN ? 0 : (i - N_IN) / STRIDE + 1;
     const int last = min(i / STRIDE, POSITIONS - 1);
     real sum = 0;
-    for (int p = first; p <= last; ++p) sum += drows[p * N_IN + i - p * STRIDE];
-    dinp[i] = sum;
+    for (int p = first; p <= last; ++p) sum += drows[(row * POSITIONS + p) * N_IN + i - p * STRIDE];
+    dinp[j] = sum;
   }
   SYNC;
 }

@@ -18,7 +18,9 @@
   #define WEIGHT_ROWS 1          // inputs a tile of the update: divides N_IN
   #define TILE 1                 // edge of the squares that are transposed: divides N_IN and N_OUT
   #define ACTIVATION NONE
+  #define LINEAR 1               // ACTIVATION is NONE: dout is dz
   #define WANTS_DINP 1           // 0 in a network's first layer
+  #define HAS_BIAS 1             // 0: bias is neither there nor moved
   #define MATMUL_OUT matmul_default   // the stamp of matmul.cl for out
   #define MATMUL_INP matmul_default   // ... and for dinp
 #endif
@@ -43,12 +45,14 @@ FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict 
 FUNCTION NAMED(dense_backward)(
     global real* restrict dinp, global real* dout, global real* restrict turned,
     global const real* out, global const real* restrict inp,
-    global real* weight, global real* bias, const real2 rates) {
+    global real* weight, global real* bias, const rates_t rates) {
+#if !LINEAR
   FOR_ITEMS(i, POSITIONS * N_OUT / WIDTH) {
     const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);
     STORE(WIDTH, LOAD(WIDTH, dout + i * WIDTH) * SLOPE(ACTIVATION, y), dout + i * WIDTH);
   }
   SYNC;
+#endif
 
 #if POSITIONS == 1
   // A row of weights is in the cache for both of its uses. The optimiser stays a loop of its own: unrolled
@@ -109,10 +113,16 @@ FUNCTION NAMED(dense_backward)(
     }
   }
 #endif
-  FOR_ITEMS(c, N_OUT / WIDTH) {
-    VEC(WIDTH) sum = 0;
-    for (int p = 0; p < POSITIONS; ++p) sum += LOAD(WIDTH, dout + p * N_OUT + c * WIDTH);
-    OPTIMIZER_STEP(WIDTH, bias + c * WIDTH, sum, rates);
+  FOR_ITEMS(strip, HAS_BIAS * N_OUT / (WIDTH * COLS)) {
+    const int o0 = strip * WIDTH * COLS;
+    VEC(WIDTH) sum[COLS];
+    for (int c = 0; c < COLS; ++c) sum[c] = 0;
+    for (int p = 0; p < POSITIONS; ++p) {
+      #pragma unroll
+      for (int c = 0; c < COLS; ++c) sum[c] += LOAD(WIDTH, dout + p * N_OUT + o0 + c * WIDTH);
+    }
+    #pragma unroll 1
+    for (int c = 0; c < COLS; ++c) OPTIMIZER_STEP(WIDTH, bias + o0 + c * WIDTH, sum[c], rates);
   }
   SYNC;
 }

@@ -1,15 +1,18 @@
 // encoder.cl - a stack of encoder blocks: self-attention and a feed-forward pair, each added and normalised.
 //   mid = norm(inp + project(attention(qkv(inp))))      out = norm(mid + contract(leaky_relu(expand(mid))))
 //   and after the last block act(out)
-// Shapes   inp, out (POSITIONS, CHANNELS); a block's weights lie BLOCK_PARAMETERS apart, what it saves for its
+// Shapes   inp, out (ROWS, POSITIONS, CHANNELS); a block's weights lie BLOCK_PARAMETERS apart, what it saves for its
 //          backward pass BLOCK_SAVED apart
 // Launch   inside the network's one work-group
 // Twin     reference.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
 
 #ifndef SHAPE
   #define SHAPE default           // name of this stamp
+  #define ROWS 1                  // windows
   #define BLOCKS 1
   #define N 1                     // POSITIONS * CHANNELS
+  #define CONTEXT_SIZE 1          // numbers of one window's context
+  #define WEIGHTS_SIZE 1          // ... and of its attention's weights
   #define WIDTH 1                 // vector: divides N
   #define ACTIVATION NONE         // of the last block
   #define BLOCK_PARAMETERS 16     // numbers from one block's weights to the next one's
@@ -51,23 +54,25 @@ FUNCTION NAMED(encoder_forward)(
     global const real* parameters, local real* shared) {
   for (int block = 0; block < BLOCKS; ++block) {
     CALL(dense_forward, QKV)(SAVED(QKV), INPUT, PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS));
-    CALL(attention_forward, ATTENTION)(SAVED(CONTEXT), SAVED(WEIGHTS), SCRATCH(LANES), SAVED(QKV));
+    for (int row = 0; row < ROWS; ++row)
+      CALL(attention_forward, ATTENTION)(SAVED(CONTEXT) + row * CONTEXT_SIZE,
+          SAVED(WEIGHTS) + row * WEIGHTS_SIZE, SCRATCH(LANES), SAVED(QKV) + 3 * row * CONTEXT_SIZE);
     CALL(dense_forward, PROJECT)(
         SCRATCH(NARROW), SAVED(CONTEXT), PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS));
     CALL(layer_norm_forward, NORM)(SAVED(MID), SAVED(RATES), INPUT, SCRATCH(NARROW), shared);
     CALL(dense_forward, EXPAND)(SAVED(HIDDEN), SAVED(MID), PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS));
     CALL(dense_forward, CONTRACT)(
         SCRATCH(NARROW), SAVED(HIDDEN), PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS));
-    CALL(layer_norm_forward, NORM)(SAVED(NORM), SAVED(RATES) + 1, SAVED(MID), SCRATCH(NARROW), shared);
+    CALL(layer_norm_forward, NORM)(SAVED(NORM), SAVED(RATES) + ROWS, SAVED(MID), SCRATCH(NARROW), shared);
   }
   global const real* last = saved + (BLOCKS - 1) * BLOCK_SAVED + AT_NORM;
-  FOR_ITEMS(i, N / WIDTH)
+  FOR_ITEMS(i, ROWS * N / WIDTH)
     STORE(WIDTH, ACTIVATE(ACTIVATION, LOAD(WIDTH, last + i * WIDTH)), out + i * WIDTH);
   SYNC;
 }
 
 FUNCTION NAMED(add)(global real* restrict to, global const real* restrict from) {  // ADDS INTO to
-  FOR_ITEMS(i, N / WIDTH)
+  FOR_ITEMS(i, ROWS * N / WIDTH)
     STORE(WIDTH, LOAD(WIDTH, to + i * WIDTH) + LOAD(WIDTH, from + i * WIDTH), to + i * WIDTH);
   SYNC;
 }
@@ -75,25 +80,27 @@ FUNCTION NAMED(add)(global real* restrict to, global const real* restrict from) 
 // OVERWRITES dinp and scratch; dout is left as it is.
 FUNCTION NAMED(encoder_backward)(
     global real* dinp, global const real* dout, global real* scratch, global const real* out,
-    global const real* saved, global const real* inp, global real* parameters, const real2 rates,
+    global const real* saved, global const real* inp, global real* parameters, const rates_t rates,
     local real* shared) {
-  FOR_ITEMS(i, N / WIDTH) {
+  FOR_ITEMS(i, ROWS * N / WIDTH) {
     const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);
     STORE(WIDTH, LOAD(WIDTH, dout + i * WIDTH) * SLOPE(ACTIVATION, y), dinp + i * WIDTH);
   }
   SYNC;
   for (int block = BLOCKS - 1; block >= 0; --block) {
-    CALL(layer_norm_backward, NORM)(dinp, SAVED(NORM), SAVED(RATES)[1], shared);
+    CALL(layer_norm_backward, NORM)(dinp, SAVED(NORM), SAVED(RATES) + ROWS, shared);
     CALL(dense_backward, CONTRACT)(SCRATCH(WIDE), dinp, SCRATCH(TURNED), dinp, SAVED(HIDDEN),
         PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS), rates);
     CALL(dense_backward, EXPAND)(SCRATCH(NARROW), SCRATCH(WIDE), SCRATCH(TURNED), SAVED(HIDDEN), SAVED(MID),
         PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS), rates);
     NAMED(add)(dinp, SCRATCH(NARROW));
-    CALL(layer_norm_backward, NORM)(dinp, SAVED(MID), SAVED(RATES)[0], shared);
+    CALL(layer_norm_backward, NORM)(dinp, SAVED(MID), SAVED(RATES), shared);
     CALL(dense_backward, PROJECT)(SCRATCH(NARROW), dinp, SCRATCH(TURNED), dinp, SAVED(CONTEXT),
         PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS), rates);
-    CALL(attention_backward, ATTENTION)(
-        SCRATCH(WIDE), SCRATCH(LANES), SCRATCH(NARROW), SAVED(WEIGHTS), SAVED(QKV));
+    for (int row = 0; row < ROWS; ++row)
+      CALL(attention_backward, ATTENTION)(SCRATCH(WIDE) + 3 * row * CONTEXT_SIZE, SCRATCH(LANES),
+          SCRATCH(NARROW) + row * CONTEXT_SIZE, SAVED(WEIGHTS) + row * WEIGHTS_SIZE,
+          SAVED(QKV) + 3 * row * CONTEXT_SIZE);
     CALL(dense_backward, QKV)(SCRATCH(NARROW), SCRATCH(WIDE), SCRATCH(TURNED), SCRATCH(WIDE), INPUT,
         PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS), rates);
     NAMED(add)(dinp, SCRATCH(NARROW));

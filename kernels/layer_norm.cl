@@ -1,13 +1,14 @@
-// layer_norm.cl - adds two arrays and makes the sum, as a whole, mean 0 and variance 1.
+// layer_norm.cl - adds two arrays and makes each row of the sum, as a whole, mean 0 and variance 1.
 //   z = a + b   rate = 1 / sqrt(mean((z - mean z)^2) + EPSILON)   out = (z - mean z) rate
 //   dz = (dout - mean(dout) - out mean(dout out)) rate, which is da and db
-// Shapes   a, b, out, dout (N)   rate (1)
+// Shapes   a, b, out, dout (ROWS, N)   rate (ROWS)
 // Launch   inside the network's one work-group; partial sums meet in local memory, in the items' order
-// Twin     reference.py: layer_norm_forward, layer_norm_backward      Source  Ba, Kiros, Hinton 2016
+// Twin     reference_norms.py: layer_norm_forward, layer_norm_backward      Source  Ba, Kiros, Hinton 2016
 
 #ifndef SHAPE
   #define SHAPE default      // name of this stamp
-  #define N 1                // numbers
+  #define ROWS 1
+  #define N 1                // numbers a row
   #define WIDTH 1            // vector: divides N
   #define EPSILON 1e-6       // added to the variance
 #endif
@@ -15,38 +16,42 @@
 FUNCTION NAMED(layer_norm_forward)(
     global real* restrict out, global real* restrict rate,
     global const real* restrict a, global const real* restrict b, local real* shared) {
-  VEC(WIDTH) sum = 0, square = 0;
-  FOR_ITEMS(block, N / WIDTH) {
-    const VEC(WIDTH) z = LOAD(WIDTH, a + block * WIDTH) + LOAD(WIDTH, b + block * WIDTH);
-    STORE(WIDTH, z, out + block * WIDTH);
-    sum += z;
+  for (int row = 0; row < ROWS; ++row, out += N, a += N, b += N, ++rate) {
+    VEC(WIDTH) sum = 0, square = 0;
+    FOR_ITEMS(block, N / WIDTH) {
+      const VEC(WIDTH) z = LOAD(WIDTH, a + block * WIDTH) + LOAD(WIDTH, b + block * WIDTH);
+      STORE(WIDTH, z, out + block * WIDTH);
+      sum += z;
+    }
+    const real mean = group_sum(SUM(WIDTH, sum), shared) / (real)N;
+    FOR_ITEMS(block, N / WIDTH) {
+      const VEC(WIDTH) d = LOAD(WIDTH, out + block * WIDTH) - mean;
+      square = fma(d, d, square);
+    }
+    const real r = ONE / sqrt(group_sum(SUM(WIDTH, square), shared) / (real)N + (real)EPSILON);
+    FOR_ITEMS(block, N / WIDTH)
+      STORE(WIDTH, (LOAD(WIDTH, out + block * WIDTH) - mean) * r, out + block * WIDTH);
+    if (LOCAL_ID == 0) *rate = r;
   }
-  const real mean = group_sum(SUM(WIDTH, sum), shared) / (real)N;
-  FOR_ITEMS(block, N / WIDTH) {
-    const VEC(WIDTH) d = LOAD(WIDTH, out + block * WIDTH) - mean;
-    square = fma(d, d, square);
-  }
-  const real r = ONE / sqrt(group_sum(SUM(WIDTH, square), shared) / (real)N + (real)EPSILON);
-  FOR_ITEMS(block, N / WIDTH)
-    STORE(WIDTH, (LOAD(WIDTH, out + block * WIDTH) - mean) * r, out + block * WIDTH);
-  if (LOCAL_ID == 0) *rate = r;
   SYNC;
 }
 
 // OVERWRITES dout with dz.
 FUNCTION NAMED(layer_norm_backward)(
-    global real* restrict dout, global const real* restrict out, const real rate, local real* shared) {
-  VEC(WIDTH) sum = 0, product = 0;
-  FOR_ITEMS(block, N / WIDTH) {
-    const VEC(WIDTH) d = LOAD(WIDTH, dout + block * WIDTH);
-    sum += d;
-    product = fma(d, LOAD(WIDTH, out + block * WIDTH), product);
-  }
-  const real mean = group_sum(SUM(WIDTH, sum), shared) / (real)N;
-  const real slope = group_sum(SUM(WIDTH, product), shared) / (real)N;
-  FOR_ITEMS(block, N / WIDTH) {
-    const VEC(WIDTH) y = LOAD(WIDTH, out + block * WIDTH);
-    STORE(WIDTH, (LOAD(WIDTH, dout + block * WIDTH) - mean - y * slope) * rate, dout + block * WIDTH);
+    global real* restrict dout, global const real* restrict out, global const real* rate, local real* shared) {
+  for (int row = 0; row < ROWS; ++row, dout += N, out += N, ++rate) {
+    VEC(WIDTH) sum = 0, product = 0;
+    FOR_ITEMS(block, N / WIDTH) {
+      const VEC(WIDTH) d = LOAD(WIDTH, dout + block * WIDTH);
+      sum += d;
+      product = fma(d, LOAD(WIDTH, out + block * WIDTH), product);
+    }
+    const real mean = group_sum(SUM(WIDTH, sum), shared) / (real)N;
+    const real slope = group_sum(SUM(WIDTH, product), shared) / (real)N;
+    FOR_ITEMS(block, N / WIDTH) {
+      const VEC(WIDTH) y = LOAD(WIDTH, out + block * WIDTH);
+      STORE(WIDTH, (LOAD(WIDTH, dout + block * WIDTH) - mean - y * slope) * *rate, dout + block * WIDTH);
+    }
   }
   SYNC;
 }

@@ -2,7 +2,7 @@
 //   out[p,o] = act( bias[o] + sum_i inp[p STRIDE + i] weight[i,o] )
 // Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT) or 0
 //          out (POSITIONS, N_OUT)
-// Launch   inside the network's one work-group; an item takes tiles of ROWS positions x COLS vectors, whose
+// Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
 //          sums stay in registers
 // Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
 
@@ -13,37 +13,37 @@
   #define STRIDE 1           // from one row's start to the next
   #define N_OUT 1            // columns
   #define WIDTH 1            // vector of columns: divides N_OUT
-  #define ROWS 1             // positions a tile: divides POSITIONS
-  #define COLS 1             // vectors a tile: WIDTH * COLS divides N_OUT
+  #define TILE_ROWS 1        // positions a tile: divides POSITIONS
+  #define TILE_COLS 1        // vectors a tile: WIDTH * TILE_COLS divides N_OUT
   #define ACTIVATION NONE    // applied to the sum
 #endif
 
 FUNCTION NAMED(matmul)(
     global real* restrict out, global const real* restrict inp,
     global const real* restrict weight, global const real* restrict bias) {
-  const int strips = N_OUT / (WIDTH * COLS);
-  FOR_ITEMS(tile, POSITIONS / ROWS * strips) {
-    const int p0 = tile / strips * ROWS, o0 = tile % strips * (WIDTH * COLS);
-    VEC(WIDTH) sum[ROWS][COLS];
+  const int strips = N_OUT / (WIDTH * TILE_COLS);
+  FOR_ITEMS(tile, POSITIONS / TILE_ROWS * strips) {
+    const int p0 = tile / strips * TILE_ROWS, o0 = tile % strips * (WIDTH * TILE_COLS);
+    VEC(WIDTH) sum[TILE_ROWS][TILE_COLS];
     #pragma unroll
-    for (int c = 0; c < COLS; ++c) {
+    for (int c = 0; c < TILE_COLS; ++c) {
       const VEC(WIDTH) start = bias != 0 ? LOAD(WIDTH, bias + o0 + c * WIDTH) : (VEC(WIDTH))(0);
       #pragma unroll
-      for (int r = 0; r < ROWS; ++r) sum[r][c] = start;
+      for (int r = 0; r < TILE_ROWS; ++r) sum[r][c] = start;
     }
     for (int i = 0; i < N_IN; ++i) {
       #pragma unroll
-      for (int c = 0; c < COLS; ++c) {
+      for (int c = 0; c < TILE_COLS; ++c) {
         const VEC(WIDTH) w = LOAD(WIDTH, weight + i * N_OUT + o0 + c * WIDTH);
         #pragma unroll
-        for (int r = 0; r < ROWS; ++r)
+        for (int r = 0; r < TILE_ROWS; ++r)
           sum[r][c] = fma((VEC(WIDTH))(inp[(p0 + r) * STRIDE + i]), w, sum[r][c]);
       }
     }
     #pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
+    for (int r = 0; r < TILE_ROWS; ++r) {
       #pragma unroll
-      for (int c = 0; c < COLS; ++c)
+      for (int c = 0; c < TILE_COLS; ++c)
         STORE(WIDTH, ACTIVATE(ACTIVATION, sum[r][c]), out + (p0 + r) * N_OUT + o0 + c * WIDTH);
     }
   }

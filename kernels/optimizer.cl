@@ -1,9 +1,10 @@
 // optimizer.cl - moves parameters by their gradient, in the same pass that made it.
 //   Adam  m += (1 - BETA_1) (g - m)   v += (1 - BETA_2) (g^2 - v)   p -= rates.x m / (sqrt(v) + rates.y)
+//   AdamW as Adam, but p -= rates.z p first
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
 // Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
 // Launch   called by the item that holds the gradient
-// Twin     reference.py: optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,
+// Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,
 //          made in double on the host
 
 #ifndef OPTIMIZER_ADAM
@@ -19,23 +20,48 @@
   #define SIZE_PARAMETERS 16     // numbers from a parameter to its moment
 #endif
 
+#ifndef DECAYS
+  #define DECAYS 0               // 1: AdamW
+#endif
+#ifndef CLIPS
+  #define CLIPS 0                // 1: each element of the gradient is kept within CLIP_VALUE of 0
+  #define CLIP_VALUE 0.0
+#endif
+#ifndef GATHERS
+  #define GATHERS 0              // 1: the whole gradient is gathered, and scaled down to the length CLIP_NORM
+  #define CLIP_NORM 0.0
+  #define AT_GRADIENTS 0         // numbers from a parameter to its gradient
+#endif
+
+#if CLIPS
+  #define CLIPPED(gradient) clamp((gradient), (real)-CLIP_VALUE, (real)CLIP_VALUE)
+#else
+  #define CLIPPED(gradient) (gradient)
+#endif
+#if DECAYS
+  #define DECAYED(p) ((p) - rates.z * (p))
+#else
+  #define DECAYED(p) (p)
+#endif
+
 #if OPTIMIZER_ADAM
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                   \
-    inline void optimizer_step_##width(global real* p, const real##width gradient, const real2 rates) { \
-      real##width m = LOAD(width, p + SIZE_PARAMETERS);                                                 \
-      real##width v = LOAD(width, p + 2 * SIZE_PARAMETERS);                                             \
-      m = fma((real##width)(1 - BETA_1), gradient - m, m);                                              \
-      v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                               \
-      STORE(width, m, p + SIZE_PARAMETERS);                                                             \
-      STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                         \
-      STORE(width, LOAD(width, p) - rates.x * m / (sqrt(v) + rates.y), p);                              \
+  #define DEFINE_OPTIMIZER_STEP(width)                                                                     \
+    inline void optimizer_step_##width(global real* p, const real##width raw, const rates_t rates) {        \
+      const real##width gradient = CLIPPED(raw);                                                            \
+      real##width m = LOAD(width, p + SIZE_PARAMETERS);                                                     \
+      real##width v = LOAD(width, p + 2 * SIZE_PARAMETERS);                                                 \
+      m = fma((real##width)(1 - BETA_1), gradient - m, m);                                                  \
+      v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                                   \
+      STORE(width, m, p + SIZE_PARAMETERS);                                                                 \
+      STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                             \
+      STORE(width, DECAYED(LOAD(width, p)) - rates.x * m / (sqrt(v) + rates.y), p);                         \
     }
 #else
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                   \
-    inline void optimizer_step_##width(global real* p, const real##width gradient, const real2 rates) { \
-      const real##width delta = rates.x * gradient + rates.y * LOAD(width, p + SIZE_PARAMETERS);        \
-      STORE(width, delta, p + SIZE_PARAMETERS);                                                         \
-      STORE(width, LOAD(width, p) - delta, p);                                                          \
+  #define DEFINE_OPTIMIZER_STEP(width)                                                                     \
+    inline void optimizer_step_##width(global real* p, const real##width raw, const rates_t rates) {        \
+      const real##width delta = rates.x * CLIPPED(raw) + rates.y * LOAD(width, p + SIZE_PARAMETERS);        \
+      STORE(width, delta, p + SIZE_PARAMETERS);                                                             \
+      STORE(width, LOAD(width, p) - delta, p);                                                              \
     }
 #endif
 
@@ -44,4 +70,22 @@ DEFINE_OPTIMIZER_STEP(2)
 DEFINE_OPTIMIZER_STEP(4)
 DEFINE_OPTIMIZER_STEP(8)
 DEFINE_OPTIMIZER_STEP(16)
-#define OPTIMIZER_STEP(width, p, gradient, rates) JOIN(optimizer_step_, width)(p, gradient, rates)
+
+#if GATHERS
+  #define OPTIMIZER_STEP(width, p, gradient, rates) STORE(width, gradient, (p) + AT_GRADIENTS)
+
+  FUNCTION optimizer_steps(global real* net, const rates_t rates, local real* shared) {
+    global const real* gradients = net + AT_GRADIENTS;
+    VEC(VECTOR) square = 0;
+    FOR_ITEMS(i, SIZE_PARAMETERS / VECTOR) {
+      const VEC(VECTOR) g = LOAD(VECTOR, gradients + i * VECTOR);
+      square = fma(g, g, square);
+    }
+    const real scale = (real)CLIP_NORM / fmax(sqrt(group_sum(SUM(VECTOR, square), shared)), (real)CLIP_NORM);
+    FOR_ITEMS(i, SIZE_PARAMETERS / VECTOR)
+      JOIN(optimizer_step_, VECTOR)(net + i * VECTOR, scale * LOAD(VECTOR, gradients + i * VECTOR), rates);
+    SYNC;
+  }
+#else
+  #define OPTIMIZER_STEP(width, p, gradient, rates) JOIN(optimizer_step_, width)(p, gradient, rates)
+#endif

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.nn.layers import Layer
+from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import SGD, Optimizer
-from bt_neuro.nn.reference import Mode, ReferenceNetwork
+from bt_neuro.nn.reference import loss_value
+from bt_neuro.nn.reference_network import Mode, ReferenceNetwork
 
 Array = NDArray[np.floating]
 Gradients = dict[str, Array]
@@ -78,7 +80,7 @@ def assert_same_bits(actual: ArrayLike, expected: ArrayLike, what: str = "") -> 
 
 
 class Sample:
-    """Layers with random data: windows and targets to learn, as many as wanted."""
+    """Layers with random data: windows and targets to learn, as many as wanted, `rows` of them a step."""
 
     def __init__(
         self,
@@ -88,15 +90,17 @@ class Sample:
         optimizer: Optimizer | None = None,
         steps: int = 6,
         noise: float = 0.1,
+        loss: str | Loss = "mean_squared_error",
+        rows: int = 1,
     ) -> None:
-        self.layout = Layout(layers, inputs, optimizer or SGD(0.01, momentum=0.9))
-        self.rng = rng
+        self.layout = Layout(layers, inputs, optimizer or SGD(0.01, momentum=0.9), loss_of(loss))
+        self.rng, self.rows = rng, rows
         # A little off the start, where biases are 0 and scales 1: a fault may hide behind these.
         self.block = self.layout.initial_block(seed=3)
         self.block[: self.layout.size_parameters] += self._noise(noise)
         self.windows = rng.normal(size=(steps, inputs))
-        self.targets = rng.uniform(size=(steps, self.layout.n_outputs))
-        self.rates = np.array([self.layout.optimizer.rates(step) for step in range(1, steps + 1)])
+        self.targets = self.layout.loss.wanted(rng.uniform(size=(steps, self.layout.n_outputs)))
+        self.rates = np.array([self.layout.optimizer.rates(step) for step in range(1, -(-steps // rows) + 1)])
 
     def _noise(self, scale: float) -> Array:
         """Return noise on each parameter, 0 in the gaps between them."""
@@ -106,25 +110,25 @@ class Sample:
         return noise
 
     def warm_block(self) -> Array:
-        """Return the block after all windows but the last moved the statistics.
+        """Return the block after all windows but the last ones moved the statistics.
 
         Before that gradients are not exact: the very first sample's variance is published as a special case.
         """
         network = self.reference()
-        for step, window in enumerate(self.windows[:-1], start=1):
+        for step, window in enumerate(self.windows[: -self.rows], start=1):
             network.forward(window, moves=True, step=step)
         return network.block
 
     def learn(self, engine: Any, steps: slice = slice(None), rates: Array | None = None) -> Array:
         """Learn on a Runner or a ReferenceNetwork; return the outputs that each step started from."""
         first = steps.indices(len(self.windows))[0] + 1
-        rates = self.rates[steps] if rates is None else rates
+        rates = self.rates[: len(self.windows[steps])] if rates is None else rates
         mode, nothing = Mode.LEARN | Mode.LEARN_MOVES, self.windows[:0]
         out, _ = engine.run(mode, self.windows[steps], self.targets[steps], nothing, rates, first)
         return out
 
     def reference(self, block: Array | None = None, seed: int = 5) -> ReferenceNetwork:
-        return ReferenceNetwork(self.layout, (self.block if block is None else block).copy(), seed)
+        return ReferenceNetwork(self.layout, (self.block if block is None else block).copy(), seed, self.rows)
 
 
 class GradientCheck:
@@ -132,26 +136,24 @@ class GradientCheck:
 
     Parameters
     ----------
-    sample : the network and its data; the gradient is taken at the last window, after the others
+    sample : the network and its data; the gradient is taken at the last windows, after the others
     """
 
     def __init__(self, sample: Sample) -> None:
         self.sample, self.layout = sample, sample.layout
-        self.block = sample.warm_block()
-        self.window, self.target = sample.windows[-1], sample.targets[-1]
+        self.block, last = sample.warm_block(), slice(-sample.rows, None)
+        self.window, self.target = sample.windows[last], sample.targets[last]
 
     def loss(self, block: Array, window: Array) -> float:
-        network = self.sample.reference(block)
-        out = network.forward(window, moves=True, step=len(self.sample.windows))
-        return float(np.mean((out - self.target) ** 2))
+        out = self.sample.reference(block).forward(window, moves=True, step=len(self.sample.windows))
+        return loss_value(out, self.target, self.layout.loss)
 
     def gradients(self) -> Gradients:
         """Return what the reference's backward pass says, by name; "inputs" too."""
         network = self.sample.reference(self.block)
         network.forward(self.window, moves=True, step=len(self.sample.windows))
-        found, dinp = network.backward(self.target)
-        named = {f"{self.layout.plans[index].name}.{name}": d for (index, name), d in found.items()}
-        return named | {"inputs": dinp.ravel()}
+        gradients, dinp = network.backward(self.target)
+        return gradients | {"inputs": dinp.ravel()}
 
     def check(self, gradients: Gradients) -> None:
         """Compare with central differences in random and in unit directions."""
@@ -165,7 +167,7 @@ class GradientCheck:
 
         def loss(step: Array) -> float:
             if name == "inputs":
-                return self.loss(self.block, self.window + step)
+                return self.loss(self.block, self.window + step.reshape(self.window.shape))
             block = self.block.copy()
             places[name].view(block)[...] += step.reshape(places[name].tensor.shape)
             return self.loss(block, self.window)

@@ -26,16 +26,25 @@ ORDER = (
     "files",
     "fields",
     "nn.optimizers",
+    "nn.losses",
+    "nn.layer",
+    "nn.normalization",
     "nn.layers",
+    "nn.config",
     "nn.layout",
+    "nn.reference_activations",
+    "nn.reference_norms",
     "nn.reference",
+    "nn.reference_network",
     "nn.stamps",
     "nn.program",
     "nn.device",
     "nn.engine",
     "nn.storage",
+    "nn.summary",
     "nn.network",
     "nn",
+    "river",
     "bench",
     "market",
     "lessons",
@@ -182,9 +191,9 @@ def complaints_about_calls(root: Path) -> list[str]:
 
 
 def complaints_about_kernels(root: Path) -> list[str]:
-    reference = ast.parse((root / "bt_neuro/nn/reference.py").read_text(encoding="utf-8"))
-    definitions = (ast.FunctionDef, ast.ClassDef)
-    twins = {node.name for node in ast.walk(reference) if isinstance(node, definitions)}
+    files = sorted((root / "bt_neuro/nn").glob("reference*.py"))
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    twins = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     others = [path for path in sorted((root / "tests").glob("*.py")) if path.name != Path(__file__).name]
     tests = "\n".join(path.read_text(encoding="utf-8") for path in others)
     complaints = []
@@ -214,7 +223,7 @@ def faults_of_header(header: str, twins: set[str]) -> Iterator[str]:
     if not re.search("[=:]", header.partition("Shapes")[0]):
         yield "no formula, and no steps, in the header"
     yield from (f"no {word} in the header" for word in KERNEL_HEADER if word not in header)
-    named = re.search(r"Twin .*?reference\.py: ([\w.]+(?:, [\w.]+)*)", header)
+    named = re.search(r"Twin .*?reference\w*\.py: ([\w.]+(?:, [\w.]+)*)", header)
     for name in re.split(r", |\.", named[1]) if named else []:
         if name not in twins:
             yield f"its twin {name} is not in reference.py"

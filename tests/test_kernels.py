@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from bt_neuro.nn.device import Device, Runner
-from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, Layer, TransformerEncoder, article_layers
+from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder, article_layers
+from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from bt_neuro.nn.program import Program
-from bt_neuro.nn.reference import Mode
+from bt_neuro.nn.reference_network import Mode
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 
 SEED = 5  # of dropout
@@ -180,7 +182,7 @@ def check_gradients(sample: Sample, kernel: Runner) -> None:
     """One step of SGD at learning rate 1 lowers the parameters by the gradient: compare with differences."""
     check = GradientCheck(sample)
     kernel.write(check.block[None])
-    sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0]]))
+    sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0, 0.0]]))
     gradient = check.block - kernel.read()[0]
     for name, placed in sample.layout.parameters():
         check.check_tensor(name, placed.view(gradient))
@@ -188,7 +190,7 @@ def check_gradients(sample: Sample, kernel: Runner) -> None:
 
 def predict(sample: Sample, engine, moves: bool):
     mode = Mode.PREDICT | (Mode.PREDICT_MOVES if moves else 0)
-    nothing = np.empty((0, 2))
+    nothing = np.empty((0, 3))
     out = engine.run(mode, sample.windows[:0], sample.targets[:0], sample.windows[::-1], nothing, 1)
     return out[1]
 

@@ -15,8 +15,9 @@ from safetensors.numpy import save_file
 from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteError
 from bt_neuro.nn import device as devices
 from bt_neuro.nn import storage
-from bt_neuro.nn.layers import BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import Network
+from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from tests.helpers import assert_close, assert_same_bits
 
@@ -372,7 +373,10 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Network([], 3, device="numpy"), "at least one input and one layer"),
         (lambda: Network([Dense(2)], 0, device="numpy"), "needs at least one input"),
         (lambda: Network(["Dense"], 3, device="numpy"), "not 'Dense'"),
-        (lambda: Network([TransformerEncoder()], 3, device="numpy"), "put a Conv1D before it"),
+        (
+            lambda: Network([TransformerEncoder()], 3, device="numpy"),
+            r"layer 0, .*put a Reshape or a Conv1D before it; got \(3,\)",
+        ),
         (lambda: Network([Conv1D(2, 5)], 3, device="numpy"), "kernel_size is larger than the input"),
         (lambda: Network([Dense(2)], 3, precision="half", device="numpy"), "use single or double"),
         (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs is 3.5: give a whole number"),
@@ -387,7 +391,7 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Adam(beta_1=1.0), "below 1"),
         (lambda: SGD(momentum=-0.1), "rates must be 0 or more"),
         (lambda: Dense(0), "units must be 1 or more"),
-        (lambda: Dense(1, "relu"), "activation must be one of"),
+        (lambda: Dense(1, "reluu"), "activation must be one of"),
         (lambda: Dropout(1.0), r"rate must be in \[0, 1\)"),
         (lambda: BatchNorm(epsilon=0.0), "epsilon must be positive"),
     ],
@@ -395,6 +399,16 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
 def test_layers_that_cannot_be_are_refused(make, complaint):
     with pytest.raises(LayerError, match=complaint):
         make()
+
+
+def test_printing_shows_the_layers():
+    network = network_of(LAYERS, "numpy")
+    shown = [line.split() for line in str(network).splitlines()]
+    assert shown[0] == ["24", "inputs"]
+    assert shown[1] == ["name", "layer", "outputs", "parameters", "multiply-adds", "share"]
+    assert shown[3][:-1] == ["conv1d_1", "Conv1D", "6", "x", "8", "40", "192"]
+    assert shown[-3][0] == f"{network.n_parameters:,}"
+    assert "\n" not in repr(network)
 
 
 def test_large_numbers_are_numbers(data):
@@ -463,7 +477,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ),
         (
             {"layers": [{"class": "Dens", "units": 3}]},
-            "unknown layer or optimiser 'Dens'. Did you mean Dense",
+            "unknown layer, optimiser or loss 'Dens'. Did you mean Dense",
         ),
         ({"layers": [{"class": "Dense", "unit": 3}]}, "Dense has no option 'unit'. Did you mean units"),
         ({"layers": [{"class": "Dense", "units": 7}]}, "dense_0.kernel should have shape (1, 24, 7), found"),

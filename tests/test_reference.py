@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bt_neuro.nn import reference
-from bt_neuro.nn.layers import ACTIVATIONS, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.reference import activate, batch_norm_move, dropout_forward, dropout_key, philox
+from bt_neuro.nn import reference_norms
+from bt_neuro.nn.layer import ACTIVATIONS
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.reference import dropout_forward, dropout_key, philox
+from bt_neuro.nn.reference_activations import activate
+from bt_neuro.nn.reference_norms import batch_norm_move
 from tests.helpers import GradientCheck, Sample, assert_close
 
 LAYERS = {
@@ -76,7 +80,7 @@ def published_batch_norm_backward(dout, out, xhat, variance, gamma, layer):
 
 
 def test_the_published_gradient_of_batch_norm_is_caught(rng, monkeypatch):
-    monkeypatch.setattr(reference, "batch_norm_backward", published_batch_norm_backward)
+    monkeypatch.setattr(reference_norms, "batch_norm_backward", published_batch_norm_backward)
     check = GradientCheck(Sample([BatchNorm(7)], 6, rng))
     with pytest.raises(AssertionError, match="inputs, random direction 0"):
         check.check(check.gradients())
@@ -105,13 +109,13 @@ def test_philox_gives_the_known_answers(counter, step, key, bits):
 
 def test_dropout_keeps_its_share_and_the_mean():
     ones = np.ones(20_000)
-    out, mask = dropout_forward(ones, 0.3, step=4, key=dropout_key(seed=1, layer=2))
+    out, mask = dropout_forward(ones, Dropout(0.3), step=4, key=dropout_key(seed=1, layer=2))
     assert set(np.unique(out)) == {0.0, 1 / 0.7}
     assert abs(out.mean() - 1) < 0.02
-    again, _ = dropout_forward(ones, 0.3, step=4, key=dropout_key(seed=1, layer=2))
+    again, _ = dropout_forward(ones, Dropout(0.3), step=4, key=dropout_key(seed=1, layer=2))
     assert (out == again).all()
     for step, seed, layer in ((5, 1, 2), (4, 2, 2), (4, 1, 3)):
-        _, other = dropout_forward(ones, 0.3, step=step, key=dropout_key(seed, layer))
+        _, other = dropout_forward(ones, Dropout(0.3), step=step, key=dropout_key(seed, layer))
         assert 0.4 < (mask != other).mean() < 0.44  # two independent masks differ at 2 x 0.3 x 0.7
 
 

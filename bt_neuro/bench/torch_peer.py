@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layers import LEAKY_SLOPE, BatchNorm, TransformerEncoder
+from bt_neuro.nn.layer import LEAKY_SLOPE
+from bt_neuro.nn.layers import TransformerEncoder
+from bt_neuro.nn.normalization import BatchNorm
 
 WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
 _ENCODER = TransformerEncoder()

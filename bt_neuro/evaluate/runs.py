@@ -26,7 +26,7 @@ from bt_neuro.evaluate.records import (
 )
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
-from bt_neuro.nn.layers import to_config
+from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed

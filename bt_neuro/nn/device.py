@@ -226,6 +226,7 @@ class Runner:
     ) -> None:
         cl = self._cl = _pyopencl()
         self._program, self.device, self._lanes = program, device, len(seeds)
+        self.rows = program.rows
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
         context = self._context = cl.Context([device.handle])
         self._queue = cl.CommandQueue(context)
@@ -240,7 +241,7 @@ class Runner:
         cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
         folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
         self._seeds = cl.Buffer(context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=folded)
-        self._steps = 0
+        self._windows = 0  # there is room for
         self._launched: tuple[int, int] | None = None
         self.write(block)
 
@@ -270,43 +271,43 @@ class Runner:
         first_step: int,
         meanwhile: Callable[[], None] | None = None,
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, steps, n_outputs).
+        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, windows, n_outputs).
 
         `meanwhile` is called once the device is at work, and what it raises once the device is done.
         """
-        steps = max(len(learn), len(predict))
-        if steps > self._steps:
-            self._allocate(steps)
+        windows = max(len(learn), len(predict))
+        if windows > self._windows:
+            self._allocate(windows)
         # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
         self._inbox.array[:1].view(np.uint32)[0] = first_step & 0xFFFFFFFF
         end = 2
-        for part in (rates if len(rates) else np.zeros((steps, 2)), targets, learn, predict):
+        for part in (rates if len(rates) else np.zeros((windows, 3)), targets, learn, predict):
             # The one place where numbers become the kernel's own type.
             self._inbox.array[end : end + part.size] = part.ravel()
             end += part.size
         kernel = self._kernel
-        if self._launched != (mode, steps):
+        if self._launched != (mode, windows):
             kernel.set_arg(4, np.int32(mode))
-            kernel.set_arg(5, np.int32(steps))
-            self._launched = (mode, steps)
+            kernel.set_arg(5, np.int32(windows))
+            self._launched = (mode, windows)
         items = self._program.shape.work_items
         self._inbox.send(end)
         done = self._cl.enqueue_nd_range_kernel(self._queue, kernel, (self._lanes * items,), (items,))
-        size = self._lanes * 2 * steps * self._program.layout.n_outputs
+        size = self._lanes * 2 * windows * self._program.layout.n_outputs
         try:
             if meanwhile is not None:
                 self._queue.flush()  # else a runtime may wait for the wait
                 meanwhile()
         finally:
-            out = self._outbox.receive(done, size).reshape(self._lanes, 2, steps, -1)
+            out = self._outbox.receive(done, size).reshape(self._lanes, 2, windows, -1)
         return out[:, 0, : len(learn)], out[:, 1, : len(predict)]
 
-    def _allocate(self, steps: int) -> None:
+    def _allocate(self, windows: int) -> None:
         layout = self._program.layout
         make = partial(_Mailbox, self._cl, self._context, self._queue, dtype=self._dtype)
-        self._inbox = make(size=2 + steps * (2 + layout.n_outputs + 2 * layout.n_inputs))
-        self._outbox = make(size=self._lanes * 2 * steps * layout.n_outputs)
-        self._steps, self._launched = steps, None
+        self._inbox = make(size=2 + windows * (3 + layout.n_outputs + 2 * layout.n_inputs))
+        self._outbox = make(size=self._lanes * 2 * windows * layout.n_outputs)
+        self._windows, self._launched = windows, None
         arguments = (self._networks, self._seeds, self._inbox.argument, self._outbox.argument)
         for index, argument in enumerate(arguments):
             self._kernel.set_arg(index, argument)

@@ -8,11 +8,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.reference import Array, ReferenceNetwork
+from bt_neuro.nn.reference_activations import Array
+from bt_neuro.nn.reference_network import ReferenceNetwork
 
 
 class Engine(Protocol):
-    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`)."""
+    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`).
+
+    Attributes
+    ----------
+    rows : windows that make one learning step
+    """
+
+    rows: int
 
     def run(
         self,
@@ -31,9 +39,11 @@ class Engine(Protocol):
 class NumpyEngine:
     """The reference network behind the same face."""
 
-    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int]) -> None:
+    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
+        self.rows = rows
         self._networks = [
-            ReferenceNetwork(layout, state.copy(), seed) for state, seed in zip(block, seeds, strict=True)
+            ReferenceNetwork(layout, state.copy(), seed, rows)
+            for state, seed in zip(block, seeds, strict=True)
         ]
 
     def run(self, *call: Any, meanwhile: Callable[[], None] | None = None) -> tuple[Array, Array]:

@@ -9,63 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from bt_neuro.errors import LayerError, did_you_mean
-from bt_neuro.nn.optimizers import SGD, Adam, Optimizer, check_numbers
+from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor, kernel_and_bias
+from bt_neuro.nn.normalization import BatchNorm
 
-Shape = tuple[int, ...]
-Activation = Literal["tanh", "sigmoid", "leaky_relu"] | None
-ACTIVATIONS = (None, "tanh", "sigmoid", "leaky_relu")
-LEAKY_SLOPE = 0.01
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A named array that a layer owns. ``fan`` = (in, out) asks for Glorot's uniform start."""
-
-    name: str
-    shape: Shape
-    start: float = 0.0
-    fan: tuple[int, int] | None = None
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Base of all layers. A subclass says its output shape and which tensors it owns."""
-
-    kind: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        check_numbers(self)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the outputs; raise LayerError when the inputs do not fit."""
-        return shape
-
-    def parameters(self, shape: Shape) -> Sequence[Tensor]:
-        """Return what the optimiser moves, for inputs of this shape."""
-        return ()
-
-    def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        """Return the running statistics, for inputs of this shape."""
-        return ()
-
-    def _require(self, holds: bool, what: str) -> None:
-        if not holds:
-            raise LayerError(f"{self}: {what}")
-
-
-def _kernel_and_bias(prefix: str, n_in: int, n_out: int, fan_out: int | None = None) -> list[Tensor]:
-    return [
-        Tensor(f"{prefix}kernel", (n_in, n_out), fan=(n_in, fan_out or n_out)),
-        Tensor(f"{prefix}bias", (n_out,)),
-    ]
+OUTPUTS = (*ACTIVATIONS, "softmax")
 
 
 def _joins_the_sum(prefix: str, n_in: int, n_out: int) -> list[Tensor]:
@@ -81,7 +31,8 @@ class Dense(Layer):
     Parameters
     ----------
     units : number of outputs; multiples of 16 are fastest
-    activation : None, "tanh", "sigmoid" or "leaky_relu" (slope 0.01)
+    activation : None, "tanh", "sigmoid", "leaky_relu" (slope 0.01), "relu", "gelu"; in the last layer also
+        "softmax"
     """
 
     units: int
@@ -91,13 +42,13 @@ class Dense(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(self.units >= 1, "units must be 1 or more")
-        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
+        self._require(self.activation in OUTPUTS, f"activation must be one of {OUTPUTS}")
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.units,)
 
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
-        return _kernel_and_bias("", math.prod(shape), self.units)
+        return kernel_and_bias("", math.prod(shape), self.units)
 
 
 @dataclass(frozen=True)
@@ -127,49 +78,11 @@ class Conv1D(Layer):
         return ((shape[0] - self.kernel_size) // self.strides + 1, self.filters)
 
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
-        return _kernel_and_bias("", self.kernel_size * self.channels(shape), self.filters)
+        return kernel_and_bias("", self.kernel_size * self.channels(shape), self.filters)
 
     @staticmethod
     def channels(shape: Shape) -> int:
         return shape[1] if len(shape) == 2 else 1
-
-
-@dataclass(frozen=True)
-class BatchNorm(Layer):
-    """Normalise every neuron by running statistics: batch normalisation with a batch of one.
-
-    Parameters
-    ----------
-    window : samples the exponential average stands for (100); 1 or less switches the layer off, with its
-        activation
-    activation : applied after scale and shift, as in `Dense`
-    epsilon : added to the variance (1e-6)
-
-    Notes
-    -----
-    mean_t = ((m-1) mean + x) / m, d = x - mean_t, var_t = ((m-1) var + d^2) / m (while var is 0, d^2 is not
-    divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Gizlyk, "Neural networks made easy (Part 13)".
-    """
-
-    window: int = 100
-    activation: Activation = None
-    epsilon: float = 1e-6
-    kind: ClassVar[str] = "batch_norm"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(self.epsilon > 0, "epsilon must be positive")
-        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
-
-    @property
-    def is_off(self) -> bool:
-        return self.window <= 1
-
-    def parameters(self, shape: Shape) -> Sequence[Tensor]:
-        return () if self.is_off else (Tensor("gamma", shape, start=1.0), Tensor("beta", shape))
-
-    def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        return () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape))
 
 
 @dataclass(frozen=True)
@@ -206,7 +119,7 @@ class TransformerEncoder(Layer):
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
     def output_shape(self, shape: Shape) -> Shape:
-        self._require(len(shape) == 2, f"needs (positions, channels), got {shape}: put a Conv1D before it")
+        self._require_positions(shape)
         return shape
 
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
@@ -220,9 +133,9 @@ class TransformerEncoder(Layer):
         """Return one block's tensors; the columns of "qkv" are (query key value, key_dim, heads)."""
         channels, width, units = shape[1], self.num_heads * self.key_dim, self.hidden(shape)
         return [
-            *_kernel_and_bias("qkv_", channels, 3 * width, fan_out=width),
+            *kernel_and_bias("qkv_", channels, 3 * width, fan_out=width),
             *_joins_the_sum("project_", width, channels),
-            *_kernel_and_bias("expand_", channels, units),
+            *kernel_and_bias("expand_", channels, units),
             *_joins_the_sum("contract_", units, channels),
         ]
 
@@ -236,44 +149,121 @@ class Dropout(Layer):
 
     rate: float
     kind: ClassVar[str] = "dropout"
+    learns_otherwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(0 <= self.rate < 1, "rate must be in [0, 1)")
 
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        return {"THRESHOLD": f"{self.threshold}u", "KEEP": 1 / (1 - self.rate)}
 
-_BY_NAME: dict[str, type] = {
-    cls.__name__: cls for cls in (Dense, Conv1D, BatchNorm, TransformerEncoder, Dropout, Adam, SGD)
-}
+    @property
+    def threshold(self) -> int:
+        """Of 32 random bits, below which a number is zeroed."""
+        return int(self.rate * 2**32)
+
+    def saved(self, shape: Shape, rows: int) -> int:
+        return rows * math.prod(shape)
 
 
-def to_config(description: Layer | Optimizer) -> dict[str, Any]:
-    """Return a layer or optimiser as plain JSON values.
+@dataclass(frozen=True)
+class Reshape(Layer):
+    """Read the inputs as another shape: ``Reshape((-1, 12))`` makes bars of 12 features; -1 is what fits."""
 
-    Examples
-    --------
-    >>> to_config(Dense(3, "sigmoid"))
-    {'class': 'Dense', 'units': 3, 'activation': 'sigmoid'}
+    target_shape: tuple[int, ...]
+    kind: ClassVar[str] = "reshape"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = self.target_shape
+        holds = 1 <= len(sizes) <= 2 and sizes.count(-1) <= 1 and all(n == -1 or n >= 1 for n in sizes)
+        self._require(holds, "target_shape is (n,) or (positions, channels), of which one may be -1")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        n, known = math.prod(shape), math.prod(size for size in self.target_shape if size != -1)
+        target = tuple(n // known if size == -1 else size for size in self.target_shape)
+        self._require(math.prod(target) == n, f"does not hold the {n} numbers of {shape}")
+        return target
+
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class _Pooling1D(Layer):
+    """Base of the poolings: windows of positions, channel by channel, "valid" padding."""
+
+    pool_size: int = 2
+    strides: int | None = None
+    kind: ClassVar[str] = "pooling"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(min(self.pool_size, self.step) >= 1, "sizes must be 1 or more")
+
+    @property
+    def step(self) -> int:
+        return self.pool_size if self.strides is None else self.strides
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require_positions(shape)
+        self._require(shape[0] >= self.pool_size, f"pool_size is larger than the input {shape}")
+        return ((shape[0] - self.pool_size) // self.step + 1, shape[1])
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        positions, channels = shape
+        sizes = {"POSITIONS": positions, "CHANNELS": channels, "POOLED": self.output_shape(shape)[0]}
+        largest = int(isinstance(self, MaxPooling1D))
+        return {**sizes, "SIZE": self.pool_size, "STRIDE": self.step, "LARGEST": largest}
+
+
+@dataclass(frozen=True)
+class MaxPooling1D(_Pooling1D):
+    """The largest of every `pool_size` positions; windows lie `strides` apart, by default side by side.
+
+    The gradient goes to the first of several largest.
     """
-    options = {
-        name: getattr(value, "tolist", lambda value=value: value)()  # a number of NumPy's is none of JSON's
-        for name, value in asdict(description).items()
-    }
-    return {"class": type(description).__name__, **options}
 
 
-def from_config(config: dict[str, Any]) -> Any:
-    """Return the layer or optimiser that `to_config` described; unknown names are a LayerError."""
-    options = dict(config)
-    name = options.pop("class", "")
-    if name not in _BY_NAME:
-        raise LayerError(f"unknown layer or optimiser {name!r}.{did_you_mean(str(name), _BY_NAME)}")
-    cls = _BY_NAME[name]
-    known = {field.name for field in fields(cls)}
-    for option in options:
-        if option not in known:
-            raise LayerError(f"{name} has no option {option!r}.{did_you_mean(option, known)}")
-    return cls(**options)
+@dataclass(frozen=True)
+class AveragePooling1D(_Pooling1D):
+    """The mean of every `pool_size` positions; windows lie `strides` apart, by default side by side."""
+
+
+@dataclass(frozen=True)
+class LSTM(Layer):
+    """Long short-term memory over the positions: tanh, gates by sigmoids (Hochreiter and Schmidhuber 1997).
+
+    Parameters
+    ----------
+    units : size of the state and of the output
+    return_sequences : give the output of every position, not only of the last one
+
+    Notes
+    -----
+    As in Keras: one bias, gates in the order input, forget, cell, output, the forget gate's bias starts at 1.
+    """
+
+    units: int
+    return_sequences: bool = False
+    kind: ClassVar[str] = "lstm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.units >= 1, "units must be 1 or more")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        self._require_positions(shape)
+        return (shape[0], self.units) if self.return_sequences else (self.units,)
+
+    def parameters(self, shape: Shape) -> Sequence[Tensor]:
+        u = self.units
+        return (
+            Tensor("kernel", (shape[1], 4 * u), fan=(shape[1], u)),
+            Tensor("recurrent_kernel", (u, 4 * u), fan=(u, u)),
+            Tensor("bias", (4 * u,), start=(0.0, 1.0, 0.0, 0.0)),
+        )
 
 
 def article_layers(features: int = 12) -> list[Layer]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.layers import Layer, Shape, Tensor
+from bt_neuro.nn.layer import Layer, Shape, Tensor
+from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.optimizers import Optimizer
 
 ALIGNMENT = 16
@@ -42,15 +43,16 @@ class Placed:
 class LayerPlan:
     """A layer in its place: shapes of its inputs and outputs, its tensors by short name."""
 
+    name: str
     index: int
     layer: Layer
     input_shape: Shape
     output_shape: Shape
     tensors: dict[str, Placed]
 
-    @property
-    def name(self) -> str:
-        return f"{self.layer.kind}_{self.index}"
+    def named(self) -> Iterator[tuple[str, Placed]]:
+        """Yield ("dense_4.kernel", place) of each tensor."""
+        return ((f"{self.name}.{name}", placed) for name, placed in self.tensors.items())
 
 
 class Layout:
@@ -61,17 +63,24 @@ class Layout:
     layers : the layers, first to last
     n_inputs : numbers in one input window
     optimizer : says how many moments stand beside each parameter
+    loss : what learning makes small
     """
 
-    def __init__(self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer, loss: Loss | None = None
+    ) -> None:
         if not layers or n_inputs < 1:
             raise LayerError("a network needs at least one input and one layer")
-        self.layers, self.n_inputs, self.optimizer = tuple(layers), n_inputs, optimizer
+        self.layers, self.n_inputs = tuple(layers), n_inputs
+        self.optimizer, self.loss = optimizer, loss or MeanSquaredError()
         shapes: list[Shape] = [(n_inputs,)]
-        for layer in layers:
+        for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
                 raise LayerError(f"layers() must give layers such as Dense(200, 'tanh'), not {layer!r}")
-            shapes.append(layer.output_shape(shapes[-1]))
+            try:
+                shapes.append(layer.output_shape(shapes[-1]))
+            except LayerError as error:
+                raise LayerError(f"layer {index}, {error}") from error
         tensors: list[dict[str, Placed]] = [{} for _ in layers]
         end = self._place(0, tensors, [layer.parameters(s) for layer, s in zip(layers, shapes, strict=False)])
         self.size_parameters = end
@@ -80,9 +89,22 @@ class Layout:
             start, tensors, [layer.statistics(s) for layer, s in zip(layers, shapes, strict=False)]
         )
         self.plans = [
-            LayerPlan(i, layer, shapes[i], shapes[i + 1], tensors[i]) for i, layer in enumerate(layers)
+            LayerPlan(f"{layer.kind}_{i}", i, layer, shapes[i], shapes[i + 1], tensors[i])
+            for i, layer in enumerate(layers)
         ]
         self.n_outputs = math.prod(shapes[-1])
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Refuse a softmax that is not last, and a loss that does not fit the outputs."""
+        *others, last = (getattr(layer, "activation", None) == "softmax" for layer in self.layers)
+        if any(others):
+            raise LayerError(f"layer {others.index(True)}: a softmax can only end the last layer")
+        if self.loss.needs_softmax and not last:
+            end = f"end with Dense({self.n_outputs}, 'softmax'), not {self.layers[-1]}"
+            raise LayerError(f"{self.loss} needs a softmax: {end}")
+        if isinstance(self.loss.weights, tuple) and len(self.loss.weights) != self.n_outputs:
+            raise LayerError(f"{self.loss}: give one weight for each of {self.n_outputs} outputs")
 
     @staticmethod
     def _place(end: int, placed: list[dict[str, Placed]], wanted: list[Sequence[Tensor]]) -> int:
@@ -92,12 +114,20 @@ class Layout:
                 end += aligned(tensor.size)
         return end
 
+    def parts(self, rows: int) -> Iterator[LayerPlan]:
+        """Yield what is run, in order, where so many windows make one step."""
+        for plan in self.plans:
+            shape = plan.input_shape
+            for layer in plan.layer.parts(rows):
+                yield replace(plan, layer=layer, input_shape=shape)
+                shape = plan.output_shape
+
     @property
     def n_parameters(self) -> int:
         return sum(placed.tensor.size for _, placed in self.parameters())
 
     def parameters(self) -> Iterator[tuple[str, Placed]]:
-        """Yield ("dense_4.kernel", place) of everything the optimiser moves."""
+        """Yield name and place of everything the optimiser moves."""
         return ((name, placed) for name, placed in self._named() if placed.offset < self.size_parameters)
 
     def statistics(self) -> Iterator[tuple[str, Placed]]:
@@ -112,8 +142,7 @@ class Layout:
 
     def _named(self) -> Iterator[tuple[str, Placed]]:
         for plan in self.plans:
-            for name, placed in plan.tensors.items():
-                yield f"{plan.name}.{name}", placed
+            yield from plan.named()
 
     def initial_block(self, seed: int) -> NDArray[np.float64]:
         """Return the block before any learning: Glorot's uniform kernels, the tensors' own starts, zeros."""
@@ -122,7 +151,7 @@ class Layout:
         for _, placed in self._named():
             view, fan = placed.view(block), placed.tensor.fan
             if fan is None:
-                view[...] = placed.tensor.start
+                view.reshape(np.size(placed.tensor.start), -1).T[...] = placed.tensor.start
             else:
                 limit = math.sqrt(6 / sum(fan))
                 view[...] = random.uniform(-limit, limit, size=view.shape)

@@ -12,26 +12,32 @@ from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.errors import LayerError, NonFiniteError, did_you_mean
 from bt_neuro.nn import storage
+from bt_neuro.nn.config import to_config
 from bt_neuro.nn.device import Device, Runner, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
-from bt_neuro.nn.layers import Layer, to_config
+from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.nn.program import Program
-from bt_neuro.nn.reference import Mode
+from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.summary import summary
 
 Array = NDArray[np.floating]
-_STEPS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
+_WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
 class Network:
-    """A network of layers on a device, learning by stochastic gradient descent with a batch of one.
+    """A network of layers on a device, learning by stochastic gradient descent, one window a step or many.
 
     Parameters
     ----------
     layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
-    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4) or `SGD`
+    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4), `AdamW` or `SGD`
+    loss : `MeanSquaredError` over the outputs (default), `CategoricalCrossentropy` or
+        `CategoricalFocalCrossentropy`, which want a softmax at the end; or Keras's name of one, such as
+        "categorical_crossentropy"
     seed : of the initial weights and of dropout; a sequence makes as many independent networks ("lanes"),
         which share each launch
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
@@ -39,8 +45,8 @@ class Network:
 
     Notes
     -----
-    The loss is the mean squared error over the outputs. Results on one device are equal to the bit from run
-    to run, one bar a launch or a thousand; between devices they agree within rounding.
+    Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
+    devices they agree within rounding.
 
     Examples
     --------
@@ -60,6 +66,7 @@ class Network:
         inputs: int,
         *,
         optimizer: Optimizer | None = None,
+        loss: str | Loss = "mean_squared_error",
         seed: int | Sequence[int] = 0,
         device: str | Device = "auto",
         precision: str = "single",
@@ -67,23 +74,31 @@ class Network:
         _check_arguments(inputs, optimizer, seed, device)
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
-        self.layout = Layout(layers, inputs, optimizer or Adam())
+        self.layout = Layout(layers, inputs, optimizer or Adam(), loss_of(loss))
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
-        self._engine: Engine
-        if device == "numpy":
-            self.device_name = "numpy"
-            self._engine = NumpyEngine(self.layout, block, self.seeds)
-        else:
-            chosen = choose(device) if isinstance(device, str) else device
-            self.device_name = str(chosen)
-            program = Program(self.layout, chosen.shape(double=precision == "double"))
-            self._engine = Runner(program, chosen, block, self.seeds)
-        self._has_dropout = any(layer.kind == "dropout" for layer in self.layout.layers)
+        self._device = choose(device) if isinstance(device, str) and device != "numpy" else device
+        self.device_name = str(self._device)
+        self._engine = self._engine_for(1, block)
+        self._batch_engines: dict[int, Engine] = {}  # by windows a step, made when asked for
+        self._learns_otherwise = any(layer.learns_otherwise for layer in self.layout.layers)
         self._held: bytes | None = None  # the window whose activations are in place
+
+    def _engine_for(self, rows: int, block: Array) -> Engine:
+        if isinstance(self._device, str):
+            return NumpyEngine(self.layout, block, self.seeds, rows)
+        program = Program(self.layout, self._device.shape(double=self.precision == "double"), rows)
+        return Runner(program, self._device, block, self.seeds)
+
+    def _engine_of_batches(self, rows: int) -> Engine:
+        block = self._engine.read()
+        if rows not in self._batch_engines:
+            self._batch_engines[rows] = self._engine_for(rows, block)
+        self._batch_engines[rows].write(block)
+        return self._batch_engines[rows]
 
     # -- what it is ------------------------------------------------------------------------------------------
     @property
@@ -103,6 +118,9 @@ class Network:
         size = f"inputs={self.n_inputs}, {self.n_parameters:,} parameters"
         return f"Network([{layers}], {size}, {self.device_name})"
 
+    def __str__(self) -> str:
+        return summary(self.layout)
+
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
         """Return the outputs for each window.
@@ -121,14 +139,33 @@ class Network:
         _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows)
         return self._shaped(out, np.ndim(inputs))
 
-    def learn(self, inputs: ArrayLike, targets: ArrayLike, *, update_statistics: bool = True) -> Array:
-        """Learn from each window in turn; return the outputs each step started from, shaped as `predict`'s.
+    def learn(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        update_statistics: bool = True,
+        batch_size: int = 1,
+    ) -> Array:
+        """Learn from the windows in order; return the outputs each step started from, as `predict` does.
 
-        `update_statistics` False means that the running statistics already hold these windows.
+        Parameters
+        ----------
+        inputs, targets : (steps, n_inputs) and (steps, n_outputs), or one of each
+        update_statistics : False means that the running statistics already hold these windows
+        batch_size : windows that make one step together, by the mean of their gradients, for training on
+            history; the last batch takes what is left. The first call with a size builds a program for it
         """
         windows, wanted = self._windows(inputs), self._targets(targets)
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
-        out, _ = self._run(mode, windows, wanted, windows[:0])
+        if not isinstance(batch_size, Integral) or batch_size < 1:
+            raise LayerError(f"batch_size is {batch_size!r}: give a whole number, 1 or more")
+        engine = self._engine if batch_size == 1 else self._engine_of_batches(batch_size)
+        try:
+            out, _ = self._run(mode, windows, wanted, windows[:0], engine)
+        finally:
+            if engine is not self._engine:
+                self._engine.write(engine.read())
         return self._shaped(out, np.ndim(inputs))
 
     def learn_then_predict(
@@ -155,7 +192,7 @@ class Network:
         mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
         if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
-        _, out = self._run(mode, windows, wanted, following, meanwhile)
+        _, out = self._run(mode, windows, wanted, following, meanwhile=meanwhile)
         return self._shaped(out, np.ndim(next_inputs))
 
     def _run(
@@ -164,6 +201,7 @@ class Network:
         learn: Array,
         targets: Array,
         predict: Array,
+        engine: Engine | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
@@ -171,9 +209,11 @@ class Network:
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
         results = []
-        for start in range(0, steps, _STEPS_A_LAUNCH):
-            part = slice(start, start + _STEPS_A_LAUNCH)
-            results.append(self._launch(mode, learn[part], targets[part], predict[part], meanwhile))
+        engine = engine or self._engine
+        size = max(_WINDOWS_A_LAUNCH // engine.rows, 1) * engine.rows
+        for start in range(0, steps, size):
+            part = slice(start, start + size)
+            results.append(self._launch(mode, learn[part], targets[part], predict[part], engine, meanwhile))
         if len(results) == 1:  # one live bar: every microsecond counts
             return results[0]
         if not results:
@@ -187,23 +227,20 @@ class Network:
         learn: Array,
         targets: Array,
         predict: Array,
+        engine: Engine,
         meanwhile: Callable[[], None] | None,
     ) -> tuple[Array, Array]:
-        if self._has_dropout:
+        if self._learns_otherwise:
             # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
-        rates = [
-            self.layout.optimizer.rates(step) for step in range(self.steps + 1, self.steps + 1 + len(learn))
-        ]
-        first_step = self.steps + 1
+        first, steps = self.steps + 1, -(-len(learn) // engine.rows)
+        rates = np.array([self.layout.optimizer.rates(step) for step in range(first, first + steps)])
         try:
-            return self._engine.run(
-                mode, learn, targets, predict, np.array(rates), first_step, meanwhile=meanwhile
-            )
+            return engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
         finally:  # the device has done its part also where `meanwhile` failed
-            self.steps += len(learn)
+            self.steps += steps
             # Without a prediction that moved the statistics, activations in place belong to other statistics.
             moved = mode & Mode.PREDICT_MOVES and len(predict)
             self._held = predict[-1].tobytes() if moved else None
@@ -218,7 +255,7 @@ class Network:
         wanted = np.asarray(targets, self._dtype)
         if wanted.ndim not in (1, 2) or wanted.shape[-1] != self.n_outputs:
             raise LayerError(f"targets have shape {wanted.shape}: give (steps, {self.n_outputs})")
-        return _finite(wanted.reshape(-1, self.n_outputs), "target")
+        return self.layout.loss.wanted(_finite(wanted.reshape(-1, self.n_outputs), "target"))
 
     def _shaped(self, out: Array, dimensions: int) -> Array:
         out = out if dimensions == 2 else out[:, 0]
@@ -266,6 +303,7 @@ class Network:
             "inputs": self.n_inputs,
             "layers": [to_config(layer) for layer in self.layout.layers],
             "optimizer": to_config(self.layout.optimizer),
+            "loss": to_config(self.layout.loss),
             "seeds": list(self.seeds),
             "single_lane": self._single_lane,
             "precision": self.precision,
@@ -315,6 +353,7 @@ class Network:
             saved.layers,
             saved.inputs,
             optimizer=saved.optimizer,
+            loss=saved.loss,
             seed=saved.seed,
             device=device,
             precision=saved.precision,

@@ -1,4 +1,4 @@
-"""Frozen descriptions of optimisers: their options, and how many moments stand beside each parameter."""
+"""Frozen descriptions of optimisers and of learning rates that change: Keras's names and options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bt_neuro.errors import LayerError
 
 
 def check_numbers(description: Any) -> None:
-    """Refuse an option of a layer or optimiser that is none of its type: a whole number, a finite one."""
+    """Refuse an option that is none of its type: a whole number, a finite one."""
     for field in fields(description):
         value, kind = getattr(description, field.name), str(field.type)
-        if value is None and kind.endswith("None"):
+        if (value is None and kind.endswith("None")) or isinstance(value, CosineDecay):
             continue
         if kind.startswith("int") and (not isinstance(value, Integral) or not abs(int(value)) < 2**31):
             raise LayerError(f"{description}: {field.name} must be a whole number")
@@ -24,11 +24,80 @@ def check_numbers(description: Any) -> None:
             raise LayerError(f"{description}: {field.name} must be a number, not {value}")
 
 
-@dataclass(frozen=True)
-class Adam:
-    """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch."""
+def require(holds: bool, description: Any, what: str) -> None:
+    if not holds:
+        raise LayerError(f"{description}: {what}")
 
-    learning_rate: float = 1e-4
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """Learning rate that rises to its target in a line, then falls along half a cosine, as Keras has it.
+
+    Parameters
+    ----------
+    initial_learning_rate : at the first update; without warm-up, where the decay starts
+    decay_steps : updates that the decay takes
+    alpha : what remains at its end, as a share of where it started (0)
+    warmup_target, warmup_steps : where the warm-up ends, and after how many updates; by default there is none
+
+    Notes
+    -----
+    Loshchilov and Hutter 2016.
+    """
+
+    initial_learning_rate: float
+    decay_steps: int
+    alpha: float = 0.0
+    warmup_target: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        require(self.decay_steps >= 1, self, "decay_steps must be 1 or more")
+        require((self.warmup_target is None) == (not self.warmup_steps), self, "a warm-up needs both options")
+
+    def __call__(self, step: int) -> float:
+        """Return the rate of an update, of which 0 is the first."""
+        peak = self.initial_learning_rate
+        if self.warmup_target is not None:
+            if step < self.warmup_steps:
+                return peak + (self.warmup_target - peak) * step / self.warmup_steps
+            peak, step = self.warmup_target, step - self.warmup_steps
+        cosine = 0.5 * (1 + math.cos(math.pi * min(step / self.decay_steps, 1)))
+        return peak * ((1 - self.alpha) * cosine + self.alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Optimizer:
+    """What optimisers have in common.
+
+    Parameters
+    ----------
+    clipvalue : each element of the gradient is kept within plus and minus this
+    global_clipnorm : the whole gradient is scaled down to this length; give one at most
+    """
+
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+    moments: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]
+        require(
+            len(limits) < 2 and all(limit > 0 for limit in limits), self, "give one positive limit at most"
+        )
+
+
+@dataclass(frozen=True)
+class Adam(_Optimizer):
+    """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch.
+
+    `learning_rate` is a number or a `CosineDecay`; ``clipvalue=`` limits each element of the gradient,
+    ``global_clipnorm=`` the length of the whole.
+    """
+
+    learning_rate: float | CosineDecay = 1e-4
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -36,37 +105,58 @@ class Adam:
     moments: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        if self.learning_rate < 0 or self.epsilon < 0 or not min(self.beta_1, self.beta_2) >= 0:
-            raise LayerError(f"{self}: rates must be 0 or more")
-        if max(self.beta_1, self.beta_2) >= 1:
-            raise LayerError(f"{self}: beta_1 and beta_2 must be below 1")
+        super().__post_init__()
+        numbers = (rate_at(self.learning_rate, 1), self.epsilon, self.beta_1, self.beta_2)
+        require(min(numbers) >= 0, self, "rates must be 0 or more")
+        require(max(self.beta_1, self.beta_2) < 1, self, "beta_1 and beta_2 must be below 1")
 
-    def rates(self, step: int) -> tuple[float, float]:
-        """Return (step size, epsilon) of learning step 1, 2, ... with both bias corrections folded in.
+    def rates(self, step: int) -> tuple[float, float, float]:
+        """Return (step size, epsilon, decay) of learning step 1, 2, ..., bias corrections folded in.
 
         In double precision on the host: 1 - beta_2^t loses three digits in float32.
         """
         root = math.sqrt(1 - self.beta_2**step)
-        return self.learning_rate * root / (1 - self.beta_1**step), self.epsilon * root
+        size = rate_at(self.learning_rate, step) * root / (1 - self.beta_1**step)
+        return size, self.epsilon * root, 0.0
 
 
 @dataclass(frozen=True)
-class SGD:
-    """Gradient descent with momentum: delta = learning_rate g + momentum delta, parameter -= delta."""
+class AdamW(Adam):
+    """Adam that also takes learning_rate x weight_decay of every parameter off it.
 
-    learning_rate: float = 1e-3
+    Loshchilov and Hutter 2017; the default is Keras's.
+    """
+
+    weight_decay: float = 0.004
+    kind: ClassVar[str] = "adamw"
+
+    def rates(self, step: int) -> tuple[float, float, float]:
+        return *super().rates(step)[:2], rate_at(self.learning_rate, step) * self.weight_decay
+
+
+@dataclass(frozen=True)
+class SGD(_Optimizer):
+    """Gradient descent with momentum: delta = learning_rate g + momentum delta, parameter -= delta.
+
+    `learning_rate`, ``clipvalue=`` and ``global_clipnorm=`` are as in `Adam`.
+    """
+
+    learning_rate: float | CosineDecay = 1e-3
     momentum: float = 0.0
     kind: ClassVar[str] = "sgd"
     moments: ClassVar[tuple[str, ...]] = ("delta",)
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        if min(self.learning_rate, self.momentum) < 0:
-            raise LayerError(f"{self}: rates must be 0 or more")
+        super().__post_init__()
+        require(min(rate_at(self.learning_rate, 1), self.momentum) >= 0, self, "rates must be 0 or more")
 
-    def rates(self, step: int) -> tuple[float, float]:
-        return self.learning_rate, self.momentum
+    def rates(self, step: int) -> tuple[float, float, float]:
+        return rate_at(self.learning_rate, step), self.momentum, 0.0
 
 
 Optimizer = Adam | SGD
+
+
+def rate_at(learning_rate: float | CosineDecay, step: int) -> float:
+    """Return the learning rate of learning step 1, 2, ..."""
+    return learning_rate(step - 1) if isinstance(learning_rate, CosineDecay) else learning_rate

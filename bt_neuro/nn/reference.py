@@ -1,45 +1,21 @@
-"""The network in NumPy: slow, clear, any precision. It defines what the kernels must compute.
+"""The layers in NumPy: slow, clear, any precision. They define what the kernels must compute.
 
 Each section is the twin of the kernel file it names, with the same function names. Gradients are called
 d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation
-(the loss's begins them).
+(the loss's begins them). The layers that normalise are in `reference_norms`, the walk in `reference_network`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layers import LEAKY_SLOPE, Activation, BatchNorm, Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.layout import LayerPlan, Layout
+from bt_neuro.nn.layer import Activation
+from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
+from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import SGD, Optimizer
-
-Array = NDArray[np.floating]
-
-
-# activation.cl ----------------------------------------------------------------------------------------------
-def activate(z: Array, activation: Activation) -> Array:
-    if activation == "tanh":
-        return np.tanh(z)
-    if activation == "sigmoid":
-        with np.errstate(over="ignore"):  # 1 / infinity is the right 0
-            return 1 / (1 + np.exp(-z))
-    if activation == "leaky_relu":
-        return np.maximum(z, z * LEAKY_SLOPE)
-    return z
-
-
-def activation_slope(out: Array, activation: Activation) -> Array:
-    """Return d act(z) / dz, told from the output alone."""
-    if activation == "tanh":
-        return 1 - out * out
-    if activation == "sigmoid":
-        return out * (1 - out)
-    if activation == "leaky_relu":
-        return np.where(out >= 0, out.dtype.type(1), out.dtype.type(LEAKY_SLOPE))
-    return np.ones_like(out)
+from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors, activate, activation_slope
+from bt_neuro.nn.reference_norms import layer_norm_backward, layer_norm_forward
 
 
 # random.cl --------------------------------------------------------------------------------------------------
@@ -82,45 +58,15 @@ def conv1d_fold(drows: Array, n: int, stride: int) -> Array:
     return dinp
 
 
-# batch_norm.cl ----------------------------------------------------------------------------------------------
-def batch_norm_move(inp: Array, mean: Array, variance: Array, window: int) -> tuple[Array, Array]:
-    """Return mean and variance with one more sample in them."""
-    mean = ((window - 1) * mean + inp) / window
-    square = (inp - mean) ** 2
-    return mean, np.where(variance == 0, square, ((window - 1) * variance + square) / window)
-
-
-def batch_norm_forward(
-    inp: Array, mean: Array, variance: Array, gamma: Array, beta: Array, layer: BatchNorm
-) -> tuple[Array, Array]:
-    """Return out and xhat, by statistics that already hold this sample."""
-    xhat = (inp - mean) / np.sqrt(variance + layer.epsilon)
-    return activate(gamma * xhat + beta, layer.activation), xhat
-
-
-def batch_norm_backward(
-    dout: Array, out: Array, xhat: Array, variance: Array, gamma: Array, layer: BatchNorm
-) -> tuple[Array, Array, Array]:
-    """Return dinp, dgamma, dbeta. The past is constant, the sample acts through its 1/m of the statistics."""
-    m = layer.window
-    dy = dout * activation_slope(out, layer.activation)
-    dinp = dy * gamma * ((1 - 1 / m) * (1 - xhat * xhat / m)) / np.sqrt(variance + layer.epsilon)
-    return dinp.astype(dout.dtype), dy * xhat, dy
-
-
 # dropout.cl -------------------------------------------------------------------------------------------------
 def dropout_key(seed: int, layer: int) -> int:
     return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
 
 
-def dropout_threshold(rate: float) -> int:
-    return int(rate * 2**32)
-
-
-def dropout_forward(inp: Array, rate: float, step: int, key: int) -> tuple[Array, Array]:
+def dropout_forward(inp: Array, layer: Dropout, step: int, key: int) -> tuple[Array, Array]:
     """Return out and the mask: 0 or 1 / (1 - rate), by key, step and neuron only. For learning passes."""
     bits = philox(np.arange(inp.size, dtype=np.uint64), step & 0xFFFFFFFF, key).reshape(inp.shape)
-    mask = np.where(bits < dropout_threshold(rate), 0.0, 1 / (1 - rate)).astype(inp.dtype)
+    mask = np.where(bits < layer.threshold, 0.0, 1 / (1 - layer.rate)).astype(inp.dtype)
     return inp * mask, mask
 
 
@@ -152,20 +98,6 @@ def attention_backward(dcontext: Array, qkv: Array, weights: Array, heads: int, 
     dscores = dscores / np.sqrt(qkv.dtype.type(key_dim))
     parts = dscores @ key, dscores.transpose(0, 2, 1) @ query, weights.transpose(0, 2, 1) @ dout
     return np.stack(parts).transpose(2, 0, 3, 1).reshape(qkv.shape)
-
-
-# layer_norm.cl ----------------------------------------------------------------------------------------------
-def layer_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Array]:
-    """Return (a + b) made mean 0 and variance 1 as a whole, and the factor 1 / deviation."""
-    z = a + b
-    z = z - z.mean()
-    rate = 1 / np.sqrt((z * z).mean() + z.dtype.type(epsilon))
-    return z * rate, rate
-
-
-def layer_norm_backward(dout: Array, out: Array, rate: Array) -> Array:
-    """Return the gradient of the sum a + b, which is that of a and of b."""
-    return (dout - dout.mean() - out * (dout * out).mean()) * rate
 
 
 # encoder.cl -------------------------------------------------------------------------------------------------
@@ -218,15 +150,104 @@ def encoder_backward(
     return dout, d
 
 
+# pooling.cl -------------------------------------------------------------------------------------------------
+def pooling_windows(inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array:
+    """Return (pooled, channels, pool_size) views of (positions, channels)."""
+    return np.lib.stride_tricks.sliding_window_view(inp, layer.pool_size, axis=0)[:: layer.step]
+
+
+def pooling_forward(layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, p: Pass) -> Array:
+    windows = pooling_windows(s["inp"], layer)
+    return windows.max(axis=-1) if isinstance(layer, MaxPooling1D) else windows.mean(axis=-1)
+
+
+def pooling_backward(
+    layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
+    """Return dinp: to the first of the largest, or in equal parts; windows that overlap add up."""
+    windows, dinp = pooling_windows(s["inp"], layer), np.zeros_like(s["inp"])
+    if isinstance(layer, MaxPooling1D):
+        shares = np.arange(layer.pool_size) == windows.argmax(axis=-1)[..., None]
+    else:
+        shares = np.full(windows.shape, 1 / layer.pool_size)
+    for p, (d, share) in enumerate(zip(dout, shares.astype(dinp.dtype), strict=True)):
+        dinp[p * layer.step :][: layer.pool_size] += (d[:, None] * share).T
+    return dinp, {}
+
+
+# lstm.cl ----------------------------------------------------------------------------------------------------
+def lstm_forward(layer: LSTM, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Keep gates, cells and the output before, a row a position."""
+    positions, units = len(s["inp"]), layer.units
+    gates = s["gates"] = s["inp"] @ t["kernel"] + t["bias"]
+    cell = s["cell"] = np.zeros((positions, units), gates.dtype)
+    outputs = np.zeros((positions + 1, units), gates.dtype)
+    s["before"] = outputs[:-1]
+    for n in range(positions):
+        z = (gates[n] + outputs[n] @ t["recurrent_kernel"]).reshape(4, units)
+        i, f, o = (activate(z[k], "sigmoid") for k in (0, 1, 3))
+        g = np.tanh(z[2])
+        cell[n] = f * cell[n - 1] + i * g if n else i * g
+        gates[n] = np.concatenate([i, f, g, o])
+        outputs[n + 1] = o * np.tanh(cell[n])
+    return outputs[1:] if layer.return_sequences else outputs[-1]
+
+
+def lstm_backward(layer: LSTM, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    cell, recurrent = s["cell"], t["recurrent_kernel"]
+    dgates, dcell, dh = np.zeros_like(s["gates"]), np.zeros_like(cell[0]), np.zeros_like(cell[0])
+    for n in reversed(range(len(cell))):
+        if layer.return_sequences or n == len(cell) - 1:
+            dh = dh + (dout[n] if layer.return_sequences else dout)
+        i, f, g, o = s["gates"][n].reshape(4, -1)
+        top = np.tanh(cell[n])
+        dcell = dcell + dh * o * (1 - top * top)
+        last = cell[n - 1] if n else np.zeros_like(dcell)
+        slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
+        dgates[n] = (np.stack([dcell * g, dcell * last, dcell * i, dh * top]) * slopes).ravel()
+        dcell, dh = dcell * f, recurrent @ dgates[n]
+    gradients = {"kernel": s["inp"].T @ dgates, "recurrent_kernel": s["before"].T @ dgates}
+    return dgates @ t["kernel"].T, gradients | {"bias": dgates.sum(axis=0)}
+
+
 # loss.cl ----------------------------------------------------------------------------------------------------
-def mean_squared_error_backward(out: Array, target: Array) -> Array:
-    """Return the gradient of mean((out - target)^2) over the outputs."""
-    return (2 / out.size) * (out - target)
+def loss_value(out: Array, wanted: Array, loss: Loss) -> float:
+    """Return the loss of (windows, outputs), what the gradients below are of."""
+    if not loss.needs_softmax:
+        return float(((out - wanted) ** 2).mean())
+    return float(-(wanted * (1 - out) ** loss.gamma * np.log(out)).sum() / len(out))
+
+
+def mean_squared_error_backward(out: Array, wanted: Array) -> Array:
+    """Return dout, (windows, outputs)."""
+    return (2 / out.shape[-1]) * (out - wanted) / len(out)
+
+
+def categorical_crossentropy_backward(out: Array, wanted: Array, gamma: float) -> Array:
+    """Return the gradient before the softmax: finite, however sure the softmax is."""
+    pull = wanted
+    if gamma:
+        log = np.log(np.maximum(out, np.finfo(out.dtype).tiny))
+        rest = 1 - out
+        # 0 to a power below 1: where all is known, nothing pulls.
+        slope = np.where(rest > 0, rest, 1) ** (gamma - 1) * (rest > 0)
+        pull = (wanted * (rest**gamma - gamma * slope * out * log)).astype(out.dtype)
+    return (out * pull.sum(axis=-1, keepdims=True) - pull) / len(out)
 
 
 # optimizer.cl -----------------------------------------------------------------------------------------------
+def clipped(gradients: dict[str, Array], optimizer: Optimizer) -> dict[str, Array]:
+    """Return the gradients within the optimiser's limit, if it has one."""
+    if (limit := optimizer.clipvalue) is not None:
+        return {name: np.clip(gradient, -limit, limit) for name, gradient in gradients.items()}
+    if (limit := optimizer.global_clipnorm) is not None:
+        length = np.sqrt(sum((gradient * gradient).sum() for gradient in gradients.values()))
+        return {name: gradient * (limit / max(length, limit)) for name, gradient in gradients.items()}
+    return gradients
+
+
 def optimizer_step(
-    optimizer: Optimizer, parameter: Array, gradient: Array, moments: list[Array], rates: tuple[float, float]
+    optimizer: Optimizer, parameter: Array, gradient: Array, moments: list[Array], rates: Array
 ) -> None:
     """Move parameters and moments in place. `rates` is what `Optimizer.rates(step)` gives."""
     if isinstance(optimizer, SGD):
@@ -237,117 +258,6 @@ def optimizer_step(
     m, v = moments
     m += (1 - optimizer.beta_1) * (gradient - m)
     v += (1 - optimizer.beta_2) * (gradient * gradient - v)
+    if rates[2]:
+        parameter -= rates[2] * parameter
     parameter -= rates[0] * m / (np.sqrt(v) + rates[1])
-
-
-# network.cl -------------------------------------------------------------------------------------------------
-class Mode:
-    """What one step of a run does: bits the kernel knows too. No enum: its `|` costs half a microsecond."""
-
-    LEARN = 1
-    PREDICT = 2
-    LEARN_MOVES = 4  # the learning pass moves the running statistics (history learned without predicting)
-    PREDICT_MOVES = 8
-    HELD = 16  # the activations of the first window to learn are still in place: no forward pass for it
-    CHAINED = 32  # each further window to learn is the one predicted just before: the same
-
-
-class ReferenceNetwork:
-    """One network on a flat block (see `Layout`), in the block's own precision."""
-
-    def __init__(self, layout: Layout, block: Array, seed: int) -> None:
-        self.layout, self.block, self.seed = layout, block, seed
-        self.saved: list[dict[str, Any]] = [{} for _ in layout.plans]
-
-    def forward(self, window: Array, *, moves: bool, step: int | None = None) -> Array:
-        """Return the outputs of one window; `step` is the learning step, None when predicting."""
-        out = window.astype(self.block.dtype, copy=False).ravel()
-        for plan, saved in zip(self.layout.plans, self.saved, strict=True):
-            saved["inp"] = out.reshape(plan.input_shape)
-            out = saved["out"] = self._layer_forward(plan, saved, moves, step)
-        return out.ravel()
-
-    def backward(self, target: Array) -> tuple[dict[tuple[int, str], Array], Array]:
-        """Return every parameter's gradient by (layer index, name), and the input's."""
-        gradients: dict[tuple[int, str], Array] = {}
-        out = self.saved[-1]["out"]
-        dout = mean_squared_error_backward(out, target.astype(out.dtype, copy=False).reshape(out.shape))
-        for plan, saved in zip(reversed(self.layout.plans), reversed(self.saved), strict=True):
-            dinp, tensors = self._layer_backward(plan, saved, dout.reshape(saved["out"].shape))
-            gradients |= {(plan.index, name): gradient for name, gradient in tensors.items()}
-            dout = dinp.reshape(plan.input_shape)
-        return gradients, dout
-
-    def run(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
-    ) -> tuple[Array, Array]:
-        """Run the order of passes that network.cl runs; return outputs (steps, n_outputs) of both kinds."""
-        outputs = np.zeros((2, max(len(learn), len(predict)), self.layout.n_outputs), self.block.dtype)
-        for i in range(outputs.shape[1]):
-            if mode & Mode.LEARN:
-                if not mode & (Mode.CHAINED if i else Mode.HELD):
-                    self.forward(learn[i], moves=bool(mode & Mode.LEARN_MOVES), step=first_step + i)
-                outputs[0, i] = self.saved[-1]["out"].ravel()
-                self._step(self.backward(targets[i])[0], (rates[i, 0], rates[i, 1]))
-            if mode & Mode.PREDICT:
-                outputs[1, i] = self.forward(predict[i], moves=bool(mode & Mode.PREDICT_MOVES))
-        return outputs[0, : len(learn)], outputs[1, : len(predict)]
-
-    def _step(self, gradients: dict[tuple[int, str], Array], rates: tuple[float, float]) -> None:
-        size = self.layout.size_parameters
-        for (index, name), gradient in gradients.items():
-            placed = self.layout.plans[index].tensors[name]
-            flat = [
-                self.block[placed.offset + slot * size :][: placed.tensor.size]
-                for slot in range(1 + len(self.layout.optimizer.moments))
-            ]
-            optimizer_step(self.layout.optimizer, flat[0], gradient.ravel(), flat[1:], rates)
-
-    def _tensors(self, plan: LayerPlan) -> dict[str, Array]:
-        return {name: placed.view(self.block) for name, placed in plan.tensors.items()}
-
-    def _layer_forward(self, plan: LayerPlan, saved: dict[str, Any], moves: bool, step: int | None) -> Array:
-        layer, t, inp = plan.layer, self._tensors(plan), saved["inp"]
-        if isinstance(layer, Dense):
-            return dense_forward(inp.reshape(1, -1), t["kernel"], t["bias"], layer.activation).ravel()
-        if isinstance(layer, Conv1D):
-            channels = layer.channels(plan.input_shape)
-            saved["rows"] = conv1d_rows(inp.ravel(), layer.kernel_size * channels, layer.strides * channels)
-            return dense_forward(saved["rows"], t["kernel"], t["bias"], layer.activation)
-        if isinstance(layer, BatchNorm) and not layer.is_off:
-            mean, variance = t["moving_mean"], t["moving_variance"]
-            if moves:
-                mean[...], variance[...] = batch_norm_move(inp, mean, variance, layer.window)
-            saved["variance"] = variance.copy()
-            out, saved["xhat"] = batch_norm_forward(inp, mean, variance, t["gamma"], t["beta"], layer)
-            return out
-        if isinstance(layer, TransformerEncoder):
-            saved["blocks"] = encoder_forward(inp, t, layer)
-            return saved["blocks"][-1]["out"]
-        if isinstance(layer, Dropout) and step is not None:
-            out, saved["mask"] = dropout_forward(inp, layer.rate, step, dropout_key(self.seed, plan.index))
-            return out
-        return inp
-
-    def _layer_backward(
-        self, plan: LayerPlan, saved: dict[str, Any], dout: Array
-    ) -> tuple[Array, dict[str, Array]]:
-        layer, t, out = plan.layer, self._tensors(plan), saved["out"]
-        if isinstance(layer, Dense | Conv1D):
-            rows = saved["rows"] if isinstance(layer, Conv1D) else saved["inp"].reshape(1, -1)
-            dout, out = dout.reshape(len(rows), -1), out.reshape(len(rows), -1)
-            dinp, dkernel, dbias = dense_backward(dout, out, rows, t["kernel"], layer.activation)
-            if isinstance(layer, Conv1D):
-                stride = layer.strides * layer.channels(plan.input_shape)
-                dinp = conv1d_fold(dinp, saved["inp"].size, stride)
-            return dinp, {"kernel": dkernel, "bias": dbias}
-        if isinstance(layer, BatchNorm) and not layer.is_off:
-            dinp, dgamma, dbeta = batch_norm_backward(
-                dout, out, saved["xhat"], saved["variance"], t["gamma"], layer
-            )
-            return dinp, {"gamma": dgamma, "beta": dbeta}
-        if isinstance(layer, TransformerEncoder):
-            return encoder_backward(dout, saved["blocks"], t, layer)
-        if isinstance(layer, Dropout):
-            return dropout_backward(dout, saved["mask"]), {}
-        return dout, {}

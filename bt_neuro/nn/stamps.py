@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from bt_neuro.nn.layers import Activation, BatchNorm, Dropout, TransformerEncoder
-from bt_neuro.nn.layout import aligned
-from bt_neuro.nn.reference import dropout_threshold
+from bt_neuro.nn.layer import Activation, Layer
+from bt_neuro.nn.layers import LSTM, TransformerEncoder
+from bt_neuro.nn.layout import LayerPlan, aligned
+from bt_neuro.nn.losses import Loss
 
 _WIDTHS = (16, 8, 4, 2, 1)
 
@@ -79,9 +81,34 @@ class Stamps:
             self.texts.append(text)
         return name
 
+    def layer(self, plan: LayerPlan, layer: Layer, rows: int) -> str:
+        """Stamp the file of a layer that calls no other's functions."""
+        file, n = f"{layer.kind}.cl", math.prod(plan.input_shape)
+        known: dict[str, Any] = {
+            "ROWS": rows,
+            "N": n,
+            "ACTIVATION": _word(getattr(layer, "activation", None)),
+        }
+        known |= layer.macros(plan.input_shape)
+        known["WIDTH"] = self.shape.width(known.get("CHANNELS", n))
+        # A tensor that the layer was told to leave out lies nowhere, and nothing reads it.
+        known |= {name: 0 for name in _wanted(file) if name.startswith("AT_")}
+        known |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
+        return self._stamp(file, str(plan.index), **{name: known[name] for name in _wanted(file)})
+
+    def _tile(self, rows: int, vectors: int) -> tuple[int, int]:
+        """Return the tile of sums, rows by vectors, that loads least for what it multiplies."""
+        limit = self.shape.registers
+        tiles = [
+            (_largest_divisor(rows, limit // cols), cols)
+            for cols in range(min(limit, vectors), 0, -1)
+            if vectors % cols == 0
+        ]
+        return max(tiles, key=lambda tile: tile[0] * tile[1] / (tile[0] + tile[1]))
+
     def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: Activation) -> str:
         width = self.shape.width(n_out)
-        cols = _largest_divisor(n_out // width, self.shape.registers)
+        rows, cols = self._tile(positions, n_out // width)
         return self._stamp(
             "matmul.cl",
             f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
@@ -90,8 +117,8 @@ class Stamps:
             STRIDE=stride,
             N_OUT=n_out,
             WIDTH=width,
-            ROWS=_largest_divisor(positions, self.shape.registers // cols),
-            COLS=cols,
+            TILE_ROWS=rows,
+            TILE_COLS=cols,
             ACTIVATION=_word(activation),
         )
 
@@ -104,10 +131,12 @@ class Stamps:
         *,
         stride: int | None = None,
         wants_dinp: bool = True,
+        has_bias: bool = True,
     ) -> str:
         stride = n_in if stride is None else stride
         width = self.shape.width(n_out)
-        cols = _largest_divisor(n_out // width, self.shape.registers)
+        # One position makes no tile: its row of weights is walked in vectors alone.
+        rows, cols = self._tile(n_in if positions > 1 else 1, n_out // width)
         turns = positions > 1 and wants_dinp
         return self._stamp(
             "dense.cl",
@@ -118,32 +147,19 @@ class Stamps:
             N_OUT=n_out,
             WIDTH=width,
             COLS=cols,
-            WEIGHT_ROWS=_largest_divisor(n_in, self.shape.registers // cols),
+            WEIGHT_ROWS=rows,
             TILE=next(t for t in (8, 4, 1) if t <= self.shape.vector and n_in % t == 0 and n_out % t == 0),
             ACTIVATION=_word(activation),
             WANTS_DINP=int(wants_dinp),
+            HAS_BIAS=int(has_bias),
+            LINEAR=int(activation is None),
             MATMUL_OUT=f"matmul_{self.matmul(positions, n_in, n_out, stride, activation)}",
             MATMUL_INP=f"matmul_{self.matmul(positions, n_out, n_in, n_out, None)}" if turns else "unused",
         )
 
-    def conv1d_fold(self, n: int, positions: int, size: int, stride: int) -> str:
+    def conv1d(self, n: int, positions: int, size: int, stride: int, rows: int) -> str:
         name = f"{n}_{positions}x{size}"
-        return self._stamp("conv1d.cl", name, N=n, POSITIONS=positions, N_IN=size, STRIDE=stride)
-
-    def batch_norm(self, n: int, layer: BatchNorm) -> str:
-        return self._stamp(
-            "batch_norm.cl",
-            f"{n}_{layer.activation or 'none'}",
-            N=n,
-            WIDTH=self.shape.width(n),
-            M=layer.window,
-            EPSILON=layer.epsilon,
-            ACTIVATION=_word(layer.activation),
-        )
-
-    def dropout(self, n: int, layer: Dropout) -> str:
-        threshold = f"{dropout_threshold(layer.rate)}u"
-        return self._stamp("dropout.cl", f"{n}", N=n, THRESHOLD=threshold, KEEP=1 / (1 - layer.rate))
+        return self._stamp("conv1d.cl", name, ROWS=rows, N=n, POSITIONS=positions, N_IN=size, STRIDE=stride)
 
     def attention(self, positions: int, key_dim: int, heads: int) -> str:
         width = self.shape.lane_width(positions * heads, heads)
@@ -159,20 +175,24 @@ class Stamps:
             SCALE=1 / math.sqrt(key_dim),
         )
 
-    def layer_norm(self, n: int, epsilon: float) -> str:
-        return self._stamp("layer_norm.cl", f"{n}", N=n, WIDTH=self.shape.width(n), EPSILON=epsilon)
+    def layer_norm(self, n: int, epsilon: float, rows: int) -> str:
+        width = self.shape.width(n)
+        return self._stamp("layer_norm.cl", f"{n}", ROWS=rows, N=n, WIDTH=width, EPSILON=epsilon)
 
     def encoder(
-        self, positions: int, channels: int, layer: TransformerEncoder, block: Offsets, saved: Offsets,
-        scratch: Offsets,
+        self, positions: int, channels: int, layer: TransformerEncoder, rows: int, block: Offsets,
+        saved: Offsets, scratch: Offsets,
     ) -> str:  # fmt: skip
         n, context = positions * channels, layer.num_heads * layer.key_dim
         units = layer.hidden((positions, channels))
         return self._stamp(
             "encoder.cl",
             f"{layer.blocks}x{positions}x{channels}_{layer.activation or 'none'}",
+            ROWS=rows,
             BLOCKS=layer.blocks,
             N=n,
+            CONTEXT_SIZE=positions * context,
+            WEIGHTS_SIZE=positions * positions * layer.num_heads,
             WIDTH=self.shape.width(n),
             ACTIVATION=_word(layer.activation),
             BLOCK_PARAMETERS=block.end,
@@ -180,16 +200,33 @@ class Stamps:
             **block.macros,
             **saved.macros,
             **scratch.macros,
-            QKV=self.dense(positions, channels, 3 * context, None),
-            PROJECT=self.dense(positions, context, channels, None),
-            EXPAND=self.dense(positions, channels, units, "leaky_relu"),
-            CONTRACT=self.dense(positions, units, channels, None),
+            QKV=self.dense(rows * positions, channels, 3 * context, None),
+            PROJECT=self.dense(rows * positions, context, channels, None),
+            EXPAND=self.dense(rows * positions, channels, units, "leaky_relu"),
+            CONTRACT=self.dense(rows * positions, units, channels, None),
             ATTENTION=self.attention(positions, layer.key_dim, layer.num_heads),
-            NORM=self.layer_norm(n, layer.epsilon),
+            NORM=self.layer_norm(n, layer.epsilon, rows),
         )
 
-    def mean_squared_error(self, n: int) -> str:
-        return self._stamp("loss.cl", f"{n}", N=n)
+    def lstm(self, positions: int, channels: int, layer: LSTM, rows: int) -> tuple[str, str, str]:
+        """Stamp the recurrence, and the dense layers of the inputs and of the outputs before."""
+        u, width = layer.units, self.shape.width(layer.units)
+        inputs = self.dense(rows * positions, channels, 4 * u, None)
+        recurrence = self._stamp(
+            "lstm.cl",
+            f"{positions}x{u}",
+            ROWS=rows,
+            POSITIONS=positions,
+            UNITS=u,
+            WIDTH=width,
+            SEQUENCES=int(layer.return_sequences),
+        )
+        outputs = self.dense(rows * positions, u, 4 * u, None, wants_dinp=False, has_bias=False)
+        return recurrence, inputs, outputs
+
+    def loss(self, n: int, rows: int, loss: Loss) -> str:
+        focal = {"GAMMA": float(loss.gamma), "FOCAL": int(loss.gamma > 0)}
+        return self._stamp("loss.cl", f"{n}", ROWS=rows, N=n, **focal)
 
 
 def kernel_text(name: str) -> str:

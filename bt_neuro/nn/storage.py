@@ -19,8 +19,10 @@ from safetensors.numpy import save_file
 from bt_neuro.errors import CheckpointError, LayerError
 from bt_neuro.fields import Fields
 from bt_neuro.files import replacing
-from bt_neuro.nn.layers import Layer, from_config
+from bt_neuro.nn.config import from_config, to_config
+from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.optimizers import Optimizer
 
 FORMAT = "bt-neuro-network-2"
@@ -71,6 +73,7 @@ class SavedNetwork:
     layers: list[Layer]
     inputs: int
     optimizer: Optimizer
+    loss: Loss
     seeds: list[int]
     single_lane: bool
     precision: str
@@ -109,17 +112,19 @@ class SavedNetwork:
             raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
         optimizer = _described(config.plain("optimizer"), Optimizer, len(tensors))
+        # Files from before there was a choice have no loss.
+        loss = _described(config.values.get("loss", to_config(MeanSquaredError())), Loss, len(tensors))
         inputs, seeds = config.whole("inputs", 1, MOST_INPUTS), config.wholes("seeds")
         single_lane, precision = config.flag("single_lane"), config.text("precision")
         if precision not in ("single", "double"):
             raise config.refuse("precision", "single or double")
         if not 1 <= len(seeds) <= (1 if single_lane else MOST_LANES):
             raise config.refuse("seeds", "one number" if single_lane else "some numbers")
-        layout = Layout(layers, inputs, optimizer)
+        layout = Layout(layers, inputs, optimizer, loss)
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
         steps = config.whole("steps")
-        description = (layers, inputs, optimizer, seeds, single_lane, precision, steps)
+        description = (layers, inputs, optimizer, loss, seeds, single_lane, precision, steps)
         return cls(path, tensors, about, *description, has_checksum=told is not None)
 
 
@@ -137,8 +142,8 @@ def _open(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 def _described(config: Any, kind: Any, most_blocks: int) -> Any:
-    """Return a layer or optimiser; the file's tensors bound the one option that costs time by itself."""
-    options = Fields(config, "a layer or optimiser")
+    """Return what it describes; the file's tensors bound the one option that costs time by itself."""
+    options = Fields(config, "a layer, optimiser or loss")
     if "blocks" in options.values:
         options.whole("blocks", 1, most_blocks)
     try:

@@ -15,7 +15,9 @@ from bt_neuro.lessons import Training
 from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
-from bt_neuro.nn.layers import Layer, article_layers
+from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import article_layers
+from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.features import default_features
@@ -124,12 +126,16 @@ class NeuroStrategy(bt.Strategy):
         return default_features(self.data)
 
     def layers(self, inputs: int) -> list[Layer]:
-        """Return the network for that many inputs; it must end in three sigmoids: none, buy, sell."""
+        """Return the network for that many inputs; ending in three sigmoids or a softmax: none, buy, sell."""
         return article_layers(inputs // self.p.history_bars)
 
     def optimizer(self) -> Optimizer:
         """Return what moves the weights."""
         return Adam(self.p.learning_rate)
+
+    def loss(self) -> Loss:
+        """Return what learning makes small; those but `MeanSquaredError` want a softmax at the end."""
+        return MeanSquaredError()
 
     def label(self) -> Label:
         """Return what is to be learned: confirmed fractals of ``wing`` bars by default; called once.
@@ -173,6 +179,7 @@ class NeuroStrategy(bt.Strategy):
                 layers,
                 inputs,
                 optimizer=self.optimizer(),
+                loss=self.loss(),
                 seed=self._seeds() if saved is None else saved.network.seed,
                 device=self.p.device,
                 precision=self.p.precision,

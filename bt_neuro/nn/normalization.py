@@ -1,0 +1,214 @@
+"""Frozen descriptions of the layers that normalise. No numbers live here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Normalise every neuron by running statistics: batch normalisation with a batch of one.
+
+    Parameters
+    ----------
+    window : samples the exponential average stands for (100); 1 or less switches the layer off, with its
+        activation
+    activation : applied after scale and shift, as in `Dense`
+    epsilon : added to the variance (1e-6)
+
+    Notes
+    -----
+    mean_t = ((m-1) mean + x) / m, d = x - mean_t, var_t = ((m-1) var + d^2) / m (while var is 0, d^2 is not
+    divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Gizlyk, "Neural networks made easy (Part 13)".
+
+    Where several windows make one step (``batch_size``), it is `BatchNormalization` of every neuron: the
+    batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window.
+    """
+
+    window: int = 100
+    activation: Activation = None
+    epsilon: float = 1e-6
+    kind: ClassVar[str] = "batch_norm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.epsilon > 0, "epsilon must be positive")
+        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
+
+    @property
+    def is_off(self) -> bool:
+        return self.window <= 1
+
+    def parameters(self, shape: Shape) -> Sequence[Tensor]:
+        return () if self.is_off else (Tensor("gamma", shape, start=1.0), Tensor("beta", shape))
+
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        return () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape))
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        return {"M": self.window, "EPSILON": self.epsilon}
+
+    def saved(self, shape: Shape, rows: int) -> int:
+        return math.prod(shape)
+
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        if self.is_off:
+            return ()
+        if rows == 1:
+            return super().parts(rows)
+        momentum, activation = 1 - 1 / self.window, self.activation
+        by_batch = BatchNormalization(
+            momentum=momentum, epsilon=self.epsilon, activation=activation, per_channel=False
+        )
+        return by_batch.parts(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Channels(Layer):
+    """Base of the layers that treat every channel by itself; with `per_channel` off, every neuron."""
+
+    center: bool = True
+    scale: bool = True
+    activation: Activation = None
+    per_channel: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
+
+    def channels(self, shape: Shape) -> int:
+        return shape[-1] if self.per_channel else math.prod(shape)
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        channels = self.channels(shape)
+        sizes = {"POSITIONS": math.prod(shape) // channels, "CHANNELS": channels}
+        return {**sizes, "SCALES": int(self.scale), "CENTERS": int(self.center)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(_Channels):
+    """The scale and the shift behind a normalisation, and its activation."""
+
+    kind: ClassVar[str] = "scale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization(_Channels):
+    """Base of the layers that normalise; `Scale` is run behind them."""
+
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.epsilon > 0, "epsilon must be positive")
+        for name in ("momentum", "alpha_forward", "alpha_backward"):
+            self._require(0 <= getattr(self, name, 0) < 1, f"{name} must be in [0, 1)")
+
+    def parameters(self, shape: Shape) -> Sequence[Tensor]:
+        channels = (self.channels(shape),)
+        gamma = (Tensor("gamma", channels, start=1.0),) if self.scale else ()
+        return gamma + ((Tensor("beta", channels),) if self.center else ())
+
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        channels = (self.channels(shape),)
+        return Tensor("moving_mean", channels), Tensor("moving_variance", channels, start=1.0)
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        options = ("epsilon", "momentum", "rmax", "dmax", "alpha_forward", "alpha_backward")
+        return super().macros(shape) | {
+            name.upper(): float(getattr(self, name)) for name in options if hasattr(self, name)
+        }
+
+    def saved(self, shape: Shape, rows: int) -> int:
+        # Rates a row and channel, or a row and position; and two more numbers a channel.
+        channels = self.channels(shape)
+        return rows * max(channels, math.prod(shape) // channels) + 2 * channels
+
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        options = {name: getattr(self, name) for name in ("center", "scale", "activation", "per_channel")}
+        return (self, *Scale(**options).parts(rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormalization(Normalization):
+    """Normalise every channel by the batch, keep running averages for operation: Keras's layer.
+
+    Parameters
+    ----------
+    momentum : share of the past in the running averages (0.99)
+    epsilon : added to the variance (1e-3)
+    center, scale : whether there is a shift beta, a scale gamma
+    activation : applied last, as in `Dense`
+    per_channel : statistics over rows and positions, one a channel; False: over rows only, one a neuron
+    renorm : Batch Renormalization: while learning, the batch's normalised values are brought in line with
+        the running averages, ``xhat r + d``
+    rmax, dmax : limits of r, in [1 / rmax, rmax], and of d (3 and 5)
+
+    Notes
+    -----
+    Learning several windows a step (``batch_size``), the batch normalises. A single window is normalised by
+    the running averages, moved by it first, as in `BatchNorm`; so what was trained in batches goes on
+    learning bar by bar. Predictions use the running averages. These hold the variance with n - 1 below, as
+    PyTorch's. Ioffe and Szegedy 2015; Ioffe 2017, "Batch Renormalization", where r and d are constants.
+    """
+
+    momentum: float = 0.99
+    renorm: bool = False
+    rmax: float = 3.0
+    dmax: float = 5.0
+    kind: ClassVar[str] = "batch_normalization"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.rmax >= 1 and self.dmax >= 0, "rmax must be 1 or more, dmax 0 or more")
+
+    @property
+    def learns_otherwise(self) -> bool:  # type: ignore[override]
+        return self.renorm
+
+    def macros(self, shape: Shape) -> dict[str, Any]:
+        return {**super().macros(shape), "RENORM": int(self.renorm)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineNormalization(Normalization):
+    """Normalise every channel by its past; two control terms keep the gradient unbiased.
+
+    Parameters
+    ----------
+    alpha_forward, alpha_backward : share of the past in the statistics (0.999), in the control terms (0.99)
+    epsilon, center, scale, activation, per_channel : as in `BatchNormalization`
+
+    Notes
+    -----
+    For one window at a time; the windows of a batch pass one after the other. The paper's layer scaling,
+    against outputs that grow, is left out. Chiley et al. 2019, "Online Normalization for Training Neural
+    Networks".
+    """
+
+    alpha_forward: float = 0.999
+    alpha_backward: float = 0.99
+    kind: ClassVar[str] = "online_normalization"
+    learns_otherwise: ClassVar[bool] = True  # by then the statistics are no longer the past's
+
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        controls = (Tensor(f"control_{of}", (self.channels(shape),)) for of in ("output", "input"))
+        return *super().statistics(shape), *controls
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNormalization(Normalization):
+    """Normalise the channels of every position among themselves, or all neurons: no statistics.
+
+    Options as in `BatchNormalization`. Ba, Kiros, Hinton 2016; Keras's layer with its default axis.
+    """
+
+    kind: ClassVar[str] = "layer_normalization"
+
+    def statistics(self, shape: Shape) -> Sequence[Tensor]:
+        return ()

@@ -1,0 +1,79 @@
+"""Activations in NumPy, and what a layer's two passes are given; see `reference`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.nn.layer import LEAKY_SLOPE, Activation, Layer
+
+Array = NDArray[np.floating]
+Tensors = dict[str, Array]  # of a layer, by short name; as gradients too
+Saved = dict[str, Any]  # by a layer's forward pass for its backward one: "inp", "out" and more
+
+
+class Pass(NamedTuple):
+    """What a forward pass is for: `step` is the learning step, None when predicting."""
+
+    moves: bool
+    step: int | None
+    key: int  # of random bits
+
+    @property
+    def learns(self) -> bool:
+        return self.step is not None
+
+
+# activation.cl ----------------------------------------------------------------------------------------------
+def activate(z: Array, activation: Activation) -> Array:
+    if activation == "tanh":
+        return np.tanh(z)
+    if activation == "sigmoid":
+        with np.errstate(over="ignore"):  # 1 / infinity is the right 0
+            return 1 / (1 + np.exp(-z))
+    if activation == "leaky_relu":
+        return np.maximum(z, z * LEAKY_SLOPE)
+    if activation == "relu":
+        return np.maximum(z, 0)
+    return z
+
+
+def activation_slope(out: Array, activation: Activation) -> Array:
+    """Return d act(z) / dz, told from the output alone."""
+    if activation == "tanh":
+        return 1 - out * out
+    if activation == "sigmoid":
+        return out * (1 - out)
+    if activation == "leaky_relu":
+        return np.where(out >= 0, out.dtype.type(1), out.dtype.type(LEAKY_SLOPE))
+    if activation == "relu":
+        return (out > 0).astype(out.dtype)
+    return np.ones_like(out)
+
+
+# gelu.cl ----------------------------------------------------------------------------------------------------
+def share_below(x: Array) -> Array:
+    """Return the share of a normal distribution below each x; NumPy has no such function."""
+    return (0.5 + 0.5 * np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
+
+
+def gelu_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+    return s["inp"] * share_below(s["inp"])
+
+
+def gelu_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    x = s["inp"]
+    return dout * (share_below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)), {}
+
+
+# softmax.cl -------------------------------------------------------------------------------------------------
+def softmax_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+    weights = np.exp(s["inp"] - s["inp"].max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def softmax_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    return s["out"] * (dout - (dout * s["out"]).sum(axis=-1, keepdims=True)), {}

@@ -1,0 +1,95 @@
+// batch_normalization.cl - every channel normalised over samples: the rows of a batch, and their positions.
+//   learning rows, rows > 1 (or RENORM, samples > 1): mean, variance of the samples, share b = 1
+//   else running ones, first (if `moves`) mean <- MOMENTUM mean + b avg(x), variance alike with (x - mean)^2,
+//   b = 1 - MOMENTUM (while the variance is 0, the samples' own is taken whole)
+//   z = (x - mean) rate   rate = 1 / sqrt(variance + EPSILON)   out = z r + d
+//   RENORM: r = deviation / running deviation, d = (mean - running mean) / running deviation, both clipped
+//   dinp = r rate (dout - b avg(dout) - b (z - b avg(z)) avg(dout z))
+// Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   saved: rate, r and d (CHANNELS)
+// Launch   inside the network's one work-group; an item owns a vector of channels
+// Twin     reference_norms.py: batch_normalization_forward, batch_normalization_backward
+// Source   Ioffe and Szegedy 2015; Ioffe 2017; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
+
+#ifndef SHAPE
+  #define SHAPE default      // name of this stamp
+  #define ROWS 1             // windows there is room for
+  #define POSITIONS 1        // samples of a channel in a window
+  #define CHANNELS 1
+  #define WIDTH 1            // vector: divides CHANNELS
+  #define EPSILON 1e-3       // added to the variance
+  #define MOMENTUM 0.99      // of the running averages
+  #define RENORM 0
+  #define RMAX 3.0
+  #define DMAX 5.0
+  #define AT_MOVING_MEAN 0   // offsets of its tensors
+  #define AT_MOVING_VARIANCE 0
+#endif
+#define BY_BATCH (rows > 1 || (RENORM && POSITIONS > 1))
+#define NORMAL(i) (RENORM ? (LOAD(WIDTH, out + i) - d) / r : LOAD(WIDTH, out + i))
+#define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)
+
+FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
+  const int by_batch = learns && BY_BATCH;
+  const real count = rows * POSITIONS, keep = by_batch ? 0 : (real)MOMENTUM, share = by_batch ? ONE : (real)(1 - MOMENTUM);
+  FOR_ITEMS(block, CHANNELS / WIDTH) {
+    const int c = block * WIDTH;
+    const VEC(WIDTH) old_mean = LOAD(WIDTH, net + AT_MOVING_MEAN + c);
+    const VEC(WIDTH) old_var = LOAD(WIDTH, net + AT_MOVING_VARIANCE + c);
+    VEC(WIDTH) mean = old_mean, var = old_var, r = 1, d = 0;
+    if (by_batch || moves) {
+      VEC(WIDTH) sum = 0, square = 0;
+      FOR_SAMPLES(i, rows) sum += LOAD(WIDTH, inp + i);
+      mean = keep * old_mean + share * sum / count;
+      FOR_SAMPLES(i, rows) square += (LOAD(WIDTH, inp + i) - mean) * (LOAD(WIDTH, inp + i) - mean);
+      square /= count;
+      var = old_var == (real)0 ? square : keep * old_var + share * square;
+    }
+    if (moves) {
+      VEC(WIDTH) to_mean = mean, to_var = var;
+      if (by_batch) {
+        to_var *= count / (count - 1);
+        to_mean = (real)MOMENTUM * old_mean + (real)(1 - MOMENTUM) * to_mean;
+        to_var = old_var == (real)0 ? to_var : (real)MOMENTUM * old_var + (real)(1 - MOMENTUM) * to_var;
+      }
+      STORE(WIDTH, to_mean, net + AT_MOVING_MEAN + c);
+      STORE(WIDTH, to_var, net + AT_MOVING_VARIANCE + c);
+    }
+    const VEC(WIDTH) rate = ONE / sqrt(var + (real)EPSILON);
+    if (RENORM && by_batch) {
+      const VEC(WIDTH) old_rate = ONE / sqrt(old_var + (real)EPSILON);
+      r = clamp(old_rate / rate, (real)(1 / RMAX), (real)RMAX);
+      d = clamp((mean - old_mean) * old_rate, (real)-DMAX, (real)DMAX);
+    }
+    STORE(WIDTH, rate, saved + c);
+    STORE(WIDTH, r, saved + CHANNELS + c);
+    STORE(WIDTH, d, saved + 2 * CHANNELS + c);
+    FOR_SAMPLES(i, ROWS) STORE(WIDTH, fma((LOAD(WIDTH, inp + i) - mean) * rate, r, d), out + i);
+  }
+  SYNC;
+}
+
+// OVERWRITES dinp.
+FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
+  const real share = (BY_BATCH ? ONE : (real)(1 - MOMENTUM)) / (real)(rows * POSITIONS);
+  FOR_ITEMS(block, CHANNELS / WIDTH) {
+    const int c = block * WIDTH;
+    const VEC(WIDTH) rate = LOAD(WIDTH, saved + c), r = LOAD(WIDTH, saved + CHANNELS + c);
+    const VEC(WIDTH) d = LOAD(WIDTH, saved + 2 * CHANNELS + c);
+    VEC(WIDTH) sum = 0, product = 0, normal = 0;  // of dout, dout z, z
+    FOR_SAMPLES(i, rows) {
+      const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = NORMAL(i);
+      sum += g;
+      product = fma(g, z, product);
+      normal += z;
+    }
+    FOR_SAMPLES(i, ROWS) {
+      const VEC(WIDTH) z = NORMAL(i);
+      const VEC(WIDTH) g = LOAD(WIDTH, dout + i) - share * (sum + (z - share * normal) * product);
+      STORE(WIDTH, i < rows * POSITIONS * CHANNELS ? r * rate * g : (VEC(WIDTH))(0), dinp + i);
+    }
+  }
+  SYNC;
+}
+#undef BY_BATCH
+#undef NORMAL
+#undef FOR_SAMPLES
