@@ -70,8 +70,8 @@ class Learner:
                 f"the last layer must end in a sigmoid or softmax, to be read as probabilities; it is "
                 f"{network.layout.layers[-1]}"
             )
-        if label.delay_bars < 1:
-            raise LayerError(f"label.delay_bars is {label.delay_bars}: a label is known 1 bar later or more")
+        if label.delay_bars < 1 or label.delay_bars % 1:
+            raise LayerError(f"label.delay_bars is {label.delay_bars!r}: give a whole number, 1 or more")
         self.network, self.label, self.learns = network, label, learns
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.keeps_lessons = False

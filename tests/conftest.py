@@ -40,11 +40,20 @@ def pytest_generate_tests(metafunc):
     """Run a test that asks for `device` on each, and one that asks for `runtime` in its own shape only."""
     if "device" in metafunc.fixturenames:
         cut = {name: one for device in working() for name, one in shapes(device).items()}
-        metafunc.parametrize("device", list(cut.values()) or [None], ids=list(cut) or ["none"], indirect=True)
+        metafunc.parametrize("device", params(cut), indirect=True)
     if "runtime" in metafunc.fixturenames:
-        found = working()
-        names = [device.runtime.split()[0].replace("(R)", "") for device in found]
-        metafunc.parametrize("runtime", found or [None], ids=names or ["none"], indirect=True)
+        named = {device.runtime.split()[0].replace("(R)", ""): device for device in working()}
+        metafunc.parametrize("runtime", params(named), indirect=True)
+
+
+def params(devices: dict[str, Device]) -> list[object]:
+    """Return the devices as parameters; those after the first are slow, for each builds all kernels anew."""
+    first = next((device.index for device in devices.values()), None)
+    named = [
+        pytest.param(device, id=name, marks=[pytest.mark.slow] if device.index != first else [])
+        for name, device in devices.items()
+    ]
+    return named or [pytest.param(None, id="none")]
 
 
 @pytest.fixture(scope="session")

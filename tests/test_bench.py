@@ -40,6 +40,7 @@ def broken(start: Start):
     raise RuntimeError("no compiler\nmore lines")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "opencl"])
 def test_it_measures_every_way_and_gives_json(kind):
     result = run_bench(first_device() if kind == "opencl" else kind, steps=5, peers=False)

@@ -13,6 +13,7 @@ from bt_neuro.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = str(ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv")
+BARRIERS = str(ROOT / "strategies" / "triple_barrier.py")
 SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
 JANUARY = ["--to", "2024-01-31"]
 
@@ -90,6 +91,11 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         (["backtest", SAMPLE, "--strategy", "bad.py"], {"bad.py": "1 / 0"}, r".*ZeroDivisionError.*"),
         (["backtest", SAMPLE, "--param", "wnig=2"], {}, r".*no parameter 'wnig'\. Did you mean wing\?"),
         (["backtest", SAMPLE, "--param", "wing"], {}, r"parameter 'wing' needs a value.*"),
+        (
+            ["backtest", SAMPLE, "--strategy", BARRIERS, "--param", "width=abc"],
+            {},
+            r"width is 'abc': give a number, as its default 2\.0",
+        ),
         (["backtest", SAMPLE, "--param", "wing=0"], {}, r"wing is 0: give a whole number, 1 or more"),
         (["backtest", SAMPLE, "--param", "wing=1.5"], {}, r"wing is 1\.5: give a whole number.*"),
         (["backtest", SAMPLE, "--param", "history_bars=0"], {}, r"history_bars is 0.*"),

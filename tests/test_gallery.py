@@ -327,6 +327,7 @@ def test_nothing_moves_and_nothing_is_traded():
 # -- more than one process -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_process_finds_a_strategy_of_a_file():
     code = "import pickle, sys; print(pickle.load(sys.stdin.buffer))"
     pickled = bytes(ForkingPickler.dumps(GALLERY["convolution"]))

@@ -12,6 +12,8 @@ from small import Small
 from bt_neuro import backtest, open_run
 from bt_neuro.report.page import write_report
 
+pytestmark = pytest.mark.slow  # a browser starts
+
 
 @pytest.fixture(scope="module")
 def browser():

@@ -139,6 +139,7 @@ def check_random_cuts(cuts, device, rng, files, tmp_path):
         assert_one_run(whole.folder, second.folder)
 
 
+@pytest.mark.slow
 def test_three_runs_in_a_row_are_one_run(whole, files, tmp_path):
     last = backtest(files(200), strategy=Small, out=tmp_path / "0").folder
     for number, count in enumerate((201, 400, ALL), start=1):
@@ -412,10 +413,9 @@ def wait_for(path, run):
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-@pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_run_is_whole_and_can_go_on(sent, code, tmp_path):
     bars = random_hours(20_000)
     path = write(bars, tmp_path / "bars.csv")

@@ -13,6 +13,7 @@ from bt_neuro.river import NeuroClassifier
 MODEL = NeuroClassifier(device="numpy")
 
 
+@pytest.mark.slow
 def test_river_s_own_checks_pass():
     checks.check_estimator(MODEL)
 

@@ -138,6 +138,7 @@ class Flips(Small):
             self.cancel(self.waiting)
 
 
+@pytest.mark.slow
 def test_orders_and_trades_of_a_long_life_are_forgotten():
     """Else memory grows with the bars: backtrader keeps each order in five places."""
 

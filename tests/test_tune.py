@@ -104,6 +104,7 @@ def ran(folder, work=closeness, space=SPACE, trials=6, **options):
         return [(trial.state.name, trial.params) for trial in every]
 
 
+@pytest.mark.slow
 def test_the_same_seed_tries_the_same_and_another_one_does_not(tmp_path):
     once = ran(tmp_path / "a", trials=12)  # TPE looks back from the eleventh on
     assert ran(tmp_path / "b", trials=12) == once
@@ -119,11 +120,13 @@ def test_the_first_trial_is_the_strategy_as_it_is(tmp_path):
     assert 0.01 <= parameters["learning_rate"] <= 0.1
 
 
+@pytest.mark.slow
 def test_the_search_closes_in_on_what_is_good(tmp_path):
     values = [closeness(0, parameters)["sharpe_ratio"] for _, parameters in ran(tmp_path, trials=20)]
     assert np.mean(values[12:]) > np.mean(values[:10])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [0, 3])
 def test_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, stop_at):
     def stops(number, parameters):
@@ -288,6 +291,7 @@ def tuning(tmp_path_factory) -> Tuning:
     return tune(SAMPLE, out=tmp_path_factory.mktemp("tune"), **HOW)
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_the_best_and_can_be_run_again(tuning, tmp_path):
     best, trials = tuning.metrics["best"], tuning.trials.set_index("trial")
     complete = trials[trials["state"] == "complete"]
@@ -334,6 +338,7 @@ def test_no_trial_sees_the_bars_that_are_held_out(tuning):
     assert pd.Timestamp(folds["train_end"][0]) == last
 
 
+@pytest.mark.slow
 def test_poisoned_bars_at_the_end_change_no_trial(tuning, tmp_path):
     lines = SAMPLE.read_text().splitlines(keepends=True)
     bars = len(seen(tuning)) + 1  # and the header
@@ -357,6 +362,7 @@ def test_the_sentence_says_what_luck_explains_and_that_the_folds_are_used_up(tun
     assert "These folds chose the parameters, so they are out of sample no longer; from 2024-01-" in text
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
     def interrupt(done, total):
         if done > 2:  # of two folds a trial
@@ -431,6 +437,7 @@ WORDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_sentence_the_table_and_the_folder(tmp_path):
     out = CliRunner().invoke(app, [str(word) for word in [*WORDS, "--out", tmp_path]])
     assert out.exit_code == 0, out.output

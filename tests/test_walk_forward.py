@@ -110,6 +110,7 @@ def test_no_skill_is_said(tmp_path):
     assert blind.metrics["sentence"].endswith("This shows no skill.")
 
 
+@pytest.mark.slow
 # -- ways to ingest ------------------------------------------------------------------------------------------
 def test_one_network_that_goes_through_all_folds(tmp_path, result):
     update = run(tmp_path / "update", ingest="update")

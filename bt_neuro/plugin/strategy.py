@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Integral, Real
 from typing import Any
 
 import backtrader as bt
@@ -20,6 +18,7 @@ from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
+from bt_neuro.plugin.checks import check_parameters, checked_features, rising_bars
 from bt_neuro.plugin.features import default_features
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
@@ -107,15 +106,15 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
-        _check_parameters(self.p)
+        check_parameters(self.p, dict(type(self).params._getitems()))
         self.signal: Signal | None = None
         self.scored: list[Scored] = []
         self.trainings: list[Training] = []
-        self._train_at = _rising(self.p.train_at)
+        self._train_at = rising_bars(self.p.train_at)
         self.training = bool(self._train_at)
         self.replaying = False
         self._seen_bars = 0
-        self._feature_lines = _checked(self.features(), type(self).__name__)
+        self._feature_lines = checked_features(self.features(), type(self).__name__)
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
@@ -263,56 +262,3 @@ class NeuroStrategy(bt.Strategy):
             self._train_at = [later for later in self._train_at if later > bar]
             self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
             self.learner.keeps_lessons, self.training = bool(self._train_at), False
-
-
-def _check_parameters(p: Any) -> None:
-    whole_numbers = (
-        ("wing", 1),
-        ("history_bars", 1),
-        ("eras", 1),
-        ("embargo_bars", 0),
-        ("seeds", 1),
-        ("seed", 0),
-    )
-    for name, least in whole_numbers:
-        value = getattr(p, name)
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
-    for name in ("learning_rate", "size"):
-        value = getattr(p, name)
-        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-            raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
-    if not isinstance(p.learns, bool):
-        raise StrategyError(f"learns is {p.learns!r}: give True or False")
-
-
-def _rising(train_at: Any) -> list[int]:
-    bars = list(train_at) if isinstance(train_at, list | tuple) else [train_at]
-    whole = all(isinstance(bar, Integral) and not isinstance(bar, bool) for bar in bars)
-    if not whole or bars != sorted(set(bars)) or min(bars, default=1) < 1:
-        raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
-    return bars
-
-
-def _checked(features: Any, name: str) -> dict[str, Any]:
-    """Return the features if they are lines by name that do not look ahead."""
-    if not isinstance(features, dict) or not features:
-        raise StrategyError(
-            f"{name}.features() must return a dict of lines by name; it returned {features!r}"
-        )
-    for feature, line in features.items():
-        if not isinstance(line, bt.LineRoot):
-            raise StrategyError(f"{name}.features(): {feature} is {line!r}, not a backtrader line")
-        if _looks_ahead(line):
-            raise StrategyError(
-                f"{name}.features(): {feature} reads bars to come, as line(1) does; use line(-1)"
-            )
-    return features
-
-
-def _looks_ahead(line: Any) -> bool:
-    # What line(1) makes, also inside a sum or a comparison of lines.
-    parts = (getattr(line, "a", None), getattr(line, "b", None))
-    return isinstance(line, bt.linebuffer._LineForward) or any(
-        _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
-    )

@@ -1,0 +1,75 @@
+"""What a strategy is refused for before a bar has run: wrong parameters, features that look ahead."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.errors import StrategyError
+
+_KINDS: tuple[tuple[type, str], ...] = ((bool, "True or False"), (Real, "a number"), (str, "text"))
+
+
+def check_parameters(given: Any, defaults: dict[str, Any]) -> None:
+    """Refuse parameters of a wrong kind, also a subclass's own: each must be of the kind of its default."""
+    whole_numbers = (
+        ("wing", 1),
+        ("history_bars", 1),
+        ("eras", 1),
+        ("embargo_bars", 0),
+        ("seeds", 1),
+        ("seed", 0),
+    )
+    for name, least in whole_numbers:
+        value = getattr(given, name)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
+    for name in ("learning_rate", "size"):
+        value = getattr(given, name)
+        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
+    if not isinstance(given.learns, bool):
+        raise StrategyError(f"learns is {given.learns!r}: give True or False")
+    for name, default in defaults.items():
+        value = getattr(given, name)
+        for kind, what in _KINDS:
+            if isinstance(default, kind):
+                if not isinstance(value, kind):
+                    raise StrategyError(f"{name} is {value!r}: give {what}, as its default {default!r}")
+                break
+
+
+def rising_bars(train_at: Any) -> list[int]:
+    """Return ``train_at`` as a list, if it is numbers of bars that rise."""
+    bars = list(train_at) if isinstance(train_at, list | tuple) else [train_at]
+    whole = all(isinstance(bar, Integral) and not isinstance(bar, bool) for bar in bars)
+    if not whole or bars != sorted(set(bars)) or min(bars, default=1) < 1:
+        raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
+    return bars
+
+
+def checked_features(features: Any, name: str) -> dict[str, Any]:
+    """Return the features if they are lines by name that do not look ahead."""
+    if not isinstance(features, dict) or not features:
+        raise StrategyError(
+            f"{name}.features() must return a dict of lines by name; it returned {features!r}"
+        )
+    for feature, line in features.items():
+        if not isinstance(line, bt.LineRoot):
+            raise StrategyError(f"{name}.features(): {feature} is {line!r}, not a backtrader line")
+        if _looks_ahead(line):
+            raise StrategyError(
+                f"{name}.features(): {feature} reads bars to come, as line(1) does; use line(-1)"
+            )
+    return features
+
+
+def _looks_ahead(line: Any) -> bool:
+    # What line(1) makes, also inside a sum or a comparison of lines.
+    parts = (getattr(line, "a", None), getattr(line, "b", None))
+    return isinstance(line, bt.linebuffer._LineForward) or any(
+        _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
+    )
