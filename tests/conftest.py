@@ -47,13 +47,15 @@ def pytest_generate_tests(metafunc):
 
 
 def params(devices: dict[str, Device]) -> list[object]:
-    """Return the devices as parameters; those after the first are slow, for each builds all kernels anew."""
-    first = next((device.index for device in devices.values()), None)
-    named = [
-        pytest.param(device, id=name, marks=[pytest.mark.slow] if device.index != first else [])
+    """Return the devices as parameters; quick are the first one's own shape and the GPU's."""
+    if not devices:
+        return [pytest.param(None, id="none")]
+    first = next(iter(devices.values())).index
+    slow = {name for name, device in devices.items() if device.index != first or name.endswith("vector4")}
+    return [
+        pytest.param(device, id=name, marks=[pytest.mark.slow] if name in slow else [])
         for name, device in devices.items()
     ]
-    return named or [pytest.param(None, id="none")]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from chromium import SIGNALS_IN_PAGE, Opened, chromium
 from report_runs import REAL, SAMPLE, copied, run_of
 from small import Small
 
-from bt_neuro import backtest, open_run
+from bt_neuro import backtest, open_run, walk_forward
 from bt_neuro.report.page import write_report
 
 pytestmark = pytest.mark.slow  # a browser starts
@@ -166,3 +166,14 @@ def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
     assert arrows_of(chart) == signals_in(run.predictions, chart)
     assert opened.tab.evaluate(SIGNALS_IN_PAGE) == (run.predictions["signal"] != "none").sum()
     opened.tab.close()
+
+
+def test_a_page_of_folds_is_drawn_without_complaint(browser, tmp_path):
+    folder = walk_forward(
+        SAMPLE, strategy=Small, train="600b", test="300b", jobs=1, out=tmp_path / "folds",
+        bars_options={"end": "2024-03-31"},
+    ).folder  # fmt: skip
+    opened = Opened(browser, folder / "report.html").drawn()
+    assert (opened.complaints, len(opened.asked)) == ([], 1)
+    drawn = opened.tab.evaluate("Bokeh.documents.map((one) => one.roots()[0].name)")
+    assert {"fold-hits", "fold-returns"} <= set(drawn)

@@ -1,5 +1,6 @@
 """Many folds, one report: what stands in the folder, and that nothing but the folds decides it."""
 
+import html
 import json
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_the_folder_holds_the_report_and_each_fold(result):
     names = {path.name for path in result.folder.iterdir()}
     assert names == {
         "run.json",
+        "report.html",
         "folds.csv",
         "baselines.csv",
         "predictions.csv",
@@ -151,7 +153,12 @@ def test_no_learning_in_test_parts(tmp_path, result):
         ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
         ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
         ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),
-        ({"cluster": "tcp://127.0.0.1:9"}, NeuroError, "no Dask scheduler with workers answers at tcp"),
+        pytest.param(
+            {"cluster": "tcp://127.0.0.1:9"},
+            NeuroError,
+            "no Dask scheduler with workers answers at tcp",
+            marks=pytest.mark.slow,  # needs Dask
+        ),
     ],
 )
 def test_what_cannot_run_leaves_no_folder(tmp_path, monkeypatch, options, error, complaint):
@@ -273,7 +280,11 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
     ]
 
 
-def test_a_walk_forward_has_no_page(result):
-    out = bt_neuro("report", result.folder)
-    assert out.exit_code == 1
-    assert "is a walk-forward, not one run" in out.stderr
+def test_the_page_shows_the_folds_side_by_side(result):
+    page = result.folder / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert result.metrics["sentence"] in html.unescape(text)
+    assert all(f'data-target="folds-{figure}"' in text for figure in (0, 1))
+    page.unlink()
+    out = bt_neuro("report", result.folder, "--no-open")
+    assert (out.exit_code, page.exists()) == (0, True), out.output

@@ -100,8 +100,6 @@ def open_run(folder: str | Path) -> Result:
         raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
     if manifest.get("status") == "running":
         raise NeuroError(f"{folder}: the run has not ended.\nWait for it, or run it again if it was killed.")
-    if "walk_forward" in manifest:
-        raise NeuroError(f"{folder} is a walk-forward, not one run.\nRead its folds.csv, or give a backtest.")
     result = Result(Path(folder), manifest)
     try:
         result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken

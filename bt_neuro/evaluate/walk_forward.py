@@ -196,6 +196,10 @@ def walk_forward(
         folder.end("failed", begun)
         raise
     manifest = folder.end("failed" if folder.failed else "complete", begun)
+    if folder.finished:
+        from bt_neuro.report.page import write_report  # loads Bokeh, which no start waits for
+
+        write_report(Result(folder.path, manifest), bars)
     if len(folder.failed) == len(folds):
         number, error = min(folder.failed.items())
         raise type(error)(f"fold {number}, as all others: {error}") from error

@@ -22,6 +22,7 @@ from bt_neuro.market.bars import Bars
 from bt_neuro.report.console import BLOCK
 from bt_neuro.report.run import Run
 from bt_neuro.report.sections import sections
+from bt_neuro.report.walk_forward import BLOCK as FOLDS_BLOCK
 
 MOST_TRADES = 500
 HERE = Path(__file__).parent
@@ -66,9 +67,9 @@ def render_page(run: Run, bars: Bars | None = None) -> str:
         name=Path(manifest["data"]["file"]).name,
         manifest=manifest,
         metrics=defaultdict(lambda: None, metrics),  # what a run did not write is shown as undefined
-        predictors={NETWORK: metrics["network"], **metrics["baselines"]} if metrics else {},
+        predictors={NETWORK: metrics["network"], **metrics["baselines"]} if "network" in metrics else {},
         lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
-        block=BLOCK,
+        block=FOLDS_BLOCK if "walk_forward" in manifest else BLOCK,
         sections=parts,
         scored=any(part.name == "hits" for part in parts),
         figures={

@@ -65,7 +65,8 @@ def baseline_signals(run: Run) -> dict[str, NDArray[np.float64]]:
     path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
-    table = pd.read_csv(path, index_col="bar").reindex(run.predictions["bar"])
+    table = pd.read_csv(path, index_col="bar").drop(columns="fold", errors="ignore")
+    table = table.reindex(run.predictions["bar"])
     holds = {name: [said == signal for signal in SIGNALS] for name, said in table.items()}
     return {str(name): np.stack(columns, axis=1).astype(float) for name, columns in holds.items()}
 

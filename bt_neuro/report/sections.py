@@ -21,6 +21,8 @@ from bt_neuro.report.figures import (
     account_figure,
     article_figures,
     drift_figure,
+    fold_hits_figure,
+    fold_returns_figure,
     hit_rate_figure,
     reliability_figure,
     statistics_figure,
@@ -60,6 +62,8 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     """Yield what there is to draw of a run; nothing where no bar ran."""
     if run.equity.empty:
         return
+    if (path := run.folder / "folds.csv").exists():
+        yield _folds(pd.read_csv(path, parse_dates=["test_start", "test_end"]))
     no_bars = ""
     if bars is None:
         bars, no_bars = bars_of(run)
@@ -84,6 +88,14 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     if (path := run.folder / "statistics.npy").exists():
         times = table["datetime"] if bars is None else bars.frame["datetime"]
         yield _inputs(times, np.load(path), run.manifest["network"]["features"])
+
+
+def _folds(folds: pd.DataFrame) -> Section:
+    caption = (
+        "Each fold was tested on the bars after its training part: hit rate of its signals with the 95 % "
+        "interval, and return of its account after costs."
+    )
+    return Section("folds", "Folds", caption, (fold_hits_figure(folds), fold_returns_figure(folds)))
 
 
 def _bars(table: pd.DataFrame, point: float, no_bars: str) -> Section:

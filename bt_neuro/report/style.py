@@ -84,7 +84,7 @@ def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]]) -> None:
 
 
 def add_hover(plot: figure, drawn: GlyphRenderer, **tooltips: str) -> None:
-    """Show values under the pointer; one named `time` tells that the figure's `x` is one."""
+    """Show values under the pointer; one with a year in its format tells that the figure's `x` is a time."""
     shown = [(name.replace("_", " "), text) for name, text in tooltips.items()]
-    formats = {"@x": "datetime"} if "time" in tooltips else {}
+    formats = {"@x": "datetime"} if any("%Y" in text for text in tooltips.values()) else {}
     plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=shown, formatters=formats))
