@@ -14,7 +14,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 help:
 	@echo "make demo       backtest the sample in data/, results in runs/demo"
 	@echo "make test       the quick tests, under two minutes"
-	@echo "make test-slow  the others: parity with torch, the built wheel, real bars"
+	@echo "make test-slow  the others: parity with torch, every runtime, a browser, kills, the wheel"
 	@echo "make lint       ruff: rules and format    make format   mend what can be mended"
 	@echo "make types      mypy, strict              make check    lint, types and test"
 	@echo "make wheel      sdist and wheel in dist/"

@@ -137,6 +137,7 @@ def summary(
         "end": str(equity["datetime"].iloc[-1]),
         "bars": len(equity),
         **signals,
+        "difference_pct": percent(difference["difference"]) if difference else None,
         "verdict": verdict(signals["signals"], difference),
         "folds_compared": len(compared),
         "folds_better": better,

@@ -86,6 +86,7 @@ def fold_hits_figure(folds: pd.DataFrame) -> figure:
     rate, low, high, best = (folds[name].to_numpy(float) / 100 for name in names)
     source = ColumnDataSource({"x": _starts(folds), "rate": rate, "low": low, "high": high, "best": best})
     plot = time_figure(200, name="fold-hits")
+    plot.x_range.range_padding = 0.1  # as the bars beside it have
     plot.segment("x", "low", "x", "high", source=source, color=BLUE, line_width=3, alpha=0.4)
     network = plot.scatter("x", "rate", source=source, color=BLUE, size=8)
     baseline = plot.scatter("x", "best", source=source, color=GREY, size=9, marker="dash", line_width=2)
