@@ -42,7 +42,7 @@ def test_wheel_holds_the_package_and_its_kernels(wheel):
     kernels = {f"bt_neuro/{name}" for name in files("kernels", "*.cl")}
     assert kernels
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == kernels | files("bt_neuro", "*.py", "py.typed")
+    assert held == kernels | files("bt_neuro", "*.py", "py.typed", "*.js", "*.css", "*.html")
 
 
 def test_wheel_says_what_it_is(wheel):

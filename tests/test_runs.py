@@ -264,6 +264,6 @@ print(backtest({str(SAMPLE)!r}, strategy=Small, out={str(tmp_path)!r}))
 def test_the_default_beats_its_baselines_on_real_bars(tmp_path):
     m = backtest(REAL, out=tmp_path).metrics
     assert m["bars"] == 83_260
-    for name in ("class frequencies", "logistic regression"):
-        assert m["mean_squared_error"] < m["baselines"][name]["mean_squared_error"]
+    for name in ("class frequencies", "softmax regression"):
+        assert m["network"]["mean_squared_error"] < m["baselines"][name]["mean_squared_error"]
     assert m["verdict"] == "better than every baseline"

@@ -165,8 +165,8 @@ def lookahead_check(
         the module from one run to the next
     parameters : its params
     bars_options : of `read_bars`
-    cuts : how many, from the first prediction to a quarter of the file, closer together early: so all of them
-        together cost less than running the file twice
+    cuts : how many, from the first prediction to an eighth of the file, closer together early: so all of them
+        together cost less than running the file once
     processes : runs at the same time; more than 1 needs a strategy that other processes can import (see
         `recorder`) and, in a script, ``if __name__ == "__main__":``
     progress : called now and then with (bars done, bars in all)
@@ -229,14 +229,14 @@ def lookahead_check(
 
 
 def places(first: int, *, bars: int, count: int) -> list[int]:
-    """Return after how many bars to cut: from the first prediction to a quarter, each so many times further.
+    """Return after how many bars to cut: from the first prediction to an eighth, each so many times further.
 
     Examples
     --------
     >>> places(52, bars=83_260, count=5)
-    [53, 236, 1050, 4676, 20815]
+    [53, 198, 743, 2780, 10407]
     """
-    last = bars // 4 if bars // 4 > first else bars - 1
+    last = bars // 8 if bars // 8 > first else bars - 1
     return np.unique(np.geomspace(first + 1, last, count).round().astype(int)).tolist()
 
 
