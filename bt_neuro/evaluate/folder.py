@@ -30,13 +30,13 @@ PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """A finished run and its folder.
+class Finished:
+    """What has ended, and its folder; printed, it is one sentence.
 
     Attributes
     ----------
     folder : where everything lies
-    manifest : the content of ``run.json``
+    manifest : what its JSON file says
     """
 
     folder: Path
@@ -45,6 +45,19 @@ class Result:
     @property
     def metrics(self) -> dict[str, Any]:
         return self.manifest["metrics"]
+
+    def __str__(self) -> str:
+        return str(self.metrics["sentence"])
+
+
+class Result(Finished):
+    """A finished run and its folder.
+
+    Attributes
+    ----------
+    folder : where everything lies
+    manifest : the content of ``run.json``
+    """
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -76,9 +89,6 @@ class Result:
         from bt_neuro.report.sections import plot
 
         return plot(self)
-
-    def __str__(self) -> str:
-        return str(self.metrics["sentence"])
 
 
 def open_run(folder: str | Path) -> Result:

@@ -136,7 +136,8 @@ def backtest(
             manifest["stopped_by"] = stopped_by()
         ended, status = time.perf_counter(), "interrupted" if stopped_by() else "complete"
         manifest |= _outcome(ran, status)
-        manifest["metrics"] = _scored(ran, bars, account, status, folder)
+        result = Result(folder, manifest)  # its tables are read once, for the scores and for the page
+        manifest["metrics"] = _scored(ran, bars, account, status, result)
         first_bar = broker.first_bar or begun
         manifest["time"] = {
             "wall_s": time.perf_counter() - begun,
@@ -156,7 +157,6 @@ def backtest(
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         raise
-    result = Result(folder, manifest)
     if report:
         from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
 
@@ -199,10 +199,9 @@ def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
     }
 
 
-def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, folder: Path) -> dict[str, Any]:
+def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, tables: Result) -> dict[str, Any]:
     """Return the metrics of the tables that the run has written, and write what the baselines said."""
-    tables = Result(folder, {})
-    predictions = tables.predictions
+    folder, predictions = tables.folder, tables.predictions
     features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
     votes = np.load(folder / VOTES, mmap_mode="r") if (folder / VOTES).exists() else None
     answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)

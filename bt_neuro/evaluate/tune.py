@@ -7,7 +7,7 @@ import inspect
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.folder import Finished
 from bt_neuro.evaluate.folds import Length, cut_folds
 from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.search_space import Parameters, combinations, parse_search
@@ -28,8 +29,7 @@ from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 
-@dataclass(frozen=True, eq=False)
-class Tuning:
+class Tuning(Finished):
     """A search that has ended, and its folder.
 
     Attributes
@@ -37,13 +37,6 @@ class Tuning:
     folder : where everything lies
     manifest : the content of ``tune.json``
     """
-
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return self.manifest["metrics"]
 
     @property
     def best(self) -> Parameters:
@@ -54,9 +47,6 @@ class Tuning:
     def trials(self) -> pd.DataFrame:
         """One row a trial, the best first, those that failed last."""
         return pd.read_csv(self.folder / "trials.csv")
-
-    def __str__(self) -> str:
-        return str(self.metrics["sentence"])
 
 
 def tune(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -28,22 +28,17 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 INGESTS = ("refit", "update", "freeze")
 
 
-@dataclass(frozen=True, eq=False)
-class WalkForward:
+class WalkForward(Result):
     """A walk-forward that has ended, and its folder.
+
+    Its tables are those of all folds, out of sample: in `equity` and `trades` each fold goes on with the
+    money that the one before left.
 
     Attributes
     ----------
     folder : where everything lies
     manifest : the content of ``run.json``
     """
-
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        return self.manifest["metrics"]
 
     @property
     def failed(self) -> dict[str, str]:
@@ -55,28 +50,6 @@ class WalkForward:
         """One row a finished fold."""
         times = ["train_start", "train_end", "test_start", "test_end"]
         return pd.read_csv(self.folder / "folds.csv", parse_dates=times)
-
-    @property
-    def predictions(self) -> pd.DataFrame:
-        """One row a predicted bar, all out of sample."""
-        return self._tables.predictions
-
-    @property
-    def trades(self) -> pd.DataFrame:
-        """One row a closed trade; money on the scale of `equity`."""
-        return self._tables.trades
-
-    @property
-    def equity(self) -> pd.DataFrame:
-        """One row a tested bar; each fold goes on with the money that the one before left."""
-        return self._tables.equity
-
-    @cached_property
-    def _tables(self) -> Result:
-        return Result(self.folder, {})
-
-    def __str__(self) -> str:
-        return str(self.metrics["sentence"])
 
 
 def walk_forward(
@@ -196,14 +169,15 @@ def walk_forward(
         folder.end("failed", begun)
         raise
     manifest = folder.end("failed" if folder.failed else "complete", begun)
+    walked = WalkForward(folder.path, manifest)
     if folder.finished:
         from bt_neuro.report.page import write_report  # loads Bokeh, which no start waits for
 
-        write_report(Result(folder.path, manifest), bars)
+        write_report(walked, bars)
     if len(folder.failed) == len(folds):
         number, error = min(folder.failed.items())
         raise type(error)(f"fold {number}, as all others: {error}") from error
-    return WalkForward(folder.path, manifest)
+    return walked
 
 
 def _run(
