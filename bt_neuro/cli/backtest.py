@@ -10,14 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from bt_neuro.cli.common import (
+    Commission,
     Device,
     End,
     Freeze,
     Json,
     KeepFlat,
+    Param,
     Repair,
     Resample,
+    Seed,
+    Seeds,
+    Size,
+    Slippage,
+    Spread,
     Start,
+    Strategy,
     Tz,
     app,
     errors,
@@ -28,25 +36,16 @@ from bt_neuro.cli.common import (
 @app.command(epilog="Example: bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
     file: Annotated[Path, typer.Argument(help="Bars, as MetaTrader and other tools export them.")],
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
-    ] = None,
+    strategy: Strategy = None,
+    param: Param = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
-    ] = None,
+    seed: Seed = 0,
+    seeds: Seeds = None,
     cash: Annotated[float, typer.Option(help="To start with.")] = 10_000.0,
-    size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
-    commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
-    spread: Annotated[
-        float | None, typer.Option(help="In points. Default: the file's own spread column.")
-    ] = None,
-    slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
+    size: Size = None,
+    commission: Commission = 0.0,
+    spread: Spread = None,
+    slippage: Slippage = 0.0,
     freeze: Freeze = False,
     checkpoint_every: Annotated[
         int | None,

@@ -31,6 +31,10 @@ Seed = Annotated[int, typer.Option(help="Of the initial weights and of dropout."
 Seeds = Annotated[
     int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
 ]
+Size = Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")]
+Commission = Annotated[float, typer.Option(help="Fraction of the value traded, each side.")]
+Spread = Annotated[float | None, typer.Option(help="In points. Default: the file's own spread column.")]
+Slippage = Annotated[float, typer.Option(help="In points, against every market order.")]
 Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
 
 # How a bar file is read

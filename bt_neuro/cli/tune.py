@@ -9,13 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from bt_neuro.cli.common import (
+    Commission,
     Device,
     End,
     Json,
     KeepFlat,
     Repair,
     Resample,
+    Size,
+    Slippage,
+    Spread,
     Start,
+    Strategy,
     Tz,
     app,
     errors,
@@ -81,10 +86,7 @@ def tune(
         ),
     ] = None,
     study: Annotated[str, typer.Option(help="Name of the search in the storage.")] = "tune",
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
-    ] = None,
+    strategy: Strategy = None,
     param: Annotated[
         list[str] | None,
         typer.Option(help="A parameter of the strategy that is not searched, name=value. Repeatable."),
@@ -92,12 +94,10 @@ def tune(
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of the search, the initial weights and dropout.")] = 0,
     cash: Annotated[float, typer.Option(help="Each fold starts with.")] = 10_000.0,
-    size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
-    commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
-    spread: Annotated[
-        float | None, typer.Option(help="In points. Default: the file's own spread column.")
-    ] = None,
-    slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
+    size: Size = None,
+    commission: Commission = 0.0,
+    spread: Spread = None,
+    slippage: Slippage = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write. Default: runs/<file>-tune-<time>.")
     ] = None,

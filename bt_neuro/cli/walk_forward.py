@@ -9,13 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from bt_neuro.cli.common import (
+    Commission,
     Device,
     End,
     Json,
     KeepFlat,
+    Param,
     Repair,
     Resample,
+    Seed,
+    Size,
+    Slippage,
+    Spread,
     Start,
+    Strategy,
     Tz,
     app,
     errors,
@@ -58,22 +65,15 @@ def walk_forward(
         str | None,
         typer.Option(help="Dask scheduler whose workers run the folds, such as tcp://10.0.0.1:8786."),
     ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
-    ] = None,
+    strategy: Strategy = None,
+    param: Param = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    seed: Seed = 0,
     cash: Annotated[float, typer.Option(help="Each fold starts with.")] = 10_000.0,
-    size: Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")] = None,
-    commission: Annotated[float, typer.Option(help="Fraction of the value traded, each side.")] = 0.0,
-    spread: Annotated[
-        float | None, typer.Option(help="In points. Default: the file's own spread column.")
-    ] = None,
-    slippage: Annotated[float, typer.Option(help="In points, against every market order.")] = 0.0,
+    size: Size = None,
+    commission: Commission = 0.0,
+    spread: Spread = None,
+    slippage: Slippage = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write. Default: runs/<file>-walk-forward-<time>.")
     ] = None,
