@@ -38,8 +38,10 @@ class Contestant:
     def name(self) -> str:
         return self.expert if self.gradient == "exact" else f"{self.expert}-{self.gradient}"
 
-    def layers(self, features: int) -> Sequence[Layer]:
-        return article_layers(features, self.expert, gradient=self.gradient)
+    def layers(self, features: int) -> list[Layer]:
+        """Return its layers, for bars of so many features."""
+        options = {} if self.gradient == "exact" else {"gradient": self.gradient}
+        return article_layers(features, self.expert, **options)
 
     def network(self, windows: Windows, lanes: Sequence[Lane], device: str) -> Network:
         """Return a fresh network, a lane for each learning rate and seed."""

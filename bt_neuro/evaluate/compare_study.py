@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,14 +75,19 @@ class Study:
         assert said is not None
         return said[:, :-WING]
 
-    def best_rate(self, contestant: Contestant) -> float:
-        """Return the rate with the least mean squared error on the first half; the first if none is finite.
+    def grid_errors(self, contestant: Contestant) -> dict[float, float | None]:
+        """Return the mean squared error on the first half at each rate, None of a network that diverged."""
+        said = self.grid_outputs(contestant)
+        errors = ((said - self.windows.target(self.scored_choice)) ** 2).mean(axis=(1, 2)).tolist()
+        return {
+            rate: error if math.isfinite(error) else None
+            for rate, error in zip(self.grid, errors, strict=True)
+        }
 
-        The published gradient takes the exact one's: what its slips cost is asked at one rate.
-        """
-        said = self.grid_outputs(exact(contestant))
-        errors = ((said - self.windows.target(self.scored_choice)) ** 2).mean(axis=(1, 2))
-        return self.grid[int(np.where(np.isfinite(errors), errors, np.inf).argmin())]
+    def best_rate(self, contestant: Contestant) -> float:
+        """Return the rate with the least error on the first half; the first if all diverged."""
+        errors = self.grid_errors(contestant)
+        return min(errors, key=lambda rate: math.inf if errors[rate] is None else errors[rate])
 
     # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, contestant: Contestant) -> dict[str, float]:
@@ -148,7 +154,3 @@ class Study:
             network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(lanes * done)
         )
 
-
-def exact(contestant: Contestant) -> Contestant:
-    """Return the contestant of the same expert with the exact gradient."""
-    return next(other for other in EXACT if other.expert == contestant.expert)
