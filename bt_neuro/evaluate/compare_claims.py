@@ -67,7 +67,7 @@ def lower_error(rows: Rows) -> Figures:
 
 
 def higher_rate(study: Study) -> Figures:
-    """Ask at the highest rate of the grid who is better than a constant: who has normalisation, and no other."""
+    """Ask who is better than a constant at the highest rate of the grid."""
     bars, highest = study.scored_choice, max(study.grid)
     targets = study.windows.target(bars)
     constant = Answers({}, class_frequencies(lessons_of(study, bars))[None], targets)
@@ -174,8 +174,9 @@ def _figure(what: str, found: Interval | None) -> Figures:
 def sentence_of(file: str, study: Study, rows: Rows, spans: Figures) -> str:
     """Return in one plain sentence whether the normalisation helps."""
     rest, eras = spans["rest"], counted(study.eras)
+    days = f"{rest['first'][:10]} to {rest['last'][:10]}"
     return (
-        f"{file}, {rest['first'][:10]} to {rest['last'][:10]}, {rest['bars']:,} bars that no choice has seen, "
+        f"{file}, {days}, {rest['bars']:,} bars that no choice has seen, "
         f"each network at its best of {len(study.grid)} learning rates: in a single pass "
         f"{_helped(rows[SINGLE])}; after {eras} of the history {_helped(rows[AFTER])}."
     )
