@@ -147,7 +147,7 @@ class JoiningStudy:
     lines: pd.DataFrame
 
     def metrics(self) -> dict[str, Any]:
-        """Return the article's claims with their answers, all figures, and the sentence of them all."""
+        """Return the article's claims with their verdicts, all figures, and the sentence of them all."""
         claims = [claim(statistic, self.joinings) for statistic in CLAIMS]
         return {
             "sentence": " ".join(one["sentence"] for one in claims),
@@ -208,21 +208,22 @@ def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
     }
     ours = {name: found["published", name] for name in DEFINITIONS}
     sides = {(joining.low > high) - (joining.high < low) for joining in ours.values()}
-    answer = {(0,): "holds", (1,): "does not hold", (-1,): "does not hold"}.get(tuple(sides), "cannot be told")
-    why = ", for it depends on what joining means" if answer == "cannot be told" else ""
+    verdict = {(0,): "holds", (1,): "does not hold", (-1,): "does not hold"}.get(tuple(sides), "cannot be told")
+    why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
     band = ours["band"]
     others = " and ".join(f"{ours[name].samples:.0f}" for name in DEFINITIONS if name != "band")
     debiased = found["debiased", "band"].samples
+    text = f"The exponential {statistic} joins the moving one after {low} to {high} samples"
     return {
+        "claim": text,
+        "verdict": verdict,
         "statistic": statistic,
         "claimed": [low, high],
-        "answer": answer,
         "sentence": (
-            f"That the exponential {statistic} joins the moving one after {low} to {high} samples {answer}{why}: "
+            f"That {text[0].lower()}{text[1:]} {verdict}{why}: "
             f"after {band.samples:.0f} half of the draws have joined ({band.draws_low:.0f} to "
             f"{band.draws_high:.0f} in 95 % of them, {low} to {high} in {band.claimed_pct:.0f} %), by two other "
-            f"definitions after {others}; "
-            f"with the debiased start after {debiased:.0f}."
+            f"definitions after {others}; with the debiased start after {debiased:.0f}."
         ),
     }
 

@@ -78,7 +78,7 @@ def _sections(result: Joined) -> list[Section]:
         pictures = [
             lines_figure(part, draws, one["claimed"], options["window"]) for _, part in lines.groupby("draw")
         ]
-        parts.append(Section(statistic, f"The {statistic}: {one['answer']}", caption, tuple(pictures)))
+        parts.append(Section(statistic, f"The {statistic}: {one['verdict']}", caption, tuple(pictures)))
     caption = "Share of draws that have joined, by the definition of the band; grey is the article's range."
     shares = [
         joined_figure(result.draws[result.draws["statistic"] == one["statistic"]], one, options["samples"])
