@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
+    from bt_neuro.evaluate.compare import Comparison, compare
     from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bt_neuro.market.lines import Bar, LineReader
     from bt_neuro.nn.layers import (
         LSTM,
+        Activation,
         AveragePooling1D,
         Conv1D,
         Dense,
@@ -65,6 +67,7 @@ _HOME = {
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
     "evaluate.account": "Account",
+    "evaluate.compare": "Comparison compare",
     "evaluate.folder": "Result open_run",
     "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
@@ -75,8 +78,8 @@ _HOME = {
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
     "market.lines": "Bar LineReader",
-    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder "
-    "article_layers",
+    "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
+    "TransformerEncoder article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
     "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
@@ -96,6 +99,7 @@ _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for nam
 __version__ = "0.1.0"
 __all__ = [
     "Account",
+    "Activation",
     "Adam",
     "AdamW",
     "AveragePooling1D",
@@ -109,6 +113,7 @@ __all__ = [
     "CategoricalFocalCrossentropy",
     "Checkpoint",
     "CheckpointError",
+    "Comparison",
     "Conv1D",
     "CosineDecay",
     "Costs",
@@ -147,6 +152,7 @@ __all__ = [
     "WarmupResult",
     "article_layers",
     "backtest",
+    "compare",
     "default_features",
     "lookahead_check",
     "open_run",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bt_neuro import (
     LSTM,
     SGD,
+    Activation,
     Adam,
     AdamW,
     AveragePooling1D,
@@ -64,6 +65,7 @@ def moved(optimizer: Optimizer) -> Row:
 POSITIONS = Reshape((6, 3))
 FAMILY = {
     **{f"dense {a}": Row([Dense(17, a), Dense(2)], 5) for a in ACTIVATIONS},
+    **{f"activation {a}": Row([Dense(17), Activation(a), Dense(2)], 5) for a in ("tanh", "gelu")},
     **{f"convolution {a}": Row([Conv1D(3, 2, 2, a)], 6) for a in ACTIVATIONS},
     "convolution, overlap and remainder": Row([Dense(16, "tanh"), Conv1D(4, 3, 2), Conv1D(2, 2, 1)], 8),
     "convolution, gaps": Row([Dense(17, "tanh"), Conv1D(2, 2, 3)], 9),

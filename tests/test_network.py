@@ -18,7 +18,7 @@ from bt_neuro.nn import storage
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.normalization import BatchNorm
-from bt_neuro.nn.optimizers import SGD, Adam
+from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
 from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12
@@ -173,6 +173,25 @@ def test_a_lane_equals_a_network_of_its_own(layers, place, data):
         assert_same_bits(out[lane], found, f"lane {lane}")
         for name, tensor in alone.state().items():
             assert_same_bits(lanes.state()[name][lane], tensor[0], name)
+    assert np.abs(out[0] - out[1]).max() > 1e-3
+
+
+RATES = [Adam(1e-2), Adam(0.0), Adam(CosineDecay(1e-3, 5)), Adam(1e-2)]
+
+
+def test_lanes_may_differ_in_their_learning_rates(layers, place, data, tmp_path):
+    (windows, targets), seeds = data, (3, 3, 3, 7)
+    network = network_of(layers, place, seed=seeds, optimizer=RATES)
+    out = network.learn_then_predict(windows[:5], targets[:5], windows[1:6])
+    network.save(tmp_path / "n.safetensors")
+    loaded = Network.load(tmp_path / "n.safetensors", device=place)
+    assert loaded.config() == network.config()
+    rest = loaded.learn(windows[6:-1], targets[6:], batch_size=2)
+    for lane, (optimizer, seed) in enumerate(zip(RATES, seeds, strict=True)):
+        alone = network_of(layers, place, seed=seed, optimizer=optimizer)
+        found = alone.learn_then_predict(windows[:5], targets[:5], windows[1:6])
+        assert_same_bits(out[lane], found, f"lane {lane}")
+        assert_same_bits(rest[lane], alone.learn(windows[6:-1], targets[6:], batch_size=2), f"lane {lane}")
     assert np.abs(out[0] - out[1]).max() > 1e-3
 
 
@@ -382,6 +401,14 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs is 3.5: give a whole number"),
         (lambda: Network([Dense(2)], 3, device=0), "device is 0: give text, such as .* the index '0'"),
         (lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"), "optimizer is 'adam': give one"),
+        (
+            lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam()], device="numpy"),
+            "1 optimisers for 2 lanes: give one for each seed",
+        ),
+        (
+            lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam(), AdamW()], device="numpy"),
+            "AdamW.*: lanes differ in learning_rate alone; the first has Adam",
+        ),
         (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed is '7': give a whole number"),
         (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
         (lambda: Dense("3"), "units must be a whole number"),
@@ -484,6 +511,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be a whole number"),
         ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
+        ({"optimizer": []}, "0 optimisers for 1 lanes"),
         ({"inputs": None}, "inputs is None, where a whole number from 1 on should be"),
         ({"inputs": 10**15}, "inputs is 1000000000000000"),
         ({"seeds": []}, "seeds is []"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor
+from bt_neuro.nn.layer import ACTIVATIONS, ActivationName, Layer, Shape, Tensor
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BatchNorm(Layer):
     """
 
     window: int = 100
-    activation: Activation = None
+    activation: ActivationName = None
     epsilon: float = 1e-6
     kind: ClassVar[str] = "batch_norm"
 
@@ -74,7 +74,7 @@ class _Channels(Layer):
 
     center: bool = True
     scale: bool = True
-    activation: Activation = None
+    activation: ActivationName = None
     per_channel: bool = True
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.nn.layer import Activation, Layer
+from bt_neuro.nn.layer import ActivationName, Layer
 from bt_neuro.nn.layers import LSTM, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, aligned
 from bt_neuro.nn.losses import Loss
@@ -106,7 +106,7 @@ class Stamps:
         ]
         return max(tiles, key=lambda tile: tile[0] * tile[1] / (tile[0] + tile[1]))
 
-    def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: Activation) -> str:
+    def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: ActivationName) -> str:
         width = self.shape.width(n_out)
         rows, cols = self._tile(positions, n_out // width)
         return self._stamp(
@@ -127,7 +127,7 @@ class Stamps:
         positions: int,
         n_in: int,
         n_out: int,
-        activation: Activation,
+        activation: ActivationName,
         *,
         stride: int | None = None,
         wants_dinp: bool = True,
@@ -267,5 +267,5 @@ def _largest_divisor(n: int, limit: int) -> int:
     return next(d for d in range(min(n, max(limit, 1)), 0, -1) if n % d == 0)
 
 
-def _word(activation: Activation) -> str:
+def _word(activation: ActivationName) -> str:
     return (activation or "none").upper()

@@ -1,0 +1,156 @@
+"""All passes of a comparison, those that a folder holds already left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.evaluate.compare_folder import ComparisonFolder
+from bt_neuro.evaluate.compare_passes import CONTESTANTS, Contestant, Lane, progressive_pass
+from bt_neuro.evaluate.compare_spans import Spans
+from bt_neuro.evaluate.windows import WING, Windows
+
+Array = NDArray[np.floating]
+
+EXACT = tuple(contestant for contestant in CONTESTANTS if contestant.gradient == "exact")
+
+
+class Step(NamedTuple):
+    """One pass of all lanes of a contestant; `era` is 0 for one that leaves the eras."""
+
+    name: str
+    bars: range
+    era: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What is compared on which bars.
+
+    Attributes
+    ----------
+    windows, spans : the bars
+    grid : learning rates to choose from
+    seeds : of the networks; the choice is made with the first
+    eras : how often history is learned before the test
+    device : to run on
+    folder : where passes are kept
+    """
+
+    windows: Windows
+    spans: Spans
+    grid: tuple[float, ...]
+    seeds: tuple[int, ...]
+    eras: int
+    device: str
+    folder: ComparisonFolder
+
+    # -- the choice of learning rates ------------------------------------------------------------------------
+    def choose(self, tell: Callable[[int], object]) -> str:
+        """Let each expert go through the first half at each rate of the grid; return the device's name."""
+        device = ""
+        for contestant in EXACT:
+            name, lanes = f"{contestant.name}-grid", [Lane(rate, self.seeds[0]) for rate in self.grid]
+            network = contestant.network(self.windows, lanes, self.device)
+            device = network.device_name
+            if self.folder.said(name) is None:
+                self.folder.keep(name, self._pass(network, self.spans.choice, False, tell))
+            else:
+                tell(len(lanes) * len(self.spans.choice))
+        return device
+
+    @property
+    def scored_choice(self) -> range:
+        """The bars of the first half whose labels are known in it."""
+        return self.spans.choice[:-WING]
+
+    def grid_outputs(self, contestant: Contestant) -> Array:
+        """Return what an expert said on `scored_choice`, (rates, bars, 3)."""
+        said = self.folder.said(f"{contestant.name}-grid")
+        assert said is not None
+        return said[:, :-WING]
+
+    def grid_errors(self, contestant: Contestant) -> dict[float, float | None]:
+        """Return the mean squared error on the first half at each rate, None of a network that diverged."""
+        said = self.grid_outputs(contestant)
+        errors = ((said - self.windows.target(self.scored_choice)) ** 2).mean(axis=(1, 2)).tolist()
+        return {
+            rate: error if math.isfinite(error) else None
+            for rate, error in zip(self.grid, errors, strict=True)
+        }
+
+    def best_rate(self, contestant: Contestant) -> float:
+        """Return the rate with the least error on the first half; the first if all diverged."""
+        errors = self.grid_errors(contestant)
+        return min(errors, key=lambda rate: math.inf if errors[rate] is None else errors[rate])
+
+    # -- single pass and eras --------------------------------------------------------------------------------
+    def rates(self, contestant: Contestant) -> dict[str, float]:
+        """Return the learning rates a contestant is compared at, by kind."""
+        rates = {"article": contestant.article_rate}
+        if contestant.gradient == "exact":
+            rates["best"] = self.best_rate(contestant)
+        return rates
+
+    def lanes(self, contestant: Contestant) -> list[Lane]:
+        """Return a contestant's networks; where both rates are one, they share them."""
+        rates = dict.fromkeys(self.rates(contestant).values())
+        return [Lane(rate, seed) for rate in rates for seed in self.seeds]
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the passes of a contestant in their order: each begins where the last era ended."""
+        for era in range(1, self.eras + 1):
+            yield Step(f"era-{era}", self.spans.history, era)
+            if era == 1:
+                yield Step("single", self.spans.rest)
+        yield Step("test", self.spans.test)
+
+    def run(self, contestant: Contestant, tell: Callable[[int], object]) -> None:
+        """Run all passes of a contestant that are not in the folder yet."""
+        lanes, steps, folder = self.lanes(contestant), list(self.steps()), self.folder
+        whole = folder.said(f"{contestant.name}-{steps[-1].name}") is not None
+        learned, network = folder.last_era(contestant.name), None
+        for step in steps:
+            name = f"{contestant.name}-{step.name}"
+            if whole or (folder.said(name) is not None and step.era <= learned):
+                tell(len(lanes) * len(step.bars))
+                continue
+            if network is None:
+                network = contestant.network(self.windows, lanes, self.device)
+            if learned:
+                # Also where nothing was interrupted, so that both ways are one.
+                folder.restore(contestant.name, network)
+            said = self._pass(network, step.bars, step.era == 0, tell)
+            folder.keep(name, said)
+            if step.era:
+                folder.keep_networks(contestant.name, network, step.era)
+                learned = step.era
+        folder.forget_networks(contestant.name)
+
+    def said(self, contestant: Contestant, step: str, rate: float) -> Array:
+        """Return what a contestant's networks of one rate said in a pass, (seeds, bars, 3)."""
+        said = self.folder.said(f"{contestant.name}-{step}")
+        assert said is not None
+        return said[[lane.learning_rate == rate for lane in self.lanes(contestant)]]
+
+    def network_bars(self) -> int:
+        """Return how many bars all networks will go through together, at most."""
+        choice = len(EXACT) * len(self.grid) * len(self.spans.choice)
+        networks = len(self.seeds) * (2 * len(EXACT) + 1)
+        return choice + networks * sum(len(step.bars) for step in self.steps())
+
+    def passes(self) -> int:
+        """Return how many passes there are."""
+        return len(EXACT) + len(CONTESTANTS) * len(list(self.steps()))
+
+    def _pass(self, network, bars: range, goes_on: bool, tell: Callable[[int], object]) -> Array:
+        lanes = len(network.seeds)
+        return progressive_pass(
+            network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(lanes * done)
+        )
+
