@@ -171,6 +171,7 @@ def compare(
             "sentence": sentence_of(bars.path.name, study, rows, manifest["spans"]),
             "claims": claims_of(study, rows),
             "rates": {one.name: study.rates(one) for one in CONTESTANTS},
+            "notes": _notes(study),
             "grid": {one.name: study.grid_errors(one) for one in EXACT},
             "table": table.astype(object).where(table.notna(), None).to_dict("records"),
         },
@@ -194,6 +195,16 @@ def _run(study: Study, progress: Callable[[int, int], None] | None) -> str:
     for contestant in CONTESTANTS:
         study.run(contestant, tell)
     return device
+
+
+def _notes(study: Study) -> list[str]:
+    """Return what a reader should know of the choice of rates."""
+    edges = {min(study.grid): "lower", max(study.grid): "higher"}
+    return [
+        f"The best rate of {one.name} is the last of the grid: a {edges[best]} one may do better."
+        for one in EXACT
+        if (best := study.best_rate(one)) in edges and len(study.grid) > 1
+    ]
 
 
 def _check(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:

@@ -183,7 +183,7 @@ def sentence_of(file: str, study: Study, rows: Rows, spans: Figures) -> str:
     if (single := found[SINGLE]) is not None:
         text += (
             f", its mean squared error is {normal.errors.mean():.4f} and {plain.errors.mean():.4f} without it, "
-            f"each at the better learning rate of {len(study.grid)} "
+            f"each at its best of {len(study.grid)} learning rates "
             f"(difference {_signed(single.value)}, 95 % interval {_signed(single.low)} to {_signed(single.high)})"
         )
     return f"{text}; after {counted(study.eras)} of the history before it {_help(found[AFTER])}{_in_brackets(found[AFTER])}."

@@ -12,13 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.eras import RunningFigures
-from bt_neuro.evaluate.answers import Lessons, probabilities_of, signals_of
+from bt_neuro.evaluate.answers import Lessons, probabilities_of
 from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars, softmax_regression
 from bt_neuro.evaluate.bootstrap import Interval, block_bootstrap
 from bt_neuro.evaluate.compare_passes import CONTESTANTS, PLAIN
 from bt_neuro.evaluate.compare_study import Study
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS
 from bt_neuro.evaluate.windows import HISTORY_BARS, WING
+from bt_neuro.signals import signals_of
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
