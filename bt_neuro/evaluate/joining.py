@@ -186,10 +186,10 @@ def study_joining(
                 "band": joined_band(differences, window),
                 "picture": joined_picture(differences, window),
             }
-            tables.append(pd.DataFrame({"statistic": statistic, "start": start, "draw": range(draws), **alone}))
-            joinings += [
-                _of_draws((statistic, start, name), joined, again) for name, joined in alone.items()
-            ]
+            tables.append(
+                pd.DataFrame({"statistic": statistic, "start": start, "draw": range(draws), **alone})
+            )
+            joinings += [_of_draws((statistic, start, name), joined, again) for name, joined in alone.items()]
             joinings.append(_of_spread((statistic, start, "spread"), differences, again, window))
     return JoiningStudy(joinings, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True))
 
@@ -202,13 +202,13 @@ def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
     """
     low, high = CLAIMS[statistic]
     found = {
-        (joining.start, joining.definition): joining
-        for joining in joinings
-        if joining.statistic == statistic
+        (joining.start, joining.definition): joining for joining in joinings if joining.statistic == statistic
     }
     ours = {name: found["published", name] for name in DEFINITIONS}
     sides = {(joining.low > high) - (joining.high < low) for joining in ours.values()}
-    verdict = {(0,): "holds", (1,): "does not hold", (-1,): "does not hold"}.get(tuple(sides), "cannot be told")
+    verdict = {(0,): "holds", (1,): "does not hold", (-1,): "does not hold"}.get(
+        tuple(sides), "cannot be told"
+    )
     why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
     band = ours["band"]
     others = " and ".join(f"{ours[name].samples:.0f}" for name in DEFINITIONS if name != "band")

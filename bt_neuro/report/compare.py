@@ -62,6 +62,7 @@ def render_comparison(comparison: Compared) -> str:
         manifest,
         name=Path(manifest["data"]["file"]).name,
         metrics=metrics,
+        notes=[*metrics["notes"], *manifest["data"]["notes"]],
         regimes={regime: part.to_dict("records") for regime, part in rows.groupby("regime", sort=False)},
         claims=[
             {**claim, "figures": {name: _figure(value) for name, value in claim["figures"].items()}}
@@ -111,9 +112,7 @@ def era_figure(
     sample : "in sample" or "out of sample"
     percent : whether the column is in percent
     """
-    plot = empty_figure(
-        190, name=f"{name}-{eras['which'].iloc[0]}", title=f"{words}, {sample}", y_range=y_range
-    )
+    plot = empty_figure(170, name=f"{name}-{eras['which'].iloc[0]}", y_range=y_range)
     drawn = {}
     for (expert, gradient, rate), part in eras.groupby(["expert", "gradient", "learning_rate"], sort=False):
         seeds = part.groupby("era")[name].agg(["mean", "min", "max"]).dropna().reset_index()
@@ -122,19 +121,26 @@ def era_figure(
         if not published:
             plot.varea("era", y1="min", y2="max", source=source, color=color, alpha=0.15)
         line = plot.line(
-            "era", "mean", source=source, color=color, line_width=2, line_dash="dashed" if published else "solid"
+            "era",
+            "mean",
+            source=source,
+            color=color,
+            line_width=2,
+            line_dash="dashed" if published else "solid",
         )
-        dots = plot.scatter("era", "mean", source=source, color=color, size=5)
+        dots = plot.scatter(
+            "era", "mean", source=source, size=5, line_color=color, fill_color=None if published else color
+        )
         label = f"{'published' if published else expert} {rate:g}"
         drawn[label if len(seeds) else f"{label}: diverged"] = [line, dots]
         form = "{0.0} %" if percent else "{0.0000}"
         add_hover(plot, dots, expert=label, era="@era", **{sample: f"@mean{form}"})
     plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
-    plot.xaxis.axis_label = f"era, {sample}"
+    plot.xaxis.axis_label = "era"
     plot.x_range.range_padding = 0.05
     if percent:
         plot.yaxis.axis_label = "%"
-    add_legend(plot, drawn, title=sample)
+    add_legend(plot, drawn, title=f"{words[0].upper()}{words[1:]}, {sample}")
     return plot
 
 
@@ -173,7 +179,7 @@ def errors_figure(rows: pd.DataFrame, x_range: Range1d) -> figure:
     plot = empty_figure(
         30 + 26 * len(labels),
         name=f"errors-{regime}",
-        title=f"{regime}, {bars:,} bars, out of sample",
+        title=f"{regime}, {bars:,} bars",
         x_range=x_range,
         y_range=FactorRange(*reversed(labels)),
     )
@@ -203,7 +209,7 @@ def errors_figure(rows: pd.DataFrame, x_range: Range1d) -> figure:
         "error", "label", source=source, size=8, line_color="color", fill_color="color", fill_alpha="filled"
     )
     plot.xaxis.ticker = BasicTicker(desired_num_ticks=4, num_minor_ticks=0)
-    add_legend(plot, baselines)
+    add_legend(plot, baselines, columns=1)
     add_hover(plot, dots, expert="@label", error="@error{0.0000}", interval="@low{0.0000} to @high{0.0000}")
     return plot
 

@@ -87,9 +87,7 @@ def _sections(result: Joined) -> list[Section]:
     return [*parts, Section("joined", "When they join", caption, tuple(shares))]
 
 
-def lines_figure(
-    lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int], window: int
-) -> figure:
+def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int], window: int) -> figure:
     """Return one draw: the moving average and the exponential ones, by sample.
 
     Parameters
@@ -115,9 +113,7 @@ def lines_figure(
     source = ColumnDataSource({name: lines[name].to_numpy() for name in ("sample", *drawn)})
     _shade(plot, claimed)
     plot.add_layout(Span(location=joined, dimension="height", line_color=BLUE, line_dash="dotted"))
-    glyphs = {
-        LOOKS[name][0]: [plot.line("sample", name, source=source, **LOOKS[name][1])] for name in drawn
-    }
+    glyphs = {LOOKS[name][0]: [plot.line("sample", name, source=source, **LOOKS[name][1])] for name in drawn}
     plot.xaxis.axis_label = "samples"
     add_legend(plot, glyphs)
     add_hover(plot, glyphs["moving"][0], sample="@sample", **{name: f"@{name}{{0.000}}" for name in drawn})
