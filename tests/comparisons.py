@@ -1,125 +1,71 @@
-"""A comparison's folder as `compare` writes it, of made-up figures, for the tests of its page."""
+"""Folders of comparisons whose networks said what a test wants: no network runs, all else is real."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-EXPERTS = (  # expert, gradient, which, learning rate, error that it comes to
-    ("plain", "exact", "article", 1e-6, 0.2103),
-    ("plain", "exact", "best", 2e-4, 0.1712),
-    ("dropout", "exact", "article", 1e-6, 0.2125),
-    ("dropout", "exact", "best", 5e-5, 0.1768),
-    ("batch_norm", "exact", "article", 1e-3, 0.1851),
-    ("batch_norm", "exact", "best", 5e-5, 0.1692),
-    ("batch_norm", "published", "article", 1e-3, 0.1903),
-)
-BASELINES = (("class frequencies", 0.1996), ("last two bars", 0.3121), ("softmax regression", 0.1801))
-REGIMES = {
-    "single pass": (41_000, False),
-    "single pass, test bars": (6_200, False),
-    "after 4 eras": (6_200, False),
-    "in sample, last era": (6_100, True),
-}
-ERAS, SEEDS = 4, 3
-CLAIMS = [
-    {
-        "claim": "With batch normalisation and a 1,000 times higher learning rate the error is lower",
-        "verdict": "holds",
-        "figures": {
-            "batch_norm less plain, single pass": {"difference": -0.0252, "low": -0.027, "high": -0.0231},
-            "best rate of plain": 2e-4,
-            "batch_norm less dropout, after 4 eras": None,
-        },
-    },
-    {
-        "claim": "A higher learning rate becomes usable",
-        "verdict": "cannot be told",
-        "figures": {"rate": 1e-3},
-    },
-    {"claim": "The published slips cost accuracy", "verdict": "does not hold", "figures": {"rate": 1e-3}},
-]
+from bt_neuro import Comparison, compare, read_bars
+from bt_neuro.evaluate.compare_folder import MANIFEST, ComparisonFolder
+from bt_neuro.evaluate.compare_passes import CONTESTANTS
+from bt_neuro.evaluate.compare_spans import Spans
+from bt_neuro.evaluate.compare_study import EXACT, Study
+from bt_neuro.evaluate.windows import Windows
+
+SAMPLE = Path(__file__).parents[1] / "data" / "SYNTHETIC_EURUSD_H1.csv"
+GRID = (1e-3, 5e-5)
+SKILL = {"plain": 0.1, "dropout": 0.1, "batch_norm": 0.6, "batch_norm-published": 0.4}
 
 
-def _row(who: dict, regime: str, error: float) -> dict:
-    bars, in_sample = REGIMES[regime]
-    rate = 61 - 100 * (error - 0.17)
-    return {
-        **who,
-        "regime": regime,
-        "in_sample": in_sample,
-        "bars": bars,
-        "seeds": SEEDS,
-        "diverged": 0,
-        "mean_squared_error": error,
-        "mean_squared_error_low": error - 0.0012,
-        "mean_squared_error_high": error + 0.0013,
-        "mean_squared_error_seeds_sd": 0.0004,
-        "difference_to_plain": error - 0.1712,
-        "difference_to_plain_low": error - 0.1722,
-        "difference_to_plain_high": error - 0.1702,
-        "hit_rate_pct": rate,
-        "hit_rate_pct_low": rate - 1,
-        "hit_rate_pct_high": rate + 1,
-        "coverage_pct": 25.0,
-        "error": np.sqrt(error),
-        "undefine_pct": 61.2,
-        "forecast_pct": rate,
+def planted_comparison(
+    out: Path,
+    skill: dict[str, float] = SKILL,
+    *,
+    seeds: int = 2,
+    eras: int = 3,
+    grid_skill: dict[str, tuple[float, ...]] | None = None,
+    end: str = "2024-02-24",
+) -> Comparison:
+    """Write a comparison in which contestants know so much of the labels: 0 nothing, 1 all; NaN diverged.
+
+    `grid_skill` is what they know of the first half at each rate of `GRID`.
+    """
+    lengths = {"history": "240b", "test": "240b"}
+    options = {"seeds": seeds, "seed": 0, "eras": eras, **lengths, "grid": list(GRID), "device": "numpy"}
+    bars = read_bars(SAMPLE, end=end)
+    windows = Windows.of(bars)
+    out.mkdir(parents=True, exist_ok=True)
+    begun = {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "data": {"sha256": bars.sha256},
+        "options": {**options, "bars_options": {"end": end}},
     }
+    (out / MANIFEST).write_text(json.dumps(begun))
+    study = Study(
+        windows=windows,
+        spans=Spans.cut(bars.frame["datetime"], windows.first, **lengths),
+        grid=GRID,
+        seeds=tuple(range(seeds)),
+        eras=eras,
+        device="numpy",
+        folder=ComparisonFolder(out),
+    )
+    rng = np.random.default_rng(1)
 
+    def said(span: range, known: tuple[float, ...]) -> np.ndarray:
+        targets = np.nan_to_num(windows.target(span), nan=0.3)
+        noise = rng.uniform(0.0, 0.6, (len(known), *targets.shape))
+        share = np.array(known)[:, None, None]
+        return (share * targets + (1 - share) * noise).astype(np.float32)
 
-def table() -> pd.DataFrame:
-    """Return ``compare.csv``: the second networks of the list get better over the eras, baselines stay."""
-    rows = []
-    for regime, (_, in_sample) in REGIMES.items():
-        for expert, gradient, which, rate, error in EXPERTS:
-            who = {"expert": expert, "gradient": gradient, "which": which, "learning_rate": rate}
-            rows.append(_row(who, regime, error - 0.02 * in_sample))
-        for name, error in () if in_sample else BASELINES:
-            who = {"expert": name, "gradient": "", "which": "baseline", "learning_rate": None}
-            rows.append(_row(who, regime, error))
-    return pd.DataFrame(rows)
-
-
-def eras() -> pd.DataFrame:
-    """Return ``eras.csv``."""
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "expert": expert, "gradient": gradient, "learning_rate": rate, "which": which, "seed": seed,
-            "era": era, "error": np.sqrt(error) - 0.01 * np.log(era) + 0.002 * rng.normal(),
-            "undefine_pct": 70 - 5 * np.log(era) + rng.normal(), "forecast_pct": 55 + 3 * np.log(era) + rng.normal(),
-            "in_sample": True,
-        }
-        for expert, gradient, which, rate, error in EXPERTS
-        for seed in range(SEEDS)
-        for era in range(1, ERAS + 1)
-    )  # fmt: skip
-
-
-def write_folder(folder: Path, status: str = "complete") -> Path:
-    """Write the folder of a comparison."""
-    folder.mkdir(parents=True)
-    manifest = {
-        "bt_neuro": "0.1.0",
-        "status": status,
-        "started": "2026-11-20T19:00:00",
-        "data": {"file": "EURUSD_H1.csv", "sha256": "0", "bars": 83_260, "notes": ["spread is constant"]},
-        "options": {"seeds": SEEDS, "eras": ERAS},
-        "metrics": {
-            "sentence": "EURUSD_H1.csv, 2016-10-01 to 2023-12-29, 41,000 bars that no choice has seen: batch "
-            "normalisation helps this network.",
-            "claims": CLAIMS,
-            "notes": ["plain diverged at 0.001"],
-        },
-    }
-    if status != "complete":
-        del manifest["metrics"]
-    else:
-        table().to_csv(folder / "compare.csv", index=False)
-        eras().to_csv(folder / "eras.csv", index=False)
-    (folder / "compare.json").write_text(json.dumps(manifest))
-    return folder
+    for one in EXACT:
+        known = (grid_skill or {}).get(one.name, tuple(skill[one.name] for _ in GRID))
+        study.folder.keep(f"{one.name}-grid", said(study.spans.choice, known))
+    for one in CONTESTANTS:
+        for number, step in enumerate(study.steps()):
+            known = tuple(min(skill[one.name] + 0.02 * number, 1) for _ in study.lanes(one))
+            study.folder.keep(f"{one.name}-{step.name}", said(step.bars, known))
+    return compare(SAMPLE, resume=out, bars_options={"end": end}, **options)

@@ -80,6 +80,16 @@ FAMILY = {
     # In a batch the statistics of BatchNorm are the batch's own.
     "batch norm": Row([Dense(17), BatchNorm(10, "tanh"), Dense(2)], 5),
     "batch norm on positions": Row([Conv1D(3, 2, 2), BatchNorm(10, "gelu")], 8),
+    "batch norm, debiased": Row([Dense(17), BatchNorm(4, "tanh", start="debiased"), Dense(2)], 5),
+    "batch norm, published": Row(  # its gradient is none of the loss, nor a batch's
+        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
+    ),
+    "batch norm, published, adam": Row(
+        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)],
+        5,
+        optimizer=Adam(1e-3),
+        exact_rows=(3,),
+    ),
     "batch normalization": Row([Dense(16), BatchNormalization(activation="tanh"), Dense(2)], 5),
     "batch normalization on positions": Row([POSITIONS, Conv1D(4, 1), BatchNormalization()], 18),
     "batch normalization of neurons": Row([Conv1D(3, 3, 3), BatchNormalization(per_channel=False)], 18),

@@ -123,10 +123,11 @@ def test_every_gradient_of_the_reference_agrees(start, bars):
     assert_gradients_agree(start, bars)
 
 
-def wrong_batch_norm(dout, out, xhat, variance, gamma, layer):
+def wrong_batch_norm(layer, t, s, dout):
     """Leave the sample's own part in the variance out."""
-    dy = dout * reference_norms.activation_slope(out, layer.activation)
-    return dy * gamma * (1 - 1 / layer.window) / np.sqrt(variance + layer.epsilon), dy * xhat, dy
+    dy = dout * reference_norms.activation_slope(s["out"], layer.activation)
+    dinp = dy * t["gamma"] * (1 - 1 / layer.window) / np.sqrt(t["moving_variance"] + layer.epsilon)
+    return dinp, {"gamma": dy * s["xhat"], "beta": dy}
 
 
 def wrong_layer_norm(dout, out, rate):

@@ -1,4 +1,4 @@
-"""The article's study on any bars: does this normalisation help this network?"""
+"""The article's study on any bars: whether this normalisation helps this network."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from bt_neuro.evaluate.folder import PACKAGES, Finished
 from bt_neuro.evaluate.runs import WARM_UP_BARS
 from bt_neuro.evaluate.windows import HISTORY_BARS, Windows
 from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.nn.device import choose
 
 GRID = (1e-3, 2e-4, 5e-5, 1e-5)
 LEAST_BARS = 2 * (WARM_UP_BARS + HISTORY_BARS)
@@ -121,7 +122,7 @@ def compare(
     _check(seeds, seed, eras, grid)
     bars = read_bars(path, **(bars_options or {}))
     bars.require(LEAST_BARS, f"indicators and a window of {HISTORY_BARS} bars to warm up in each half")
-    options = {
+    options: dict[str, Any] = {
         "seeds": seeds,
         "seed": seed,
         "eras": eras,
@@ -134,7 +135,8 @@ def compare(
     windows = Windows.of(bars)
     times = bars.frame["datetime"]
     spans = Spans.cut(times, windows.first, history, test)
-    manifest = _manifest(bars, options) | {"spans": spans.as_dict(times)}
+    name = device if device == "numpy" else str(choose(device))
+    manifest = _manifest(bars, options) | {"device": name, "spans": spans.as_dict(times)}
     folder = ComparisonFolder.open(out, resume, bars.path.stem, manifest)
     study = Study(
         windows=windows,
@@ -146,7 +148,7 @@ def compare(
         folder=folder,
     )
     try:
-        manifest["device"] = _run(study, progress)
+        _run(study, progress)
     except KeyboardInterrupt:
         done = folder.done
         if not done:
@@ -181,8 +183,8 @@ def compare(
     return Comparison(folder.path, manifest)
 
 
-def _run(study: Study, progress: Callable[[int, int], None] | None) -> str:
-    """Run what is not there yet, in order; return the device's name."""
+def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
+    """Run what is not there yet, in order."""
     done, in_all = 0, study.network_bars()
 
     def tell(network_bars: int) -> None:
@@ -191,10 +193,9 @@ def _run(study: Study, progress: Callable[[int, int], None] | None) -> str:
         if progress:
             progress(min(done, in_all), in_all)
 
-    device = study.choose(tell)
+    study.choose(tell)
     for contestant in CONTESTANTS:
         study.run(contestant, tell)
-    return device
 
 
 def _notes(study: Study) -> list[str]:

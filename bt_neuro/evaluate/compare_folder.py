@@ -45,7 +45,7 @@ class ComparisonFolder:
         Raises
         ------
         NeuroError
-            When there is something in a new folder already, or the one to go on with is of another comparison.
+            When a new folder holds something already, or the one to go on with is of another comparison.
         """
         if resume is None:
             path = new_folder(out, f"{stem}-compare")

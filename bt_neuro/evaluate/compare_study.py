@@ -14,6 +14,7 @@ from bt_neuro.evaluate.compare_folder import ComparisonFolder
 from bt_neuro.evaluate.compare_passes import CONTESTANTS, Contestant, Lane, progressive_pass
 from bt_neuro.evaluate.compare_spans import Spans
 from bt_neuro.evaluate.windows import WING, Windows
+from bt_neuro.nn.network import Network
 
 Array = NDArray[np.floating]
 
@@ -51,18 +52,15 @@ class Study:
     folder: ComparisonFolder
 
     # -- the choice of learning rates ------------------------------------------------------------------------
-    def choose(self, tell: Callable[[int], object]) -> str:
-        """Let each expert go through the first half at each rate of the grid; return the device's name."""
-        device = ""
+    def choose(self, tell: Callable[[int], object]) -> None:
+        """Let each expert go through the first half at each rate of the grid."""
         for contestant in EXACT:
             name, lanes = f"{contestant.name}-grid", [Lane(rate, self.seeds[0]) for rate in self.grid]
-            network = contestant.network(self.windows, lanes, self.device)
-            device = network.device_name
             if self.folder.said(name) is None:
+                network = contestant.network(self.windows, lanes, self.device)
                 self.folder.keep(name, self._pass(network, self.spans.choice, False, tell))
             else:
                 tell(len(lanes) * len(self.spans.choice))
-        return device
 
     @property
     def scored_choice(self) -> range:
@@ -87,7 +85,8 @@ class Study:
     def best_rate(self, contestant: Contestant) -> float:
         """Return the rate with the least error on the first half; the first if all diverged."""
         errors = self.grid_errors(contestant)
-        return min(errors, key=lambda rate: math.inf if errors[rate] is None else errors[rate])
+        known = {rate: error for rate, error in errors.items() if error is not None}
+        return min(known, key=lambda rate: known[rate], default=self.grid[0])
 
     # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, contestant: Contestant) -> dict[str, float]:
@@ -148,9 +147,8 @@ class Study:
         """Return how many passes there are."""
         return len(EXACT) + len(CONTESTANTS) * len(list(self.steps()))
 
-    def _pass(self, network, bars: range, goes_on: bool, tell: Callable[[int], object]) -> Array:
+    def _pass(self, network: Network, bars: range, goes_on: bool, tell: Callable[[int], object]) -> Array:
         lanes = len(network.seeds)
         return progressive_pass(
             network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(lanes * done)
         )
-

@@ -220,11 +220,12 @@ def _bootstrap(groups: list[Array], statistic: Any) -> Interval | None:
     """
     rng, shapes = np.random.default_rng(0), [group.shape[1:] for group in groups]
     bars = len(groups[0])
-    columns = np.concatenate([group.reshape(bars, -1) for group in groups], axis=1) / bars
-    ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+    columns = np.concatenate([*(group.reshape(bars, -1) for group in groups), np.ones((bars, 1))], axis=1)
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
 
     def of_sums(sums: Array) -> Array:
-        parts = np.split(sums, ends, axis=-1)
+        *parts, drawn_bars = np.split(sums, ends, axis=-1)  # a few more than there are, of whole blocks
+        parts = [part / drawn_bars for part in parts]
         groups = [part.reshape(*part.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)]
         return statistic([_over_seeds(group, rng) for group in groups])
 
@@ -260,7 +261,7 @@ def find(answers: list[Answers], expert: str, which: str, gradient: str = "exact
 
 
 def eras_table(study: Study) -> pd.DataFrame:
-    """Return ``eras.csv``: the article's figures of each network at the end of each era, all of them in sample."""
+    """Return ``eras.csv``: the article's figures of each network at the end of each era, all in sample."""
     rows = []
     bars = study.spans.history[:-WING]
     for one in CONTESTANTS:

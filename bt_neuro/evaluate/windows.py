@@ -37,7 +37,7 @@ class Windows:
 
     @classmethod
     def of(cls, bars: Bars) -> Windows:
-        """Return those of a file, the features by backtrader, the labels bar by bar: as a strategy has them."""
+        """Return those of a file: features by backtrader, labels bar by bar, as a strategy has them."""
         frame = bars.frame
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(BarsFeed(bars=frame))

@@ -82,6 +82,10 @@ class _Optimizer:
     global_clipnorm: float | None = None
     moments: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def clips(self) -> bool:
+        return (self.clipvalue, self.global_clipnorm) != (None, None)
+
     def __post_init__(self) -> None:
         check_numbers(self)
         limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]

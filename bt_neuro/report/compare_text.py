@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-NAMES = 36  # of contestants
+NAMES = 40  # of contestants
 
 
 def render(manifest: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def name_of(row: dict[str, Any]) -> str:
     """Return who a row of ``compare.csv`` is about."""
     if row["which"] == "baseline":
         return str(row["expert"])
-    gradient = "" if row["gradient"] == "exact" else f", {row['gradient']} gradient"
+    gradient = "" if row["gradient"] == "exact" else f" {row['gradient']}"
     return f"{row['expert']}{gradient}, {row['which']} rate {row['learning_rate']:g}"
 
 
