@@ -75,7 +75,11 @@ def open_comparison(folder: str | Path) -> Comparison:
         if manifest["status"] != "complete":
             raise NeuroError(f"{folder}: the comparison has not ended.\nGo on with --resume {folder}.")
         comparison = Comparison(path.parent, manifest)
-        comparison.metrics["claims"], comparison.table["regime"], comparison.eras["era"]  # noqa: B018  # to refuse what is broken
+        (
+            comparison.metrics["claims"],
+            comparison.table["regime"],
+            comparison.eras["era"],
+        )  # read now, to refuse it
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise NeuroError(f"{path} cannot be read: {error!r}.\nRun bt-neuro compare again.") from error
     return comparison

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,6 @@ from bt_neuro.report.style import (
     add_hover,
     add_legend,
     empty_figure,
-    in_percent,
 )
 
 COLORS = {"plain": GREY, "dropout": ORANGE, "batch_norm": BLUE}
@@ -65,7 +65,7 @@ def render_comparison(comparison: Compared) -> str:
         notes=[*metrics["notes"], *manifest["data"]["notes"]],
         regimes={regime: part.to_dict("records") for regime, part in rows.groupby("regime", sort=False)},
         claims=[
-            {**claim, "figures": {name: _figure(value) for name, value in claim["figures"].items()}}
+            {**claim, "figures": {figure["what"]: _behind(figure) for figure in claim["figures"]}}
             for claim in metrics["claims"]
         ],
     )
@@ -80,8 +80,8 @@ def era_sections(eras: pd.DataFrame) -> list[Section]:
     """
     sample = "in sample" if eras["in_sample"].any() else "out of sample"
     caption = (
-        f"{sample.capitalize()}: at the end of each pass over the history that is learned. Lines are means of the "
-        "seeds, bands reach from the least to the greatest; dashed: the published gradient, slips included."
+        f"{sample.capitalize()}: at the end of each pass over the history that is learned. Lines are means "
+        "of the seeds, bands reach from the least to the greatest; dashed: published gradient and slips."
     )
     return [
         Section(
@@ -159,8 +159,8 @@ def errors_section(table: pd.DataFrame) -> Section:
         for _, part in honest.groupby("regime", sort=False)
     ]
     caption = (
-        "Each bar was predicted before its label was known; with 95 % intervals over bars and seeds, lower is "
-        "better. Lines are the baselines on the same bars, those out of reach in the legend only."
+        "Each bar was predicted before its label was known; with 95 % intervals over bars and seeds, lower "
+        "is better. Lines are the baselines on the same bars, those out of reach in the legend only."
     )
     return Section("errors", "Mean squared error, out of sample", caption, tuple(figures))
 
@@ -214,7 +214,7 @@ def errors_figure(rows: pd.DataFrame, x_range: Range1d) -> figure:
     return plot
 
 
-def _label(row: dict[str, Any]) -> str:
+def _label(row: Mapping[Any, Any]) -> str:
     name = "published" if row["gradient"] == "published" else row["expert"]
     return f"{name} {row['learning_rate']:g}{' best' if row['which'] == 'best' else ''}"
 
@@ -227,9 +227,9 @@ def _range(values: pd.Series | pd.DataFrame) -> Range1d:
     return Range1d(low - room, high + room)
 
 
-def _figure(value: Any) -> str:
-    """Return what stands behind a claim as text: a difference with its interval, or a number."""
-    if isinstance(value, dict):
-        low, high = (shown(value[end], "+.4f") for end in ("low", "high"))
-        return f"{shown(value['difference'], '+.4f')} ({low} to {high})"
-    return shown(value, "g") if isinstance(value, float) else shown(value, "")
+def _behind(figure: Mapping[str, Any]) -> str:
+    """Return a figure behind a claim as text: a difference with its interval, or a number alone."""
+    if figure["low"] is None:
+        return shown(figure["value"], "g")
+    value, low, high = (shown(figure[end], "+.4f") for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

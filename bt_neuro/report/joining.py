@@ -71,9 +71,9 @@ def _sections(result: Joined) -> list[Section]:
         lines = result.lines[result.lines["statistic"] == statistic]
         draws = result.draws[result.draws["statistic"] == statistic]
         caption = (
-            f"The first of {options['draws']:,} draws of uniform numbers in [-1, 1]: the moving {statistic} over "
-            f"{options['window']} and the exponential one by its start. Grey is the article's {low} to {high}, dotted "
-            "where the published start joins, by the definition of the band."
+            f"The first of {options['draws']:,} draws of uniform numbers in [-1, 1]: the moving {statistic} "
+            f"over {options['window']} and the exponential one by its start. Grey is the article's {low} to "
+            f"{high}, dotted where the published start joins, by the definition of the band."
         )
         pictures = [
             lines_figure(part, draws, one["claimed"], options["window"]) for _, part in lines.groupby("draw")

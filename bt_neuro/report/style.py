@@ -62,7 +62,7 @@ def in_percent(*axes: Any) -> None:
 def add_legend(
     plot: figure, lines: dict[str, list[GlyphRenderer]], title: str | None = None, columns: int = 2
 ) -> None:
-    """Name what is drawn, above the figure, which grows by as much; two columns are what a phone has room for."""
+    """Name what is drawn, above the figure, which grows by as much; a phone has room for two columns."""
     plot.height += LEGEND_ROW * (-(-len(lines) // columns) + bool(title))
     legend = Legend(
         title=title,
