@@ -75,9 +75,7 @@ def _sections(result: Joined) -> list[Section]:
             f"over {options['window']} and the exponential one by its start. Grey is the article's {low} to "
             f"{high}, dotted where the published start joins, by the definition of the band."
         )
-        pictures = [
-            lines_figure(part, draws, one["claimed"], options["window"]) for _, part in lines.groupby("draw")
-        ]
+        pictures = [lines_figure(part, draws, one["claimed"]) for _, part in lines.groupby("draw")]
         parts.append(Section(statistic, f"The {statistic}: {one['verdict']}", caption, tuple(pictures)))
     caption = "Share of draws that have joined, by the definition of the band; grey is the article's range."
     shares = [
@@ -87,7 +85,7 @@ def _sections(result: Joined) -> list[Section]:
     return [*parts, Section("joined", "When they join", caption, tuple(shares))]
 
 
-def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int], window: int) -> figure:
+def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int]) -> figure:
     """Return one draw: the moving average and the exponential ones, by sample.
 
     Parameters
@@ -95,7 +93,6 @@ def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int], w
     lines : of one draw and statistic
     draws : when the draws of this statistic joined
     claimed : the article's range
-    window : of the averages
     """
     draw = lines["draw"].iloc[0]
     (joined,) = draws.loc[(draws["draw"] == draw) & (draws["start"] == "published"), "band"]
