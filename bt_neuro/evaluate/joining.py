@@ -1,8 +1,8 @@
 """After how many samples an exponential mean or variance joins the moving one: the article's picture.
 
-Both averages remember about a window of samples, but with other weights, so that they never become equal: once
-the start is forgotten their difference goes on wandering in a range of its own. To join is to come into that
-range, and there are several ways to say so; each of `DEFINITIONS` is one.
+Both averages remember about a window of samples, but with other weights, so that they never become equal:
+once the start is forgotten their difference goes on wandering in a range of its own. To join is to come into
+that range, and there are several ways to say so; each of `DEFINITIONS` is one.
 """
 
 from __future__ import annotations
@@ -79,17 +79,14 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
     start : ``published``, from 0, the first squared deviation not divided by the window, a slip; ``mended``,
         divided like every other; ``debiased``, each sample with weight 1 / min(t, window)
     """
-    mean, variance = np.zeros((2, len(samples)))
+    mean: NDArray[np.floating] = np.zeros(len(samples))
+    variance: NDArray[np.floating] = np.zeros(len(samples))
     if start == "mended":
         variance += np.finfo(float).tiny  # a variance of 0 is what the slip waits for
     means, variances = np.empty((2, *samples.shape))
     for t, sample in enumerate(samples.T):
-        if start == "debiased":
-            share = 1 / min(t + 1, window)
-            mean = mean + share * (sample - mean)
-            variance = variance + share * ((sample - mean) ** 2 - variance)
-        else:
-            mean, variance = batch_norm_move(sample, mean, variance, window)
+        m = min(t + 1, window) if start == "debiased" else window
+        mean, variance = batch_norm_move(sample, mean, variance, m)
         means[:, t], variances[:, t] = mean, variance
     return {"mean": means, "variance": variances}
 
@@ -102,8 +99,8 @@ def forgotten(window: int) -> int:
 def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
     """Return for each draw the sample from which, for a whole window, the difference is in its later range.
 
-    That range holds 95 % of all draws' differences once the start is forgotten. A draw that never stays so long
-    counts as joined after its last sample.
+    That range holds 95 % of all draws' differences once the start is forgotten. A draw that never stays so
+    long counts as joined after its last sample.
     """
     band = np.quantile(np.abs(differences[:, forgotten(window) :]), 0.95)
     outside = np.pad((np.abs(differences) > band).cumsum(axis=1), ((0, 0), (1, 0)))
@@ -112,7 +109,7 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
 
 
 def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample from which, while the start lasts, the difference is no larger than later."""
+    """Return for each draw the sample from which, to where the start is forgotten, it is as near as later."""
     size, end = np.abs(differences), forgotten(window)
     apart = size[:, :end] > size[:, end:].max(axis=1, keepdims=True)
     return np.where(apart.any(axis=1), end - apart[:, ::-1].argmax(axis=1), 0) + 1
@@ -186,10 +183,10 @@ def study_joining(
                 "band": joined_band(differences, window),
                 "picture": joined_picture(differences, window),
             }
-            tables.append(pd.DataFrame({"statistic": statistic, "start": start, "draw": range(draws), **alone}))
-            joinings += [
-                _of_draws((statistic, start, name), joined, again) for name, joined in alone.items()
-            ]
+            tables.append(
+                pd.DataFrame({"statistic": statistic, "start": start, "draw": range(draws), **alone})
+            )
+            joinings += [_of_draws((statistic, start, name), joined, again) for name, joined in alone.items()]
             joinings.append(_of_spread((statistic, start, "spread"), differences, again, window))
     return JoiningStudy(joinings, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True))
 
@@ -197,18 +194,17 @@ def study_joining(
 def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
     """Answer a claim of the article: holds, does not, or cannot be told because the definitions disagree.
 
-    It holds if the interval of every definition meets the range that is claimed, and does not if all lie on one
-    side of it.
+    It holds if the interval of every definition meets the range that is claimed, and does not if all lie on
+    one side of it.
     """
     low, high = CLAIMS[statistic]
     found = {
-        (joining.start, joining.definition): joining
-        for joining in joinings
-        if joining.statistic == statistic
+        (joining.start, joining.definition): joining for joining in joinings if joining.statistic == statistic
     }
     ours = {name: found["published", name] for name in DEFINITIONS}
-    sides = {(joining.low > high) - (joining.high < low) for joining in ours.values()}
-    verdict = {(0,): "holds", (1,): "does not hold", (-1,): "does not hold"}.get(tuple(sides), "cannot be told")
+    sides = [(joining.low > high) - (joining.high < low) for joining in ours.values()]
+    on_one_side = set(sides) in ({1}, {-1})
+    verdict = "does not hold" if on_one_side else "cannot be told" if any(sides) else "holds"
     why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
     band = ours["band"]
     others = " and ".join(f"{ours[name].samples:.0f}" for name in DEFINITIONS if name != "band")
@@ -220,10 +216,10 @@ def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
         "statistic": statistic,
         "claimed": [low, high],
         "sentence": (
-            f"That {text[0].lower()}{text[1:]} {verdict}{why}: "
-            f"after {band.samples:.0f} half of the draws have joined ({band.draws_low:.0f} to "
-            f"{band.draws_high:.0f} in 95 % of them, {low} to {high} in {band.claimed_pct:.0f} %), by two other "
-            f"definitions after {others}; with the debiased start after {debiased:.0f}."
+            f"That {text[0].lower()}{text[1:]} {verdict}{why}: after {band.samples:.0f} half of the draws "
+            f"have joined ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to {high} in "
+            f"{band.claimed_pct:.0f} %), by two other definitions after {others}; with the debiased start "
+            f"after {debiased:.0f}."
         ),
     }
 

@@ -88,7 +88,7 @@ def open_joining(folder: str | Path) -> JoiningResult:
     result = JoiningResult(Path(folder), {})
     try:
         result.manifest.update(json.loads((result.folder / MANIFEST).read_text(encoding="utf-8")))
-        result.metrics["sentence"], result.draws["band"], result.lines["moving"]  # noqa: B018  # to refuse what is broken
+        result.metrics["claims"], result.draws["band"], result.lines["moving"]  # to refuse what is broken
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise NeuroError(
             f"{folder} cannot be read: {error}.\nRun bt-neuro compare --statistics again."

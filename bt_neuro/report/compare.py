@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,6 @@ from bt_neuro.report.style import (
     add_hover,
     add_legend,
     empty_figure,
-    in_percent,
 )
 
 COLORS = {"plain": GREY, "dropout": ORANGE, "batch_norm": BLUE}
@@ -62,9 +62,10 @@ def render_comparison(comparison: Compared) -> str:
         manifest,
         name=Path(manifest["data"]["file"]).name,
         metrics=metrics,
+        notes=[*metrics["notes"], *manifest["data"]["notes"]],
         regimes={regime: part.to_dict("records") for regime, part in rows.groupby("regime", sort=False)},
         claims=[
-            {**claim, "figures": {name: _figure(value) for name, value in claim["figures"].items()}}
+            {**claim, "figures": {figure["what"]: _behind(figure) for figure in claim["figures"]}}
             for claim in metrics["claims"]
         ],
     )
@@ -79,8 +80,8 @@ def era_sections(eras: pd.DataFrame) -> list[Section]:
     """
     sample = "in sample" if eras["in_sample"].any() else "out of sample"
     caption = (
-        f"{sample.capitalize()}: at the end of each pass over the history that is learned. Lines are means of the "
-        "seeds, bands reach from the least to the greatest; dashed: the published gradient, slips included."
+        f"{sample.capitalize()}: at the end of each pass over the history that is learned. Lines are means "
+        "of the seeds, bands reach from the least to the greatest; dashed: published gradient and slips."
     )
     return [
         Section(
@@ -111,9 +112,7 @@ def era_figure(
     sample : "in sample" or "out of sample"
     percent : whether the column is in percent
     """
-    plot = empty_figure(
-        190, name=f"{name}-{eras['which'].iloc[0]}", title=f"{words}, {sample}", y_range=y_range
-    )
+    plot = empty_figure(170, name=f"{name}-{eras['which'].iloc[0]}", y_range=y_range)
     drawn = {}
     for (expert, gradient, rate), part in eras.groupby(["expert", "gradient", "learning_rate"], sort=False):
         seeds = part.groupby("era")[name].agg(["mean", "min", "max"]).dropna().reset_index()
@@ -122,19 +121,26 @@ def era_figure(
         if not published:
             plot.varea("era", y1="min", y2="max", source=source, color=color, alpha=0.15)
         line = plot.line(
-            "era", "mean", source=source, color=color, line_width=2, line_dash="dashed" if published else "solid"
+            "era",
+            "mean",
+            source=source,
+            color=color,
+            line_width=2,
+            line_dash="dashed" if published else "solid",
         )
-        dots = plot.scatter("era", "mean", source=source, color=color, size=5)
+        dots = plot.scatter(
+            "era", "mean", source=source, size=5, line_color=color, fill_color=None if published else color
+        )
         label = f"{'published' if published else expert} {rate:g}"
         drawn[label if len(seeds) else f"{label}: diverged"] = [line, dots]
         form = "{0.0} %" if percent else "{0.0000}"
         add_hover(plot, dots, expert=label, era="@era", **{sample: f"@mean{form}"})
     plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
-    plot.xaxis.axis_label = f"era, {sample}"
+    plot.xaxis.axis_label = "era"
     plot.x_range.range_padding = 0.05
     if percent:
         plot.yaxis.axis_label = "%"
-    add_legend(plot, drawn, title=sample)
+    add_legend(plot, drawn, title=f"{words[0].upper()}{words[1:]}, {sample}")
     return plot
 
 
@@ -153,8 +159,8 @@ def errors_section(table: pd.DataFrame) -> Section:
         for _, part in honest.groupby("regime", sort=False)
     ]
     caption = (
-        "Each bar was predicted before its label was known; with 95 % intervals over bars and seeds, lower is "
-        "better. Lines are the baselines on the same bars, those out of reach in the legend only."
+        "Each bar was predicted before its label was known; with 95 % intervals over bars and seeds, lower "
+        "is better. Lines are the baselines on the same bars, those out of reach in the legend only."
     )
     return Section("errors", "Mean squared error, out of sample", caption, tuple(figures))
 
@@ -173,7 +179,7 @@ def errors_figure(rows: pd.DataFrame, x_range: Range1d) -> figure:
     plot = empty_figure(
         30 + 26 * len(labels),
         name=f"errors-{regime}",
-        title=f"{regime}, {bars:,} bars, out of sample",
+        title=f"{regime}, {bars:,} bars",
         x_range=x_range,
         y_range=FactorRange(*reversed(labels)),
     )
@@ -203,12 +209,12 @@ def errors_figure(rows: pd.DataFrame, x_range: Range1d) -> figure:
         "error", "label", source=source, size=8, line_color="color", fill_color="color", fill_alpha="filled"
     )
     plot.xaxis.ticker = BasicTicker(desired_num_ticks=4, num_minor_ticks=0)
-    add_legend(plot, baselines)
+    add_legend(plot, baselines, columns=1)
     add_hover(plot, dots, expert="@label", error="@error{0.0000}", interval="@low{0.0000} to @high{0.0000}")
     return plot
 
 
-def _label(row: dict[str, Any]) -> str:
+def _label(row: Mapping[Any, Any]) -> str:
     name = "published" if row["gradient"] == "published" else row["expert"]
     return f"{name} {row['learning_rate']:g}{' best' if row['which'] == 'best' else ''}"
 
@@ -221,9 +227,9 @@ def _range(values: pd.Series | pd.DataFrame) -> Range1d:
     return Range1d(low - room, high + room)
 
 
-def _figure(value: Any) -> str:
-    """Return what stands behind a claim as text: a difference with its interval, or a number."""
-    if isinstance(value, dict):
-        low, high = (shown(value[end], "+.4f") for end in ("low", "high"))
-        return f"{shown(value['difference'], '+.4f')} ({low} to {high})"
-    return shown(value, "g") if isinstance(value, float) else shown(value, "")
+def _behind(figure: Mapping[str, Any]) -> str:
+    """Return a figure behind a claim as text: a difference with its interval, or a number alone."""
+    if figure["low"] is None:
+        return shown(figure["value"], "g")
+    value, low, high = (shown(figure[end], "+.4f") for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"

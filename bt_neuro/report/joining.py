@@ -71,13 +71,11 @@ def _sections(result: Joined) -> list[Section]:
         lines = result.lines[result.lines["statistic"] == statistic]
         draws = result.draws[result.draws["statistic"] == statistic]
         caption = (
-            f"The first of {options['draws']:,} draws of uniform numbers in [-1, 1]: the moving {statistic} over "
-            f"{options['window']} and the exponential one by its start. Grey is the article's {low} to {high}, dotted "
-            "where the published start joins, by the definition of the band."
+            f"The first of {options['draws']:,} draws of uniform numbers in [-1, 1]: the moving {statistic} "
+            f"over {options['window']} and the exponential one by its start. Grey is the article's {low} to "
+            f"{high}, dotted where the published start joins, by the definition of the band."
         )
-        pictures = [
-            lines_figure(part, draws, one["claimed"], options["window"]) for _, part in lines.groupby("draw")
-        ]
+        pictures = [lines_figure(part, draws, one["claimed"]) for _, part in lines.groupby("draw")]
         parts.append(Section(statistic, f"The {statistic}: {one['verdict']}", caption, tuple(pictures)))
     caption = "Share of draws that have joined, by the definition of the band; grey is the article's range."
     shares = [
@@ -87,9 +85,7 @@ def _sections(result: Joined) -> list[Section]:
     return [*parts, Section("joined", "When they join", caption, tuple(shares))]
 
 
-def lines_figure(
-    lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int], window: int
-) -> figure:
+def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int]) -> figure:
     """Return one draw: the moving average and the exponential ones, by sample.
 
     Parameters
@@ -97,7 +93,6 @@ def lines_figure(
     lines : of one draw and statistic
     draws : when the draws of this statistic joined
     claimed : the article's range
-    window : of the averages
     """
     draw = lines["draw"].iloc[0]
     (joined,) = draws.loc[(draws["draw"] == draw) & (draws["start"] == "published"), "band"]
@@ -115,9 +110,7 @@ def lines_figure(
     source = ColumnDataSource({name: lines[name].to_numpy() for name in ("sample", *drawn)})
     _shade(plot, claimed)
     plot.add_layout(Span(location=joined, dimension="height", line_color=BLUE, line_dash="dotted"))
-    glyphs = {
-        LOOKS[name][0]: [plot.line("sample", name, source=source, **LOOKS[name][1])] for name in drawn
-    }
+    glyphs = {LOOKS[name][0]: [plot.line("sample", name, source=source, **LOOKS[name][1])] for name in drawn}
     plot.xaxis.axis_label = "samples"
     add_legend(plot, glyphs)
     add_hover(plot, glyphs["moving"][0], sample="@sample", **{name: f"@{name}{{0.000}}" for name in drawn})

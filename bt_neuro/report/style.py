@@ -59,9 +59,10 @@ def in_percent(*axes: Any) -> None:
         axis.formatter = NumeralTickFormatter(format="0.[0] %")
 
 
-def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]], title: str | None = None) -> None:
-    """Name what is drawn, above the figure, which grows by as much."""
-    columns = 2  # as many as a phone has room for
+def add_legend(
+    plot: figure, lines: dict[str, list[GlyphRenderer]], title: str | None = None, columns: int = 2
+) -> None:
+    """Name what is drawn, above the figure, which grows by as much; a phone has room for two columns."""
     plot.height += LEGEND_ROW * (-(-len(lines) // columns) + bool(title))
     legend = Legend(
         title=title,
