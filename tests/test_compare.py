@@ -181,10 +181,14 @@ def test_each_pass_begins_where_the_last_era_ended(windows, bars, tmp_path):
     assert [step.era for step in steps] == [1, 0, 2, 3, 0]
 
 
-def test_lanes_are_shared_where_the_best_rate_is_the_article_s(planted):
-    study = planted.metrics["rates"]
-    assert study["batch_norm"]["article"] == 1e-3
-    assert set(study["batch_norm-published"]) == {"article"}
+def test_lanes_are_shared_where_the_best_rate_is_the_article_s(windows, bars, tmp_path):
+    study = study_of(windows, bars, tmp_path, seeds=(0, 1))
+    for contestant, known in zip(EXACT, ((0.1, 0.2), (0.1, 0.2), (0.2, 0.1)), strict=True):
+        study.folder.keep(f"{contestant.name}-grid", said(windows, study.spans.choice, known))
+    plain, _, norm, published = CONTESTANTS
+    assert study.lanes(plain) == [Lane(1e-6, 0), Lane(1e-6, 1), Lane(1e-4, 0), Lane(1e-4, 1)]
+    assert study.lanes(norm) == study.lanes(published) == [Lane(1e-3, 0), Lane(1e-3, 1)]
+    assert study.rates(published) == {"article": 1e-3, "best": 1e-3}
 
 
 # -- intervals -----------------------------------------------------------------------------------------------
@@ -201,11 +205,11 @@ def answers(rng, bars=300, offsets=(0.0, 0.0, 0.0), noise=0.1, skill=0.0, who=WH
 def test_intervals_hold_what_bars_and_seeds_leave_open(rng):
     """Two contestants that differ by the luck of their seeds alone are nearly always within the interval."""
     covered = 0
-    for _ in range(100):
+    for _ in range(60):
         one, other = (answers(rng, 120, rng.normal(scale=0.05, size=3)) for _ in range(2))
         found = error_difference(one, other)
         covered += found.low < 0 < found.high
-    assert covered >= 85
+    assert covered >= 50
 
 
 def test_an_interval_of_bars_alone_would_be_too_narrow(rng):
@@ -295,7 +299,7 @@ def test_the_folder_holds_table_eras_and_manifest(planted):
         "after 3 eras",
         "in sample, era 3",
     ]
-    assert table.groupby("regime", sort=False).size().tolist() == [10, 10, 10, 7]
+    assert table.groupby("regime", sort=False).size().tolist() == [11, 11, 11, 8]
     assert table.loc[table["in_sample"], "regime"].unique().tolist() == ["in sample, era 3"]
     records = table.astype(object).where(table.notna(), None).to_dict("records")
     assert records == planted.metrics["table"]
@@ -321,7 +325,7 @@ def test_one_row_a_network_and_era_all_in_sample(planted):
         "forecast_pct", "in_sample",
     ]  # fmt: skip
     assert eras["in_sample"].all()
-    assert len(eras) == 7 * 2 * 3
+    assert len(eras) == 8 * 2 * 3
     assert (
         eras.groupby(["expert", "gradient", "which", "seed"])["error"].agg(lambda e: e.diff().max() < 0).all()
     )
@@ -382,7 +386,9 @@ def test_a_comparison_that_is_complete_is_only_written_anew(compared, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in passes} == passes
 
 
-@pytest.mark.parametrize("stop_at", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "stop_at", [0.5, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.2, 0.3, 0.7, 0.9))]
+)
 def test_interrupted_anywhere_the_table_is_the_same(compared, tmp_path, stop_at):
     def interrupt(done, in_all):
         if done > stop_at * in_all:
@@ -482,7 +488,7 @@ def test_the_command_prints_its_sentence_first_and_a_table_each_regime(compared,
     assert lines[0] == str(compared)
     assert out.stderr == ""
     assert any(line.startswith("In sample, era 2, 99 bars that had been learned before") for line in lines)
-    assert sum(line.startswith("batch_norm published, article rate 0.001 ") for line in lines) == 4
+    assert sum(line.startswith("batch_norm published, best rate 0.001 ") for line in lines) == 4
     assert lines[-1] == f"Written to {tmp_path / 'run'}"
     same_tables(tmp_path / "run", compared.folder)
 

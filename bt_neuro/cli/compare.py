@@ -37,7 +37,7 @@ def compare(
     ] = "12M",
     test: Annotated[str, typer.Option(help="What follows, to test what learned many eras.")] = "12M",
     grid: Annotated[
-        str | None, typer.Option(help="Learning rates to choose from. Default: 1e-3,2e-4,5e-5,1e-5.")
+        str | None, typer.Option(help="Learning rates to choose from. Default: 1e-3,5e-4,2e-4,5e-5.")
     ] = None,
     statistics: Annotated[
         bool, typer.Option("--statistics", help="Test when running statistics join moving ones; no FILE.")

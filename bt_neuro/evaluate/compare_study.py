@@ -95,11 +95,12 @@ class Study:
 
     # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, contestant: Contestant) -> dict[str, float]:
-        """Return the learning rates a contestant is compared at, by kind."""
-        rates = {"article": contestant.article_rate}
-        if contestant in self.best_rates:
-            rates["best"] = self.best_rates[contestant]
-        return rates
+        """Return the learning rates a contestant is compared at, by kind.
+
+        The published gradient takes the best one of the exact: what its slips cost is asked at one rate.
+        """
+        of_expert = next(one for one in EXACT if one.expert == contestant.expert)
+        return {"article": contestant.article_rate, "best": self.best_rates[of_expert]}
 
     def lanes(self, contestant: Contestant) -> list[Lane]:
         """Return a contestant's networks; where both rates are one, they share them."""
@@ -146,7 +147,7 @@ class Study:
     def network_bars(self) -> int:
         """Return how many bars all networks will go through together."""
         choice = len(EXACT) * len(self.grid) * len(self.spans.choice)
-        networks = len(self.seeds) * (2 * len(EXACT) + 1)
+        networks = len(self.seeds) * 2 * len(CONTESTANTS)
         return choice + networks * sum(len(step.bars) for step in self.steps())
 
     def passes(self) -> int:

@@ -13,7 +13,7 @@ from bt_neuro.evaluate.answers import Lessons
 from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars, softmax_regression
 from bt_neuro.evaluate.bootstrap import Interval
 from bt_neuro.evaluate.compare_answers import Answers, error_difference, hit_rate, mean_error
-from bt_neuro.evaluate.compare_passes import CONTESTANTS, PLAIN
+from bt_neuro.evaluate.compare_passes import CONTESTANTS, PLAIN, Contestant
 from bt_neuro.evaluate.compare_study import Study
 from bt_neuro.evaluate.windows import HISTORY_BARS, WING
 
@@ -133,7 +133,7 @@ def table_of(rows: dict[str, list[Answers]], eras: int) -> pd.DataFrame:
     """Return ``compare.csv``: each difference is to plain at its own best rate on the same bars."""
     found = []
     for regime, answers in rows.items():
-        plain = find(answers, PLAIN.expert, "best")
+        plain = find(answers, PLAIN, "best")
         found += [row_of(one, plain, regime, eras) for one in answers]
     return pd.DataFrame(found)
 
@@ -142,9 +142,9 @@ def counted(eras: int) -> str:
     return "1 era" if eras == 1 else f"{eras} eras"
 
 
-def find(answers: list[Answers], expert: str, which: str, gradient: str = "exact") -> Answers:
+def find(answers: list[Answers], contestant: Contestant, which: str) -> Answers:
     """Return the answers of one contestant at one kind of rate."""
-    wanted = {"expert": expert, "which": which, "gradient": gradient}
+    wanted = {"expert": contestant.expert, "gradient": contestant.gradient, "which": which}
     return next(one for one in answers if wanted.items() <= one.who.items())
 
 
