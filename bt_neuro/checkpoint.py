@@ -96,13 +96,17 @@ class Saved:
         CheckpointError
             When it has other features, layers, label or optimiser; the first difference is named.
         """
+        self.restore_network(learner)
         try:
-            for difference in self._differences(learner):
-                raise CheckpointError(difference)
             learner.restore(self.network.tensors, self.network.about.group("learner"))
-            learner.network.set_state(self.network.tensors, self.network.steps)
         except CheckpointError as error:
             raise CheckpointError(f"cannot go on from {self.path}: {error}") from error
+
+    def restore_network(self, learner: Learner) -> None:
+        """Set the network alone to this state, for a learner that sees all bars again; raises the same."""
+        for difference in self._differences(learner):
+            raise CheckpointError(f"cannot go on from {self.path}: {difference}")
+        learner.network.set_state(self.network.tensors, self.network.steps)
 
     def _differences(self, learner: Learner) -> Iterator[str]:
         values, network, saved = self.network.about.group("learner"), learner.network, self.network

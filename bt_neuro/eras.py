@@ -6,7 +6,7 @@ label of a bar is learned at once and not when it becomes known. Scores of a net
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,3 +198,60 @@ def settled(previous: Era, last: Era) -> bool:
         before is not None and after is not None and abs(after - before) < most
         for before, after, most in pairs
     )
+
+
+class EraLog:
+    """The eras of networks that learn side by side, and the figures that run through all of them.
+
+    Parameters
+    ----------
+    networks : how many
+
+    Attributes
+    ----------
+    figures : `RunningFigures`, to be fed with what is learned
+    ended : an entry an era that has ended: one `Era` a network
+    """
+
+    def __init__(self, networks: int) -> None:
+        self.figures = RunningFigures(networks)
+        self.ended: list[tuple[Era, ...]] = []
+
+    def end(self, learning_rate: float) -> None:
+        """Take note that an era has ended."""
+        number = len(self.ended) + 1
+        self.ended.append(tuple(Era(number, learning_rate, *one) for one in self.figures.figures()))
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether every network has, see `settled`."""
+        return len(self.ended) > 1 and all(map(settled, *self.ended[-2:]))
+
+    def is_done(self, eras: int, until_settled: bool) -> bool:
+        """Tell whether there have been so many eras, or as many as it took to settle."""
+        return len(self.ended) >= eras or (until_settled and self.has_settled)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, in plain JSON values."""
+        ended = [[asdict(era) for era in eras] for eras in self.ended]
+        return {"figures": self.figures.state(), "ended": ended}
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`.
+
+        Raises
+        ------
+        CheckpointError
+            When it is no such state, or one of another number of networks.
+        """
+        self.figures.restore(saved.items("figures"))
+        networks = len(self.figures.figures())
+        for eras in saved.items("ended"):
+            if not isinstance(eras, list) or len(eras) != networks:
+                raise saved.refuse("ended", f"eras of {networks} networks")
+            self.ended.append(tuple(_era(Fields(era, "an era")) for era in eras))
+
+
+def _era(saved: Fields) -> Era:
+    figures = (None if saved.plain(name) is None else saved.number(name) for name in Figures._fields)
+    return Era(saved.whole("number", 1), saved.number("learning_rate"), *figures)

@@ -140,17 +140,33 @@ class Learner:
         NonFiniteError
             When the outputs are no numbers afterwards: lower the learning rate.
         """
-        last = -1 if self._last_bar is None else self._last_bar
-        lessons = [lesson for lesson in self._lessons if lesson.bar <= last - embargo_bars]
-        self._lessons, self._observed = [], {}
-        if not lessons:
-            raise StrategyError(f"no bar up to bar {last} has both a full window and a label: train on more")
+        lessons = self.take_lessons(embargo_bars=embargo_bars)
         start = perf_counter()
         training = train(
             self.network, lessons, eras=eras, learns_along=self.learns, delay_bars=self.label.delay_bars
         )
         self.network_s += perf_counter() - start
         return training
+
+    def take_lessons(self, first_bar: int = 0, embargo_bars: int = 0) -> list[Lesson]:
+        """Return what was observed from `first_bar` on and can be learned, rising in time; forget it here.
+
+        A label that is not known by the last bar taken is in none of them, and never will be.
+
+        Raises
+        ------
+        StrategyError
+            When there is nothing to learn.
+        """
+        last = -1 if self._last_bar is None else self._last_bar
+        lessons = [lesson for lesson in self._lessons if first_bar <= lesson.bar <= last - embargo_bars]
+        self._lessons, self._observed = [], {}
+        if not lessons:
+            since = f"from bar {first_bar} " if first_bar else ""
+            raise StrategyError(
+                f"no bar {since}up to bar {last} has both a full window and a label: train on more"
+            )
+        return lessons
 
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)

@@ -53,19 +53,19 @@ def planted_comparison(
         device="numpy",
         folder=ComparisonFolder(out),
     )
-    rng = np.random.default_rng(1)
-
-    def said(span: range, known: tuple[float, ...]) -> np.ndarray:
-        targets = np.nan_to_num(windows.target(span), nan=0.3)
-        noise = rng.uniform(0.0, 0.6, (len(known), *targets.shape))
-        share = np.array(known)[:, None, None]
-        return (share * targets + (1 - share) * noise).astype(np.float32)
-
     for one in EXACT:
         known = (grid_skill or {}).get(one.name, tuple(skill[one.name] for _ in GRID))
-        study.folder.keep(f"{one.name}-grid", said(study.spans.choice, known))
+        study.folder.keep(f"{one.name}-grid", said(windows, study.spans.choice, known))
     for one in CONTESTANTS:
         for number, step in enumerate(study.steps()):
             known = tuple(min(skill[one.name] + 0.02 * number, 1) for _ in study.lanes(one))
-            study.folder.keep(f"{one.name}-{step.name}", said(step.bars, known))
+            study.folder.keep(f"{one.name}-{step.name}", said(windows, step.bars, known, number))
     return compare(SAMPLE, resume=out, bars_options={"end": end}, **options)
+
+
+def said(windows: Windows, bars: range, known: tuple[float, ...], seed: int = 0) -> np.ndarray:
+    """Return what lanes that know so much would say, (lanes, bars, 3)."""
+    targets = np.nan_to_num(windows.target(bars), nan=0.3)
+    noise = np.random.default_rng(seed).uniform(0.0, 0.6, (len(known), *targets.shape))
+    share = np.array(known)[:, None, None]
+    return (share * targets + (1 - share) * noise).astype(np.float32)

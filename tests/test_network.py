@@ -646,3 +646,19 @@ def test_importing_the_engine_starts_no_opencl():
 
 if __name__ == "__main__":
     print(*(f"    {loss!r}," for loss in golden_losses("numpy", "double").tolist()), sep="\n")
+
+
+PROGRAM_TEXT = """
+import hashlib
+from bt_neuro.nn.layers import article_layers
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.optimizers import Adam
+from bt_neuro.nn.program import KernelShape, Program
+layout = Layout(article_layers(12), 240, Adam())
+print(hashlib.sha256(Program(layout, KernelShape(vector=4)).source.encode()).hexdigest())
+"""
+
+
+def test_a_program_is_the_same_text_in_every_process():
+    """Else a cache of built programs never finds it, and each start pays a second for the compiler."""
+    assert len({in_a_fresh_process(PROGRAM_TEXT, PYTHONHASHSEED=seed) for seed in ("1", "2")}) == 1

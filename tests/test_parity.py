@@ -14,7 +14,7 @@ from bt_neuro import Adam, Network, article_layers
 from bt_neuro.bench.peer import Bars, Start
 from bt_neuro.bench.torch_peer import TorchNetwork
 from bt_neuro.nn import reference, reference_norms
-from bt_neuro.nn.reference_network import ReferenceNetwork
+from bt_neuro.nn.reference_network import PASSES, ReferenceNetwork, row_by_row
 
 pytestmark = pytest.mark.slow
 STEPS = 50
@@ -137,12 +137,13 @@ def wrong_layer_norm(dout, out, rate):
 @pytest.mark.parametrize(
     ("home", "function", "fault"),
     [
-        (reference_norms, "batch_norm_backward", wrong_batch_norm),
-        (reference, "layer_norm_backward", wrong_layer_norm),
+        (PASSES, "batch_norm", row_by_row(reference_norms.batch_norm_forward, wrong_batch_norm)),
+        (vars(reference), "layer_norm_backward", wrong_layer_norm),
     ],
+    ids=["batch norm", "layer norm"],
 )
 def test_a_wrong_gradient_is_seen(home, function, fault, start, bars, monkeypatch):
-    monkeypatch.setattr(home, function, fault)
+    monkeypatch.setitem(home, function, fault)
     with pytest.raises(AssertionError, match="_"):
         assert_gradients_agree(start, bars)
     for precision, tolerance in (("single", SINGLE), ("double", DOUBLE)):

@@ -47,6 +47,14 @@ def backtest(
     spread: Spread = None,
     slippage: Slippage = 0.0,
     freeze: Freeze = False,
+    pretrain: Annotated[
+        str | None,
+        typer.Option(help="FROM..TO: bars to learn, again and again, before the test of those after them."),
+    ] = None,
+    eras: Annotated[int | None, typer.Option(min=1, help="How often --pretrain is learned [1].")] = None,
+    until_settled: Annotated[
+        bool, typer.Option("--until-settled", help="End the eras sooner, when their figures settle.")
+    ] = False,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(min=1, help="Bars between checkpoints. Default: only at the end."),
@@ -74,7 +82,10 @@ def backtest(
 
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
-        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
+        given = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
+        parameters |= {name: value for name, value in given.items() if value is not None}
+        if until_settled:
+            parameters["until_settled"] = True
         if freeze:
             parameters["learns"] = False
         parameters |= parse_parameters(param or [], chosen)
@@ -89,6 +100,7 @@ def backtest(
                 out=out,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 progress=progress,
+                era_progress=lambda era, all_, done, bars: progress(done, bars, f"era {era} of {all_}, bar"),
                 checkpoint_every=checkpoint_every,
                 resume=resume,
                 report=report,

@@ -174,7 +174,10 @@ def compare(
             "claims": claims_of(study, rows),
             "rates": {one.name: study.rates(one) for one in CONTESTANTS},
             "notes": _notes(study),
-            "grid": {one.name: study.grid_errors(one) for one in EXACT},
+            "grid": {
+                one.name: {f"{rate:g}": error for rate, error in study.grid_errors(one).items()}
+                for one in EXACT
+            },
             "table": table.astype(object).where(table.notna(), None).to_dict("records"),
         },
         "time": {"wall_s": time.perf_counter() - begun, "networks_s": learned - begun},
@@ -191,7 +194,7 @@ def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
         nonlocal done
         done += network_bars
         if progress:
-            progress(min(done, in_all), in_all)
+            progress(done, in_all)
 
     study.choose(tell)
     for contestant in CONTESTANTS:
@@ -203,8 +206,8 @@ def _notes(study: Study) -> list[str]:
     edges = {min(study.grid): "lower", max(study.grid): "higher"}
     return [
         f"The best rate of {one.name} is the last of the grid: a {edges[best]} one may do better."
-        for one in EXACT
-        if (best := study.best_rate(one)) in edges and len(study.grid) > 1
+        for one, best in study.best_rates.items()
+        if best in edges and len(study.grid) > 1
     ]
 
 

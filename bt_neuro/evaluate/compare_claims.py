@@ -7,18 +7,10 @@ from typing import Any
 
 from bt_neuro.evaluate.baselines import class_frequencies
 from bt_neuro.evaluate.bootstrap import Interval
+from bt_neuro.evaluate.compare_answers import Answers, error_difference, hit_rate_difference
 from bt_neuro.evaluate.compare_passes import BATCH_NORM, DROPOUT, PLAIN, Contestant
 from bt_neuro.evaluate.compare_study import Study
-from bt_neuro.evaluate.compare_table import (
-    AFTER,
-    SINGLE,
-    Answers,
-    counted,
-    error_difference,
-    find,
-    hit_rate_difference,
-    lessons_of,
-)
+from bt_neuro.evaluate.compare_table import AFTER, SINGLE, counted, find, lessons_of
 
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"
 CLOSE = 0.02  # hit rates that differ by no more are close: two signals of a hundred
@@ -67,26 +59,27 @@ def lower_error(rows: Rows) -> Figures:
 
 
 def higher_rate(study: Study) -> Figures:
-    """Ask who is better than a constant at the highest rate of the grid."""
-    bars, highest = study.scored_choice, max(study.grid)
+    """Ask for a rate at which normalisation beats a constant, and its lack no more."""
+    bars = study.scored_choice
     targets = study.windows.target(bars)
     constant = Answers({}, class_frequencies(lessons_of(study, bars))[None], targets)
-    found, figures = {}, []
-    for contestant in (PLAIN, DROPOUT, BATCH_NORM):
-        said = study.grid_outputs(contestant)[[study.grid.index(highest)]]
-        found[contestant] = error_difference(Answers({}, said, targets), constant)
-        what = f"error, {contestant.expert} at {highest:g} less class frequencies, first half"
-        best = {"value": study.best_rate(contestant), "low": None, "high": None}
-        figures += [
-            _figure(what, found[contestant]),
-            {"what": f"best rate of {contestant.expert}, first half", **best},
-        ]
-    with_it, without = _lower([found[BATCH_NORM]]), _lower([found[PLAIN]])
-    if with_it == NOT or without == HOLDS:
-        verdict = NOT
-    else:
-        verdict = HOLDS if (with_it, without) == (HOLDS, NOT) else OPEN
-    return {"claim": "A higher learning rate becomes usable", "verdict": verdict, "figures": figures}
+    found = {
+        (contestant, rate): error_difference(Answers({}, said[None], targets), constant)
+        for contestant in (PLAIN, DROPOUT, BATCH_NORM)
+        for rate, said in zip(study.grid, study.grid_outputs(contestant), strict=True)
+    }
+    usable = {who: _lower([interval]) if interval else NOT for who, interval in found.items()}  # or diverged
+    highest = max((rate for rate in study.grid if usable[PLAIN, rate] == HOLDS), default=0.0)
+    above = [rate for rate in study.grid if rate > highest and usable[BATCH_NORM, rate] == HOLDS]
+    verdict = NOT if not above else HOLDS if any(usable[PLAIN, rate] == NOT for rate in above) else OPEN
+    return {
+        "claim": "A higher learning rate becomes usable",
+        "verdict": verdict,
+        "figures": [
+            _figure(f"error, {contestant.expert} at {rate:g} less class frequencies, first half", interval)
+            for (contestant, rate), interval in found.items()
+        ],
+    }
 
 
 def close_hit_rates(rows: Rows) -> Figures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ class Study:
             name, lanes = f"{contestant.name}-grid", [Lane(rate, self.seeds[0]) for rate in self.grid]
             if self.folder.said(name) is None:
                 network = contestant.network(self.windows, lanes, self.device)
-                self.folder.keep(name, self._pass(network, self.spans.choice, False, tell))
+                self.folder.keep(name, self._pass(network, self.spans.choice, False, len(lanes), tell))
             else:
                 tell(len(lanes) * len(self.spans.choice))
 
@@ -82,18 +83,22 @@ class Study:
             for rate, error in zip(self.grid, errors, strict=True)
         }
 
-    def best_rate(self, contestant: Contestant) -> float:
-        """Return the rate with the least error on the first half; the first if all diverged."""
-        errors = self.grid_errors(contestant)
-        known = {rate: error for rate, error in errors.items() if error is not None}
-        return min(known, key=lambda rate: known[rate], default=self.grid[0])
+    @cached_property
+    def best_rates(self) -> dict[Contestant, float]:
+        """The rate with the least error on the first half, for each expert; the first if all diverged."""
+        best = {}
+        for contestant in EXACT:
+            errors = self.grid_errors(contestant)
+            known = {rate: error for rate, error in errors.items() if error is not None}
+            best[contestant] = min(known, key=lambda rate: known[rate], default=self.grid[0])
+        return best
 
     # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, contestant: Contestant) -> dict[str, float]:
         """Return the learning rates a contestant is compared at, by kind."""
         rates = {"article": contestant.article_rate}
-        if contestant.gradient == "exact":
-            rates["best"] = self.best_rate(contestant)
+        if contestant in self.best_rates:
+            rates["best"] = self.best_rates[contestant]
         return rates
 
     def lanes(self, contestant: Contestant) -> list[Lane]:
@@ -112,19 +117,20 @@ class Study:
     def run(self, contestant: Contestant, tell: Callable[[int], object]) -> None:
         """Run all passes of a contestant that are not in the folder yet."""
         lanes, steps, folder = self.lanes(contestant), list(self.steps()), self.folder
+        networks = len(self.rates(contestant)) * len(self.seeds)  # also where both rates are one
         whole = folder.said(f"{contestant.name}-{steps[-1].name}") is not None
         learned, network = folder.last_era(contestant.name), None
         for step in steps:
             name = f"{contestant.name}-{step.name}"
             if whole or (folder.said(name) is not None and step.era <= learned):
-                tell(len(lanes) * len(step.bars))
+                tell(networks * len(step.bars))
                 continue
             if network is None:
                 network = contestant.network(self.windows, lanes, self.device)
             if learned:
                 # Also where nothing was interrupted, so that both ways are one.
                 folder.restore(contestant.name, network)
-            said = self._pass(network, step.bars, step.era == 0, tell)
+            said = self._pass(network, step.bars, step.era == 0, networks, tell)
             folder.keep(name, said)
             if step.era:
                 folder.keep_networks(contestant.name, network, step.era)
@@ -138,7 +144,7 @@ class Study:
         return said[[lane.learning_rate == rate for lane in self.lanes(contestant)]]
 
     def network_bars(self) -> int:
-        """Return how many bars all networks will go through together, at most."""
+        """Return how many bars all networks will go through together."""
         choice = len(EXACT) * len(self.grid) * len(self.spans.choice)
         networks = len(self.seeds) * (2 * len(EXACT) + 1)
         return choice + networks * sum(len(step.bars) for step in self.steps())
@@ -147,8 +153,9 @@ class Study:
         """Return how many passes there are."""
         return len(EXACT) + len(CONTESTANTS) * len(list(self.steps()))
 
-    def _pass(self, network: Network, bars: range, goes_on: bool, tell: Callable[[int], object]) -> Array:
-        lanes = len(network.seeds)
+    def _pass(
+        self, network: Network, bars: range, goes_on: bool, networks: int, tell: Callable[[int], object]
+    ) -> Array:
         return progressive_pass(
-            network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(lanes * done)
+            network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(networks * done)
         )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,14 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.eras import RunningFigures
-from bt_neuro.evaluate.answers import Lessons, probabilities_of
+from bt_neuro.evaluate.answers import Lessons
 from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars, softmax_regression
-from bt_neuro.evaluate.bootstrap import Interval, block_bootstrap
+from bt_neuro.evaluate.bootstrap import Interval
+from bt_neuro.evaluate.compare_answers import Answers, error_difference, hit_rate, mean_error
 from bt_neuro.evaluate.compare_passes import CONTESTANTS, PLAIN
 from bt_neuro.evaluate.compare_study import Study
-from bt_neuro.evaluate.scores import MINIMUM_SIGNALS
 from bt_neuro.evaluate.windows import HISTORY_BARS, WING
-from bt_neuro.signals import signals_of
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
@@ -31,44 +27,6 @@ SINGLE, SAME_BARS, AFTER, IN_SAMPLE = (
     "in sample, last era",
 )
 LABELS = np.array([["none", "sell"], ["buy", "both"]])  # by bottom and top
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What a predictor said of some bars.
-
-    Attributes
-    ----------
-    who : expert, gradient, which, learning_rate: the first columns of its row
-    outputs : (seeds, bars, 3); a baseline has one seed
-    targets : (bars, 3)
-    """
-
-    who: Figures
-    outputs: Array
-    targets: Array
-
-    @property
-    def errors(self) -> Array:
-        """Squared errors of each seed, the mean over the three outputs, (bars, seeds)."""
-        return ((self.outputs - self.targets) ** 2).mean(axis=-1).T
-
-    @property
-    def diverged(self) -> int:
-        """How many seeds ended in NaN."""
-        return int((~np.isfinite(self.outputs)).any(axis=(1, 2)).sum())
-
-    @property
-    def signals(self) -> int:
-        """How many signals all seeds gave together."""
-        return int(self.hits_and_signals[:, 1].sum())
-
-    @cached_property
-    def hits_and_signals(self) -> Array:
-        """Whether each seed gave a signal that hit, and whether any, (bars, 2, seeds)."""
-        signals = [signals_of(probabilities_of(one)) for one in self.outputs]
-        hits = [np.take_along_axis(self.targets, one[:, None], axis=1)[:, 0] * (one > 0) for one in signals]
-        return np.stack([np.array(hits).T, np.array(signals).T > 0], axis=1).astype(float)
 
 
 def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Answers]]:
@@ -169,76 +127,6 @@ def row_of(answers: Answers, plain: Answers, regime: str, eras: int) -> Figures:
 def bounds(name: str, found: Interval | None, scale: float = 1.0) -> Figures:
     value, low, high = (scale * number for number in found) if found else (None, None, None)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
-
-
-def mean_error(answers: Answers) -> Interval | None:
-    """Return the mean squared error with the interval that bars and seeds leave it; None if one diverged."""
-    return _bootstrap([answers.errors[:, None]], lambda means: means[0][..., 0])
-
-
-def error_difference(one: Answers, other: Answers) -> Interval | None:
-    """Return one's mean squared error less another's on the same bars, which are drawn for both at once."""
-    return _bootstrap(
-        [one.errors[:, None], other.errors[:, None]], lambda means: means[0][..., 0] - means[1][..., 0]
-    )
-
-
-def hit_rate(answers: Answers) -> Interval | None:
-    """Return hits / signals of all seeds together; None where there are too few, or one diverged."""
-    if answers.diverged or answers.signals < MINIMUM_SIGNALS:
-        return None
-    found = _bootstrap([answers.hits_and_signals], lambda means: _ratio(means[0]))
-    return found and Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
-
-
-def hit_rate_difference(one: Answers, other: Answers) -> Interval | None:
-    """Return one's hit rate less another's on the same bars."""
-    if any(answers.diverged or answers.signals < MINIMUM_SIGNALS for answers in (one, other)):
-        return None
-    return _bootstrap(
-        [one.hits_and_signals, other.hits_and_signals], lambda means: _ratio(means[0]) - _ratio(means[1])
-    )
-
-
-def _ratio(hits_and_signals: Array) -> Array:
-    hits, signals = np.moveaxis(hits_and_signals, -1, 0)
-    return np.asarray(hits / np.where(signals > 0, signals, np.nan))
-
-
-def _bootstrap(groups: list[Array], statistic: Any) -> Interval | None:
-    """Return a statistic of means over bars and seeds; blocks of bars are drawn, and seeds of each group.
-
-    Parameters
-    ----------
-    groups : each (bars, quantities, seeds); their bars are the same, their seeds independent
-    statistic : of a list of (..., quantities), one a group
-
-    Notes
-    -----
-    Three seeds drawn from three vary by a third too little: their distance from the mean is widened by
-    sqrt(n / (n - 1)) (Davison and Hinkley 1997, section 2.3). Of one seed nothing is known.
-    """
-    rng, shapes = np.random.default_rng(0), [group.shape[1:] for group in groups]
-    bars = len(groups[0])
-    columns = np.concatenate([*(group.reshape(bars, -1) for group in groups), np.ones((bars, 1))], axis=1)
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-
-    def of_sums(sums: Array) -> Array:
-        *parts, drawn_bars = np.split(sums, ends, axis=-1)  # a few more than there are, of whole blocks
-        parts = [part / drawn_bars for part in parts]
-        groups = [part.reshape(*part.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)]
-        return statistic([_over_seeds(group, rng) for group in groups])
-
-    return block_bootstrap(columns, of_sums)
-
-
-def _over_seeds(sums: Array, rng: np.random.Generator) -> Array:
-    seeds, mean = sums.shape[-1], sums.mean(axis=-1)
-    if sums.ndim == 2 or seeds == 1:  # what was measured, not drawn
-        return mean
-    drawn = rng.integers(0, seeds, (len(sums), 1, seeds))
-    moved = np.take_along_axis(sums, np.broadcast_to(drawn, sums.shape), axis=-1).mean(axis=-1) - mean
-    return mean + math.sqrt(seeds / (seeds - 1)) * moved
 
 
 def table_of(rows: dict[str, list[Answers]], eras: int) -> pd.DataFrame:

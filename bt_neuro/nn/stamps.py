@@ -244,15 +244,18 @@ def included(file: str) -> str:
 
 
 @cache
-def _wanted(file: str) -> frozenset[str]:
-    """Return the macros a kernel file asks its stamp to set."""
+def _wanted(file: str) -> tuple[str, ...]:
+    """Return the macros a kernel file asks its stamp to set, in its order.
+
+    Not a set: its order changes from process to process, and a runtime's cache of programs goes by the text.
+    """
     head = re.search(r"#ifndef SHAPE\n(.*?)#endif", kernel_text(file), re.DOTALL)
     assert head, f"{file} lists no macros"
-    return frozenset(re.findall(r"#define (\w+)", head[1])) - {"SHAPE"}
+    return tuple(name for name in re.findall(r"#define (\w+)", head[1]) if name != "SHAPE")
 
 
 def _stamped(file: str, name: str, macros: dict[str, object]) -> str:
-    assert _wanted(file) == set(macros), f"{file}: {sorted(_wanted(file) ^ set(macros))}"
+    assert set(_wanted(file)) == set(macros), f"{file}: {sorted({*_wanted(file)} ^ {*macros})}"
     values = {"SHAPE": name, **macros}
     return "\n".join(
         [

@@ -58,6 +58,8 @@ def render(manifest: dict[str, Any]) -> str:
     metrics, time = manifest["metrics"], manifest["time"]
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
+    if "pretraining" in manifest:
+        lines += ["", *_eras(manifest["pretraining"])]
     if metrics["seeds"] is not None:
         lines += ["", _seeds(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
@@ -80,6 +82,19 @@ def render(manifest: dict[str, Any]) -> str:
         )
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
+
+
+def _eras(pretraining: dict[str, Any]) -> list[str]:
+    eras = f"{pretraining['eras']} era{'s' if pretraining['eras'] > 1 else ''}"
+    lines = [f"Before the test {pretraining['bars']:,} bars were learned in {eras}, {pretraining['span']}."]
+    for last in pretraining["last_era"]:
+        of = f", seed {last['seed']}" if "seed" in last else ""
+        lines.append(
+            f"In-sample, after the last era{of}: error {_shown(last['error'], '.4f')}, "
+            f"forecast {_shown(last['forecast_pct'], '.2f')} %, "
+            f"undefine {_shown(last['undefine_pct'], '.2f')} %."
+        )
+    return lines
 
 
 def _seeds(seeds: dict[str, Any]) -> str:

@@ -143,6 +143,31 @@ def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any]) -> figur
     return plot
 
 
+def era_figures(eras: pd.DataFrame) -> list[figure]:
+    """Return the article's three figures over the eras, a line a network; in-sample.
+
+    Parameters
+    ----------
+    eras : as in ``eras.csv``
+    """
+    plots = []
+    for name, column_ in (("error", "error"), ("forecast", "forecast_pct"), ("undefine", "undefine_pct")):
+        plot = empty_figure(170, name=f"eras-{name}", title=f"{name}, in-sample")
+        for _, rows in eras.groupby("seed") if "seed" in eras else [(0, eras)]:
+            values = rows[column_].to_numpy(float) / (1 if name == "error" else 100)
+            source = ColumnDataSource({"x": rows["era"], "y": values})
+            plot.line("x", "y", source=source, color=BLUE, line_width=1.5)
+            drawn = plot.scatter("x", "y", source=source, color=BLUE, size=5)
+            shown = "@y{0.000}" if name == "error" else "@y{0.0 %}"
+            add_hover(plot, drawn, era="@x", **{name: shown})
+        plot.xaxis.axis_label = "era"
+        plot.xaxis.ticker.min_interval = 1
+        if name != "error":
+            in_percent(plot.yaxis)
+        plots.append(plot)
+    return plots
+
+
 def article_figures(predictions: pd.DataFrame) -> list[figure]:
     """Return the article's three curves, each an average over its last 10,000 samples."""
     plots = []
