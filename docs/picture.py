@@ -6,12 +6,12 @@ import sys
 
 from PIL import Image
 
-COLORS = 96  # a page has few: text, lines, and the shades between them
+COLORS = 128  # a page has few: text, lines, and the shades between them
 
 
 def main(source, target):
     with Image.open(source) as picture:
-        picture.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        picture.convert("RGB").quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
             target, optimize=True
         )
 

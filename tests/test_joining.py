@@ -149,9 +149,9 @@ def test_the_article_s_claims_are_answered(folder):
     for statistic, (low, high) in CLAIMS.items():
         joining = by[statistic, "published", "band"]
         joined = result.draws.query("statistic == @statistic and start == 'published'")["band"]
-        assert joining["samples"] == joined.median()
+        assert joining["sample"] == joined.median()
         assert joining["claimed_pct"] == pytest.approx(100 * joined.between(low, high).mean())
-        assert joining["low"] <= joining["samples"] <= joining["high"]
+        assert joining["low"] <= joining["sample"] <= joining["high"]
 
 
 def test_a_picture_draws_the_lines_of_the_table(folder):
