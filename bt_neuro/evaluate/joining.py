@@ -109,14 +109,16 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
 
 
 def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample from which, to where the start is forgotten, it is as near as later."""
+    """Return for each draw the sample after the last one that is further apart than any later one.
+
+    Later ones are those from where the start is forgotten.
+    """
     size, end = np.abs(differences), forgotten(window)
-    apart = size[:, :end] > size[:, end:].max(axis=1, keepdims=True)
-    return np.where(apart.any(axis=1), end - apart[:, ::-1].argmax(axis=1), 0) + 1
+    return _after_last(size[:, :end] > size[:, end:].max(axis=1, keepdims=True))
 
 
 def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
-    """Return the sample from which, while the start lasts, root mean squares are near their later value.
+    """Return the sample after the last one, while the start lasts, that is a quarter above the later spread.
 
     Parameters
     ----------
@@ -124,8 +126,12 @@ def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
     """
     end = forgotten(window)
     later = np.sqrt((spread[:, end:] ** 2).mean(axis=1, keepdims=True))
-    apart = spread[:, :end] > 1.25 * later
-    return np.where(apart.any(axis=1), end - apart[:, ::-1].argmax(axis=1), 0) + 1
+    return _after_last(spread[:, :end] > 1.25 * later)
+
+
+def _after_last(apart: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return for each row the sample, counted from 1, after the last that is apart."""
+    return np.where(apart.any(axis=1), apart.shape[1] - apart[:, ::-1].argmax(axis=1), 0) + 1
 
 
 @dataclass(frozen=True, eq=False)
