@@ -24,16 +24,27 @@ from bt_neuro.evaluate.joining import (
     moving,
     study_joining,
 )
-from bt_neuro.evaluate.joining_folder import compare_statistics, open_joining
+from bt_neuro.evaluate.joining_folder import open_joining
 from bt_neuro.report.joining import lines_figure, write_joining
 
 WINDOW = 10
 draws = arrays(float, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements=st.floats(-1, 1, width=32))
 
 
+def invoke(*words):
+    return CliRunner().invoke(app, ["compare", "--statistics", *map(str, words)])
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return compare_statistics(tmp_path_factory.mktemp("statistics") / "run").folder
+def done(tmp_path_factory):
+    """Return what the command printed, and its folder."""
+    folder = tmp_path_factory.mktemp("statistics") / "run"
+    return invoke("--json", "--out", folder), folder
+
+
+@pytest.fixture(scope="module")
+def folder(done):
+    return done[1]
 
 
 # Averages
@@ -138,9 +149,9 @@ def test_the_article_s_claims_are_answered(folder):
     for statistic, (low, high) in CLAIMS.items():
         joining = by[statistic, "published", "band"]
         joined = result.draws.query("statistic == @statistic and start == 'published'")["band"]
-        assert joining["samples"] == joined.median()
+        assert joining["sample"] == joined.median()
         assert joining["claimed_pct"] == pytest.approx(100 * joined.between(low, high).mean())
-        assert joining["low"] <= joining["samples"] <= joining["high"]
+        assert joining["low"] <= joining["sample"] <= joining["high"]
 
 
 def test_a_picture_draws_the_lines_of_the_table(folder):
@@ -161,16 +172,17 @@ def test_the_page_is_written_again_from_the_folder(folder):
     assert "The mean: does not hold" in page.read_text(encoding="utf-8")
 
 
-def invoke(*words):
-    return CliRunner().invoke(app, ["compare", "--statistics", *map(str, words)])
+def test_the_command_prints_json_alone(done):
+    printed, folder = done
+    assert printed.exit_code == 0, printed.output
+    assert json.loads(printed.stdout) == json.loads((folder / "statistics.json").read_text())
 
 
-def test_the_command_prints_json_alone_and_keeps_what_is_there(tmp_path):
-    done = invoke("--json", "--out", tmp_path / "run")
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == json.loads((tmp_path / "run" / "statistics.json").read_text())
-    again = invoke("--out", tmp_path / "run")
+def test_a_folder_that_holds_something_is_left_alone(folder):
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    again = invoke("--out", folder)
     assert (again.exit_code, "holds something already" in again.stderr) == (1, True)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("damaged", ["statistics.json", "draws.csv", "lines.csv"])

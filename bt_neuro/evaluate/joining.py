@@ -31,12 +31,12 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Joining:
-    """When one average joins the moving one, by one definition; counts of samples.
+    """At which sample, counted from 1, one average joins the moving one, by one definition.
 
     Attributes
     ----------
     statistic, start, definition : mean or variance; see `exponential`; one of `DEFINITIONS`
-    samples : the median of the draws; by the definition "spread" the one number there is
+    sample : the median of the draws; by the definition "spread" the one number there is
     low, high : its 95 % interval, draws being drawn again
     draws_low, draws_high : hold 95 % of the draws; None where a draw alone has no answer
     claimed_pct : share of draws whose answer is the article's
@@ -45,7 +45,7 @@ class Joining:
     statistic: str
     start: str
     definition: str
-    samples: float
+    sample: float
     low: float
     high: float
     draws_low: float | None
@@ -109,14 +109,16 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
 
 
 def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample from which, to where the start is forgotten, it is as near as later."""
+    """Return for each draw the sample after the last one that is further apart than any later one.
+
+    Later ones are those from where the start is forgotten.
+    """
     size, end = np.abs(differences), forgotten(window)
-    apart = size[:, :end] > size[:, end:].max(axis=1, keepdims=True)
-    return np.where(apart.any(axis=1), end - apart[:, ::-1].argmax(axis=1), 0) + 1
+    return _after_last(size[:, :end] > size[:, end:].max(axis=1, keepdims=True))
 
 
 def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
-    """Return the sample from which, while the start lasts, root mean squares are near their later value.
+    """Return the sample after the last one, while the start lasts, that is a quarter above the later spread.
 
     Parameters
     ----------
@@ -124,8 +126,12 @@ def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
     """
     end = forgotten(window)
     later = np.sqrt((spread[:, end:] ** 2).mean(axis=1, keepdims=True))
-    apart = spread[:, :end] > 1.25 * later
-    return np.where(apart.any(axis=1), end - apart[:, ::-1].argmax(axis=1), 0) + 1
+    return _after_last(spread[:, :end] > 1.25 * later)
+
+
+def _after_last(apart: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return for each row the sample, counted from 1, after the last that is apart."""
+    return np.where(apart.any(axis=1), apart.shape[1] - apart[:, ::-1].argmax(axis=1), 0) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,8 +213,8 @@ def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
     verdict = "does not hold" if on_one_side else "cannot be told" if any(sides) else "holds"
     why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
     band = ours["band"]
-    others = " and ".join(f"{ours[name].samples:.0f}" for name in DEFINITIONS if name != "band")
-    debiased = found["debiased", "band"].samples
+    others = " and ".join(f"{ours[name].sample:.0f}" for name in DEFINITIONS if name != "band")
+    debiased = found["debiased", "band"].sample
     text = f"The exponential {statistic} joins the moving one after {low} to {high} samples"
     return {
         "claim": text,
@@ -216,10 +222,10 @@ def claim(statistic: str, joinings: list[Joining]) -> dict[str, Any]:
         "statistic": statistic,
         "claimed": [low, high],
         "sentence": (
-            f"That {text[0].lower()}{text[1:]} {verdict}{why}: after {band.samples:.0f} half of the draws "
-            f"have joined ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to {high} in "
-            f"{band.claimed_pct:.0f} %), by two other definitions after {others}; with the debiased start "
-            f"after {debiased:.0f}."
+            f"That {text[0].lower()}{text[1:]} {verdict}{why}: half of the draws have joined by sample "
+            f"{band.sample:.0f} ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to "
+            f"{high} in {band.claimed_pct:.0f} %), by two other definitions it is {others}; with the "
+            f"debiased start it is {debiased:.0f}."
         ),
     }
 

@@ -117,7 +117,7 @@ def era_figure(
     for (expert, gradient, rate), part in eras.groupby(["expert", "gradient", "learning_rate"], sort=False):
         seeds = part.groupby("era")[name].agg(["mean", "min", "max"]).dropna().reset_index()
         color, published = COLORS[str(expert)], gradient == "published"
-        source = ColumnDataSource(seeds)
+        source = ColumnDataSource({column: seeds[column].to_numpy() for column in seeds})
         if not published:
             plot.varea("era", y1="min", y2="max", source=source, color=color, alpha=0.15)
         line = plot.line(

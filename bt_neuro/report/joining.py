@@ -13,12 +13,11 @@ from bokeh.plotting import figure
 from bt_neuro.report.html import Section, render, write_page
 from bt_neuro.report.style import BLUE, GREY, ORANGE, add_hover, add_legend, empty_figure, in_percent
 
-# How each line looks, and what it is called.
-LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "moving": ("moving", {"color": GREY, "line_width": 1.5}),
-    "published": ("published", {"color": BLUE, "line_width": 1.5}),
-    "mended": ("mended", {"color": BLUE, "line_dash": "dashed"}),
-    "debiased": ("debiased", {"color": ORANGE, "line_dash": "dashed", "line_width": 1.5}),
+LOOKS: dict[str, dict[str, Any]] = {
+    "moving": {"color": GREY, "line_width": 1.5},
+    "published": {"color": BLUE, "line_width": 1.5},
+    "mended": {"color": BLUE, "line_dash": "dashed"},
+    "debiased": {"color": ORANGE, "line_dash": "dashed", "line_width": 1.5},
 }
 SETTLES = 10  # samples that are not drawn to scale: an average of few samples is as wild as they are
 
@@ -41,7 +40,7 @@ def render_text(manifest: dict[str, Any]) -> str:
     metrics = manifest["metrics"]
     lines = [*(one["sentence"] for one in metrics["claims"]), ""]
     lines.append(
-        f"{'joins after [samples]':<22} {'start':<10} {'defined by':<10} {'median':>7} {'95 %':>11} "
+        f"{'joins at sample':<22} {'start':<10} {'defined by':<10} {'median':>7} {'95 %':>11} "
         f"{'95 % of draws':>14} {'as claimed %':>13}"
     )
     for row in metrics["joinings"]:
@@ -49,7 +48,7 @@ def render_text(manifest: dict[str, Any]) -> str:
         claimed = "--" if row["claimed_pct"] is None else f"{row['claimed_pct']:.1f}"
         between = f"{row['low']:.0f} - {row['high']:.0f}"
         lines.append(
-            f"{row['statistic']:<22} {row['start']:<10} {row['definition']:<10} {row['samples']:>7.0f} "
+            f"{row['statistic']:<22} {row['start']:<10} {row['definition']:<10} {row['sample']:>7.0f} "
             f"{between:>11} {draws:>14} {claimed:>13}"
         )
     lines += ["", *(f"{name}: {words}" for name, words in metrics["definitions"].items())]
@@ -103,14 +102,14 @@ def lines_figure(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int]) -
     plot = empty_figure(
         170,
         name=f"{lines['statistic'].iloc[0]}-{draw}",
-        title=f"draw {draw + 1}: joins after {joined}",
+        title=f"draw {draw + 1}: joins at sample {joined}",
         x_range=Range1d(0, lines["sample"].max()),
         y_range=Range1d(low - room, high + room),
     )
     source = ColumnDataSource({name: lines[name].to_numpy() for name in ("sample", *drawn)})
     _shade(plot, claimed)
     plot.add_layout(Span(location=joined, dimension="height", line_color=BLUE, line_dash="dotted"))
-    glyphs = {LOOKS[name][0]: [plot.line("sample", name, source=source, **LOOKS[name][1])] for name in drawn}
+    glyphs = {name: [plot.line("sample", name, source=source, **LOOKS[name])] for name in drawn}
     plot.xaxis.axis_label = "samples"
     add_legend(plot, glyphs)
     add_hover(plot, glyphs["moving"][0], sample="@sample", **{name: f"@{name}{{0.000}}" for name in drawn})
@@ -136,10 +135,9 @@ def joined_figure(draws: pd.DataFrame, one: dict[str, Any], samples: int) -> fig
         joined = np.sort(part["band"].to_numpy())
         share = np.arange(1, len(joined) + 1) / len(joined)
         source = ColumnDataSource({"x": np.append(joined, samples), "share": np.append(share, share[-1])})
-        label, look = LOOKS[str(start)]
-        line = plot.step("x", "share", source=source, mode="after", **look)
-        glyphs[label] = [line]
-        add_hover(plot, line, start=str(start), after="@x samples", joined="@share{0 %}")
+        line = plot.step("x", "share", source=source, mode="after", **LOOKS[str(start)])
+        glyphs[str(start)] = [line]
+        add_hover(plot, line, start=str(start), by_sample="@x", joined="@share{0 %}")
     in_percent(plot.yaxis)
     plot.xaxis.axis_label = "samples"
     add_legend(plot, glyphs)
