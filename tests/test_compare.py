@@ -213,12 +213,17 @@ def test_intervals_hold_what_bars_and_seeds_leave_open(rng):
 
 
 def test_an_interval_of_bars_alone_would_be_too_narrow(rng):
-    """Seeds that differ widen the interval, though bars were drawn alike: the negative control of the above."""
+    """Seeds that differ widen the interval, though bars are drawn alike: the negative control."""
     alike, apart = (
         answers(np.random.default_rng(1), offsets=moved) for moved in ([0.1] * 3, [0.0, 0.1, 0.2])
     )
     widths = [found.high - found.low for found in map(mean_error, (alike, apart))]
     assert widths[1] > 2 * widths[0]
+
+
+def test_the_same_networks_in_two_rows_differ_by_nothing(rng):
+    one = answers(rng, offsets=[0.0, 0.1])
+    assert error_difference(one, replace(one, who={**WHO, "which": "article"})) == (0, 0, 0)
 
 
 def test_one_seed_has_the_interval_of_its_bars(rng):
@@ -368,7 +373,7 @@ def test_a_damaged_pass_is_named(tmp_path):
     folder.keep("some", np.zeros((1, 2, 3), np.float32))
     path = tmp_path / "passes" / "some.pass"
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(NeuroError, match="some.pass is damaged"):
+    with pytest.raises(NeuroError, match=r"some\.pass is damaged"):
         folder.said("some")
 
 
