@@ -85,10 +85,9 @@ def test_the_sentence(changed, status, expected):
 def test_the_sentence_of_a_run_with_eras(changed, resumed):
     eras = {"eras": 10, "span": "2003-05-05..2005-12-31"}
     metrics = METRICS | {"predicted_start": "2006-01-02 00:00:00", "scored_bars": 0} | changed
-    assert sentence(metrics, "x.csv", "complete", eras).startswith(
-        "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars, tested after 10 eras on 2003-05-05..2005-12-31: nothing "
-        f"could be scored (best baseline: softmax regression, 55.3 %){resumed}; the account returned"
-    )
+    told = sentence(metrics, "x.csv", "complete", eras)
+    assert ", 83,260 bars, tested after 10 eras on 2003-05-05..2005-12-31: nothing could be scored" in told
+    assert f" 55.3 %){resumed}; the account returned" in told
 
 
 def test_a_walk_has_sound_bars_and_its_seed():

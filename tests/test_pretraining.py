@@ -453,7 +453,11 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
         line = [sys.executable, "-m", "bt_neuro", *words(file, tmp_path / name, "--eras", "60", *more)]
         return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    assert started("whole").wait() == 0
+    def ended(run):
+        run.communicate(timeout=100)
+        return run.returncode
+
+    assert ended(started("whole")) == 0
     killed = started("killed")
     while not (tmp_path / "killed" / "model.safetensors").exists():
         assert killed.poll() is None, killed.communicate()
@@ -465,5 +469,5 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
         assert f"go on with --resume {tmp_path / 'killed'}" in complained
     about = Saved.read(tmp_path / "killed").network.about.group(PRETRAINING)
     assert 1 <= len(about.items("ended")) < 60
-    assert started("resumed", "--resume", tmp_path / "killed").wait() == 0
+    assert ended(started("resumed", "--resume", tmp_path / "killed")) == 0
     assert_same(tmp_path / "whole", tmp_path / "resumed")

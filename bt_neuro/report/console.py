@@ -63,10 +63,8 @@ def render(manifest: dict[str, Any]) -> str:
     if metrics["seeds"] is not None:
         lines += ["", _seeds(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
-    a_bar = {
-        part: 1e6 * time[f"{part}_s"] / max(metrics["account_bars"], 1)
-        for part in ("network", "broker", "feed")
-    }
+    bars = max(metrics["account_bars"], 1)
+    a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
     eras_s = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
     lines += [
         "",
