@@ -192,6 +192,8 @@ def test_several_networks_have_figures_of_their_own(file, tmp_path):
         ({"pretrain": SPAN, "train_at": 200}, StrategyError, "give train_at or pretrain, not both"),
         ({"pretrain": SPAN, "eras": 0}, StrategyError, "eras is 0"),
         ({"pretrain": SPAN, "until_settled": 1}, StrategyError, "until_settled is 1: give True or False"),
+        ({"pretrain": SPAN, "until_settled": True}, StrategyError, "as eras, 2 or more"),
+        ({"until_settled": True}, StrategyError, "give pretrain too"),
         ({"pretrain": SPAN, "embargo_bars": 500}, StrategyError, "both a full window and a label"),
     ],
 )
@@ -443,6 +445,12 @@ def test_the_command_names_a_span_it_cannot_read(file, tmp_path):
     said = CliRunner().invoke(app, words(file, tmp_path / "run", "--pretrain", "2024-13-01..2024-14-01"))
     assert said.exit_code == 1
     assert "Error: pretrain '2024-13-01' is no time" in said.stderr
+
+
+def test_eras_need_a_span(file):
+    said = CliRunner().invoke(app, ["backtest", str(file), "--eras", "3"])
+    assert said.exit_code == 1
+    assert "Error: --eras says how often --pretrain FROM..TO is learned" in said.stderr
 
 
 @pytest.mark.slow
