@@ -24,15 +24,16 @@ from bt_neuro.checkpoint import MODEL
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import baseline_answers, random_signals
+from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES
 from bt_neuro.evaluate.fold_scores import account_figures, in_sample_figures, labels_of, signal_figures
 from bt_neuro.evaluate.folder import Result, write_baselines
 from bt_neuro.evaluate.folds import Fold
 from bt_neuro.evaluate.number_records import FeatureRecord
 from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, TradeRecord
-from bt_neuro.evaluate.runs import build_cerebro
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.plugin.checkpoint import Checkpoint
+from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -102,7 +103,8 @@ def _run(leg: Leg) -> list[FoldResult]:
     bars = replace(whole, frame=frame)
     starts = [fold.test.start - leg.span.start for fold in leg.folds]
     parameters = {**leg.parameters, "train_at": tuple(starts if leg.relearns else starts[:1])}
-    cerebro, _ = build_cerebro(bars, _strategy(leg), parameters, leg.account)
+    data = BarsFeed(bars=bars.frame, name=bars.path.stem)
+    cerebro = build_cerebro(data, _strategy(leg), parameters, leg.account, point=bars.point)
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
         with ExitStack() as files:
