@@ -20,7 +20,7 @@ from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.recording import add_records
+from bt_neuro.evaluate.recording import add_records, add_scores
 from bt_neuro.evaluate.records import EquityRecord, Progress
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
@@ -123,6 +123,7 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
+            add_scores(cerebro, carried)
             add_records(cerebro, folder, files, carried)
             if progress:
                 cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
