@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bt_neuro.market.lines import Bar, LineReader
     from bt_neuro.nn.layers import (
         LSTM,
+        Activation,
         AveragePooling1D,
         Conv1D,
         Dense,
@@ -75,8 +76,8 @@ _HOME = {
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",
     "market.lines": "Bar LineReader",
-    "nn.layers": "AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape TransformerEncoder "
-    "article_layers",
+    "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
+    "TransformerEncoder article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
     "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
@@ -96,6 +97,7 @@ _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for nam
 __version__ = "0.1.0"
 __all__ = [
     "Account",
+    "Activation",
     "Adam",
     "AdamW",
     "AveragePooling1D",

@@ -23,7 +23,6 @@
   typedef double real;
   typedef double real1;
   typedef double2 real2;
-  typedef double3 real3;
   typedef double4 real4;
   typedef double8 real8;
   typedef double16 real16;
@@ -32,7 +31,6 @@
   typedef float real;
   typedef float real1;
   typedef float2 real2;
-  typedef float3 real3;
   typedef float4 real4;
   typedef float8 real8;
   typedef float16 real16;
@@ -72,7 +70,7 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
 
-typedef real3 rates_t;  // what an optimiser's step is made of, see optimizer.cl
+typedef real4 rates_t;  // what an optimiser's step is made of, see optimizer.cl
 
 // What a layer's functions are given that call no other file's: `rows` windows of the ROWS there is room for.
 #define FORWARD_ARGUMENTS                                                                                   \

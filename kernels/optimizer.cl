@@ -2,6 +2,7 @@
 //   Adam  m += (1 - BETA_1) (g - m)   v += (1 - BETA_2) (g^2 - v)   p -= rates.x m / (sqrt(v) + rates.y)
 //   AdamW as Adam, but p -= rates.z p first
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
+//   rates.w is the learning rate itself, for batch_norm.cl
 // Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
 // Launch   called by the item that holds the gradient
 // Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,

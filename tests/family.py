@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bt_neuro import (
     LSTM,
     SGD,
+    Activation,
     Adam,
     AdamW,
     AveragePooling1D,
@@ -64,6 +65,7 @@ def moved(optimizer: Optimizer) -> Row:
 POSITIONS = Reshape((6, 3))
 FAMILY = {
     **{f"dense {a}": Row([Dense(17, a), Dense(2)], 5) for a in ACTIVATIONS},
+    **{f"activation {a}": Row([Dense(17), Activation(a), Dense(2)], 5) for a in ("tanh", "gelu")},
     **{f"convolution {a}": Row([Conv1D(3, 2, 2, a)], 6) for a in ACTIVATIONS},
     "convolution, overlap and remainder": Row([Dense(16, "tanh"), Conv1D(4, 3, 2), Conv1D(2, 2, 1)], 8),
     "convolution, gaps": Row([Dense(17, "tanh"), Conv1D(2, 2, 3)], 9),
@@ -78,6 +80,16 @@ FAMILY = {
     # In a batch the statistics of BatchNorm are the batch's own.
     "batch norm": Row([Dense(17), BatchNorm(10, "tanh"), Dense(2)], 5),
     "batch norm on positions": Row([Conv1D(3, 2, 2), BatchNorm(10, "gelu")], 8),
+    "batch norm, debiased": Row([Dense(17), BatchNorm(4, "tanh", start="debiased"), Dense(2)], 5),
+    "batch norm, published": Row(  # its gradient is none of the loss, nor a batch's
+        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
+    ),
+    "batch norm, published, adam": Row(
+        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)],
+        5,
+        optimizer=Adam(1e-3),
+        exact_rows=(3,),
+    ),
     "batch normalization": Row([Dense(16), BatchNormalization(activation="tanh"), Dense(2)], 5),
     "batch normalization on positions": Row([POSITIONS, Conv1D(4, 1), BatchNormalization()], 18),
     "batch normalization of neurons": Row([Conv1D(3, 3, 3), BatchNormalization(per_channel=False)], 18),

@@ -106,6 +106,7 @@ def reshape(layer, p, x, rows):
 
 
 LAYERS = {
+    "activation": lambda layer, p, x, rows: x,
     "dense": dense, "conv1d": conv1d, "pooling": pooling, "lstm": lstm, "encoder": encoder,
     "reshape": reshape, "batch_norm": normalized, "batch_normalization": normalized,
     "online_normalization": online_normalization, "layer_normalization": layer_normalization,
@@ -149,6 +150,8 @@ def gradients_of_both(row, rows, rng):
 def test_outputs_and_gradients_agree(name, rows, rng):
     if "online" in name and rows > 1:
         pytest.skip("its control terms are no gradient")
+    if "published" in name and rows == 1:
+        pytest.skip("it is no gradient of the loss")
     both = gradients_of_both(FAMILY[name], rows, rng)
     for tensor, (ours, theirs) in both.items():
         assert np.abs(ours - theirs).max() <= TOLERANCE, tensor

@@ -182,7 +182,7 @@ def check_gradients(sample: Sample, kernel: Runner) -> None:
     """One step of SGD at learning rate 1 lowers the parameters by the gradient: compare with differences."""
     check = GradientCheck(sample)
     kernel.write(check.block[None])
-    sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0, 0.0]]))
+    sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0, 0.0, 1.0]]))
     gradient = check.block - kernel.read()[0]
     for name, placed in sample.layout.parameters():
         check.check_tensor(name, placed.view(gradient))
@@ -190,7 +190,7 @@ def check_gradients(sample: Sample, kernel: Runner) -> None:
 
 def predict(sample: Sample, engine, moves: bool):
     mode = Mode.PREDICT | (Mode.PREDICT_MOVES if moves else 0)
-    nothing = np.empty((0, 3))
+    nothing = np.empty((0, 4))
     out = engine.run(mode, sample.windows[:0], sample.targets[:0], sample.windows[::-1], nothing, 1)
     return out[1]
 

@@ -18,7 +18,8 @@ from bt_neuro.nn import storage
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.normalization import BatchNorm
-from bt_neuro.nn.optimizers import SGD, Adam
+from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
+from bt_neuro.nn.reference_network import Mode
 from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12
@@ -173,6 +174,25 @@ def test_a_lane_equals_a_network_of_its_own(layers, place, data):
         assert_same_bits(out[lane], found, f"lane {lane}")
         for name, tensor in alone.state().items():
             assert_same_bits(lanes.state()[name][lane], tensor[0], name)
+    assert np.abs(out[0] - out[1]).max() > 1e-3
+
+
+RATES = [Adam(1e-2), Adam(0.0), Adam(CosineDecay(1e-3, 5)), Adam(1e-2)]
+
+
+def test_lanes_may_differ_in_their_learning_rates(layers, place, data, tmp_path):
+    (windows, targets), seeds = data, (3, 3, 3, 7)
+    network = network_of(layers, place, seed=seeds, optimizer=RATES)
+    out = network.learn_then_predict(windows[:5], targets[:5], windows[1:6])
+    network.save(tmp_path / "n.safetensors")
+    loaded = Network.load(tmp_path / "n.safetensors", device=place)
+    assert loaded.config() == network.config()
+    rest = loaded.learn(windows[6:-1], targets[6:], batch_size=2)
+    for lane, (optimizer, seed) in enumerate(zip(RATES, seeds, strict=True)):
+        alone = network_of(layers, place, seed=seed, optimizer=optimizer)
+        found = alone.learn_then_predict(windows[:5], targets[:5], windows[1:6])
+        assert_same_bits(out[lane], found, f"lane {lane}")
+        assert_same_bits(rest[lane], alone.learn(windows[6:-1], targets[6:], batch_size=2), f"lane {lane}")
     assert np.abs(out[0] - out[1]).max() > 1e-3
 
 
@@ -382,6 +402,14 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs is 3.5: give a whole number"),
         (lambda: Network([Dense(2)], 3, device=0), "device is 0: give text, such as .* the index '0'"),
         (lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"), "optimizer is 'adam': give one"),
+        (
+            lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam()], device="numpy"),
+            "1 optimisers for 2 lanes: give one for each seed",
+        ),
+        (
+            lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam(), AdamW()], device="numpy"),
+            "AdamW.*: lanes differ in learning_rate alone; the first has Adam",
+        ),
         (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed is '7': give a whole number"),
         (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
         (lambda: Dense("3"), "units must be a whole number"),
@@ -401,14 +429,39 @@ def test_layers_that_cannot_be_are_refused(make, complaint):
         make()
 
 
-def test_printing_shows_the_layers():
-    network = network_of(LAYERS, "numpy")
+def test_printing_shows_layers_and_times_and_changes_nothing(layers, place, data):
+    windows, targets = data
+    network, silent = network_of(layers, place), network_of(layers, place)
+    steps = (windows[:4], targets[:4], windows[1:5]), (windows[4:-1], targets[4:], windows[5:])
+    for one in (network, silent):
+        one.learn_then_predict(*steps[0])
     shown = [line.split() for line in str(network).splitlines()]
-    assert shown[0] == ["24", "inputs"]
-    assert shown[1] == ["name", "layer", "outputs", "parameters", "multiply-adds", "share"]
-    assert shown[3][:-1] == ["conv1d_1", "Conv1D", "6", "x", "8", "40", "192"]
+    assert_same_bits(network.learn_then_predict(*steps[1]), silent.learn_then_predict(*steps[1]))
+    assert_same_state(network, silent)
+    assert shown[0][:2] == ["24", "inputs;"]
+    assert shown[1] == ["name", "layer", "outputs", "parameters", "us", "share"]
+    assert [line[0] for line in shown[2:-4]] == [plan.name for plan in network.layout.plans]
     assert shown[-3][0] == f"{network.n_parameters:,}"
+    assert float(shown[-3][1]) > 0
     assert "\n" not in repr(network)
+
+
+def test_a_layer_left_out_is_left_out_on_every_device(best, data):
+    """Else its time would not be what is saved without it."""
+    windows, targets = data
+    rates = np.array([Adam().rates(1)] * len(targets))
+
+    def said(place, skipped):
+        engine = network_of(LAYERS, place, precision="double")._engine
+        engine.run(Mode.PREDICT, windows[:0], targets[:0], windows[:1], rates[:0], 1)  # fills every place
+        mode = Mode.LEARN | Mode.PREDICT | skipped * Mode.SKIPPED
+        return engine.run(mode, windows[:-1], targets, windows[1:], rates, 1)[1]
+
+    whole = said(best, 0)
+    for skipped in range(1, len(LAYERS) + 1):
+        expected = said("numpy", skipped)
+        np.testing.assert_allclose(said(best, skipped), expected, rtol=1e-9, atol=1e-12)
+        assert (expected != whole).any()
 
 
 def test_large_numbers_are_numbers(data):
@@ -484,6 +537,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be a whole number"),
         ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
+        ({"optimizer": []}, "0 optimisers for 1 lanes"),
         ({"inputs": None}, "inputs is None, where a whole number from 1 on should be"),
         ({"inputs": 10**15}, "inputs is 1000000000000000"),
         ({"seeds": []}, "seeds is []"),
@@ -618,3 +672,19 @@ def test_importing_the_engine_starts_no_opencl():
 
 if __name__ == "__main__":
     print(*(f"    {loss!r}," for loss in golden_losses("numpy", "double").tolist()), sep="\n")
+
+
+PROGRAM_TEXT = """
+import hashlib
+from bt_neuro.nn.layers import article_layers
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.optimizers import Adam
+from bt_neuro.nn.program import KernelShape, Program
+layout = Layout(article_layers(12), 240, Adam())
+print(hashlib.sha256(Program(layout, KernelShape(vector=4)).source.encode()).hexdigest())
+"""
+
+
+def test_a_program_is_the_same_text_in_every_process():
+    """Else a cache of built programs never finds it, and each start pays a second for the compiler."""
+    assert len({in_a_fresh_process(PROGRAM_TEXT, PYTHONHASHSEED=seed) for seed in ("1", "2")}) == 1

@@ -14,7 +14,7 @@ from bt_neuro import Adam, Network, article_layers
 from bt_neuro.bench.peer import Bars, Start
 from bt_neuro.bench.torch_peer import TorchNetwork
 from bt_neuro.nn import reference, reference_norms
-from bt_neuro.nn.reference_network import ReferenceNetwork
+from bt_neuro.nn.reference_network import PASSES, ReferenceNetwork, row_by_row
 
 pytestmark = pytest.mark.slow
 STEPS = 50
@@ -123,10 +123,11 @@ def test_every_gradient_of_the_reference_agrees(start, bars):
     assert_gradients_agree(start, bars)
 
 
-def wrong_batch_norm(dout, out, xhat, variance, gamma, layer):
+def wrong_batch_norm(layer, t, s, dout):
     """Leave the sample's own part in the variance out."""
-    dy = dout * reference_norms.activation_slope(out, layer.activation)
-    return dy * gamma * (1 - 1 / layer.window) / np.sqrt(variance + layer.epsilon), dy * xhat, dy
+    dy = dout * reference_norms.activation_slope(s["out"], layer.activation)
+    dinp = dy * t["gamma"] * (1 - 1 / layer.window) / np.sqrt(t["moving_variance"] + layer.epsilon)
+    return dinp, {"gamma": dy * s["xhat"], "beta": dy}
 
 
 def wrong_layer_norm(dout, out, rate):
@@ -136,12 +137,13 @@ def wrong_layer_norm(dout, out, rate):
 @pytest.mark.parametrize(
     ("home", "function", "fault"),
     [
-        (reference_norms, "batch_norm_backward", wrong_batch_norm),
-        (reference, "layer_norm_backward", wrong_layer_norm),
+        (PASSES, "batch_norm", row_by_row(reference_norms.batch_norm_forward, wrong_batch_norm)),
+        (vars(reference), "layer_norm_backward", wrong_layer_norm),
     ],
+    ids=["batch norm", "layer norm"],
 )
 def test_a_wrong_gradient_is_seen(home, function, fault, start, bars, monkeypatch):
-    monkeypatch.setattr(home, function, fault)
+    monkeypatch.setitem(home, function, fault)
     with pytest.raises(AssertionError, match="_"):
         assert_gradients_agree(start, bars)
     for precision, tolerance in (("single", SINGLE), ("double", DOUBLE)):

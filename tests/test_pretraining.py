@@ -20,6 +20,7 @@ from small import Small
 from typer.testing import CliRunner
 
 from bt_neuro import (
+    Adam,
     BarsError,
     BarsFeed,
     Checkpoint,
@@ -65,6 +66,9 @@ class Watched(Small):
 
 class WithDropout(Watched):
     params = (("wing", 2), ("seeds", 2))
+
+    def optimizer(self):
+        return [Adam(0.01), Adam(0.001)]
 
     def layers(self, inputs):
         first, *others = super().layers(inputs)
@@ -168,6 +172,7 @@ def test_several_networks_have_figures_of_their_own(file, tmp_path):
     assert eras[["seed", "era"]].values.tolist() == [[seed, era] for era in (1, 2, 3) for seed in (0, 1)]
     first, second = (rows["error"].tolist() for _, rows in eras.groupby("seed"))
     assert first != second
+    assert eras["learning_rate"].tolist() == 3 * [0.01, 0.001]
     assert [last["seed"] for last in result.manifest["pretraining"]["last_era"]] == [0, 1]
 
 
@@ -313,7 +318,7 @@ def stopping(strategy, at):
 def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     with pytest.raises(
-        KeyboardInterrupt, match=rf"in era \d of 3, . (is|are) finished: go on with --resume {first}"
+        KeyboardInterrupt, match=rf"in era \d of 3, . eras? finished: go on with --resume {first}"
     ):
         backtest(file, strategy=stopping(strategy, at), out=first)
     stopped = open_run(first)
@@ -367,7 +372,7 @@ def test_more_eras_go_on_where_the_fewer_ended(file, tmp_path):
         def notify_era(self, eras):
             raise KeyboardInterrupt("by a script")
 
-    with pytest.raises(KeyboardInterrupt, match="by a script, 1 is finished"):
+    with pytest.raises(KeyboardInterrupt, match="by a script, 1 era finished"):
         backtest(file, strategy=Ends, parameters={"eras": 1}, out=tmp_path / "first")
     six = backtest(file, strategy=Watched, parameters={"eras": 2}, out=tmp_path / "two")
     resumed = backtest(

@@ -8,6 +8,7 @@ from typing import Any
 from bt_neuro.errors import LayerError, did_you_mean
 from bt_neuro.nn.layers import (
     LSTM,
+    Activation,
     AveragePooling1D,
     Conv1D,
     Dense,
@@ -23,7 +24,8 @@ from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
 _BY_NAME: dict[str, type] = {
     cls.__name__: cls
     for cls in (
-        *(Dense, Conv1D, TransformerEncoder, LSTM, MaxPooling1D, AveragePooling1D, Reshape, Dropout),
+        *(Dense, Conv1D, TransformerEncoder, LSTM, MaxPooling1D, AveragePooling1D, Reshape),
+        *(Activation, Dropout),
         *(BatchNorm, BatchNormalization, OnlineNormalization, LayerNormalization),
         *(Adam, AdamW, SGD, CosineDecay),
         *(MeanSquaredError, CategoricalCrossentropy, CategoricalFocalCrossentropy),

@@ -273,6 +273,7 @@ class Runner:
     ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, windows, n_outputs).
 
+        `rates` are (lanes, steps, 4), or (steps, 4) for all lanes alike.
         `meanwhile` is called once the device is at work, and what it raises once the device is done.
         """
         windows = max(len(learn), len(predict))
@@ -280,8 +281,10 @@ class Runner:
             self._allocate(windows)
         # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
         self._inbox.array[:1].view(np.uint32)[0] = first_step & 0xFFFFFFFF
-        end = 2
-        for part in (rates if len(rates) else np.zeros((windows, 3)), targets, learn, predict):
+        steps = -(-windows // self.rows)
+        end = 2 + 4 * self._lanes * steps
+        self._inbox.array[2:end].reshape(self._lanes, steps, 4)[...] = rates if rates.size else 0
+        for part in (targets, learn, predict):
             # The one place where numbers become the kernel's own type.
             self._inbox.array[end : end + part.size] = part.ravel()
             end += part.size
@@ -305,7 +308,7 @@ class Runner:
     def _allocate(self, windows: int) -> None:
         layout = self._program.layout
         make = partial(_Mailbox, self._cl, self._context, self._queue, dtype=self._dtype)
-        self._inbox = make(size=2 + windows * (3 + layout.n_outputs + 2 * layout.n_inputs))
+        self._inbox = make(size=2 + windows * (4 * self._lanes + layout.n_outputs + 2 * layout.n_inputs))
         self._outbox = make(size=self._lanes * 2 * windows * layout.n_outputs)
         self._windows, self._launched = windows, None
         arguments = (self._networks, self._seeds, self._inbox.argument, self._outbox.argument)

@@ -47,7 +47,10 @@ class NumpyEngine:
         ]
 
     def run(self, *call: Any, meanwhile: Callable[[], None] | None = None) -> tuple[Array, Array]:
-        learned, predicted = zip(*(network.run(*call) for network in self._networks), strict=True)
+        *passes, rates, first_step = call
+        by_lane = np.broadcast_to(rates, (len(self._networks), *rates.shape[-2:]))
+        calls = zip(self._networks, ((*passes, own, first_step) for own in by_lane), strict=True)
+        learned, predicted = zip(*(network.run(*arguments) for network, arguments in calls), strict=True)
         if meanwhile is not None:
             meanwhile()
         return np.stack(learned), np.stack(predicted)

@@ -14,7 +14,7 @@ from bt_neuro.errors import LayerError
 from bt_neuro.nn.optimizers import check_numbers
 
 Shape = tuple[int, ...]
-Activation = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu", "softmax"] | None
+ActivationName = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu", "softmax"] | None
 ACTIVATIONS = (None, "tanh", "sigmoid", "leaky_relu", "relu", "gelu")
 LEAKY_SLOPE = 0.01
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
-from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor, kernel_and_bias
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.errors import LayerError, did_you_mean
+from bt_neuro.nn.layer import ACTIVATIONS, ActivationName, Layer, Shape, Tensor, kernel_and_bias
+from bt_neuro.nn.normalization import BatchNorm, Scale
 
 OUTPUTS = (*ACTIVATIONS, "softmax")
 
@@ -36,7 +38,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: Activation = None
+    activation: ActivationName = None
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
@@ -49,6 +51,21 @@ class Dense(Layer):
 
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
         return kernel_and_bias("", math.prod(shape), self.units)
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """An activation by itself, such as ``Activation("tanh")`` of inputs; the others are as in `Dense`."""
+
+    activation: ActivationName
+    kind: ClassVar[str] = "activation"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
+
+    def parts(self, rows: int) -> tuple[Layer, ...]:
+        return Scale(scale=False, center=False, activation=self.activation, per_channel=False).parts(rows)
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,7 @@ class Conv1D(Layer):
     filters: int
     kernel_size: int
     strides: int = 1
-    activation: Activation = None
+    activation: ActivationName = None
     kind: ClassVar[str] = "conv1d"
 
     def __post_init__(self) -> None:
@@ -107,7 +124,7 @@ class TransformerEncoder(Layer):
     num_heads: int = 8
     key_dim: int = 4
     units: int | None = None
-    activation: Activation = None
+    activation: ActivationName = None
     epsilon: float = 1e-6
     kind: ClassVar[str] = "encoder"
 
@@ -266,15 +283,42 @@ class LSTM(Layer):
         )
 
 
-def article_layers(features: int = 12) -> list[Layer]:
-    """Return the network of the article: 178,755 parameters on 20 bars of 12 features, 3 outputs."""
-    return [
-        BatchNorm(100, activation="tanh"),
-        Conv1D(24, kernel_size=features, strides=features),
-        BatchNorm(100, activation="sigmoid"),
-        TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid"),
-        Dense(200),
-        BatchNorm(100, activation="tanh"),
-        Dense(200, activation="tanh"),
-        Dense(3, activation="sigmoid"),
-    ]
+EXPERTS = ("plain", "dropout", "batch_norm")
+
+
+def article_layers(features: int = 12, expert: str = "batch_norm", **normalization: Any) -> list[Layer]:
+    """Return one of the three networks that the article compares, for bars of so many features; 3 outputs.
+
+    Parameters
+    ----------
+    features : of a bar (12); the window is 20 bars in the article
+    expert : "batch_norm" (178,755 parameters), or "plain" or "dropout" (176,915), which have no normalisation
+        but that of the encoder: tanh of the inputs stands in its place
+    normalization : options of the three `BatchNorm`, such as ``gradient="published"``
+
+    Notes
+    -----
+    Gizlyk, "Neural networks made easy", parts 11 (plain), 12 (Dropout) and 13 (Batch Normalization).
+    """
+    if expert not in EXPERTS:
+        raise LayerError(f"unknown expert {expert!r}.{did_you_mean(expert, EXPERTS)}")
+    bars = partial(Conv1D, 24, kernel_size=features, strides=features)
+    attention = TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid")
+    ends: list[Layer] = [Dense(200, activation="tanh"), Dense(3, activation="sigmoid")]
+    if expert == "batch_norm":
+        norm = partial(BatchNorm, 100, **normalization)
+        return [
+            norm(activation="tanh"),
+            bars(),
+            norm(activation="sigmoid"),
+            attention,
+            Dense(200),
+            norm(activation="tanh"),
+            *ends,
+        ]
+    if normalization:
+        raise LayerError(f"expert {expert!r} has no BatchNorm: leave {', '.join(normalization)} out")
+    first = [Activation("tanh"), bars(activation="sigmoid"), attention, Dense(200, activation="tanh")]
+    if expert == "dropout":
+        first = [one for layer in first for one in (layer, Dropout(0.2))]
+    return first + ends

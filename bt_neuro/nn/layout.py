@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bt_neuro.errors import LayerError
 from bt_neuro.nn.layer import Layer, Shape, Tensor
 from bt_neuro.nn.losses import Loss, MeanSquaredError
-from bt_neuro.nn.optimizers import Optimizer
+from bt_neuro.nn.optimizers import SGD, Adam, Optimizer
 
 ALIGNMENT = 16
 
@@ -94,6 +94,11 @@ class Layout:
         ]
         self.n_outputs = math.prod(shapes[-1])
         self._check_outputs()
+        published = any(getattr(layer, "gradient", "exact") == "published" for layer in layers)
+        if published and (type(optimizer) not in (Adam, SGD) or optimizer.clips):
+            raise LayerError(
+                f"a published gradient goes with Adam or SGD that clips nothing, not {optimizer}"
+            )
 
     def _check_outputs(self) -> None:
         """Refuse a softmax that is not last, and a loss that does not fit the outputs."""

@@ -18,10 +18,10 @@ from bt_neuro.nn.engine import Engine, NumpyEngine
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, loss_of
-from bt_neuro.nn.optimizers import Adam, Optimizer
+from bt_neuro.nn.optimizers import Optimizer, one_a_lane
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
-from bt_neuro.nn.summary import summary
+from bt_neuro.nn.summary import layer_times, summary
 
 Array = NDArray[np.floating]
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
@@ -34,7 +34,8 @@ class Network:
     ----------
     layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
-    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4), `AdamW` or `SGD`
+    optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4), `AdamW` or `SGD`; a sequence
+        gives each lane its own, alike but for their learning rates
     loss : `MeanSquaredError` over the outputs (default), `CategoricalCrossentropy` or
         `CategoricalFocalCrossentropy`, which want a softmax at the end; or Keras's name of one, such as
         "categorical_crossentropy"
@@ -65,18 +66,19 @@ class Network:
         layers: Sequence[Layer],
         inputs: int,
         *,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
         loss: str | Loss = "mean_squared_error",
         seed: int | Sequence[int] = 0,
         device: str | Device = "auto",
         precision: str = "single",
     ) -> None:
-        _check_arguments(inputs, optimizer, seed, device)
+        _check_arguments(inputs, seed, device)
         if precision not in ("single", "double"):
             raise LayerError(f"precision is {precision!r}: use single or double")
-        self.layout = Layout(layers, inputs, optimizer or Adam(), loss_of(loss))
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
+        self._optimizers = one_a_lane(optimizer, len(self.seeds))
+        self.layout = Layout(layers, inputs, self._optimizers[0], loss_of(loss))
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
@@ -119,7 +121,8 @@ class Network:
         return f"Network([{layers}], {size}, {self.device_name})"
 
     def __str__(self) -> str:
-        return summary(self.layout)
+        self._held = None  # other activations will be in place
+        return summary(self.layout, self.device_name, layer_times(self.layout, self._engine))
 
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
@@ -236,7 +239,7 @@ class Network:
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
         first, steps = self.steps + 1, -(-len(learn) // engine.rows)
-        rates = np.array([self.layout.optimizer.rates(step) for step in range(first, first + steps)])
+        rates = np.array([[one.rates(first + i) for i in range(steps)] for one in self._optimizers])
         try:
             return engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
         finally:  # the device has done its part also where `meanwhile` failed
@@ -298,11 +301,12 @@ class Network:
 
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
+        configs = [to_config(optimizer) for optimizer in self._optimizers]
         return {
             "format": storage.FORMAT,
             "inputs": self.n_inputs,
             "layers": [to_config(layer) for layer in self.layout.layers],
-            "optimizer": to_config(self.layout.optimizer),
+            "optimizer": configs[0] if len(configs) == 1 else configs,
             "loss": to_config(self.layout.loss),
             "seeds": list(self.seeds),
             "single_lane": self._single_lane,
@@ -362,12 +366,10 @@ class Network:
         return network
 
 
-def _check_arguments(inputs: Any, optimizer: Any, seed: Any, device: Any) -> None:
+def _check_arguments(inputs: Any, seed: Any, device: Any) -> None:
     """Name what would else be a TypeError from somewhere below."""
     if not isinstance(inputs, Integral) or isinstance(inputs, bool):
         raise LayerError(f"inputs is {inputs!r}: give a whole number, those of one window")
-    if not isinstance(optimizer, Optimizer | None):
-        raise LayerError(f"optimizer is {optimizer!r}: give one such as Adam(1e-4) or SGD(1e-3)")
     seeds = list(seed) if isinstance(seed, Sequence) else [seed]
     good = [isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 0 for s in seeds]
     if not good or not all(good):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from bt_neuro.nn.layer import ACTIVATIONS, Activation, Layer, Shape, Tensor
+from bt_neuro.nn.layer import ACTIVATIONS, ActivationName, Layer, Shape, Tensor
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class BatchNorm(Layer):
         activation
     activation : applied after scale and shift, as in `Dense`
     epsilon : added to the variance (1e-6)
+    gradient : "exact", or "published": the article's, with its slips, and with `Adam` its own step of gamma
+        and beta too
+    start : of the statistics: "published", from 0, or "debiased": sample t weighs 1 / min(t, window)
 
     Notes
     -----
@@ -31,14 +34,18 @@ class BatchNorm(Layer):
     """
 
     window: int = 100
-    activation: Activation = None
+    activation: ActivationName = None
     epsilon: float = 1e-6
+    gradient: Literal["exact", "published"] = "exact"
+    start: Literal["published", "debiased"] = "published"
     kind: ClassVar[str] = "batch_norm"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(self.epsilon > 0, "epsilon must be positive")
         self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
+        self._require(self.gradient in ("exact", "published"), "gradient must be exact or published")
+        self._require(self.start in ("published", "debiased"), "start must be published or debiased")
 
     @property
     def is_off(self) -> bool:
@@ -48,10 +55,14 @@ class BatchNorm(Layer):
         return () if self.is_off else (Tensor("gamma", shape, start=1.0), Tensor("beta", shape))
 
     def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        return () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape))
+        samples = (Tensor("samples", (1,)),) if self.start == "debiased" else ()
+        return (
+            () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape), *samples)
+        )
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        return {"M": self.window, "EPSILON": self.epsilon}
+        modes = {"DEBIASED": int(self.start == "debiased"), "PUBLISHED": int(self.gradient == "published")}
+        return {"M": self.window, "EPSILON": self.epsilon, **modes}
 
     def saved(self, shape: Shape, rows: int) -> int:
         return math.prod(shape)
@@ -74,7 +85,7 @@ class _Channels(Layer):
 
     center: bool = True
     scale: bool = True
-    activation: Activation = None
+    activation: ActivationName = None
     per_channel: bool = True
 
     def __post_init__(self) -> None:

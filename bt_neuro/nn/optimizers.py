@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -81,6 +82,10 @@ class _Optimizer:
     global_clipnorm: float | None = None
     moments: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def clips(self) -> bool:
+        return (self.clipvalue, self.global_clipnorm) != (None, None)
+
     def __post_init__(self) -> None:
         check_numbers(self)
         limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]
@@ -110,14 +115,13 @@ class Adam(_Optimizer):
         require(min(numbers) >= 0, self, "rates must be 0 or more")
         require(max(self.beta_1, self.beta_2) < 1, self, "beta_1 and beta_2 must be below 1")
 
-    def rates(self, step: int) -> tuple[float, float, float]:
-        """Return (step size, epsilon, decay) of learning step 1, 2, ..., bias corrections folded in.
+    def rates(self, step: int) -> tuple[float, float, float, float]:
+        """Return (step size, epsilon, decay, learning rate) of learning step 1, 2, ...
 
-        In double precision on the host: 1 - beta_2^t loses three digits in float32.
+        Bias corrections are folded in, in double precision: 1 - beta_2^t loses three digits in float32.
         """
-        root = math.sqrt(1 - self.beta_2**step)
-        size = rate_at(self.learning_rate, step) * root / (1 - self.beta_1**step)
-        return size, self.epsilon * root, 0.0
+        root, rate = math.sqrt(1 - self.beta_2**step), rate_at(self.learning_rate, step)
+        return rate * root / (1 - self.beta_1**step), self.epsilon * root, 0.0, rate
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,9 @@ class AdamW(Adam):
     weight_decay: float = 0.004
     kind: ClassVar[str] = "adamw"
 
-    def rates(self, step: int) -> tuple[float, float, float]:
-        return *super().rates(step)[:2], rate_at(self.learning_rate, step) * self.weight_decay
+    def rates(self, step: int) -> tuple[float, float, float, float]:
+        size, epsilon, _, rate = super().rates(step)
+        return size, epsilon, rate * self.weight_decay, rate
 
 
 @dataclass(frozen=True)
@@ -150,11 +155,25 @@ class SGD(_Optimizer):
         super().__post_init__()
         require(min(rate_at(self.learning_rate, 1), self.momentum) >= 0, self, "rates must be 0 or more")
 
-    def rates(self, step: int) -> tuple[float, float, float]:
-        return rate_at(self.learning_rate, step), self.momentum, 0.0
+    def rates(self, step: int) -> tuple[float, float, float, float]:
+        rate = rate_at(self.learning_rate, step)
+        return rate, self.momentum, 0.0, rate
 
 
 Optimizer = Adam | SGD
+
+
+def one_a_lane(given: Optimizer | Sequence[Optimizer] | None, lanes: int) -> tuple[Optimizer, ...]:
+    """Return one optimiser for all lanes, or one a lane: a program holds one kind, and a rate a lane."""
+    optimizers = tuple(given) if isinstance(given, Sequence) else (given or Adam(),)
+    if not all(isinstance(one, Optimizer) for one in optimizers):
+        raise LayerError(f"optimizer is {given!r}: give one such as Adam(1e-4) or SGD(1e-3), or one a lane")
+    if isinstance(given, Sequence) and len(optimizers) != lanes:
+        raise LayerError(f"{len(optimizers)} optimisers for {lanes} lanes: give one for each seed")
+    for one in optimizers:
+        alike = replace(one, learning_rate=optimizers[0].learning_rate) == optimizers[0]
+        require(alike, one, f"lanes differ in learning_rate alone; the first has {optimizers[0]}")
+    return optimizers
 
 
 def rate_at(learning_rate: float | CosineDecay, step: int) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import Activation
+from bt_neuro.nn.layer import ActivationName
 from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import SGD, Optimizer
@@ -31,13 +31,13 @@ def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint6
 
 
 # dense.cl ---------------------------------------------------------------------------------------------------
-def dense_forward(inp: Array, kernel: Array, bias: Array, activation: Activation) -> Array:
+def dense_forward(inp: Array, kernel: Array, bias: Array, activation: ActivationName) -> Array:
     """Return act(inp @ kernel + bias): (positions, n_in) to (positions, n_out)."""
     return activate(inp @ kernel + bias, activation)
 
 
 def dense_backward(
-    dout: Array, out: Array, inp: Array, kernel: Array, activation: Activation
+    dout: Array, out: Array, inp: Array, kernel: Array, activation: ActivationName
 ) -> tuple[Array, Array, Array]:
     """Return dinp, dkernel, dbias."""
     dz = dout * activation_slope(out, activation)
@@ -134,7 +134,7 @@ def encoder_backward(
     for b in reversed(range(layer.blocks)):
         s = blocks[b]
 
-        def through(name: str, dout: Array, out: Array, inp: Array, act: Activation, b: int = b) -> Array:
+        def through(name: str, dout: Array, out: Array, inp: Array, act: ActivationName, b: int = b) -> Array:
             kernel = p[f"block{b}.{name}_kernel"]
             dinp, dkernel, dbias = dense_backward(dout, out, inp, kernel, act)
             d[f"block{b}.{name}_kernel"], d[f"block{b}.{name}_bias"] = dkernel, dbias

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import LEAKY_SLOPE, Activation, Layer
+from bt_neuro.nn.layer import LEAKY_SLOPE, ActivationName, Layer
 
 Array = NDArray[np.floating]
 Tensors = dict[str, Array]  # of a layer, by short name; as gradients too
@@ -28,7 +28,7 @@ class Pass(NamedTuple):
 
 
 # activation.cl ----------------------------------------------------------------------------------------------
-def activate(z: Array, activation: Activation) -> Array:
+def activate(z: Array, activation: ActivationName) -> Array:
     if activation == "tanh":
         return np.tanh(z)
     if activation == "sigmoid":
@@ -41,7 +41,7 @@ def activate(z: Array, activation: Activation) -> Array:
     return z
 
 
-def activation_slope(out: Array, activation: Activation) -> Array:
+def activation_slope(out: Array, activation: ActivationName) -> Array:
     """Return d act(z) / dz, told from the output alone."""
     if activation == "tanh":
         return 1 - out * out

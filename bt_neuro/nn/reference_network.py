@@ -15,7 +15,7 @@ from bt_neuro.nn import reference_norms as norms
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, Layout
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors
 
 Gradients = tuple[Array, Tensors]  # of the inputs, of the parameters
@@ -61,22 +61,6 @@ def _conv1d_backward(layer: Conv1D, t: Tensors, s: Saved, dout: Array) -> Gradie
     return twins.conv1d_fold(drows, s["inp"].size, layer.strides * layer.channels(s["inp"].shape)), gradients
 
 
-def _batch_norm_forward(layer: BatchNorm, t: Tensors, s: Saved, p: Pass) -> Array:
-    mean, variance = t["moving_mean"], t["moving_variance"]
-    if p.moves:
-        mean[...], variance[...] = norms.batch_norm_move(s["inp"], mean, variance, layer.window)
-    s["variance"] = variance.copy()
-    out, s["xhat"] = norms.batch_norm_forward(s["inp"], mean, variance, t["gamma"], t["beta"], layer)
-    return out
-
-
-def _batch_norm_backward(layer: BatchNorm, t: Tensors, s: Saved, dout: Array) -> Gradients:
-    dinp, dgamma, dbeta = norms.batch_norm_backward(
-        dout, s["out"], s["xhat"], s["variance"], t["gamma"], layer
-    )
-    return dinp, {"gamma": dgamma, "beta": dbeta}
-
-
 def _dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
     if p.step is None:
         return s["inp"]
@@ -99,7 +83,7 @@ PASSES: dict[str, tuple[Forward, Backward]] = {
     "lstm": row_by_row(twins.lstm_forward, twins.lstm_backward),
     "pooling": row_by_row(twins.pooling_forward, twins.pooling_backward),
     "dropout": (_dropout_forward, lambda _, t, s, dout: (twins.dropout_backward(dout, s["mask"]), {})),
-    "batch_norm": row_by_row(_batch_norm_forward, _batch_norm_backward),
+    "batch_norm": row_by_row(norms.batch_norm_forward, norms.batch_norm_backward),
     "batch_normalization": (norms.batch_normalization_forward, norms.batch_normalization_backward),
     "online_normalization": row_by_row(
         norms.online_normalization_forward, norms.online_normalization_backward
@@ -121,6 +105,7 @@ class Mode:
     PREDICT_MOVES = 8
     HELD = 16  # the activations of the first window to learn are still in place: no forward pass for it
     CHAINED = 32  # each further window to learn is the one predicted just before: the same
+    SKIPPED = 256  # from this bit on: number of a layer to leave out, counted from 1, to see what it costs
 
 
 class ReferenceNetwork:
@@ -136,16 +121,19 @@ class ReferenceNetwork:
     def __init__(self, layout: Layout, block: Array, seed: int, rows: int = 1) -> None:
         self.layout, self.block, self.seed, self.rows = layout, block, seed, rows
         self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(rows)]
+        self._skipped = 0
         self._out: Array = np.empty((0, 0))
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
         """Return the outputs (rows, n_outputs) of windows (rows, n_inputs), or of one window."""
         out = windows.astype(self.block.dtype, copy=False).reshape(-1, self.layout.n_inputs)
         for part, saved in self.parts:
-            saved["inp"] = out.reshape(len(out), *part.input_shape)
-            key = twins.dropout_key(self.seed, part.index)
-            forward, _ = PASSES[part.layer.kind]
-            out = saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            if part.index + 1 != self._skipped:
+                saved["inp"] = out.reshape(len(out), *part.input_shape)
+                key = twins.dropout_key(self.seed, part.index)
+                forward, _ = PASSES[part.layer.kind]
+                saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            out = saved["out"]
         self._out = out.reshape(len(out), -1)
         return self._out
 
@@ -160,6 +148,9 @@ class ReferenceNetwork:
             dout = twins.mean_squared_error_backward(out, wanted)
         gradients: dict[str, Array] = {}
         for part, saved in reversed(parts):
+            if part.index + 1 == self._skipped:
+                dout = np.zeros_like(saved["inp"])
+                continue
             _, backward = PASSES[part.layer.kind]
             dout, found = backward(part.layer, self._tensors(part), saved, dout.reshape(saved["out"].shape))
             gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
@@ -170,6 +161,7 @@ class ReferenceNetwork:
     ) -> tuple[Array, Array]:
         """Run the order of passes that network.cl runs; return outputs (windows, n_outputs) of both kinds."""
         outputs = np.zeros((2, max(len(learn), len(predict)), self.layout.n_outputs), self.block.dtype)
+        self._skipped = mode // Mode.SKIPPED
         for i, first in enumerate(range(0, outputs.shape[1], self.rows)):
             part = slice(first, first + self.rows)
             if mode & Mode.LEARN:
@@ -182,13 +174,24 @@ class ReferenceNetwork:
         return outputs[0, : len(learn)], outputs[1, : len(predict)]
 
     def _step(self, gradients: dict[str, Array], rates: Array) -> None:
-        size, places = self.layout.size_parameters, dict(self.layout.parameters())
-        for name, gradient in twins.clipped(gradients, self.layout.optimizer).items():
-            flat = [
-                self.block[places[name].offset + slot * size :][: places[name].tensor.size]
-                for slot in range(1 + len(self.layout.optimizer.moments))
-            ]
-            twins.optimizer_step(self.layout.optimizer, flat[0], gradient.ravel(), flat[1:], rates)
+        optimizer = self.layout.optimizer
+        gradients = twins.clipped(gradients, optimizer)
+        for part, _ in self.parts:
+            if getattr(part.layer, "gradient", "exact") == "published" and isinstance(optimizer, Adam):
+                pair = [f"{part.name}.gamma", f"{part.name}.beta"]
+                found = [gradients.pop(name).ravel() for name in pair]
+                norms.published_adam_step([self._slots(name) for name in pair], found, optimizer, rates[3])
+        for name, gradient in gradients.items():
+            parameter, *moments = self._slots(name)
+            twins.optimizer_step(optimizer, parameter, gradient.ravel(), moments, rates)
+
+    def _slots(self, name: str) -> list[Array]:
+        """Return a parameter and its moments, flat."""
+        size, placed = self.layout.size_parameters, dict(self.layout.parameters())[name]
+        return [
+            self.block[placed.offset + slot * size :][: placed.tensor.size]
+            for slot in range(1 + len(self.layout.optimizer.moments))
+        ]
 
     def _tensors(self, plan: LayerPlan) -> dict[str, Array]:
         return {name: placed.view(self.block) for name, placed in plan.tensors.items()}

@@ -11,33 +11,76 @@ from bt_neuro.nn.normalization import (
     OnlineNormalization,
     Scale,
 )
+from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors, activate, activation_slope
 
 
 # batch_norm.cl ----------------------------------------------------------------------------------------------
-def batch_norm_move(inp: Array, mean: Array, variance: Array, window: int) -> tuple[Array, Array]:
-    """Return mean and variance with one more sample in them."""
-    mean = ((window - 1) * mean + inp) / window
+def batch_norm_move(inp: Array, mean: Array, variance: Array, m: float | Array) -> tuple[Array, Array]:
+    """Return mean and variance with one more sample in them, of weight 1 / m."""
+    mean = ((m - 1) * mean + inp) / m
     square = (inp - mean) ** 2
-    return mean, np.where(variance == 0, square, ((window - 1) * variance + square) / window)
+    return mean, np.where(variance == 0, square, ((m - 1) * variance + square) / m)
 
 
-def batch_norm_forward(
-    inp: Array, mean: Array, variance: Array, gamma: Array, beta: Array, layer: BatchNorm
-) -> tuple[Array, Array]:
-    """Return out and xhat, by statistics that already hold this sample."""
-    xhat = (inp - mean) / np.sqrt(variance + layer.epsilon)
-    return activate(gamma * xhat + beta, layer.activation), xhat
+def samples_of(layer: BatchNorm, t: Tensors) -> float | Array:
+    """Return what the statistics' last sample weighs as one of."""
+    return np.maximum(t["samples"], 1) if layer.start == "debiased" else layer.window
 
 
-def batch_norm_backward(
-    dout: Array, out: Array, xhat: Array, variance: Array, gamma: Array, layer: BatchNorm
-) -> tuple[Array, Array, Array]:
-    """Return dinp, dgamma, dbeta. The past is constant, the sample acts through its 1/m of the statistics."""
-    m = layer.window
-    dy = dout * activation_slope(out, layer.activation)
-    dinp = dy * gamma * ((1 - 1 / m) * (1 - xhat * xhat / m)) / np.sqrt(variance + layer.epsilon)
-    return dinp.astype(dout.dtype), dy * xhat, dy
+def batch_norm_forward(layer: BatchNorm, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Normalise by running statistics, which hold this sample if the pass moves them."""
+    mean, variance = t["moving_mean"], t["moving_variance"]
+    if p.moves:
+        if layer.start == "debiased":
+            t["samples"][...] = np.minimum(t["samples"] + 1, layer.window)
+        mean[...], variance[...] = batch_norm_move(s["inp"], mean, variance, samples_of(layer, t))
+    s["xhat"] = (s["inp"] - mean) / np.sqrt(variance + layer.epsilon)
+    return activate(t["gamma"] * s["xhat"] + t["beta"], layer.activation)
+
+
+def batch_norm_backward(layer: BatchNorm, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    """Return dinp and more. The past is constant, the sample acts through its 1/m of the statistics."""
+    m, xhat, root = samples_of(layer, t), s["xhat"], np.sqrt(t["moving_variance"] + layer.epsilon)
+    dy = dout * activation_slope(s["out"], layer.activation)
+    if layer.gradient == "published":
+        dinp = published_gradient(dy * t["gamma"], s["inp"], t["moving_mean"], root, m)
+    else:
+        dinp = dy * t["gamma"] * ((1 - 1 / m) * (1 - xhat * xhat / m)) / root
+    return dinp.astype(dout.dtype), {"gamma": dy * xhat, "beta": dy}
+
+
+MAX_GRADIENT, MAX_WEIGHT = 1.0, 1000.0  # of the article's library
+
+
+def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: float | Array) -> Array:
+    """Return dinp as the article's CalcHiddenGradientBatch has it, two slips included.
+
+    The variance's part divides by root^2 where root^3 belongs, for ``3/2`` is 1 in OpenCL C; and mean times
+    inp stands where inp - mean belongs. The clamp comes before the slope of the layer below, where that has
+    one: none of the article's has.
+    """
+    gvar = mean * inp / (2 * root**2) * gnx
+    gx = gnx / root * (1 - 1 / m) + gvar * 2 * inp / m * (1 - 1 / m) ** 2
+    return np.clip(gx, -MAX_GRADIENT, MAX_GRADIENT)
+
+
+def published_adam_step(
+    pair: list[list[Array]], gradients: list[Array], optimizer: Adam, rate: float
+) -> None:
+    """Move gamma and beta, each with its moments, in place, as the article's UpdateBatchOptionsAdam does.
+
+    Its slip: the second moment is averaged from the slots of the first, which is of gradients uphill, hence
+    the minus. Where that is negative the root has no value, and the article leaves both parameters of the
+    neuron and their moments as they were. No bias correction; 1e-8 stands inside the root.
+    """
+    b1, b2 = optimizer.beta_1, optimizer.beta_2
+    spreads = [(1 - b2) * g * g - b2 * m + 1e-8 for (_, m, _), g in zip(pair, gradients, strict=True)]
+    moves = np.minimum(*spreads) > 0
+    for (parameter, m, _), g, v in zip(pair, gradients, spreads, strict=True):
+        m[moves] = (b1 * m + (1 - b1) * g)[moves]
+        moved = parameter[moves] - rate * m[moves] / np.sqrt(v[moves])
+        parameter[moves] = np.clip(moved, -MAX_WEIGHT, MAX_WEIGHT)
 
 
 # batch_normalization.cl -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.nn.layer import Activation, Layer
+from bt_neuro.nn.layer import ActivationName, Layer
 from bt_neuro.nn.layers import LSTM, TransformerEncoder
 from bt_neuro.nn.layout import LayerPlan, aligned
 from bt_neuro.nn.losses import Loss
@@ -106,7 +106,7 @@ class Stamps:
         ]
         return max(tiles, key=lambda tile: tile[0] * tile[1] / (tile[0] + tile[1]))
 
-    def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: Activation) -> str:
+    def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: ActivationName) -> str:
         width = self.shape.width(n_out)
         rows, cols = self._tile(positions, n_out // width)
         return self._stamp(
@@ -127,7 +127,7 @@ class Stamps:
         positions: int,
         n_in: int,
         n_out: int,
-        activation: Activation,
+        activation: ActivationName,
         *,
         stride: int | None = None,
         wants_dinp: bool = True,
@@ -244,15 +244,18 @@ def included(file: str) -> str:
 
 
 @cache
-def _wanted(file: str) -> frozenset[str]:
-    """Return the macros a kernel file asks its stamp to set."""
+def _wanted(file: str) -> tuple[str, ...]:
+    """Return the macros a kernel file asks its stamp to set, in its order.
+
+    Not a set: its order changes from process to process, and a runtime's cache of programs goes by the text.
+    """
     head = re.search(r"#ifndef SHAPE\n(.*?)#endif", kernel_text(file), re.DOTALL)
     assert head, f"{file} lists no macros"
-    return frozenset(re.findall(r"#define (\w+)", head[1])) - {"SHAPE"}
+    return tuple(name for name in re.findall(r"#define (\w+)", head[1]) if name != "SHAPE")
 
 
 def _stamped(file: str, name: str, macros: dict[str, object]) -> str:
-    assert _wanted(file) == set(macros), f"{file}: {sorted(_wanted(file) ^ set(macros))}"
+    assert set(_wanted(file)) == set(macros), f"{file}: {sorted({*_wanted(file)} ^ {*macros})}"
     values = {"SHAPE": name, **macros}
     return "\n".join(
         [
@@ -267,5 +270,5 @@ def _largest_divisor(n: int, limit: int) -> int:
     return next(d for d in range(min(n, max(limit, 1)), 0, -1) if n % d == 0)
 
 
-def _word(activation: Activation) -> str:
+def _word(activation: ActivationName) -> str:
     return (activation or "none").upper()

@@ -23,7 +23,7 @@ from bt_neuro.nn.config import from_config, to_config
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, MeanSquaredError
-from bt_neuro.nn.optimizers import Optimizer
+from bt_neuro.nn.optimizers import Optimizer, one_a_lane
 
 FORMAT = "bt-neuro-network-2"
 WITHOUT_CHECKSUM = "bt-neuro-network-1"  # still read
@@ -72,7 +72,7 @@ class SavedNetwork:
     about: Fields
     layers: list[Layer]
     inputs: int
-    optimizer: Optimizer
+    optimizer: Optimizer | list[Optimizer]
     loss: Loss
     seeds: list[int]
     single_lane: bool
@@ -111,7 +111,11 @@ class SavedNetwork:
         if told != checksum(tensors, values) and (told is not None or format_ == FORMAT):
             raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
-        optimizer = _described(config.plain("optimizer"), Optimizer, len(tensors))
+        optimizer = config.plain("optimizer")
+        if isinstance(optimizer, list):
+            optimizer = [_described(one, Optimizer, len(tensors)) for one in optimizer]
+        else:
+            optimizer = _described(optimizer, Optimizer, len(tensors))
         # Files from before there was a choice have no loss.
         loss = _described(config.values.get("loss", to_config(MeanSquaredError())), Loss, len(tensors))
         inputs, seeds = config.whole("inputs", 1, MOST_INPUTS), config.wholes("seeds")
@@ -120,7 +124,7 @@ class SavedNetwork:
             raise config.refuse("precision", "single or double")
         if not 1 <= len(seeds) <= (1 if single_lane else MOST_LANES):
             raise config.refuse("seeds", "one number" if single_lane else "some numbers")
-        layout = Layout(layers, inputs, optimizer, loss)
+        layout = Layout(layers, inputs, one_a_lane(optimizer, len(seeds))[0], loss)
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
         steps = config.whole("steps")

@@ -61,7 +61,7 @@ def render(manifest: dict[str, Any]) -> str:
     if "pretraining" in manifest:
         lines += ["", *_eras(manifest["pretraining"])]
     if metrics["seeds"] is not None:
-        lines += ["", _seeds(metrics["seeds"])]
+        lines += ["", seeds_line(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
     bars = max(metrics["account_bars"], 1)
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
@@ -97,7 +97,8 @@ def _eras(pretraining: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _seeds(seeds: dict[str, Any]) -> str:
+def seeds_line(seeds: dict[str, Any]) -> str:
+    """Return what is to be said of several networks that vote."""
     rate, error = seeds["hit_rate_pct"], seeds["brier_score"]
     between = " to ".join(_shown(rate[end], ".1f") for end in ("low", "high"))
     return (
