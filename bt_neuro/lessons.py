@@ -138,8 +138,8 @@ def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) ->
 def _learning_rates(network: Network) -> list[float]:
     """Return the learning rate of each network's last step."""
     told = network.config()["optimizer"]
-    optimizers = [from_config(one) for one in (told if isinstance(told, list) else [told])]
-    return [rate_at(optimizer.learning_rate, network.steps) for optimizer in optimizers]
+    each = told if isinstance(told, list) else [told] * len(network.seeds)
+    return [rate_at(from_config(one).learning_rate, network.steps) for one in each]
 
 
 def _require_numbers(outputs: Array, after: str) -> None:

@@ -166,6 +166,11 @@ def test_eras_end_when_they_have_settled():
     assert not moving.pretraining.has_settled
 
 
+def test_several_networks_may_share_their_optimizer():
+    told = run(seeds=3, eras=1).told
+    assert [era.learning_rate for era in told[0]] == 3 * [0.01]
+
+
 def test_several_networks_have_figures_of_their_own(file, tmp_path):
     result = backtest(file, strategy=WithDropout, out=tmp_path / "run")
     eras = pd.read_csv(result.folder / "eras.csv")
