@@ -88,6 +88,7 @@ class Mode:
     PREDICT_MOVES = 8
     HELD = 16  # the activations of the first window to learn are still in place: no forward pass for it
     CHAINED = 32  # each further window to learn is the one predicted just before: the same
+    SKIPPED = 256  # from this bit on: number of a layer to leave out, counted from 1, to see what it costs
 
 
 class ReferenceNetwork:
@@ -103,16 +104,19 @@ class ReferenceNetwork:
     def __init__(self, layout: Layout, block: Array, seed: int, rows: int = 1) -> None:
         self.layout, self.block, self.seed, self.rows = layout, block, seed, rows
         self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(rows)]
+        self._skipped = 0
         self._out: Array = np.empty((0, 0))
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
         """Return the outputs (rows, n_outputs) of windows (rows, n_inputs), or of one window."""
         out = windows.astype(self.block.dtype, copy=False).reshape(-1, self.layout.n_inputs)
         for part, saved in self.parts:
-            saved["inp"] = out.reshape(len(out), *part.input_shape)
-            key = twins.dropout_key(self.seed, part.index)
-            forward, _ = PASSES[part.layer.kind]
-            out = saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            if part.index + 1 != self._skipped:
+                saved["inp"] = out.reshape(len(out), *part.input_shape)
+                key = twins.dropout_key(self.seed, part.index)
+                forward, _ = PASSES[part.layer.kind]
+                saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            out = saved["out"]
         self._out = out.reshape(len(out), -1)
         return self._out
 
@@ -127,6 +131,9 @@ class ReferenceNetwork:
             dout = twins.mean_squared_error_backward(out, wanted)
         gradients: dict[str, Array] = {}
         for part, saved in reversed(parts):
+            if part.index + 1 == self._skipped:
+                dout = np.zeros_like(saved["inp"])
+                continue
             _, backward = PASSES[part.layer.kind]
             dout, found = backward(part.layer, self._tensors(part), saved, dout.reshape(saved["out"].shape))
             gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
@@ -137,6 +144,7 @@ class ReferenceNetwork:
     ) -> tuple[Array, Array]:
         """Run the order of passes that network.cl runs; return outputs (windows, n_outputs) of both kinds."""
         outputs = np.zeros((2, max(len(learn), len(predict)), self.layout.n_outputs), self.block.dtype)
+        self._skipped = mode // Mode.SKIPPED
         for i, first in enumerate(range(0, outputs.shape[1], self.rows)):
             part = slice(first, first + self.rows)
             if mode & Mode.LEARN:

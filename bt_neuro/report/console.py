@@ -59,7 +59,7 @@ def render(manifest: dict[str, Any]) -> str:
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
     if metrics["seeds"] is not None:
-        lines += ["", _seeds(metrics["seeds"])]
+        lines += ["", seeds_line(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
     a_bar = {
         part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
@@ -82,7 +82,8 @@ def render(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _seeds(seeds: dict[str, Any]) -> str:
+def seeds_line(seeds: dict[str, Any]) -> str:
+    """Return what is to be said of several networks that vote."""
     rate, error = seeds["hit_rate_pct"], seeds["brier_score"]
     between = " to ".join(_shown(rate[end], ".1f") for end in ("low", "high"))
     return (
