@@ -49,7 +49,6 @@ if TYPE_CHECKING:
         BatchNorm,
         BatchNormalization,
         LayerNormalization,
-        OnlineNormalization,
     )
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -80,7 +79,7 @@ _HOME = {
     "TransformerEncoder article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
+    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization",
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.checkpoint": "Checkpoint",
@@ -134,7 +133,6 @@ __all__ = [
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
-    "OnlineNormalization",
     "Reshape",
     "Result",
     "RunningStatistics",

@@ -13,7 +13,7 @@ from bt_neuro.nn import reference as twins
 from bt_neuro.nn import reference_activations as activations
 from bt_neuro.nn import reference_norms as norms
 from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.layers import Conv1D, Dense
 from bt_neuro.nn.layout import LayerPlan, Layout
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors
@@ -61,33 +61,16 @@ def _conv1d_backward(layer: Conv1D, t: Tensors, s: Saved, dout: Array) -> Gradie
     return twins.conv1d_fold(drows, s["inp"].size, layer.strides * layer.channels(s["inp"].shape)), gradients
 
 
-def _dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
-    if p.step is None:
-        return s["inp"]
-    out, s["mask"] = twins.dropout_forward(s["inp"], layer, p.step, p.key)
-    return out
-
-
-def _encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) -> Array:
-    s["blocks"] = twins.encoder_forward(s["inp"], t, layer)
-    return s["blocks"][-1]["out"]
-
-
 # A line a kind of layer: its passes, of one window (`row_by_row`) or of rows that may meet.
 PASSES: dict[str, tuple[Forward, Backward]] = {
     "dense": (_dense_forward, _dense_backward),
     "conv1d": row_by_row(_conv1d_forward, _conv1d_backward),
-    "encoder": row_by_row(
-        _encoder_forward, lambda layer, t, s, dout: twins.encoder_backward(dout, s["blocks"], t, layer)
-    ),
+    "encoder": row_by_row(twins.encoder_forward, twins.encoder_backward),
     "lstm": row_by_row(twins.lstm_forward, twins.lstm_backward),
     "pooling": row_by_row(twins.pooling_forward, twins.pooling_backward),
-    "dropout": (_dropout_forward, lambda _, t, s, dout: (twins.dropout_backward(dout, s["mask"]), {})),
+    "dropout": (twins.dropout_forward, twins.dropout_backward),
     "batch_norm": row_by_row(norms.batch_norm_forward, norms.batch_norm_backward),
     "batch_normalization": (norms.batch_normalization_forward, norms.batch_normalization_backward),
-    "online_normalization": row_by_row(
-        norms.online_normalization_forward, norms.online_normalization_backward
-    ),
     "layer_normalization": (norms.layer_normalization_forward, norms.layer_normalization_backward),
     "scale": (norms.scale_forward, norms.scale_backward),
     "gelu": (activations.gelu_forward, activations.gelu_backward),
