@@ -160,8 +160,9 @@ class ReferenceNetwork:
         optimizer = self.layout.optimizer
         gradients = twins.clipped(gradients, optimizer)
         for part, _ in self.parts:
-            if getattr(part.layer, "gradient", "exact") == "published" and isinstance(optimizer, Adam):
-                pair = [f"{part.name}.gamma", f"{part.name}.beta"]
+            pair = [f"{part.name}.gamma", f"{part.name}.beta"]
+            published = getattr(part.layer, "gradient", "exact") == "published" and pair[0] in gradients
+            if published and isinstance(optimizer, Adam):
                 found = [gradients.pop(name).ravel() for name in pair]
                 norms.published_adam_step([self._slots(name) for name in pair], found, optimizer, rates[3])
         for name, gradient in gradients.items():
