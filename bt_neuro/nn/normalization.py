@@ -30,7 +30,8 @@ class BatchNorm(Layer):
     divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Gizlyk, "Neural networks made easy (Part 13)".
 
     Where several windows make one step (``batch_size``), it is `BatchNormalization` of every neuron: the
-    batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window.
+    batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window. The
+    gradient is exact then; a debiased start is refused.
     """
 
     window: int = 100
