@@ -215,7 +215,7 @@ def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroSt
 
 
 def _checked(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
-    own = {"train_at": "train", "learns": "learn_in_test"}
+    own = {"train_at": "train", "pretrain": "train", "learns": "learn_in_test"}
     own |= {name: name for name in ("eras", "embargo_bars", "resume")}
     known = strategy.params._getkeys()
     for name in parameters:
