@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.eras import EraLog
 from bt_neuro.errors import NonFiniteError
+from bt_neuro.nn.config import from_config
 from bt_neuro.nn.network import Network
+from bt_neuro.nn.optimizers import rate_at
 
 Array = NDArray[np.floating]
 
-REHEARSED = 1 / 4  # of the lessons; all of them would cost more than to learn them
+REHEARSED = 2_000  # lessons at most; all of them would cost more than to learn them
 _LESSONS_A_COPY = 1024  # windows are views of one another, and copies are large
 
 
@@ -36,7 +38,7 @@ class Training:
     ----------
     bars, known_bars : (lessons,) the bars learned, and those at whose close their labels were known
     targets : (lessons, 3)
-    outputs : (last quarter of the lessons, 3) in-sample: what the network, having learned them all, answers
+    outputs : (last 2,000 lessons at most, 3) in-sample: what the network, having learned them all, answers
         when they come once more; (networks, ..., 3) of several
     """
 
@@ -44,6 +46,46 @@ class Training:
     known_bars: NDArray[np.integer]
     targets: Array
     outputs: Array
+
+
+def study(
+    network: Network,
+    lessons: Sequence[Lesson],
+    log: EraLog,
+    *,
+    eras: int,
+    until_settled: bool = False,
+    on_launch: Callable[[int], None] = lambda learned: None,
+    on_era: Callable[[], None] = lambda: None,
+) -> None:
+    """Learn lessons in their order until `log` knows of `eras` eras; the running statistics move along.
+
+    Parameters
+    ----------
+    network : to be taught
+    lessons : one or more, rising in time
+    log : of the eras before, if any, which are not learned again; each era is added when it ends
+    eras : how many there shall have been
+    until_settled : end sooner, with the era in which every network has settled
+    on_launch : called after each launch with the number of lessons that this era has learned; what it raises
+        ends the learning there
+    on_era : called after each era, which `log` then knows
+
+    Raises
+    ------
+    NonFiniteError
+        When the outputs are no numbers.
+    """
+    while not log.is_done(eras, until_settled):
+        for first in range(0, len(lessons), _LESSONS_A_COPY):
+            some = lessons[first : first + _LESSONS_A_COPY]
+            windows, targets = _stacked(some)
+            outputs = network.learn(windows, targets)
+            _require_numbers(outputs, f"learned up to bar {some[-1].bar} in era {len(log.ended) + 1}")
+            log.figures.add(outputs.reshape(-1, *targets.shape), targets)
+            on_launch(first + len(some))
+        log.end(_learning_rates(network))
+        on_era()
 
 
 def train(
@@ -62,15 +104,10 @@ def train(
     NonFiniteError
         When the outputs are no numbers afterwards.
     """
-    for _ in range(eras):
-        for first in range(0, len(lessons), _LESSONS_A_COPY):
-            network.learn(*_stacked(lessons[first : first + _LESSONS_A_COPY]))
-    rehearsed = lessons[-math.ceil(len(lessons) * REHEARSED) :]
+    study(network, lessons, EraLog(len(network.seeds)), eras=eras)
+    rehearsed = lessons[-REHEARSED:]
     outputs = _rehearse(network, rehearsed, delay_bars if learns_along else None)
-    if not np.isfinite(outputs).all():
-        raise NonFiniteError(
-            f"trained up to bar {lessons[-1].bar}, the outputs are no numbers: lower the learning rate"
-        )
+    _require_numbers(outputs, f"trained up to bar {lessons[-1].bar}")
     return Training(
         np.array([lesson.bar for lesson in lessons]),
         np.array([lesson.known_bar for lesson in lessons]),
@@ -95,6 +132,18 @@ def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) ->
         return np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
+
+
+def _learning_rates(network: Network) -> list[float]:
+    """Return the learning rate of each network's last step."""
+    told = network.config()["optimizer"]
+    each = told if isinstance(told, list) else [told] * len(network.seeds)
+    return [rate_at(from_config(one).learning_rate, network.steps) for one in each]
+
+
+def _require_numbers(outputs: Array, after: str) -> None:
+    if not np.isfinite(outputs).all():
+        raise NonFiniteError(f"{after}, the outputs are no numbers: lower the learning rate")
 
 
 def _stacked(lessons: Sequence[Lesson]) -> tuple[Array, Array]:

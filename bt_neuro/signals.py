@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bt_neuro.errors import NonFiniteError
 
 CLASSES = ("none", "buy", "sell")
@@ -88,6 +91,18 @@ def _largest(none: float, buy: float, sell: float) -> str:
 def _mean(triples: Sequence[Triple]) -> Triple:
     none, buy, sell = (sum(column) / len(triples) for column in zip(*triples, strict=True))
     return none, buy, sell
+
+
+def signals_of(outputs: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the index of the strictly largest of each (..., 3): 0 none, 1 buy, 2 sell; a tie is none.
+
+    Examples
+    --------
+    >>> signals_of(np.array([[0.2, 0.5, 0.3], [0.2, 0.4, 0.4]])).tolist()
+    [1, 0]
+    """
+    none, buy, sell = np.moveaxis(outputs, -1, 0)
+    return np.where((buy > none) & (buy > sell), 1, np.where((sell > none) & (sell > buy), 2, 0))
 
 
 @dataclass(frozen=True, slots=True)

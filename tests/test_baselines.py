@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tables import FEATURES, HISTORY, make_tables
 
 from bt_neuro.evaluate import baselines
-from bt_neuro.evaluate.answers import Lessons, signals_of, targets_of
+from bt_neuro.evaluate.answers import Lessons, targets_of
 from bt_neuro.evaluate.baselines import baseline_answers, softmax_regression, standardised_windows
+from bt_neuro.signals import signals_of
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
+from bt_neuro.eras import RunningMean
 from bt_neuro.evaluate.folder import latest_run
-from bt_neuro.plugin.analyzers import _RunningMean
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_report
 from bt_neuro.report.run import bar_table, bars_of
@@ -52,7 +52,7 @@ def told(run: Result, **manifest) -> Result:
 
 @given(numbers, st.integers(1, 20))
 def test_the_running_mean_is_the_analyzer_s(samples, window):
-    plain, expected = _RunningMean(window), []
+    plain, expected = RunningMean(window), []
     for sample in samples:
         plain.add(sample)
         expected.append(plain.get())

@@ -12,7 +12,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, log_loss
 from tables import make_tables, prediction_table
 
-from bt_neuro.evaluate.answers import network_signals, signals_of, targets_of
+from bt_neuro.evaluate.answers import network_signals, targets_of
 from bt_neuro.evaluate.baselines import baseline_answers
 from bt_neuro.evaluate.bootstrap import block_bootstrap, block_length
 from bt_neuro.evaluate.scores import (
@@ -25,6 +25,7 @@ from bt_neuro.evaluate.scores import (
     wilson_bounds,
     wilson_interval,
 )
+from bt_neuro.signals import signals_of
 
 
 @pytest.fixture(scope="module")

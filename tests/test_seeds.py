@@ -8,7 +8,8 @@ import pytest
 from small import Small
 
 from bt_neuro import CheckpointError, Signal, backtest
-from bt_neuro.evaluate.answers import PROBABILITIES, probabilities_of, signals_of
+from bt_neuro.evaluate.answers import PROBABILITIES, probabilities_of
+from bt_neuro.signals import signals_of
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 

@@ -47,6 +47,14 @@ def backtest(
     spread: Spread = None,
     slippage: Slippage = 0.0,
     freeze: Freeze = False,
+    pretrain: Annotated[
+        str | None,
+        typer.Option(help="FROM..TO: bars to learn, again and again, before the test of those after them."),
+    ] = None,
+    eras: Annotated[int | None, typer.Option(min=1, help="How often --pretrain is learned [1].")] = None,
+    until_settled: Annotated[
+        bool, typer.Option("--until-settled", help="End the eras sooner, when their figures settle.")
+    ] = False,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(min=1, help="Bars between checkpoints. Default: only at the end."),
@@ -66,18 +74,24 @@ def backtest(
 ) -> None:
     """Run a strategy over a file of bars, learning on every bar."""
     with errors():
+        from bt_neuro.errors import StrategyError
         from bt_neuro.evaluate.account import Account
         from bt_neuro.evaluate.runs import backtest as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.console import render
 
-        chosen = load_strategy(strategy) if strategy else NeuroStrategy
+        chosen: Any = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
-        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
+        given = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
+        parameters |= {name: value for name, value in given.items() if value is not None}
+        if until_settled:
+            parameters["until_settled"] = True
         if freeze:
             parameters["learns"] = False
         parameters |= parse_parameters(param or [], chosen)
+        if eras is not None and parameters.get("pretrain", chosen.params.pretrain) is None:
+            raise StrategyError("--eras says how often --pretrain FROM..TO is learned: give that too")
         account = Account(cash=cash, commission=commission, spread=spread, slippage=slippage)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:
@@ -89,6 +103,7 @@ def backtest(
                 out=out,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 progress=progress,
+                era_progress=lambda era, all_, done, bars: progress(done, bars, f"era {era} of {all_}, bar"),
                 checkpoint_every=checkpoint_every,
                 resume=resume,
                 report=report,

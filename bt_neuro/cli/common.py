@@ -82,14 +82,14 @@ def errors() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(what: str = "bars") -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str = "bars") -> Iterator[Callable[..., None]]:
     """Show what is done, its rate and time left on stderr; nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
     columns = (
-        TextColumn(what.removesuffix("s")),
+        TextColumn("{task.description}"),
         MofNCompleteColumn(),
         BarColumn(),
         TextColumn("{task.fields[rate]}"),
@@ -97,12 +97,13 @@ def progress_bar(what: str = "bars") -> Iterator[Callable[[int, int], None]]:
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(what, total=None, rate="")
+        task = bar.add_task(what.removesuffix("s"), total=None, rate="")
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int, of: str = what.removesuffix("s")) -> None:
             speed = bar.tasks[task].speed
             bar.update(
                 task,
+                description=of,
                 completed=done,
                 total=total,
                 rate=f"{speed:,.0f} {what}/s" if speed and speed >= 1 else "",

@@ -39,18 +39,6 @@ def probabilities_of(outputs: Array) -> Array:
     return np.where(totals > 0, outputs / np.where(totals > 0, totals, 1), np.eye(len(CLASSES))[0])
 
 
-def signals_of(probabilities: Array) -> NDArray[np.intp]:
-    """Return the index of the strictly largest of each row: 0 none, 1 buy, 2 sell; a tie is none.
-
-    Examples
-    --------
-    >>> signals_of(np.array([[0.2, 0.5, 0.3], [0.2, 0.4, 0.4]])).tolist()
-    [1, 0]
-    """
-    none, buy, sell = probabilities.T
-    return np.where((buy > none) & (buy > sell), 1, np.where((sell > none) & (sell > buy), 2, 0))
-
-
 def network_signals(predictions: pd.DataFrame) -> NDArray[np.intp]:
     """Return the signals as the run gave them: 0 none, 1 buy, 2 sell."""
     # Not from the probabilities: those in the file are rounded, and two may have become equal.

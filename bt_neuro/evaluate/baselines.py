@@ -59,6 +59,30 @@ def baseline_answers(
     }
 
 
+def trained_answers(
+    training: pd.DataFrame, predictions: pd.DataFrame, bars: pd.DataFrame, features: Array, history_bars: int
+) -> dict[str, Array]:
+    """Return what the baselines say of the predicted bars where they learned a training part too.
+
+    What there is to beat must not be weaker than a network that was trained before its test.
+
+    Parameters
+    ----------
+    training : ``bar``, ``label`` and ``known_bar`` of what the network learned in one go; may be empty
+    features : the rows that the learner saw, up to that of the last predicted bar
+    predictions, bars, history_bars : as `baseline_answers` takes them
+    """
+    if predictions.empty:
+        return baseline_answers(predictions, bars, features, history_bars)
+    first_bar, last_bar = int(predictions["bar"].iloc[0]), int(predictions["bar"].iloc[-1])
+    before = pd.DataFrame({"bar": range(last_bar - len(features) + history_bars, first_bar)})
+    learned = before.merge(training, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
+    whole = pd.concat([learned, predictions], ignore_index=True) if len(learned) else predictions
+    answers = baseline_answers(whole, bars, features, history_bars)
+    answers = {name: answer[len(learned) :] for name, answer in answers.items()}
+    return answers | {"random signals": random_signals(predictions)}  # of the test alone
+
+
 def class_frequencies(lessons: Lessons) -> Array:
     """Return how often each class came so far: the best constant answer, known only from the past.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.checkpoint import Saved
 from bt_neuro.errors import CheckpointError
+from bt_neuro.evaluate.era_records import LESSONS
 from bt_neuro.evaluate.number_records import write_header
 from bt_neuro.files import replacing
 
@@ -56,6 +58,8 @@ def carry_over(saved: Saved, folder: Path) -> Carried:
         else:  # there may be a file of a run that was killed early
             (folder / name).unlink(missing_ok=True)
     rows = {name: len(numbers) for name, numbers in kept.items()}
+    if (old / LESSONS).exists() and old != folder:
+        shutil.copyfile(old / LESSONS, folder / LESSONS)
     if has_tables:
         rows[PREDICTIONS] = saved.analyzers.group("predictions").whole("rows")
         with replacing(folder / PREDICTIONS) as new, (old / PREDICTIONS).open("rb") as table:

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.answers import signals_of
 from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.signals import CLASSES
+from bt_neuro.signals import CLASSES, signals_of
 
 PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bt_neuro.checkpoint import MODEL
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import baseline_answers, random_signals
+from bt_neuro.evaluate.baselines import trained_answers
 from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried
 from bt_neuro.evaluate.fold_scores import account_figures, in_sample_figures, labels_of, signal_figures
@@ -178,18 +178,11 @@ def _baseline_answers(
     predictions: pd.DataFrame, bars: Bars, ran: NeuroStrategy, features: NDArray[np.floating]
 ) -> dict[str, NDArray[np.floating]]:
     """Return what the baselines say of the predicted bars; they learn the training part too."""
-    training, history = ran.trainings[0], ran.learner.history_bars
-    last_bar = int(predictions["bar"].iloc[-1])
-    first_window = last_bar - len(features) + history
-    learned = pd.DataFrame({"bar": range(first_window, int(predictions["bar"].iloc[0]))})
+    training = ran.trainings[0]
     known = pd.DataFrame(
         {"bar": training.bars, "label": labels_of(training.targets), "known_bar": training.known_bars}
     )
-    learned = learned.merge(known, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
-    whole = pd.concat([learned, predictions], ignore_index=True)
-    answers = baseline_answers(whole, bars.frame, features, history)
-    answers = {name: answer[len(learned) :] for name, answer in answers.items()}
-    return answers | {"random signals": random_signals(predictions)}  # of the test parts alone
+    return trained_answers(known, predictions, bars.frame, features, ran.learner.history_bars)
 
 
 def _span_figures(fold: Fold, times: pd.Series, first: int) -> dict[str, Any]:

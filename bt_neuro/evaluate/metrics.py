@@ -39,6 +39,7 @@ def metrics_of(
     step_time: dict[str, Any],
     refused_orders: int,
     status: str,
+    pretraining: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return every metric of a finished run, and the sentence that sums them up.
 
@@ -52,6 +53,7 @@ def metrics_of(
     hit_rate, step_time : of the analyzers `HitRate` and `StepTime`; `hit_rate` alone knows the raw outputs
     refused_orders : how many the broker did not take
     status : complete or interrupted
+    pretraining : of `pretraining_manifest`
     """
     scores = predictor_scores(predictions, answers)
     network = scores.pop(NETWORK)
@@ -63,8 +65,9 @@ def metrics_of(
         "start": str(bars.frame["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
         "bars": int(equity["bar"].iloc[-1]) + 1,
-        "account_start": str(equity["datetime"].iloc[0]),  # later than "start" where the run was resumed
+        "account_start": str(equity["datetime"].iloc[0]),  # where the run was resumed, or its eras had ended
         "account_bars": len(equity),
+        "predicted_start": str(predictions["datetime"].iloc[0]) if len(predictions) else None,
         "predicted_bars": len(predictions),
         "scored_bars": network["scored_bars"],
         "signals": network["signals"],
@@ -96,7 +99,7 @@ def metrics_of(
         "refused_orders": refused_orders,
         "step_time": step_time,
     }
-    metrics["sentence"] = sentence(metrics, bars.path.name, status)
+    metrics["sentence"] = sentence(metrics, bars.path.name, status, pretraining)
     return metrics
 
 
@@ -128,12 +131,17 @@ def _spread(values: list[float | None]) -> dict[str, Any]:
     }
 
 
-def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
+def sentence(
+    metrics: dict[str, Any], file: str, status: str, pretraining: dict[str, Any] | None = None
+) -> str:
     """Return the run in one plain sentence."""
     m = metrics
     text = f"{file}, {m['start'][:10]} to {m['end'][:10]}, {m['bars']:,} bars"
     if status != "complete":
         text += f" ({status} before the end)"
+    if pretraining is not None:
+        eras = f"{pretraining['eras']} era{'s' if pretraining['eras'] > 1 else ''}"
+        text += f", tested after {eras} on {pretraining['span']}"
     if not m["scored_bars"]:
         text += ": nothing could be scored"
     elif not m["signals"]:
@@ -148,7 +156,7 @@ def sentence(metrics: dict[str, Any], file: str, status: str) -> str:
     best = m["best_baseline"]
     if best is not None:
         text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
-    if m["account_bars"] < m["bars"]:
+    if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
     if m["buy_and_hold_after_costs_pct"] is not None:

@@ -15,15 +15,17 @@ import numpy as np
 from bt_neuro.checkpoint import MODEL, Saved
 from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.baselines import baseline_answers
+from bt_neuro.evaluate.baselines import trained_answers
 from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
+from bt_neuro.evaluate.era_records import EraRecord, pretraining_manifest, read_lessons
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
 from bt_neuro.evaluate.recording import add_records, add_scores
 from bt_neuro.evaluate.records import EquityRecord, Progress
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.market.clock import Span
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.feed import BarsFeed
@@ -55,6 +57,7 @@ def backtest(
     out: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    era_progress: Callable[[int, int, int, int], None] | None = None,
     checkpoint_every: int | None = None,
     resume: str | Path | None = None,
     report: bool = True,
@@ -70,6 +73,8 @@ def backtest(
     out : the folder to write, which must be new or empty; ``runs/<file stem>-<time>`` by default
     bars_options : of `read_bars`
     progress : called now and then with (bars done, bars in all)
+    era_progress : called now and then with (era, eras, bars learned in this one, bars of an era) where
+        `parameters` have a ``pretrain``
     checkpoint_every : bars from one checkpoint to the next; by default only at the end
     resume : the folder of a run, or its ``model.safetensors``, to go on from; `path` is then the same file,
         or one that has grown. A new folder is written: its predictions are those of one long run, to the
@@ -90,6 +95,11 @@ def backtest(
     Ctrl-C or SIGTERM ends the run after the bar it is in; the folder is then complete up to that bar, says
     ``"status": "interrupted"``, and can be resumed.
 
+    With the parameters ``pretrain`` and ``eras`` a span of bars is learned again and again before the test,
+    which starts with the first bar after it. The figures of the eras, in ``eras.csv``, are in-sample; all
+    others are of the test alone. Stopped in its eras the run raises KeyboardInterrupt, and the folder can be
+    resumed from the last era that has ended; killed, from the same.
+
     Examples
     --------
     >>> import tempfile
@@ -108,6 +118,10 @@ def backtest(
     history, wing = params["history_bars"], params["wing"]
     if isinstance(history, int) and isinstance(wing, int):  # else the strategy refuses them by name
         bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
+    if params["pretrain"] is not None:
+        span = Span.of(params["pretrain"], "pretrain")
+        span.require_bars(bars.frame["datetime"].to_numpy(), "pretrain")
+        params["pretrain"] = span.text
     if saved is not None:
         _require_new_bars(saved, bars)
         params["resume"] = str(saved.path)
@@ -125,37 +139,48 @@ def backtest(
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
             add_scores(cerebro, carried)
             add_records(cerebro, folder, files, carried)
+            cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
             if progress:
                 cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
             cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about)
-            ran = _run(cerebro)
-        if _nothing_ran(folder):
+            try:
+                ran = _run(cerebro)
+            finally:
+                if stopped_by():
+                    manifest["stopped_by"] = stopped_by()
+        if _nothing_ran(folder):  # but for eras, if there are any
             raise KeyboardInterrupt("interrupted before the first new bar" if saved else NOT_BEGUN)
-        if stopped_by():
-            manifest["stopped_by"] = stopped_by()
         ended, status = time.perf_counter(), "interrupted" if stopped_by() else "complete"
-        manifest |= _outcome(ran, status)
+        manifest |= _outcome(ran, status, folder)
         result = Result(folder, manifest)  # its tables are read once, for the scores and for the page
-        manifest["metrics"] = _scored(ran, bars, account, status, result)
+        manifest["metrics"] = _scored(ran, bars, account, manifest, result)
         first_bar = broker.first_bar or begun
+        pretraining_s = ran.pretraining.seconds if ran.pretraining is not None else 0.0
         manifest["time"] = {
             "wall_s": time.perf_counter() - begun,
             "start_s": first_bar - begun,  # to read the file, load libraries, build the network
+            "pretraining_s": pretraining_s,
             "network_s": ran.learner.network_s,  # and what analyzers did meanwhile
             "broker_s": broker.seconds,
             # feed, indicators, orders, files
-            "feed_s": ended - first_bar - ran.learner.network_s - broker.seconds,
+            "feed_s": ended - first_bar - pretraining_s - ran.learner.network_s - broker.seconds,
             "scores_s": time.perf_counter() - ended,  # baselines, figures
         }
         write_json(folder / "run.json", manifest)
     except BaseException as error:
-        if _nothing_ran(folder):
+        eras = pretraining_manifest(folder, params["pretrain"]) if (folder / MODEL).exists() else None
+        if _nothing_ran(folder) and eras is None:
             shutil.rmtree(folder)
             raise
         told = str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        if eras is not None:
+            manifest["pretraining"] = eras
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
+        if status == "interrupted" and eras is not None:
+            finished = f"{eras['eras']} era{'s' if eras['eras'] > 1 else ''} finished"
+            raise KeyboardInterrupt(f"{told}, {finished}: go on with --resume {folder}") from None
         raise
     if report:
         from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
@@ -185,9 +210,11 @@ def _resumed(saved: Saved, bars: Bars, carried: Carried) -> dict[str, Any]:
     }
 
 
-def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
+def _outcome(ran: NeuroStrategy, status: str, folder: Path) -> dict[str, Any]:
     network = ran.network
+    eras = None if ran.pretraining is None else pretraining_manifest(folder, ran.pretraining.span.text)
     return {
+        **({} if eras is None else {"pretraining": eras}),
         "status": status,
         "device": network.device_name,
         "network": {
@@ -199,12 +226,15 @@ def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
     }
 
 
-def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, tables: Result) -> dict[str, Any]:
+def _scored(
+    ran: NeuroStrategy, bars: Bars, account: Account, manifest: dict[str, Any], tables: Result
+) -> dict[str, Any]:
     """Return the metrics of the tables that the run has written, and write what the baselines said."""
     folder, predictions = tables.folder, tables.predictions
     features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
     votes = np.load(folder / VOTES, mmap_mode="r") if (folder / VOTES).exists() else None
-    answers = baseline_answers(predictions, bars.frame, features, ran.learner.history_bars)
+    lessons = read_lessons(folder)
+    answers = trained_answers(lessons, predictions, bars.frame, features, ran.learner.history_bars)
     write_baselines(folder / "baselines.csv", predictions["bar"], answers)
     analyzers = ran.analyzers
     return metrics_of(
@@ -218,7 +248,8 @@ def _scored(ran: NeuroStrategy, bars: Bars, account: Account, status: str, table
         hit_rate=analyzers.hit_rate.get_analysis(),
         step_time=analyzers.step_time.get_analysis(),
         refused_orders=analyzers.trades.get_analysis()["refused_orders"],
-        status=status,
+        status=manifest["status"],
+        pretraining=manifest.get("pretraining"),
     )
 
 

@@ -14,11 +14,11 @@ from bt_neuro.evaluate.answers import (
     Lessons,
     network_signals,
     shares_of,
-    signals_of,
     targets_of,
 )
 from bt_neuro.evaluate.baselines import commonest_class
 from bt_neuro.evaluate.bootstrap import CONFIDENCE, block_bootstrap, block_length
+from bt_neuro.signals import signals_of
 
 Array = NDArray[np.floating]
 Scores = dict[str, Any]

@@ -219,7 +219,7 @@ def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -
     """Return the rows from `start` to `end`, which are told on the clock of the result."""
     times = frame["datetime"].to_numpy()
     inside = np.ones(len(frame), dtype=bool)
-    for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to"), np.less)):
+    for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to", ends=True), np.less)):
         if edge is not None:
             inside &= keep(times, move(np.array([edge]), there, here)[0])
     if len(frame) and not inside.any():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError, did_you_mean
 from bt_neuro.market.times import Times
@@ -90,10 +93,10 @@ def move(times: Times, source: str, target: str) -> Times:
     return moved
 
 
-def bound(value: Bound, option: str) -> np.datetime64 | None:
+def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | None:
     """Return where to cut: from this time on, or up to but without it. A day alone is meant as a whole.
 
-    >>> bound("2024-01-31", "--from"), bound("2024-01-31", "--to")
+    >>> bound("2024-01-31", "--from"), bound("2024-01-31", "--to", ends=True)
     (np.datetime64('2024-01-31T00:00:00.000000'), np.datetime64('2024-02-01T00:00:00.000000'))
     """
     if value is None:
@@ -107,6 +110,52 @@ def bound(value: Bound, option: str) -> np.datetime64 | None:
         raise BarsError(
             f"{option} {value!r} is no time.\nWrite 2024-01-31 or '2024-01-31 15:00', without a zone."
         )
-    if option == "--to":
+    if ends:
         time += timedelta(days=1) if whole_day else timedelta(microseconds=1)
     return np.datetime64(time, "us")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bars of a file by their times, from `start` on, up to but without `stop`."""
+
+    start: np.datetime64
+    stop: np.datetime64
+    text: str
+
+    @classmethod
+    def of(cls, value: str | Sequence[Bound], option: str) -> Span:
+        """Return the span that ``FROM..TO`` or a pair of times tells, both inclusive; a day means all of it.
+
+        Raises
+        ------
+        BarsError
+            When it is no such text, or holds no time.
+
+        Examples
+        --------
+        >>> span = Span.of("2003-05-05..2005-12-31", "--pretrain")
+        >>> span.stop, span == Span.of(("2003-05-05", date(2005, 12, 31)), "pretrain")
+        (np.datetime64('2006-01-01T00:00:00.000000'), True)
+        """
+        parts = value.split("..") if isinstance(value, str) else value
+        if not isinstance(parts, Sequence) or len(parts) != 2 or not all(parts):
+            raise BarsError(
+                f"{option} {value!r} is no span.\nWrite FROM..TO, such as 2003-05-05..2005-12-31."
+            )
+        first, last = (part.strip() if isinstance(part, str) else part for part in parts)
+        start, stop = bound(first, option), bound(last, option, ends=True)
+        assert start is not None
+        assert stop is not None
+        text = f"{first}..{last}"
+        if start >= stop:
+            raise BarsError(f"{option} {text} ends before it begins.\nGive the earlier time first.")
+        return cls(start, stop, text)
+
+    def require_bars(self, times: NDArray[np.datetime64], option: str) -> None:
+        """Raise BarsError unless bars lie in the span, and after it."""
+        runs = f"The bars run from {pd.Timestamp(times[0])} to {pd.Timestamp(times[-1])}"
+        if not ((times >= self.start) & (times < self.stop)).any():
+            raise BarsError(f"no bar lies in {option} {self.text}.\n{runs}; give a part of that.")
+        if times[-1] < self.stop:
+            raise BarsError(f"{option} {self.text} leaves no bar to test.\n{runs}; end it sooner.")

@@ -8,28 +8,9 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.eras import ARTICLE_WINDOW, RunningMean
 from bt_neuro.fields import Fields
 from bt_neuro.plugin.deferred import Deferred
-
-
-class _RunningMean:
-    """Mean of all samples until there are `window`, then their exponential average over that many."""
-
-    def __init__(self, window: int) -> None:
-        self.window, self.samples, self.value = window, 0, 0.0
-
-    def add(self, sample: float) -> None:
-        self.samples += 1
-        self.value += (sample - self.value) / min(self.samples, self.window)
-
-    def get(self) -> float | None:
-        return self.value if self.samples else None
-
-    def state(self) -> dict[str, Any]:
-        return {"samples": self.samples, "value": self.value}
-
-    def restore(self, saved: Fields) -> None:
-        self.samples, self.value = saved.whole("samples"), saved.number("value")
 
 
 class HitRate(Deferred):
@@ -55,7 +36,7 @@ class HitRate(Deferred):
         ``forecast_pct``, ``undefine_pct``; what is undefined is None
     """
 
-    params = (("window", 1000), ("article_window", 10_000), ("resumes", True))
+    params = (("window", 1000), ("article_window", ARTICLE_WINDOW), ("resumes", True))
 
     def create_analysis(self) -> None:
         self.scored_bars = 0
@@ -64,7 +45,7 @@ class HitRate(Deferred):
         self._signals = {"buy": 0, "sell": 0}
         self._hits = {"buy": 0, "sell": 0}
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
-        self._error, self._forecast, self._undefine = (_RunningMean(self.p.article_window) for _ in range(3))
+        self._error, self._forecast, self._undefine = (RunningMean(self.p.article_window) for _ in range(3))
 
     def next(self) -> None:
         for scored in self.strategy.scored:
@@ -133,7 +114,7 @@ class HitRate(Deferred):
     def _counts(self) -> dict[str, dict[str, int]]:
         return {"signals": self._signals, "hits": self._hits, "labels": self._labels}
 
-    def _means(self) -> dict[str, _RunningMean]:
+    def _means(self) -> dict[str, RunningMean]:
         return {"error": self._error, "forecast": self._forecast, "undefine": self._undefine}
 
     def _side(self, name: str) -> dict[str, Any]:

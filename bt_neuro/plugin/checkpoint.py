@@ -8,12 +8,14 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.checkpoint import MODEL, save
+from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.plugin.pretraining import PRETRAINING
 from bt_neuro.plugin.replay import time_of
 
 
 class Checkpoint(bt.Analyzer):
-    """Save a checkpoint at the end of a run, also of one that was stopped, and every so many bars.
+    """Save a checkpoint at the end of a run, also of one that was stopped, every so many bars and each era.
 
     Add it last: it also saves the state of the analyzers before it, such as `HitRate`, by their names. A
     `NeuroStrategy` goes on from the file with its param ``resume``.
@@ -71,14 +73,21 @@ class Checkpoint(bt.Analyzer):
 
     def next(self) -> None:
         bar, every = self.strategy.learner.last_bar, self.p.every_bars
-        is_new = bar is not None and bar != self._last_bar and not self.strategy.replaying
+        is_new = bar is not None and bar != self._last_bar and not self._waits()
         if every is not None and is_new and (bar + 1) % every == 0:
             self._save()
 
     def stop(self) -> None:
-        # Stopped in the middle of a replay there is nothing new, and the bars seen are not all there were.
-        if not self.strategy.replaying and (not self._written or self._last_bar != self._bar()):
+        if not self._waits() and (not self._written or self._last_bar != self._bar()):
             self._save()
+
+    def notify_era(self, eras: tuple[Era, ...]) -> None:
+        """Save: an era that has ended need not be learned again."""
+        self._save()
+
+    def _waits(self) -> bool:
+        """Tell whether there is nothing to save: bars that were saved before, or are not learned yet."""
+        return self.strategy.replaying or self.strategy.training
 
     def _bar(self) -> int | None:
         bar: int | None = self.strategy.learner.last_bar
@@ -94,7 +103,10 @@ class Checkpoint(bt.Analyzer):
             )
         named = {name: strategy.analyzers.getbyname(name) for name in strategy.analyzers.getnames()}
         states = {name: analyzer.state() for name, analyzer in named.items() if hasattr(analyzer, "state")}
-        save(self._path, strategy.learner, bars=bars, analyzers=states, about=self.p.about or {})
+        about = dict(self.p.about or {})
+        if strategy.pretraining is not None:
+            about[PRETRAINING] = strategy.pretraining.state(is_over=not strategy.training)
+        save(self._path, strategy.learner, bars=bars, analyzers=states, about=about)
         self._written, self._last_bar = self._written + 1, last_bar
 
     def get_analysis(self) -> dict[str, Any]:

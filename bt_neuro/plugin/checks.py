@@ -10,6 +10,7 @@ import backtrader as bt
 
 from bt_neuro.errors import StrategyError
 
+_CHECKED_WHERE_READ = ("pretrain", "resume")  # each may be written in several ways
 _KINDS: tuple[tuple[type, str], ...] = ((bool, "True or False"), (Real, "a number"), (str, "text"))
 
 
@@ -34,6 +35,8 @@ def check_parameters(given: Any, defaults: dict[str, Any]) -> None:
     if not isinstance(given.learns, bool):
         raise StrategyError(f"learns is {given.learns!r}: give True or False")
     for name, default in defaults.items():
+        if name in _CHECKED_WHERE_READ:
+            continue
         value = getattr(given, name)
         for kind, what in _KINDS:
             if isinstance(default, kind):

@@ -7,6 +7,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.checkpoint import Saved
+from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learner import Learner
 from bt_neuro.lessons import Training
@@ -20,6 +21,7 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import check_parameters, checked_features, rising_bars
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
 
@@ -39,9 +41,12 @@ class NeuroStrategy(bt.Strategy):
       - ``learns`` (default: ``True``): False only predicts
       - ``train_at`` (default: ``()``): numbers of bars before which the network learns in one go all it has
         seen and not learned; up to the first of them it does not predict, and nothing is traded
-      - ``eras`` (default: ``1``): how often it then goes through them
-      - ``embargo_bars`` (default: ``0``): bars before each of those that are never learned; bars whose labels
-        are not known by then never are
+      - ``pretrain`` (default: ``None``): bars that are learned before the first prediction, again and again:
+        ``"2003-05-05..2005-12-31"`` or a pair of times, both inclusive; see Notes
+      - ``eras`` (default: ``1``): how often it goes through what it learns in one go
+      - ``until_settled`` (default: ``False``): end the eras of ``pretrain`` sooner, when their figures settle
+      - ``embargo_bars`` (default: ``0``): bars before the end of what is learned in one go that never are
+        learned; bars whose labels are not known by then never are
       - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
       - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
         their vote, the mean of their probabilities
@@ -52,7 +57,8 @@ class NeuroStrategy(bt.Strategy):
     ----------
     signal : the `Signal` of the last bar that had one, or None
     scored : the predictions whose labels the last bar made known, a list of `Scored`
-    training : whether bars are only learned, up to the first of ``train_at``
+    training : whether bars are only learned, up to the first of ``train_at`` or the end of ``pretrain``
+    pretraining : the `Pretraining`, whose ``ended`` are the eras so far; None without ``pretrain``
     trainings : what was learned in one go so far, a list of `Training`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
     replaying : whether the bars up to the checkpoint's last one are still passing
@@ -64,6 +70,12 @@ class NeuroStrategy(bt.Strategy):
     again, there are no signals and no calls of `decide`, and the broker stays flat. From the next bar on all
     goes on to the bit. Bars that differ from those learned, other features, layers, label or optimiser are a
     CheckpointError before anything was learned. Seed and seeds are the checkpoint's.
+
+    With ``pretrain`` nothing is predicted or traded up to the end of the span. Bars before it warm up the
+    indicators and fill the first window; at its end its bars are learned in their order, as often as ``eras``
+    says, from no bar after it and no label that its bars do not make known. The figures of each era are
+    in-sample. `notify_era` is called after each, of the strategy and of every analyzer that has it; a
+    `Checkpoint` saves there, and ``resume`` goes on with the eras that are missing.
 
     Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
     traded.
@@ -90,7 +102,9 @@ class NeuroStrategy(bt.Strategy):
         ("size", 0.95),
         ("learns", True),
         ("train_at", ()),
+        ("pretrain", None),
         ("eras", 1),
+        ("until_settled", False),
         ("embargo_bars", 0),
         ("resume", None),
         ("seeds", 1),
@@ -111,7 +125,8 @@ class NeuroStrategy(bt.Strategy):
         self.scored: list[Scored] = []
         self.trainings: list[Training] = []
         self._train_at = rising_bars(self.p.train_at)
-        self.training = bool(self._train_at)
+        self.pretraining = Pretraining.of(self.p)
+        self.training = bool(self._train_at) or self.pretraining is not None
         self.replaying = False
         self._seen_bars = 0
         self._feature_lines = checked_features(self.features(), type(self).__name__)
@@ -153,6 +168,9 @@ class NeuroStrategy(bt.Strategy):
         elif signal.is_sell and self.position.size >= 0:
             self.order_target_percent(target=-self.p.size)
 
+    def notify_era(self, eras: tuple[Era, ...]) -> None:
+        """Take note of an era of ``pretrain`` that has ended, of each network; in-sample."""
+
     # -- what backtrader calls -------------------------------------------------------------------------------
     def start(self) -> None:
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
@@ -193,6 +211,8 @@ class NeuroStrategy(bt.Strategy):
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
 
+        if self.pretraining is not None:
+            self.pretraining.begin(len(self.network.seeds))
         if saved is not None:
             self._go_on(saved)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
@@ -201,9 +221,14 @@ class NeuroStrategy(bt.Strategy):
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
 
     def _go_on(self, saved: Saved) -> None:
-        saved.restore(self.learner)
+        if self.pretraining is not None and self.pretraining.restore(saved):
+            saved.restore_network(self.learner)
+            self.replaying = True
+        else:
+            saved.restore(self.learner)
+            self.replaying = saved.last_bar is not None
+            self.training = self.training and not self.replaying
         if saved.last_bar is not None:
-            self.replaying, self.training = True, False
             self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
         for name in self.analyzers.getnames():
             analyzer = self.analyzers.getbyname(name)
@@ -220,19 +245,21 @@ class NeuroStrategy(bt.Strategy):
 
     def next(self) -> None:
         self.scored = []
-        if not self._see_bar():
+        if len(self.data) == self._seen_bars:
             return
-        data, bar = self.data, self._seen_bars - 1
+        data, bar = self.data, len(self.data) - 1
         row = [line[0] for line in self._feature_lines.values()]
-        self.replaying = self._replay.is_past(bar)
-        if self.replaying:
-            self._replay.compare(bar, row)
-            return
         closed = bar, row, data.high[0], data.low[0], data.close[0]
         try:
-            self._train_before(bar)
+            self._train_before(bar)  # the bar is not seen yet: what is saved there ends with the one before
+            self._see_bar()
+            self.replaying = self._replay.is_past(bar)
+            if self.replaying:
+                self._replay.compare(bar, row)
             if self.training:
                 self.learner.observe(*closed)
+                return
+            if self.replaying:
                 return
             signal, self.scored = self.learner.on_bar(*closed)
         except NonFiniteError as error:
@@ -243,18 +270,19 @@ class NeuroStrategy(bt.Strategy):
             if data._laststatus != data.DELAYED:
                 self.decide(signal)
 
-    def _see_bar(self) -> bool:
-        """Tell whether this feed has a new bar; another feed's may have come."""
-        if len(self.data) == self._seen_bars:
-            return False
-        self._seen_bars = len(self.data)
-        self._replay.see()
-        return True
+    def _see_bar(self) -> None:
+        if len(self.data) > self._seen_bars:  # or another feed's has come
+            self._seen_bars = len(self.data)
+            self._replay.see()
 
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
         if not self.env._event_stop:
             self._replay.require_end(self._seen_bars)
+            if self.training:
+                name = "train_at" if self._train_at else "pretrain"
+                until = f"{name} {getattr(self.p, name)}"
+                raise StrategyError(f"no bar came after {until}: nothing was predicted; end it sooner")
         super()._stop()
 
     def _train_before(self, bar: int) -> None:
@@ -262,3 +290,10 @@ class NeuroStrategy(bt.Strategy):
             self._train_at = [later for later in self._train_at if later > bar]
             self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
             self.learner.keeps_lessons, self.training = bool(self._train_at), False
+        elif (
+            self.training
+            and self.pretraining
+            and self.pretraining.is_over(bar, self.data.datetime.datetime(0))
+        ):
+            self.pretraining.learn(self)
+            self.training = False

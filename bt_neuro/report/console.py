@@ -58,16 +58,18 @@ def render(manifest: dict[str, Any]) -> str:
     metrics, time = manifest["metrics"], manifest["time"]
     lines = [metrics["sentence"], ""]
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
+    if "pretraining" in manifest:
+        lines += ["", *_eras(manifest["pretraining"])]
     if metrics["seeds"] is not None:
         lines += ["", seeds_line(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
-    a_bar = {
-        part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
-    }
+    bars = max(metrics["account_bars"], 1)
+    a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
+    eras_s = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
     lines += [
         "",
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
-        f"{time['start_s']:.1f} of them to start and {time['scores_s']:.1f} for baselines and scores",
+        f"{time['start_s']:.1f} of them to start, {eras_s}{time['scores_s']:.1f} for baselines and scores",
         f"{sum(a_bar.values()):.0f} us a bar, of which the network {a_bar['network']:.0f}, "
         f"the broker {a_bar['broker']:.0f}",
     ]
@@ -80,6 +82,19 @@ def render(manifest: dict[str, Any]) -> str:
         )
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
+
+
+def _eras(pretraining: dict[str, Any]) -> list[str]:
+    eras = f"{pretraining['eras']} era{'s' if pretraining['eras'] > 1 else ''}"
+    lines = [f"Before the test {pretraining['bars']:,} bars were learned in {eras}, {pretraining['span']}."]
+    for last in pretraining["last_era"]:
+        of = f", seed {last['seed']}" if "seed" in last else ""
+        lines.append(
+            f"In-sample, after the last era{of}: error {_shown(last['error'], '.4f')}, "
+            f"forecast {_shown(last['forecast_pct'], '.2f')} %, "
+            f"undefine {_shown(last['undefine_pct'], '.2f')} %."
+        )
+    return lines
 
 
 def seeds_line(seeds: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-ARTICLE_WINDOW = 10_000  # samples, as in the article's experts and in `HitRate`
+from bt_neuro.eras import ARTICLE_WINDOW
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from bt_neuro.evaluate.answers import PROBABILITIES, signals_of, targets_of
+from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
 from bt_neuro.evaluate.calibration import reliability_curve, threshold_sweep
 from bt_neuro.evaluate.scores import MINIMUM_SIGNALS, brier_scores, hit_rate_over_time
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
@@ -35,7 +35,7 @@ from bt_neuro.report.style import (
     in_percent,
     time_figure,
 )
-from bt_neuro.signals import CLASSES
+from bt_neuro.signals import CLASSES, signals_of
 
 Array = NDArray[np.floating]
 
@@ -141,6 +141,31 @@ def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any]) -> figur
     add_legend(plot, lines)
     add_hover(plot, network, time=WHEN, hit_rate="@hit_rate{0.0 %}", interval="@low{0.0 %} to @high{0.0 %}")
     return plot
+
+
+def era_figures(eras: pd.DataFrame) -> list[figure]:
+    """Return the article's three figures over the eras, a line a network; in-sample.
+
+    Parameters
+    ----------
+    eras : as in ``eras.csv``
+    """
+    plots = []
+    for name, column_ in (("error", "error"), ("forecast", "forecast_pct"), ("undefine", "undefine_pct")):
+        plot = empty_figure(170, name=f"eras-{name}", title=f"{name}, in-sample")
+        for _, rows in eras.groupby("seed") if "seed" in eras else [(0, eras)]:
+            values = rows[column_].to_numpy(float) / (1 if name == "error" else 100)
+            source = ColumnDataSource({"x": rows["era"], "y": values})
+            plot.line("x", "y", source=source, color=BLUE, line_width=1.5)
+            drawn = plot.scatter("x", "y", source=source, color=BLUE, size=5)
+            shown = "@y{0.000}" if name == "error" else "@y{0.0 %}"
+            add_hover(plot, drawn, era="@x", **{name: shown})
+        plot.xaxis.axis_label = "era"
+        plot.xaxis.ticker.min_interval = 1
+        if name != "error":
+            in_percent(plot.yaxis)
+        plots.append(plot)
+    return plots
 
 
 def article_figures(predictions: pd.DataFrame) -> list[figure]:

@@ -21,6 +21,7 @@ from bt_neuro.report.figures import (
     account_figure,
     article_figures,
     drift_figure,
+    era_figures,
     fold_hits_figure,
     fold_returns_figure,
     hit_rate_figure,
@@ -61,6 +62,7 @@ def plot(run: Run, bars: Bars | None = None) -> Column:
 def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     """Yield what there is to draw of a run; nothing where no bar ran."""
     if run.equity.empty:
+        yield from _eras(run)
         return
     if (path := run.folder / "folds.csv").exists():
         yield _folds(pd.read_csv(path, parse_dates=["test_start", "test_end"]))
@@ -72,6 +74,7 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     caption = "After costs; below, how far the account was under its highest so far."
     yield Section("account", "Account", caption, (account_figure(table),))
 
+    yield from _eras(run)
     predictions = run.predictions
     if not (predictions["label"] != "").any():
         return
@@ -88,6 +91,16 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     if (path := run.folder / "statistics.npy").exists():
         times = table["datetime"] if bars is None else bars.frame["datetime"]
         yield _inputs(times, np.load(path), run.manifest["network"]["features"])
+
+
+def _eras(run: Run) -> Iterator[Section]:
+    if (path := run.folder / "eras.csv").exists():
+        caption = (
+            "In-sample: bars before the test, learned again and again. The article's averages over 10,000 "
+            "samples as each era left them: of the error, of signals that hit (forecast), of fractals "
+            "without a signal (undefine). All else on this page is of the test."
+        )
+        yield Section("eras", "Eras, in-sample", caption, tuple(era_figures(pd.read_csv(path))))
 
 
 def _folds(folds: pd.DataFrame) -> Section:
