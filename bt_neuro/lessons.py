@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from bt_neuro.nn.optimizers import rate_at
 
 Array = NDArray[np.floating]
 
-REHEARSED = 1 / 4  # of the lessons; all of them would cost more than to learn them
+REHEARSED = 2_000  # lessons at most; all of them would cost more than to learn them
 _LESSONS_A_COPY = 1024  # windows are views of one another, and copies are large
 
 
@@ -39,7 +38,7 @@ class Training:
     ----------
     bars, known_bars : (lessons,) the bars learned, and those at whose close their labels were known
     targets : (lessons, 3)
-    outputs : (last quarter of the lessons, 3) in-sample: what the network, having learned them all, answers
+    outputs : (last 2,000 lessons at most, 3) in-sample: what the network, having learned them all, answers
         when they come once more; (networks, ..., 3) of several
     """
 
@@ -106,7 +105,7 @@ def train(
         When the outputs are no numbers afterwards.
     """
     study(network, lessons, EraLog(len(network.seeds)), eras=eras)
-    rehearsed = lessons[-math.ceil(len(lessons) * REHEARSED) :]
+    rehearsed = lessons[-REHEARSED:]
     outputs = _rehearse(network, rehearsed, delay_bars if learns_along else None)
     _require_numbers(outputs, f"trained up to bar {lessons[-1].bar}")
     return Training(

@@ -9,6 +9,7 @@ from bt_neuro import BarsFeed, CheckpointError, FractalLabel, NonFiniteError, St
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.learner import Learner
+from bt_neuro.lessons import REHEARSED
 
 SAMPLE = "data/SYNTHETIC_EURUSD_H1.csv"
 
@@ -64,7 +65,7 @@ def test_in_sample_answers_are_those_of_a_stream_after_the_training(rng, learns,
     observe(learner, some)
     training = learner.train()
     rehearsed = training.bars[-len(training.outputs) :]
-    assert len(rehearsed) == np.ceil(len(training.bars) / 4)
+    assert len(rehearsed) == min(len(training.bars), REHEARSED)
 
     again = make(wing, learns=learns)
     again.network.set_state(learner.network.state(), learner.network.steps)

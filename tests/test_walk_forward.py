@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyError, walk_forward
 from bt_neuro.cli import app
 from bt_neuro.evaluate.answers import PROBABILITIES, probabilities_of
+from bt_neuro.lessons import REHEARSED
 from bt_neuro.report.walk_forward import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def test_a_row_a_fold_that_its_tables_add_up_to(result):
         assert row.hits == p["hit"].sum()
         assert (row.trades, row.test_bars, len(p)) == (len(t), len(e), len(e))
         assert row.return_pct == pytest.approx(100 * (e["equity"].iloc[-1] / 10_000 - 1))
-        assert row.in_sample_bars == np.ceil(row.lessons / 4)
+        assert row.in_sample_bars == min(row.lessons, REHEARSED)
         assert row.train_end < row.test_start
 
 

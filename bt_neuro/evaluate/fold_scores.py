@@ -49,7 +49,7 @@ def labels_of(targets: Array) -> NDArray[np.str_]:
 
 
 def in_sample_figures(training: Training | None) -> Figures:
-    """Return how the network answers the last quarter of what it learned; None where it learned nothing.
+    """Return how the network answers the last of what it learned; None where it learned nothing.
 
     It is asked the way the test part asks it, learning along or not, so that only one thing differs: these
     bars it has seen before. Training makes no trades, so there is no in-sample return.

@@ -192,13 +192,15 @@ def _run(
     legs = sorted(legs, key=lambda leg: len(leg.span), reverse=True)
     at_once = min(jobs or len(cores()), max(len(legs), 1))
     with closing(run_tasks(run_leg, legs, jobs=at_once, cluster=cluster)) as results:
-        for leg, outcome in results:
+        for left, (leg, outcome) in zip(reversed(range(len(legs))), results, strict=True):
             if isinstance(outcome, list):
                 for result in outcome:
                     folder.keep(result)
             else:
                 folder.fail([fold.number for fold in leg.folds], outcome)
             tell()
+            if left == 1:  # loads Bokeh while the last one runs
+                import bt_neuro.report.page  # noqa: F401
 
 
 def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStrategy], type[NeuroStrategy]]:
