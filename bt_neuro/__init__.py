@@ -50,7 +50,6 @@ if TYPE_CHECKING:
         BatchNorm,
         BatchNormalization,
         LayerNormalization,
-        OnlineNormalization,
     )
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -82,7 +81,7 @@ _HOME = {
     "TransformerEncoder article_layers",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization OnlineNormalization",
+    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization",
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.checkpoint": "Checkpoint",
@@ -137,7 +136,6 @@ __all__ = [
     "NeuroError",
     "NeuroStrategy",
     "NonFiniteError",
-    "OnlineNormalization",
     "Reshape",
     "Result",
     "RunningStatistics",

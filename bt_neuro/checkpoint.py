@@ -12,6 +12,8 @@ from typing import Any
 from bt_neuro.errors import CheckpointError
 from bt_neuro.fields import Fields
 from bt_neuro.learner import Learner
+from bt_neuro.nn.config import from_config
+from bt_neuro.nn.network import Network
 from bt_neuro.nn.storage import SavedNetwork
 
 MODEL = "model.safetensors"
@@ -125,10 +127,16 @@ class Saved:
         layers = enumerate(zip(saved.layers, network.layout.layers, strict=False))
         pairs += [(f"layer {index}", then, now) for index, (then, now) in layers]
         pairs += [
-            ("optimizer", saved.optimizer, network.layout.optimizer),
+            ("optimizer", saved.optimizer, _optimizer_of(network)),
             ("loss", saved.loss, network.layout.loss),
             ("precision", saved.precision, network.precision),
         ]
         for name, then, now in pairs:
             if then != now:
                 yield f"its {name}: {then}; here: {now}"
+
+
+def _optimizer_of(network: Network) -> Any:
+    """Return the optimiser of all lanes, or a list with that of each."""
+    told = network.config()["optimizer"]
+    return [from_config(one) for one in told] if isinstance(told, list) else from_config(told)

@@ -6,6 +6,7 @@ label of a bar is learned at once and not when it becomes known. Scores of a net
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -217,10 +218,11 @@ class EraLog:
         self.figures = RunningFigures(networks)
         self.ended: list[tuple[Era, ...]] = []
 
-    def end(self, learning_rate: float) -> None:
-        """Take note that an era has ended."""
-        number = len(self.ended) + 1
-        self.ended.append(tuple(Era(number, learning_rate, *one) for one in self.figures.figures()))
+    def end(self, learning_rates: Sequence[float]) -> None:
+        """Take note that an era has ended, with the rate at which each network learned last."""
+        number, figures = len(self.ended) + 1, self.figures.figures()
+        eras = zip(learning_rates, figures, strict=True)
+        self.ended.append(tuple(Era(number, rate, *one) for rate, one in eras))
 
     @property
     def has_settled(self) -> bool:

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
 from bt_neuro.fields import Fields
+from bt_neuro.history import History
 from bt_neuro.lessons import Lesson, Training, train
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 from bt_neuro.signals import CLASSES, Scored, Signal
-
-_BLOCK_ROWS = 1024
 
 
 class Learner:
@@ -81,8 +80,7 @@ class Learner:
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
         self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
         self._lessons: list[Lesson] = []  # that `train` will learn
-        self._block = np.empty((_BLOCK_ROWS + history_bars, len(feature_names)))
-        self._rows = 0  # of the block that are filled
+        self._history = History(history_bars, len(feature_names))
         self._last_bar: int | None = None
 
     def on_bar(
@@ -99,10 +97,10 @@ class Learner:
             When bars do not follow one another.
         """
         self._check(bar, features, high, low, close)
-        self._remember(features)
+        self._history.append(features)
         self._last_bar = bar
         scored, lessons = self._score(self._known(bar, high, low, close), bar)
-        self.window = self._full_window()
+        self.window = self._history.window
         start = perf_counter()
         outputs = self._learn_and_predict(lessons)
         self.last_step_s = perf_counter() - start
@@ -119,12 +117,12 @@ class Learner:
         Raises as `on_bar` does.
         """
         self._check(bar, features, high, low, close)
-        self._remember(features)
+        self._history.append(features)
         self._last_bar = bar
         for label_bar, target in self._known(bar, high, low, close):
             if (window := self._observed.pop(label_bar, None)) is not None:
                 self._lessons.append(Lesson(label_bar, bar, window, target))
-        if (window := self._full_window()) is not None:
+        if (window := self._history.window) is not None:
             self._observed[bar] = window
 
     def train(self, eras: int = 1, embargo_bars: int = 0) -> Training:
@@ -228,20 +226,6 @@ class Learner:
                     )
             raise NonFiniteError(f"bar {bar}: the features are too large to add up; scale them")
 
-    def _remember(self, features: Sequence[float]) -> None:
-        if self._rows == len(self._block):
-            # A new block, not the old one again: pending windows are views of it.
-            fresh = np.empty_like(self._block)
-            keep = self.history_bars - 1
-            fresh[:keep] = self._block[self._rows - keep :]
-            self._block, self._rows = fresh, keep
-        self._block[self._rows] = features
-        self._rows += 1
-
-    def _full_window(self) -> NDArray[np.floating] | None:
-        first = self._rows - self.history_bars
-        return self._block[first : self._rows].reshape(-1) if first >= 0 else None
-
     @property
     def _outputs(self) -> int:
         return len(CLASSES) * len(self.network.seeds)
@@ -254,7 +238,7 @@ class Learner:
     @property
     def features(self) -> NDArray[np.floating]:
         """The numbers of the last bar."""
-        return self._block[self._rows - 1]
+        return self._history.last
 
     def running_statistics(self) -> tuple[NDArray[np.floating], NDArray[np.floating]] | None:
         """Return mean and deviation of each feature of the newest bar, as the first layer holds them.
@@ -282,9 +266,8 @@ class Learner:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
         if self._lessons or self._observed:
             raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
-        first = max(self._rows - self.history_bars, 0)
         arrays = {
-            "learner.history": self._block[first : self._rows].copy(),
+            "learner.history": self._history.rows(),
             "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
                 len(self._pending), self.network.n_inputs
             ),
@@ -335,8 +318,7 @@ class Learner:
             raise CheckpointError(
                 f"learner.label is no state of {type(self.label).__name__}: {told}"
             ) from error
-        self._rows = len(history)
-        self._block[: self._rows] = history
+        self._history.set_rows(history)
         self._last_bar, self._pending = last_bar, pending
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.eras import EraLog
 from bt_neuro.errors import NonFiniteError
+from bt_neuro.nn.config import from_config
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import rate_at
 
@@ -84,7 +85,7 @@ def study(
             _require_numbers(outputs, f"learned up to bar {some[-1].bar} in era {len(log.ended) + 1}")
             log.figures.add(outputs.reshape(-1, *targets.shape), targets)
             on_launch(first + len(some))
-        log.end(rate_at(network.layout.optimizer.learning_rate, network.steps))
+        log.end(_learning_rates(network))
         on_era()
 
 
@@ -132,6 +133,13 @@ def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) ->
         return np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
+
+
+def _learning_rates(network: Network) -> list[float]:
+    """Return the learning rate of each network's last step."""
+    told = network.config()["optimizer"]
+    each = told if isinstance(told, list) else [told] * len(network.seeds)
+    return [rate_at(from_config(one).learning_rate, network.steps) for one in each]
 
 
 def _require_numbers(outputs: Array, after: str) -> None:

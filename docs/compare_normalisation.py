@@ -66,11 +66,6 @@ CONTESTANTS = {
     "none": none,
     "batch normalisation, a channel's positions together": bn.BatchNormalization,
     "batch renormalisation over the positions": partial(bn.BatchNormalization, renorm=True),
-    "online normalisation": bn.OnlineNormalization,
-    "online normalisation of neurons": partial(bn.OnlineNormalization, per_channel=False),
-    "online normalisation of neurons, past 0.99": partial(
-        bn.OnlineNormalization, per_channel=False, alpha_forward=0.99
-    ),
     "layer normalisation, each position": bn.LayerNormalization,
     "layer normalisation, all neurons": partial(bn.LayerNormalization, per_channel=False),
 }

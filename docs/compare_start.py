@@ -28,7 +28,7 @@ def squared_errors(windows, targets, start, rate):
 
 
 def measure(path, rate):
-    windows, targets = windows_and_targets(bn.read_bars(path).frame)
+    windows, targets = windows_and_targets(bn.read_bars(path, repair=True).frame)
     size = min(SPANS[-1], len(windows) - 1) + 1
     beginnings = range(0, len(windows) - size + 1, size)
     parts = [slice(first, first + size) for first in beginnings]

@@ -2,21 +2,14 @@
 //   weight[q,t] = softmax_t( query[q] . key[t] / sqrt(KEY_DIM) )      context[q] = sum_t weight[q,t] value[t]
 // Shapes   qkv (POSITIONS, 3, KEY_DIM, HEADS)   context (POSITIONS, KEY_DIM, HEADS)
 //          weights (POSITIONS keys, LANES)
+// Macros   POSITIONS queries and keys; HEADS; KEY_DIM numbers a head; SCALE 1 / sqrt(KEY_DIM); WIDTH vector of lanes:
+//          divides LANES, divides HEADS or is a multiple of it; HEAD_WIDTH vector of heads: divides HEADS; PERIOD the
+//          larger of HEADS and WIDTH
 // Launch   inside the network's one work-group. A lane is one (query position, head); a vector of lanes meets
 //          all keys, so that every sum runs down a vector and none across it. Keys and values are repeated
 //          to PERIOD columns for that: lane l needs column l % PERIOD
 // Twin     reference.py: attention_forward, attention_backward      Source  Vaswani et al. 2017, section 3.2
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define POSITIONS 1        // queries and keys
-  #define HEADS 1
-  #define KEY_DIM 1          // numbers a head
-  #define WIDTH 1            // vector of lanes: divides LANES; divides HEADS or is a multiple of it
-  #define HEAD_WIDTH 1       // vector of heads: divides HEADS
-  #define PERIOD 1           // the larger of HEADS and WIDTH
-  #define SCALE 1.0          // 1 / sqrt(KEY_DIM)
-#endif
 #define LANES (POSITIONS * HEADS)
 #define CONTEXT (KEY_DIM * HEADS)
 #define LANE_VECTOR VEC(WIDTH)

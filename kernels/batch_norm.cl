@@ -5,26 +5,13 @@
 //   dx = dy gamma (1 - 1/m) (1 - xhat^2/m) / sqrt(variance + EPSILON)   dgamma = dy xhat   dbeta = dy
 //   PUBLISHED: dx and, with Adam, the step of gamma and beta as the article has them, slips included
 // Shapes   all (N), one window; several at a step are batch_normalization.cl's
+// Macros   N neurons; WIDTH vector: divides N; M window in samples; EPSILON; ACTIVATION; DEBIASED 1: sample t weighs
+//          1 / min(t, M); PUBLISHED 1: the article's gradient; offsets AT_GAMMA AT_BETA AT_MOVING_MEAN
+//          AT_MOVING_VARIANCE AT_SAMPLES
 // Launch   inside the network's one work-group, vectors dealt out to the items
 // Twin     reference_norms.py: batch_norm_move, batch_norm_forward, batch_norm_backward, published_gradient,
 //          published_adam_step
 // Source   Gizlyk, "Neural networks made easy (Part 13)"; gradient exact, checked by finite differences
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define N 1                // neurons
-  #define WIDTH 1            // vector: divides N
-  #define M 100              // window in samples
-  #define EPSILON 1e-6       // added to the variance
-  #define ACTIVATION NONE
-  #define DEBIASED 0         // 1: sample t weighs 1 / min(t, M)
-  #define PUBLISHED 0        // 1: the article's gradient
-  #define AT_GAMMA 0         // offsets of its tensors
-  #define AT_BETA 0
-  #define AT_MOVING_MEAN 0
-  #define AT_MOVING_VARIANCE 0
-  #define AT_SAMPLES 0
-#endif
 
 FUNCTION NAMED(batch_norm_forward)(FORWARD_ARGUMENTS) {
   global real* mean = net + AT_MOVING_MEAN;

@@ -6,24 +6,12 @@
 //   RENORM: r = deviation / running deviation, d = (mean - running mean) / running deviation, both clipped
 //   dinp = r rate (dout - b avg(dout) - b (z - b avg(z)) avg(dout z))
 // Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   saved: rate, r and d (CHANNELS)
+// Macros   ROWS windows there is room for; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides
+//          CHANNELS; EPSILON; MOMENTUM; RENORM 0 or 1; RMAX; DMAX; offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
 // Launch   inside the network's one work-group; an item owns a vector of channels
 // Twin     reference_norms.py: batch_normalization_forward, batch_normalization_backward
 // Source   Ioffe and Szegedy 2015; Ioffe 2017; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows there is room for
-  #define POSITIONS 1        // samples of a channel in a window
-  #define CHANNELS 1
-  #define WIDTH 1            // vector: divides CHANNELS
-  #define EPSILON 1e-3       // added to the variance
-  #define MOMENTUM 0.99      // of the running averages
-  #define RENORM 0
-  #define RMAX 3.0
-  #define DMAX 5.0
-  #define AT_MOVING_MEAN 0   // offsets of its tensors
-  #define AT_MOVING_VARIANCE 0
-#endif
 #define BY_BATCH (rows > 1 || (RENORM && POSITIONS > 1))
 #define NORMAL(i) (RENORM ? (LOAD(WIDTH, out + i) - d) / r : LOAD(WIDTH, out + i))
 #define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)

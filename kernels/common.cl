@@ -2,42 +2,30 @@
 //
 // One work-group is one network. Its WORK_ITEMS run every function together: loops are dealt out with
 // FOR_ITEMS, and SYNC stands wherever one item reads what another has written. On a CPU there is one item,
-// which works on vectors of up to VECTOR numbers; on a GPU there are many, each on single numbers.
-
-#ifndef DOUBLE
-  #define DOUBLE 0       // 1: numbers are double, 0: float
-#endif
-#ifndef VECTOR
-  #define VECTOR 16      // widest vector: 16, 8 or 4 on CPUs, 1 on GPUs
-#endif
-#ifndef WORK_ITEMS
-  #define WORK_ITEMS 1   // items of the work-group: 1 on CPUs, 64 to 256 on GPUs
-#endif
+// which works on vectors of up to VECTOR numbers; on a GPU there are many, each on single numbers. Numbers are
+// double or float (DOUBLE 1 or 0). All macros are set by program.py.
 
 // a * b + c must round alike wherever it is inlined, so contraction is off and fma() is written out.
 #pragma OPENCL FP_CONTRACT OFF
 
 #if DOUBLE
   #pragma OPENCL EXTENSION cl_khr_fp64 : enable
+  #define NUMBER double
   #define SMALLEST DBL_MIN
-  typedef double real;
-  typedef double real1;
-  typedef double2 real2;
-  typedef double4 real4;
-  typedef double8 real8;
-  typedef double16 real16;
 #else
+  #define NUMBER float
   #define SMALLEST FLT_MIN
-  typedef float real;
-  typedef float real1;
-  typedef float2 real2;
-  typedef float4 real4;
-  typedef float8 real8;
-  typedef float16 real16;
 #endif
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
+typedef NUMBER real;
+typedef NUMBER real1;
+typedef JOIN(NUMBER, 2) real2;
+typedef JOIN(NUMBER, 4) real4;
+typedef JOIN(NUMBER, 8) real8;
+typedef JOIN(NUMBER, 16) real16;
+
 #define NAMED(function) JOIN(function##_, SHAPE)  // each stamped file makes functions of its own shape
 
 #define load_1(p) (*(p))

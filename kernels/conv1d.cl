@@ -1,17 +1,9 @@
 // conv1d.cl - windows of a convolution's input that overlap or leave gaps; the rest is dense.cl.
 //   windows[p,k] = inp[p STRIDE + k]    dinp[i] = sum of drows[p,k] over all windows p that hold i = p STRIDE + k
 // Shapes   windows, drows (ROWS, POSITIONS, N_IN)   inp, dinp (ROWS, N)
+// Macros   ROWS inputs of N numbers; POSITIONS windows of N_IN numbers; STRIDE from one window's start to the next
 // Launch   inside the network's one work-group; an item owns its inputs, so the order of sums is fixed
 // Twin     reference.py: conv1d_rows, conv1d_fold      Source  transpose of the window view, conv1d_rows
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // inputs of N numbers
-  #define N 1
-  #define POSITIONS 1        // windows
-  #define N_IN 1             // numbers a window
-  #define STRIDE 1           // from one window's start to the next
-#endif
 
 // OVERWRITES windows.
 FUNCTION NAMED(conv1d_unfold)(global real* restrict windows, global const real* restrict inp) {

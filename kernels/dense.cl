@@ -3,27 +3,14 @@
 //   dz = dout act'(out)   dinp = dz weight^T   dweight = inp^T dz   dbias = sum_p dz
 // Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT)
 //          out (POSITIONS, N_OUT)
+// Macros   POSITIONS rows of N_IN numbers; STRIDE from one row's start to the next; N_OUT columns; ACTIVATION;
+//          LINEAR 1: that is NONE, so dout is dz; WANTS_DINP 0 in a network's first layer; HAS_BIAS 0: bias is neither there
+//          nor moved; WIDTH vector of columns: divides N_OUT; COLS vectors a tile: WIDTH * COLS divides N_OUT;
+//          WEIGHT_ROWS inputs a tile of the update: divides N_IN; TILE edge of the squares that are transposed:
+//          divides N_IN and N_OUT; MATMUL_OUT, MATMUL_INP the functions of matmul.cl for out and for dinp
 // Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
 //          weights and moments are the largest thing in memory and are read and written once a step
 // Twin     reference.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
-
-#ifndef SHAPE
-  #define SHAPE default          // name of this stamp
-  #define POSITIONS 1            // rows
-  #define N_IN 1                 // numbers a row
-  #define STRIDE 1               // from one row's start to the next
-  #define N_OUT 1                // columns
-  #define WIDTH 1                // vector of columns: divides N_OUT
-  #define COLS 1                 // vectors a tile: WIDTH * COLS divides N_OUT
-  #define WEIGHT_ROWS 1          // inputs a tile of the update: divides N_IN
-  #define TILE 1                 // edge of the squares that are transposed: divides N_IN and N_OUT
-  #define ACTIVATION NONE
-  #define LINEAR 1               // ACTIVATION is NONE: dout is dz
-  #define WANTS_DINP 1           // 0 in a network's first layer
-  #define HAS_BIAS 1             // 0: bias is neither there nor moved
-  #define MATMUL_OUT matmul_default   // the stamp of matmul.cl for out
-  #define MATMUL_INP matmul_default   // ... and for dinp
-#endif
 
 FUNCTION NAMED(dense_forward)(
     global real* out, global const real* inp, global const real* weight, global const real* bias) {

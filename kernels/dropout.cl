@@ -1,16 +1,9 @@
 // dropout.cl - zeroes a share of the inputs at a learning step; the identity when predicting.
 //   saved[i] = bits(i, step, key) < THRESHOLD ? 0 : 1 / (1 - rate)      out = inp saved      dinp = dout saved
 // Shapes   all (ROWS, N)
+// Macros   ROWS windows; N neurons; THRESHOLD rate 2^32; KEEP 1 / (1 - rate)
 // Launch   inside the network's one work-group; masks depend on seed, layer, step and neuron only
 // Twin     reference.py: dropout_forward, dropout_backward      Source  Srivastava et al. 2014; Gizlyk, "Neural networks made easy" (MQL5)
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define N 1                // neurons
-  #define THRESHOLD 0u       // rate 2^32
-  #define KEEP 1.0           // 1 / (1 - rate)
-#endif
 
 FUNCTION NAMED(dropout_forward)(FORWARD_ARGUMENTS) {
   FOR_ITEMS(i, ROWS * N) {

@@ -3,46 +3,14 @@
 //   and after the last block act(out)
 // Shapes   inp, out (ROWS, POSITIONS, CHANNELS); a block's weights lie BLOCK_PARAMETERS apart, what it saves for its
 //          backward pass BLOCK_SAVED apart
+// Macros   ROWS windows; BLOCKS; N = POSITIONS * CHANNELS; CONTEXT_SIZE, WEIGHTS_SIZE numbers of one window's context
+//          and of its attention's weights; WIDTH vector: divides N; ACTIVATION of the last block; BLOCK_PARAMETERS,
+//          BLOCK_SAVED; AT_ and a tensor's name, offsets among a block's weights; AT_QKV to AT_RATES, among what it
+//          saves; AT_WIDE to AT_LANES, in the scratch that blocks share; QKV PROJECT EXPAND CONTRACT, ATTENTION, NORM
+//          the stamps it calls of dense.cl, attention.cl, layer_norm.cl
 // Launch   inside the network's one work-group
 // Twin     reference.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
 
-#ifndef SHAPE
-  #define SHAPE default           // name of this stamp
-  #define ROWS 1                  // windows
-  #define BLOCKS 1
-  #define N 1                     // POSITIONS * CHANNELS
-  #define CONTEXT_SIZE 1          // numbers of one window's context
-  #define WEIGHTS_SIZE 1          // ... and of its attention's weights
-  #define WIDTH 1                 // vector: divides N
-  #define ACTIVATION NONE         // of the last block
-  #define BLOCK_PARAMETERS 16     // numbers from one block's weights to the next one's
-  #define BLOCK_SAVED 16          // numbers from what one block saved to the next one's
-  #define AT_QKV_KERNEL 0         // offsets among a block's weights ...
-  #define AT_QKV_BIAS 0
-  #define AT_PROJECT_KERNEL 0
-  #define AT_PROJECT_BIAS 0
-  #define AT_EXPAND_KERNEL 0
-  #define AT_EXPAND_BIAS 0
-  #define AT_CONTRACT_KERNEL 0
-  #define AT_CONTRACT_BIAS 0
-  #define AT_QKV 0                // ... among what it saves ...
-  #define AT_WEIGHTS 0
-  #define AT_CONTEXT 0
-  #define AT_MID 0
-  #define AT_HIDDEN 0
-  #define AT_NORM 0
-  #define AT_RATES 0
-  #define AT_WIDE 0               // ... and in the scratch that the blocks share
-  #define AT_NARROW 0
-  #define AT_TURNED 0
-  #define AT_LANES 0
-  #define QKV default             // the stamps of dense.cl, attention.cl and layer_norm.cl it calls
-  #define PROJECT default
-  #define EXPAND default
-  #define CONTRACT default
-  #define ATTENTION default
-  #define NORM default
-#endif
 #define PARAMETER(name) (parameters + block * BLOCK_PARAMETERS + AT_##name)
 #define SAVED(name) (saved + block * BLOCK_SAVED + AT_##name)
 #define SCRATCH(name) (scratch + AT_##name)

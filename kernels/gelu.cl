@@ -1,15 +1,10 @@
 // gelu.cl - the activation whose slope its output does not tell, a layer of its own.
 //   out = x P(x)      dinp = dout (P(x) + x exp(-x^2 / 2) / sqrt(2 pi))      P(x) = (1 + erf(x / sqrt(2))) / 2
 // Shapes   all (ROWS, N)
+// Macros   ROWS windows of N numbers; WIDTH vector: divides N
 // Launch   inside the network's one work-group, vectors dealt out to the items
 // Twin     reference_activations.py: gelu_forward, gelu_backward      Source  Hendrycks and Gimpel 2016
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define N 1                // numbers of one
-  #define WIDTH 1            // vector: divides N
-#endif
 #define BELOW(x) ((real)0.5 * (ONE + erf((x) * (real)0.70710678118654752)))
 
 FUNCTION NAMED(gelu_forward)(FORWARD_ARGUMENTS) {

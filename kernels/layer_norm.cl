@@ -2,16 +2,9 @@
 //   z = a + b   rate = 1 / sqrt(mean((z - mean z)^2) + EPSILON)   out = (z - mean z) rate
 //   dz = (dout - mean(dout) - out mean(dout out)) rate, which is da and db
 // Shapes   a, b, out, dout (ROWS, N)   rate (ROWS)
+// Macros   ROWS; N numbers a row; WIDTH vector: divides N; EPSILON
 // Launch   inside the network's one work-group; partial sums meet in local memory, in the items' order
 // Twin     reference_norms.py: layer_norm_forward, layer_norm_backward      Source  Ba, Kiros, Hinton 2016
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1
-  #define N 1                // numbers a row
-  #define WIDTH 1            // vector: divides N
-  #define EPSILON 1e-6       // added to the variance
-#endif
 
 FUNCTION NAMED(layer_norm_forward)(
     global real* restrict out, global real* restrict rate,

@@ -2,18 +2,11 @@
 //   out = (x - mean) rate   rate = 1 / sqrt(mean((x - mean)^2) + EPSILON)
 //   dinp = (dout - mean(dout) - out mean(dout out)) rate
 // Shapes   inp, out (ROWS, POSITIONS, CHANNELS), a sample a position   saved: rate (ROWS, POSITIONS)
+// Macros   ROWS windows; POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON
 // Launch   inside the network's one work-group; an item owns whole samples
 // Twin     reference_norms.py: layer_normalization_forward, layer_normalization_backward
 // Source   Ba, Kiros, Hinton 2016
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define POSITIONS 1
-  #define CHANNELS 1
-  #define WIDTH 1            // vector: divides CHANNELS
-  #define EPSILON 1e-3       // added to the variance
-#endif
 #define FOR_CHANNELS(i, s) for (int i = (s) * CHANNELS; i < ((s) + 1) * CHANNELS; i += WIDTH)
 
 FUNCTION NAMED(layer_normalization_forward)(FORWARD_ARGUMENTS) {

@@ -3,17 +3,10 @@
 //   cross-entropy        dlogit[o] = out[o] sum_c pull[c] - pull[o],   pull[c] = wanted[c] (1 - p)^GAMMA
 //                        - wanted[c] GAMMA (1 - p)^(GAMMA - 1) p log(p),   p = out[c]: before the softmax
 // Shapes   out, dout (ROWS, N), of which `rows` are windows   wanted (rows, N)
+// Macros   ROWS windows there is room for; N outputs; GAMMA; FOCAL 1: GAMMA is not 0
 // Launch   inside the network's one work-group
 // Twin     reference.py: mean_squared_error_backward, categorical_crossentropy_backward
 // Source   Gizlyk, "Neural networks made easy" (MQL5); Lin et al. 2017 (GAMMA)
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows there is room for
-  #define N 1                // outputs
-  #define GAMMA 0.0
-  #define FOCAL 0            // 1: GAMMA is not 0
-#endif
 
 // OVERWRITES dout.
 FUNCTION NAMED(mean_squared_error_backward)(

@@ -4,18 +4,11 @@
 //   dh = dout[t] + recurrent dgates[t+1]   dcell += dh o (1 - tanh(cell)^2)   dgates by product and chain rule
 // Shapes   gates, dgates (ROWS, POSITIONS, 4, UNITS): input, forget, cell, output   recurrent (UNITS, 4, UNITS)
 //          cell, before = h[t-1] (ROWS, POSITIONS, UNITS)   out (ROWS, POSITIONS or 1, UNITS)   dcell (UNITS)
+// Macros   ROWS windows; POSITIONS; UNITS; WIDTH vector: divides UNITS; SEQUENCES 1: out holds all positions
 // Launch   inside the network's one work-group, an item owns a vector of units; the positions of a row follow
 //          one another, with a barrier between
 // Twin     reference.py: lstm_forward, lstm_backward      Source  Hochreiter and Schmidhuber 1997; Gers et al. 2000
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define POSITIONS 1
-  #define UNITS 1
-  #define WIDTH 1            // vector: divides UNITS
-  #define SEQUENCES 0        // 1: out holds every position, 0: the last
-#endif
 #define GATE(k) (gates + (4 * s + (k)) * UNITS + u)
 #define DGATE(k) (dgates + (4 * s + (k)) * UNITS + u)
 

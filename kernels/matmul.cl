@@ -2,21 +2,12 @@
 //   out[p,o] = act( bias[o] + sum_i inp[p STRIDE + i] weight[i,o] )
 // Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT) or 0
 //          out (POSITIONS, N_OUT)
+// Macros   POSITIONS rows of N_IN numbers; STRIDE from one row's start to the next; N_OUT columns; ACTIVATION of the
+//          sum; WIDTH vector of columns: divides N_OUT; TILE_ROWS positions a tile: divides POSITIONS; TILE_COLS
+//          vectors a tile: WIDTH * TILE_COLS divides N_OUT
 // Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
 //          sums stay in registers
 // Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define POSITIONS 1        // rows
-  #define N_IN 1             // numbers a row
-  #define STRIDE 1           // from one row's start to the next
-  #define N_OUT 1            // columns
-  #define WIDTH 1            // vector of columns: divides N_OUT
-  #define TILE_ROWS 1        // positions a tile: divides POSITIONS
-  #define TILE_COLS 1        // vectors a tile: WIDTH * TILE_COLS divides N_OUT
-  #define ACTIVATION NONE    // applied to the sum
-#endif
 
 FUNCTION NAMED(matmul)(
     global real* restrict out, global const real* restrict inp,

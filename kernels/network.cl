@@ -14,6 +14,7 @@
 #define MODE_PREDICT_MOVES 8
 #define MODE_HELD 16
 #define MODE_CHAINED 32
+#define MODE_SKIPPED 256       // from this bit on: number of a layer to leave out, counted from 1, to see what it costs
 
 // The hint keeps Intel's compiler from making vectors of work-items, over which it sits for seconds.
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real16))) void network_run(
@@ -27,7 +28,7 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
   global const real* rates = inbox + 2 + 4 * lane * steps;
   global const real* targets = inbox + 2 + 4 * get_num_groups(0) * steps;
   global const real* inputs = targets + (mode & MODE_LEARN ? windows * N_OUTPUTS : 0);
-  const int passes = (mode & MODE_LEARN ? 1 : 0) + (mode & MODE_PREDICT ? 1 : 0);
+  const int passes = (mode & MODE_LEARN ? 1 : 0) + (mode & MODE_PREDICT ? 1 : 0), skipped = mode / MODE_SKIPPED;
 
   for (int i = 0; i < steps * passes; ++i) {
     const int step = i / passes, first = step * ROWS_A_STEP, rows = min(ROWS_A_STEP, windows - first);
@@ -38,10 +39,10 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     // One call site for both kinds of pass: the same machine code, hence the same bits.
     if (!in_place)
       network_forward(
-          net, inputs + row * N_INPUTS, rows, moves, learns, first_step + step, seeds[lane], shared);
+          net, inputs + row * N_INPUTS, rows, moves, learns, first_step + step, seeds[lane], skipped, shared);
     FOR_ITEMS(o, rows * N_OUTPUTS)
       outputs[((learns ? 0 : windows) + first) * N_OUTPUTS + o] = net[AT_OUTPUTS + o];
     if (learns)
-      network_backward(net, targets + first * N_OUTPUTS, rows, vload4(step, rates), shared);
+      network_backward(net, targets + first * N_OUTPUTS, rows, vload4(step, rates), skipped, shared);
   }
 }

@@ -4,35 +4,13 @@
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
 //   rates.w is the learning rate itself, for batch_norm.cl
 // Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
+// Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
+//          from a parameter to its moment; CLIPS 1: each element of the gradient is kept within CLIP_VALUE of 0;
+//          GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the parameters and scaled down to the length
+//          CLIP_NORM
 // Launch   called by the item that holds the gradient
 // Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,
 //          made in double on the host
-
-#ifndef OPTIMIZER_ADAM
-  #define OPTIMIZER_ADAM 1       // 1: Adam, 0: gradient descent with momentum
-#endif
-#ifndef BETA_1
-  #define BETA_1 0.9             // decay of the first moment
-#endif
-#ifndef BETA_2
-  #define BETA_2 0.999           // decay of the second moment
-#endif
-#ifndef SIZE_PARAMETERS
-  #define SIZE_PARAMETERS 16     // numbers from a parameter to its moment
-#endif
-
-#ifndef DECAYS
-  #define DECAYS 0               // 1: AdamW
-#endif
-#ifndef CLIPS
-  #define CLIPS 0                // 1: each element of the gradient is kept within CLIP_VALUE of 0
-  #define CLIP_VALUE 0.0
-#endif
-#ifndef GATHERS
-  #define GATHERS 0              // 1: the whole gradient is gathered, and scaled down to the length CLIP_NORM
-  #define CLIP_NORM 0.0
-  #define AT_GRADIENTS 0         // numbers from a parameter to its gradient
-#endif
 
 #if CLIPS
   #define CLIPPED(gradient) clamp((gradient), (real)-CLIP_VALUE, (real)CLIP_VALUE)

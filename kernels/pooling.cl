@@ -2,20 +2,11 @@
 //   out[p] = max_k inp[p STRIDE + k]  or  avg_k inp[p STRIDE + k]
 //   dinp = sum over windows of dout, given to the first of the largest, or to all in equal parts
 // Shapes   inp (ROWS, POSITIONS, CHANNELS)   out (ROWS, POOLED, CHANNELS)
+// Macros   ROWS windows; POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; POOLED positions of the output; SIZE
+//          positions that make one; STRIDE; LARGEST 1: the largest, 0: the mean
 // Launch   inside the network's one work-group; an item owns a vector of channels of a row
 // Twin     reference.py: pooling_forward, pooling_backward      Source  Goodfellow et al. 2016, section 9.3
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define POSITIONS 1
-  #define CHANNELS 1
-  #define WIDTH 1            // vector: divides CHANNELS
-  #define POOLED 1           // positions of the output
-  #define SIZE 1             // positions that make one
-  #define STRIDE 1
-  #define LARGEST 1          // 0: the mean
-#endif
 #define INPUT(k) (((row) * POSITIONS + p * STRIDE + (k)) * CHANNELS + c)
 #define OUTPUT ((row * POOLED + p) * CHANNELS + c)
 

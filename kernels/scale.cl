@@ -1,21 +1,11 @@
 // scale.cl - the scale and shift behind a normalisation, one a channel, and its activation.
 //   out = act(gamma inp + beta)      dinp = dy gamma   dgamma = sum dy inp   dbeta = sum dy   dy = dout act'(out)
 // Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   gamma, beta (CHANNELS), where there are any
+// Macros   ROWS windows; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides CHANNELS; SCALES 1:
+//          there is a gamma; CENTERS 1: there is a beta; ACTIVATION; offsets AT_GAMMA AT_BETA
 // Launch   inside the network's one work-group; an item owns a vector of channels
 // Twin     reference_norms.py: scale_forward, scale_backward      Source  Ioffe and Szegedy 2015
 
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define POSITIONS 1        // samples of a channel in a window
-  #define CHANNELS 1
-  #define WIDTH 1            // vector: divides CHANNELS
-  #define SCALES 1           // there is a gamma
-  #define CENTERS 1          // there is a beta
-  #define ACTIVATION NONE
-  #define AT_GAMMA 0         // offsets of its tensors
-  #define AT_BETA 0
-#endif
 #define GAMMA(c) (SCALES ? LOAD(WIDTH, net + AT_GAMMA + c) : (VEC(WIDTH))(1))
 #define BETA(c) (CENTERS ? LOAD(WIDTH, net + AT_BETA + c) : (VEC(WIDTH))(0))
 

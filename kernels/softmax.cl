@@ -1,14 +1,9 @@
 // softmax.cl - shares of the exponentials, at the end of a network.
 //   out[o] = exp(inp[o] - max) / sum_c exp(inp[c] - max)      dinp[o] = out[o] (dout[o] - sum_c dout[c] out[c])
 // Shapes   all (ROWS, N)
+// Macros   ROWS windows; N outputs
 // Launch   inside the network's one work-group; an item takes whole rows, which are short
 // Twin     reference_activations.py: softmax_forward, softmax_backward      Source  Bridle 1990
-
-#ifndef SHAPE
-  #define SHAPE default      // name of this stamp
-  #define ROWS 1             // windows
-  #define N 1                // outputs
-#endif
 
 FUNCTION NAMED(softmax_forward)(FORWARD_ARGUMENTS) {
   FOR_ITEMS(row, ROWS) {

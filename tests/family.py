@@ -26,7 +26,6 @@ from bt_neuro import (
     LayerNormalization,
     MaxPooling1D,
     MeanSquaredError,
-    OnlineNormalization,
     Reshape,
     TransformerEncoder,
 )
@@ -45,6 +44,7 @@ class Row:
     ----------
     layers, inputs, loss, optimizer : the network
     exact_rows : windows a step with which its gradient is that of its loss; elsewhere constants stand in it
+    batches : several windows may make one step
     """
 
     layers: list[Layer]
@@ -52,6 +52,7 @@ class Row:
     loss: Loss = field(default_factory=MeanSquaredError)
     optimizer: Optimizer = DESCENT
     exact_rows: tuple[int, ...] = (1, 3)
+    batches: bool = True
 
 
 def classes(loss: Loss) -> Row:
@@ -80,7 +81,9 @@ FAMILY = {
     # In a batch the statistics of BatchNorm are the batch's own.
     "batch norm": Row([Dense(17), BatchNorm(10, "tanh"), Dense(2)], 5),
     "batch norm on positions": Row([Conv1D(3, 2, 2), BatchNorm(10, "gelu")], 8),
-    "batch norm, debiased": Row([Dense(17), BatchNorm(4, "tanh", start="debiased"), Dense(2)], 5),
+    "batch norm, debiased": Row(
+        [Dense(17), BatchNorm(4, "tanh", start="debiased"), Dense(2)], 5, exact_rows=(1,), batches=False
+    ),
     "batch norm, published": Row(  # its gradient is none of the loss, nor a batch's
         [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
     ),
@@ -98,14 +101,6 @@ FAMILY = {
         [POSITIONS, Conv1D(4, 1), BatchNormalization(renorm=True, rmax=1.2, dmax=0.3), Dense(2)],
         18,
         exact_rows=(),
-    ),
-    "online normalization": Row(  # the past is constant, the first window's control terms are 0
-        [Dense(16), OnlineNormalization(activation="tanh"), Dense(2)], 5, exact_rows=(1,)
-    ),
-    "online normalization on positions": Row(
-        [POSITIONS, Conv1D(3, 1), OnlineNormalization(scale=False, alpha_forward=0.9), Dense(2)],
-        18,
-        exact_rows=(1,),
     ),
     "layer normalization": Row([Dense(16), LayerNormalization(activation="tanh"), Dense(2)], 5),
     "layer normalization on positions": Row([POSITIONS, Conv1D(5, 1), LayerNormalization(center=False)], 18),

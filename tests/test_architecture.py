@@ -49,6 +49,7 @@ ORDER = (
     "market",
     "signals",
     "eras",
+    "history",
     "lessons",
     "learner",
     "checkpoint",

@@ -7,6 +7,7 @@ only the type differs, and one network with a layer of each kind shows that roun
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.stamps import included
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 
 SEED = 5  # of dropout
@@ -147,6 +149,18 @@ def test_a_case_reaches_the_kernels_it_names(name, rng):
     source = Program(sample.layout, Device.shape(_Cpu)).source
     for kernel in CASES[name].kernels.split():
         assert f"NAMED({kernel})" in source, kernel
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_macros_of_a_stamp_are_told_in_its_header(name, rng):
+    source = Program(Sample(CASES[name].layers, CASES[name].inputs, rng).layout, Device.shape(_Cpu)).source
+    stamps = re.findall(r'((?:#define \w+ .*\n)+)#line 1 "(\w+\.cl)"', source)
+    assert len(stamps) > 2
+    for names, file in stamps:
+        header = re.match(r"(//.*\n)*", included(file).partition("\n")[2])[0]
+        told = set(re.findall(r"\w+", header.partition("Macros")[2])) | {"SHAPE"}
+        for macro in re.findall(r"#define (\w+)", names):
+            assert macro in told or macro.startswith("AT_") or file == "common.cl", f"{file}: {macro}"
 
 
 class _Cpu:

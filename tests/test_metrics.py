@@ -19,6 +19,7 @@ METRICS = {
     "bars": 83_260,
     "account_start": "2003-07-25 10:00:00",
     "account_bars": 83_260,
+    "predicted_start": "2003-07-29 14:00:00",
     "scored_bars": 83_207,
     "signals": 23_893,
     "coverage_pct": 28.7,
@@ -69,6 +70,24 @@ METRICS = {
 )
 def test_the_sentence(changed, status, expected):
     assert sentence(METRICS | changed, "x.csv", status) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "resumed"),
+    [
+        ({"account_start": "2006-01-02 00:00:00", "account_bars": 66_000}, ""),
+        (
+            {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
+            "; resumed at 2010-01-04 00:00:00 with a flat account",
+        ),
+    ],
+)
+def test_the_sentence_of_a_run_with_eras(changed, resumed):
+    eras = {"eras": 10, "span": "2003-05-05..2005-12-31"}
+    metrics = METRICS | {"predicted_start": "2006-01-02 00:00:00", "scored_bars": 0} | changed
+    told = sentence(metrics, "x.csv", "complete", eras)
+    assert ", 83,260 bars, tested after 10 eras on 2003-05-05..2005-12-31: nothing could be scored" in told
+    assert f" 55.3 %){resumed}; the account returned" in told
 
 
 def test_a_walk_has_sound_bars_and_its_seed():

@@ -19,6 +19,7 @@ from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
+from bt_neuro.nn.reference_network import Mode
 from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12
@@ -428,14 +429,39 @@ def test_layers_that_cannot_be_are_refused(make, complaint):
         make()
 
 
-def test_printing_shows_the_layers():
-    network = network_of(LAYERS, "numpy")
+def test_printing_shows_layers_and_times_and_changes_nothing(layers, place, data):
+    windows, targets = data
+    network, silent = network_of(layers, place), network_of(layers, place)
+    steps = (windows[:4], targets[:4], windows[1:5]), (windows[4:-1], targets[4:], windows[5:])
+    for one in (network, silent):
+        one.learn_then_predict(*steps[0])
     shown = [line.split() for line in str(network).splitlines()]
-    assert shown[0] == ["24", "inputs"]
-    assert shown[1] == ["name", "layer", "outputs", "parameters", "multiply-adds", "share"]
-    assert shown[3][:-1] == ["conv1d_1", "Conv1D", "6", "x", "8", "40", "192"]
+    assert_same_bits(network.learn_then_predict(*steps[1]), silent.learn_then_predict(*steps[1]))
+    assert_same_state(network, silent)
+    assert shown[0][:2] == ["24", "inputs;"]
+    assert shown[1] == ["name", "layer", "outputs", "parameters", "us", "share"]
+    assert [line[0] for line in shown[2:-4]] == [plan.name for plan in network.layout.plans]
     assert shown[-3][0] == f"{network.n_parameters:,}"
+    assert float(shown[-3][1]) > 0
     assert "\n" not in repr(network)
+
+
+def test_a_layer_left_out_is_left_out_on_every_device(best, data):
+    """Else its time would not be what is saved without it."""
+    windows, targets = data
+    rates = np.array([Adam().rates(1)] * len(targets))
+
+    def said(place, skipped):
+        engine = network_of(LAYERS, place, precision="double")._engine
+        engine.run(Mode.PREDICT, windows[:0], targets[:0], windows[:1], rates[:0], 1)  # fills every place
+        mode = Mode.LEARN | Mode.PREDICT | skipped * Mode.SKIPPED
+        return engine.run(mode, windows[:-1], targets, windows[1:], rates, 1)[1]
+
+    whole = said(best, 0)
+    for skipped in range(1, len(LAYERS) + 1):
+        expected = said("numpy", skipped)
+        np.testing.assert_allclose(said(best, skipped), expected, rtol=1e-9, atol=1e-12)
+        assert (expected != whole).any()
 
 
 def test_large_numbers_are_numbers(data):

@@ -20,6 +20,7 @@ from small import Small
 from typer.testing import CliRunner
 
 from bt_neuro import (
+    Adam,
     BarsError,
     BarsFeed,
     Checkpoint,
@@ -65,6 +66,9 @@ class Watched(Small):
 
 class WithDropout(Watched):
     params = (("wing", 2), ("seeds", 2))
+
+    def optimizer(self):
+        return [Adam(0.01), Adam(0.001)]
 
     def layers(self, inputs):
         first, *others = super().layers(inputs)
@@ -162,12 +166,18 @@ def test_eras_end_when_they_have_settled():
     assert not moving.pretraining.has_settled
 
 
+def test_several_networks_may_share_their_optimizer():
+    told = run(seeds=3, eras=1).told
+    assert [era.learning_rate for era in told[0]] == 3 * [0.01]
+
+
 def test_several_networks_have_figures_of_their_own(file, tmp_path):
     result = backtest(file, strategy=WithDropout, out=tmp_path / "run")
     eras = pd.read_csv(result.folder / "eras.csv")
     assert eras[["seed", "era"]].values.tolist() == [[seed, era] for era in (1, 2, 3) for seed in (0, 1)]
     first, second = (rows["error"].tolist() for _, rows in eras.groupby("seed"))
     assert first != second
+    assert eras["learning_rate"].tolist() == 3 * [0.01, 0.001]
     assert [last["seed"] for last in result.manifest["pretraining"]["last_era"]] == [0, 1]
 
 
@@ -192,6 +202,8 @@ def test_several_networks_have_figures_of_their_own(file, tmp_path):
         ({"pretrain": SPAN, "train_at": 200}, StrategyError, "give train_at or pretrain, not both"),
         ({"pretrain": SPAN, "eras": 0}, StrategyError, "eras is 0"),
         ({"pretrain": SPAN, "until_settled": 1}, StrategyError, "until_settled is 1: give True or False"),
+        ({"pretrain": SPAN, "until_settled": True}, StrategyError, "as eras, 2 or more"),
+        ({"until_settled": True}, StrategyError, "give pretrain too"),
         ({"pretrain": SPAN, "embargo_bars": 500}, StrategyError, "both a full window and a label"),
     ],
 )
@@ -311,7 +323,7 @@ def stopping(strategy, at):
 def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     with pytest.raises(
-        KeyboardInterrupt, match=rf"in era \d of 3, . (is|are) finished: go on with --resume {first}"
+        KeyboardInterrupt, match=rf"in era \d of 3, . eras? finished: go on with --resume {first}"
     ):
         backtest(file, strategy=stopping(strategy, at), out=first)
     stopped = open_run(first)
@@ -365,7 +377,7 @@ def test_more_eras_go_on_where_the_fewer_ended(file, tmp_path):
         def notify_era(self, eras):
             raise KeyboardInterrupt("by a script")
 
-    with pytest.raises(KeyboardInterrupt, match="by a script, 1 is finished"):
+    with pytest.raises(KeyboardInterrupt, match="by a script, 1 era finished"):
         backtest(file, strategy=Ends, parameters={"eras": 1}, out=tmp_path / "first")
     six = backtest(file, strategy=Watched, parameters={"eras": 2}, out=tmp_path / "two")
     resumed = backtest(
@@ -445,6 +457,12 @@ def test_the_command_names_a_span_it_cannot_read(file, tmp_path):
     assert "Error: pretrain '2024-13-01' is no time" in said.stderr
 
 
+def test_eras_need_a_span(file):
+    said = CliRunner().invoke(app, ["backtest", str(file), "--eras", "3"])
+    assert said.exit_code == 1
+    assert "Error: --eras says how often --pretrain FROM..TO is learned" in said.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -453,7 +471,11 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
         line = [sys.executable, "-m", "bt_neuro", *words(file, tmp_path / name, "--eras", "60", *more)]
         return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    assert started("whole").wait() == 0
+    def ended(run):
+        run.communicate(timeout=100)
+        return run.returncode
+
+    assert ended(started("whole")) == 0
     killed = started("killed")
     while not (tmp_path / "killed" / "model.safetensors").exists():
         assert killed.poll() is None, killed.communicate()
@@ -465,5 +487,5 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
         assert f"go on with --resume {tmp_path / 'killed'}" in complained
     about = Saved.read(tmp_path / "killed").network.about.group(PRETRAINING)
     assert 1 <= len(about.items("ended")) < 60
-    assert started("resumed", "--resume", tmp_path / "killed").wait() == 0
+    assert ended(started("resumed", "--resume", tmp_path / "killed")) == 0
     assert_same(tmp_path / "whole", tmp_path / "resumed")

@@ -147,6 +147,16 @@ def test_each_slip_shows(slip, mended, monkeypatch):
     assert difference(OPTIMIZERS["adam"], "numpy") > 1e-5
 
 
+def test_adam_as_published_soon_stands_still():
+    """Its NaN: docs/normalisation.md says how soon in the article's network."""
+    network = Network([BatchNorm(20, "tanh", gradient="published")], N, optimizer=Adam(RATE), device="numpy")
+    network.learn(DATA[0][:100], DATA[1][:100])
+    moved = network.tensor("batch_norm_0.gamma")
+    assert (moved != 1).all()
+    network.learn(DATA[0][100:400], DATA[1][100:400])
+    assert_same_bits(network.tensor("batch_norm_0.gamma"), moved)
+
+
 @pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(clipvalue=1.0)])
 def test_what_the_article_has_not_is_refused(optimizer):
     with pytest.raises(LayerError, match="goes with Adam or SGD that clips nothing, not "):

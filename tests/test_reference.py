@@ -9,7 +9,7 @@ from bt_neuro.nn.layer import ACTIVATIONS
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.reference import dropout_forward, dropout_key, philox
-from bt_neuro.nn.reference_activations import activate
+from bt_neuro.nn.reference_activations import Pass, activate
 from bt_neuro.nn.reference_norms import batch_norm_move
 from tests.helpers import GradientCheck, Sample, assert_close
 
@@ -98,16 +98,19 @@ def test_philox_gives_the_known_answers(counter, step, key, bits):
     assert int(philox(np.array([counter]), step, key)[0]) == bits
 
 
+def masked(step, seed, layer):
+    inputs = {"inp": np.ones(20_000)}
+    return dropout_forward(Dropout(0.3), {}, inputs, Pass(False, step, dropout_key(seed, layer)))
+
+
 def test_dropout_keeps_its_share_and_the_mean():
-    ones = np.ones(20_000)
-    out, mask = dropout_forward(ones, Dropout(0.3), step=4, key=dropout_key(seed=1, layer=2))
+    out = masked(step=4, seed=1, layer=2)
     assert set(np.unique(out)) == {0.0, 1 / 0.7}
     assert abs(out.mean() - 1) < 0.02
-    again, _ = dropout_forward(ones, Dropout(0.3), step=4, key=dropout_key(seed=1, layer=2))
-    assert (out == again).all()
+    assert (masked(step=4, seed=1, layer=2) == out).all()
     for step, seed, layer in ((5, 1, 2), (4, 2, 2), (4, 1, 3)):
-        _, other = dropout_forward(ones, Dropout(0.3), step=step, key=dropout_key(seed, layer))
-        assert 0.4 < (mask != other).mean() < 0.44  # two independent masks differ at 2 x 0.3 x 0.7
+        differ = masked(step, seed, layer) != out
+        assert 0.4 < differ.mean() < 0.44  # two independent masks differ at 2 x 0.3 x 0.7
 
 
 def running_statistics(samples, window):

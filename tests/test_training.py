@@ -1,15 +1,13 @@
 """A part that is learned in one go: what is learned, in which order, and what is never seen."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from small import Small, small_network
 from test_learner import FEATURES, HISTORY, Recorded, bars, feed
 
-from bt_neuro import CheckpointError, FractalLabel, NonFiniteError, StrategyError, read_bars
+from bt_neuro import BarsFeed, CheckpointError, FractalLabel, NonFiniteError, StrategyError, read_bars
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.runs import build_cerebro
+from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.learner import Learner
 
 SAMPLE = "data/SYNTHETIC_EURUSD_H1.csv"
@@ -143,7 +141,7 @@ class Watched(Small):
 def run(frame_of=lambda frame: frame, bars_count=700, **parameters):
     bars_read = read_bars(SAMPLE)
     frame = frame_of(bars_read.frame.iloc[:bars_count].copy())
-    cerebro, _ = build_cerebro(replace(bars_read, frame=frame), Watched, parameters, Account())
+    cerebro = build_cerebro(BarsFeed(bars=frame), Watched, parameters, Account(), point=bars_read.point)
     (ran,) = cerebro.run(exactbars=1)
     return ran
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyError, walk_forward
 from bt_neuro.cli import app
+from bt_neuro.evaluate.answers import PROBABILITIES, probabilities_of
+from bt_neuro.report.walk_forward import render
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -105,6 +107,20 @@ def test_the_summary_counts_all_folds_together(result):
     assert str(result) == m["sentence"]
     assert result.metrics["sentence"].startswith("SYNTHETIC_EURUSD_H1.csv, 2024-01-")
     assert f"{len(rows)} folds of 200b after 300b of training (refit, rolling)" in m["sentence"]
+
+
+def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
+    vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3})
+    votes = np.load(vote.folder / "votes.npy").astype(float)
+    said = vote.predictions
+    mean = np.mean([probabilities_of(votes[:, lane]) for lane in range(2)], axis=0)
+    np.testing.assert_allclose(said[PROBABILITIES], mean, atol=1e-9)
+    for lane, rate in enumerate(vote.metrics["seeds"]["hit_rate_pct"]["each"]):
+        alone = run(tmp_path / str(lane), parameters={"seed": 3 + lane})
+        shown = [f"{p:.9g}" for p in probabilities_of(votes[:, lane]).ravel()]
+        assert shown == [f"{p:.9g}" for p in alone.predictions[PROBABILITIES].to_numpy().ravel()]
+        assert rate == pytest.approx(alone.metrics["hit_rate_pct"])
+    assert "the vote of 2 networks" in render(vote.manifest, vote.folds)
 
 
 def test_no_skill_is_said(tmp_path):

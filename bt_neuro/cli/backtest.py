@@ -74,13 +74,14 @@ def backtest(
 ) -> None:
     """Run a strategy over a file of bars, learning on every bar."""
     with errors():
+        from bt_neuro.errors import StrategyError
         from bt_neuro.evaluate.account import Account
         from bt_neuro.evaluate.runs import backtest as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.console import render
 
-        chosen = load_strategy(strategy) if strategy else NeuroStrategy
+        chosen: Any = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
         given = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
         parameters |= {name: value for name, value in given.items() if value is not None}
@@ -89,6 +90,8 @@ def backtest(
         if freeze:
             parameters["learns"] = False
         parameters |= parse_parameters(param or [], chosen)
+        if eras is not None and parameters.get("pretrain", chosen.params.pretrain) is None:
+            raise StrategyError("--eras says how often --pretrain FROM..TO is learned: give that too")
         account = Account(cash=cash, commission=commission, spread=spread, slippage=slippage)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:

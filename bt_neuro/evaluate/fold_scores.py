@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.answers import probabilities_of
+from bt_neuro.evaluate.metrics import seed_figures
 from bt_neuro.evaluate.money import money_figures
 from bt_neuro.evaluate.scores import (
     NETWORK,
@@ -106,6 +107,7 @@ def summary(
     baselines: pd.DataFrame,
     equity: pd.DataFrame,
     trades: pd.DataFrame,
+    votes: Array | None,
     bars: Bars,
     account: Account,
 ) -> Figures:
@@ -115,6 +117,7 @@ def summary(
     ----------
     rows : as in ``folds.csv``
     predictions, baselines, equity, trades : the stitched tables
+    votes : (predictions, networks, 3), the outputs of each of several networks; None if there was one
     bars, account : what was run over, and the money
     """
     answers = {
@@ -139,6 +142,7 @@ def summary(
         **signals,
         "difference_pct": percent(difference["difference"]) if difference else None,
         "verdict": verdict(signals["signals"], difference),
+        "seeds": seed_figures(predictions, votes) if votes is not None else None,
         "folds_compared": len(compared),
         "folds_better": better,
         "folds_better_pct": percent(_ratio(better, len(compared))),

@@ -24,19 +24,19 @@ from bt_neuro.checkpoint import MODEL
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import trained_answers
-from bt_neuro.evaluate.carried import FEATURES
+from bt_neuro.evaluate.building import build_cerebro
+from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried
 from bt_neuro.evaluate.fold_scores import account_figures, in_sample_figures, labels_of, signal_figures
 from bt_neuro.evaluate.folder import Result, write_baselines
 from bt_neuro.evaluate.folds import Fold
-from bt_neuro.evaluate.number_records import FeatureRecord
-from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, TradeRecord
-from bt_neuro.evaluate.runs import build_cerebro
+from bt_neuro.evaluate.number_records import npy_bytes
+from bt_neuro.evaluate.recording import add_records
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.plugin.checkpoint import Checkpoint
+from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
-RECORDS = {"predictions.csv": PredictionRecord, "equity.csv": EquityRecord, "trades.csv": TradeRecord}
 BASELINES = "baselines.csv"
 
 
@@ -102,17 +102,13 @@ def _run(leg: Leg) -> list[FoldResult]:
     bars = replace(whole, frame=frame)
     starts = [fold.test.start - leg.span.start for fold in leg.folds]
     parameters = {**leg.parameters, "train_at": tuple(starts if leg.relearns else starts[:1])}
-    cerebro, _ = build_cerebro(bars, _strategy(leg), parameters, leg.account)
+    data = BarsFeed(bars=bars.frame, name=bars.path.stem)
+    cerebro = build_cerebro(data, _strategy(leg), parameters, leg.account, point=bars.point)
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
         with ExitStack() as files:
-            for file, record in RECORDS.items():
-                opened = files.enter_context((folder / file).open("w", newline="", encoding="utf-8"))
-                cerebro.addanalyzer(record, file=opened)
-            features = files.enter_context((folder / FEATURES).open("wb"))
-            cerebro.addanalyzer(FeatureRecord, open=lambda: features)
+            add_records(cerebro, folder, files, Carried())
             cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
-            cerebro.addanalyzer(Forget)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": leg.span.start}}
             cerebro.addanalyzer(Checkpoint, path=folder / MODEL, about=about)
             (ran,) = cerebro.run(exactbars=1)
@@ -169,6 +165,8 @@ def _results(leg: Leg, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[Fol
         }
         write_baselines(folder / BASELINES, predictions["bar"] + first, said)
         files[BASELINES] = (folder / BASELINES).read_bytes()
+        if (folder / VOTES).exists():
+            files[VOTES] = npy_bytes(np.load(folder / VOTES)[predictions.index])
         if fold is leg.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()
         results.append(FoldResult(fold.number, row, ran.network.device_name, files))

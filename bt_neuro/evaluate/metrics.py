@@ -65,7 +65,7 @@ def metrics_of(
         "start": str(bars.frame["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
         "bars": int(equity["bar"].iloc[-1]) + 1,
-        "account_start": str(equity["datetime"].iloc[0]),  # later than "start" where the run was resumed
+        "account_start": str(equity["datetime"].iloc[0]),  # where the run was resumed, or its eras had ended
         "account_bars": len(equity),
         "predicted_start": str(predictions["datetime"].iloc[0]) if len(predictions) else None,
         "predicted_bars": len(predictions),
@@ -156,8 +156,7 @@ def sentence(
     best = m["best_baseline"]
     if best is not None:
         text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
-    begins = m["predicted_start"] or m["start"]
-    if m["account_start"] > begins:  # and not with the first bar that was predicted, after the training
+    if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % after costs"
     if m["buy_and_hold_after_costs_pct"] is not None:

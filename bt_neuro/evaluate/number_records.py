@@ -105,3 +105,11 @@ class StatisticsRecord(_NumberRecord):
 def write_header(file: Any, shape: tuple[int, ...]) -> None:
     """Write the head of a ``.npy`` file; NumPy pads it so that it keeps its length when rows are added."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def npy_bytes(numbers: NDArray[np.floating]) -> bytes:
+    """Return what a ``.npy`` file of these numbers holds."""
+    file = io.BytesIO()
+    write_header(file, numbers.shape)
+    file.write(numbers.astype(np.float32).tobytes())
+    return file.getvalue()

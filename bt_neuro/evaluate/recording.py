@@ -1,4 +1,4 @@
-"""Which tables a run writes: of the network always, of the account where there is one."""
+"""What a run writes down: tables of the network always, of the account where there is one, and scores."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, Tr
 from bt_neuro.plugin.analyzers import HitRate, StepTime
 
 
+def add_scores(cerebro: bt.Cerebro, carried: Carried) -> None:
+    """Add the analyzers that score a run as it goes."""
+    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
+    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
+    cerebro.addanalyzer(StepTime, _name="step_time")
+
+
 def add_records(
     cerebro: bt.Cerebro,
     folder: Path,
@@ -23,16 +30,15 @@ def add_records(
     *,
     has_account: bool = True,
 ) -> None:
-    """Add the analyzers that write a run's tables, going on after the rows that are there already.
+    """Add the analyzers that write a run's tables.
 
     Parameters
     ----------
+    folder : to write to
+    carried : rows of its tables that are there already, after which to go on
     files : closes the tables, also when the run breaks
     has_account : False writes nothing of money
     """
-    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
-    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
-    cerebro.addanalyzer(StepTime, _name="step_time")
     tables: dict[str, type[bt.Analyzer]] = {PREDICTIONS: PredictionRecord}
     if has_account:
         tables |= {"equity.csv": EquityRecord, "trades.csv": TradeRecord}

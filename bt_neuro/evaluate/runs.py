@@ -16,21 +16,18 @@ from bt_neuro.checkpoint import MODEL, Saved
 from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import trained_answers
+from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.era_records import EraRecord, pretraining_manifest, read_lessons
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.recording import add_records
-from bt_neuro.evaluate.records import (
-    EquityRecord,
-    Progress,
-)
+from bt_neuro.evaluate.recording import add_records, add_scores
+from bt_neuro.evaluate.records import EquityRecord, Progress
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.market.clock import Span
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.checkpoint import Checkpoint
-from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -128,7 +125,9 @@ def backtest(
     if saved is not None:
         _require_new_bars(saved, bars)
         params["resume"] = str(saved.path)
-    cerebro, broker = build_cerebro(bars, strategy, params, account)
+    broker = _TimedBroker()
+    data = BarsFeed(bars=bars.frame, name=bars.path.stem)
+    cerebro = build_cerebro(data, strategy, params, account, point=bars.point, broker=broker)
     folder = new_folder(out, bars.path.stem)
     manifest = manifest_of(bars, options, strategy, params, account)
     try:
@@ -138,6 +137,7 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
+            add_scores(cerebro, carried)
             add_records(cerebro, folder, files, carried)
             cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
             if progress:
@@ -179,7 +179,7 @@ def backtest(
             manifest["pretraining"] = eras
         write_json(folder / "run.json", {**manifest, "status": status, "error": told})
         if status == "interrupted" and eras is not None:
-            finished = f"{eras['eras']} {'is' if eras['eras'] == 1 else 'are'} finished"
+            finished = f"{eras['eras']} era{'s' if eras['eras'] > 1 else ''} finished"
             raise KeyboardInterrupt(f"{told}, {finished}: go on with --resume {folder}") from None
         raise
     if report:
@@ -251,24 +251,6 @@ def _scored(
         status=manifest["status"],
         pretraining=manifest.get("pretraining"),
     )
-
-
-def build_cerebro(
-    bars: Bars, strategy: type[NeuroStrategy], parameters: dict[str, Any], account: Account
-) -> tuple[bt.Cerebro, _TimedBroker]:
-    """Return what runs a strategy over bars with an account's cash and costs."""
-    cerebro = bt.Cerebro(stdstats=False)
-    broker = _TimedBroker()
-    cerebro.broker = broker
-    data = BarsFeed(bars=bars.frame)
-    cerebro.adddata(data, name=bars.path.stem)
-    cerebro.addstrategy(strategy, **parameters)
-    broker.setcash(account.cash)
-    spread = account.spread if account.spread is not None or "spread" in bars.frame else 0.0
-    broker.addcommissioninfo(Costs(commission=account.commission, spread=spread, point=bars.point, data=data))
-    if account.slippage:
-        broker.set_slippage_fixed(account.slippage * bars.point)
-    return cerebro, broker
 
 
 def _run(cerebro: bt.Cerebro) -> NeuroStrategy:

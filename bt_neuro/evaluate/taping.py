@@ -15,10 +15,10 @@ import pandas as pd
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.curtain import Curtain, indicators_of, lines_of
 from bt_neuro.evaluate.tape import Floats, Tape
 from bt_neuro.nn.network import Network
-from bt_neuro.plugin.costs import Costs
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -61,15 +61,10 @@ def record(run: Run, progress: Callable[[int], None] | None = None) -> Tape:
     """
     strategy = load_strategy(run.strategy) if isinstance(run.strategy, str) else run.strategy
     tape = Tape()
-    cerebro = bt.Cerebro(stdstats=False)
     timeframe, compression = run.timeframe
     data = BarsFeed(bars=run.frame, timeframe=timeframe, compression=compression)
-    cerebro.adddata(data)
-    cerebro.addstrategy(strategy, **run.parameters)
-    cerebro.broker = _Broker(tape, Curtain() if run.curtain else None)
-    cerebro.broker.setcash(Account().cash)
-    spread = None if "spread" in run.frame else 0.0
-    cerebro.broker.addcommissioninfo(Costs(spread=spread, point=run.point, data=data))
+    broker = _Broker(tape, Curtain() if run.curtain else None)
+    cerebro = build_cerebro(data, strategy, run.parameters, Account(), point=run.point, broker=broker)
     recorder = _Recorder(tape, run, progress or (lambda bars: None))
     cerebro.addanalyzer(_Listener, recorder=recorder)
     try:

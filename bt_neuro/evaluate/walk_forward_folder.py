@@ -8,13 +8,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.carried import VOTES
 from bt_neuro.evaluate.fold_scores import sentence, summary
 from bt_neuro.evaluate.folder import Result, new_folder, write_json
 from bt_neuro.evaluate.leg import BASELINES, FoldResult
+from bt_neuro.evaluate.number_records import npy_bytes
 from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 
@@ -109,7 +113,8 @@ class WalkForwardFolder:
         about = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
         rows = pd.DataFrame([fold["row"] for fold in about])
         tables = self._stitch(rows)
-        metrics = summary(rows, **tables, bars=self._bars, account=self._account)
+        votes = self._stitch_votes(finished)
+        metrics = summary(rows, **tables, votes=votes, bars=self._bars, account=self._account)
         file, options = Path(self._manifest["data"]["file"]).name, self._manifest["walk_forward"]
         metrics["sentence"] = sentence(metrics, file, options, missing=self._folds - len(finished))
         self._manifest |= {
@@ -147,6 +152,16 @@ class WalkForwardFolder:
         for name, table in whole.items():
             self._write(f"{name}.csv", table)
         return whole
+
+    def _stitch_votes(self, finished: list[int]) -> NDArray[np.float32] | None:
+        """Write what each of several networks said, if there were several."""
+        paths = [path for number in finished if (path := self._place(number) / VOTES).exists()]
+        if not paths:
+            return None
+        votes = np.concatenate([np.load(path) for path in paths])
+        with replacing(self.path / VOTES) as partial:
+            partial.write_bytes(npy_bytes(votes))
+        return votes
 
     def _write(self, name: str, table: pd.DataFrame) -> None:
         whole = {column: table[column].astype("Int64") for column in ("known_bar", "hit") if column in table}

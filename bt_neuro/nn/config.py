@@ -6,30 +6,20 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from bt_neuro.errors import LayerError, did_you_mean
-from bt_neuro.nn.layers import (
-    LSTM,
-    Activation,
-    AveragePooling1D,
-    Conv1D,
-    Dense,
-    Dropout,
-    MaxPooling1D,
-    Reshape,
-    TransformerEncoder,
-)
-from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
-from bt_neuro.nn.normalization import BatchNorm, BatchNormalization, LayerNormalization, OnlineNormalization
-from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
+from bt_neuro.nn import layers, losses, normalization, optimizers
 
 _BY_NAME: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        *(Dense, Conv1D, TransformerEncoder, LSTM, MaxPooling1D, AveragePooling1D, Reshape),
-        *(Activation, Dropout),
-        *(BatchNorm, BatchNormalization, OnlineNormalization, LayerNormalization),
-        *(Adam, AdamW, SGD, CosineDecay),
-        *(MeanSquaredError, CategoricalCrossentropy, CategoricalFocalCrossentropy),
+    name: getattr(module, name)
+    for module, names in (
+        (
+            layers,
+            "Dense Conv1D TransformerEncoder LSTM MaxPooling1D AveragePooling1D Reshape Activation Dropout",
+        ),
+        (normalization, "BatchNorm BatchNormalization LayerNormalization"),
+        (optimizers, "Adam AdamW SGD CosineDecay"),
+        (losses, "MeanSquaredError CategoricalCrossentropy CategoricalFocalCrossentropy"),
     )
+    for name in names.split()
 }
 
 

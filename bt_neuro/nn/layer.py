@@ -43,14 +43,19 @@ class Layer:
     Attributes
     ----------
     kind : begins the layer's tensors' names, and is the name of its kernel file
+    activations : those it can have
     learns_otherwise : its learning pass is not the pass that predicts, so that one cannot stand for the other
     """
 
     kind: ClassVar[str]
     learns_otherwise: ClassVar[bool] = False
+    activations: ClassVar[tuple[str | None, ...]] = ACTIVATIONS
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        known = getattr(self, "activation", None) in self.activations
+        self._require(known, f"activation must be one of {self.activations}")
+        self._require(getattr(self, "epsilon", 1) > 0, "epsilon must be positive")
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the outputs; raise LayerError when the inputs do not fit."""

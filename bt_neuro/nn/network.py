@@ -21,7 +21,7 @@ from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import Optimizer, one_a_lane
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
-from bt_neuro.nn.summary import summary
+from bt_neuro.nn.summary import layer_times, summary
 
 Array = NDArray[np.floating]
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
@@ -121,7 +121,8 @@ class Network:
         return f"Network([{layers}], {size}, {self.device_name})"
 
     def __str__(self) -> str:
-        return summary(self.layout)
+        self._held = None  # other activations will be in place
+        return summary(self.layout, self.device_name, layer_times(self.layout, self._engine))
 
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:

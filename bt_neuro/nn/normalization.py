@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from bt_neuro.nn.layer import ACTIVATIONS, ActivationName, Layer, Shape, Tensor
+from bt_neuro.nn.layer import ActivationName, Layer, Shape, Tensor
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,6 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.epsilon > 0, "epsilon must be positive")
-        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
         self._require(self.gradient in ("exact", "published"), "gradient must be exact or published")
         self._require(self.start in ("published", "debiased"), "start must be published or debiased")
 
@@ -72,6 +70,7 @@ class BatchNorm(Layer):
             return ()
         if rows == 1:
             return super().parts(rows)
+        self._require(self.start == "published", "a debiased start counts single windows: leave batch_size 1")
         momentum, activation = 1 - 1 / self.window, self.activation
         by_batch = BatchNormalization(
             momentum=momentum, epsilon=self.epsilon, activation=activation, per_channel=False
@@ -87,10 +86,6 @@ class _Channels(Layer):
     scale: bool = True
     activation: ActivationName = None
     per_channel: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(self.activation in ACTIVATIONS, f"activation must be one of {ACTIVATIONS}")
 
     def channels(self, shape: Shape) -> int:
         return shape[-1] if self.per_channel else math.prod(shape)
@@ -114,12 +109,6 @@ class Normalization(_Channels):
 
     epsilon: float = 1e-3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(self.epsilon > 0, "epsilon must be positive")
-        for name in ("momentum", "alpha_forward", "alpha_backward"):
-            self._require(0 <= getattr(self, name, 0) < 1, f"{name} must be in [0, 1)")
-
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
         channels = (self.channels(shape),)
         gamma = (Tensor("gamma", channels, start=1.0),) if self.scale else ()
@@ -130,10 +119,7 @@ class Normalization(_Channels):
         return Tensor("moving_mean", channels), Tensor("moving_variance", channels, start=1.0)
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        options = ("epsilon", "momentum", "rmax", "dmax", "alpha_forward", "alpha_backward")
-        return super().macros(shape) | {
-            name.upper(): float(getattr(self, name)) for name in options if hasattr(self, name)
-        }
+        return {**super().macros(shape), "EPSILON": self.epsilon}
 
     def saved(self, shape: Shape, rows: int) -> int:
         # Rates a row and channel, or a row and position; and two more numbers a channel.
@@ -176,6 +162,7 @@ class BatchNormalization(Normalization):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
         self._require(self.rmax >= 1 and self.dmax >= 0, "rmax must be 1 or more, dmax 0 or more")
 
     @property
@@ -183,33 +170,8 @@ class BatchNormalization(Normalization):
         return self.renorm
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        return {**super().macros(shape), "RENORM": int(self.renorm)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnlineNormalization(Normalization):
-    """Normalise every channel by its past; two control terms keep the gradient unbiased.
-
-    Parameters
-    ----------
-    alpha_forward, alpha_backward : share of the past in the statistics (0.999), in the control terms (0.99)
-    epsilon, center, scale, activation, per_channel : as in `BatchNormalization`
-
-    Notes
-    -----
-    For one window at a time; the windows of a batch pass one after the other. The paper's layer scaling,
-    against outputs that grow, is left out. Chiley et al. 2019, "Online Normalization for Training Neural
-    Networks".
-    """
-
-    alpha_forward: float = 0.999
-    alpha_backward: float = 0.99
-    kind: ClassVar[str] = "online_normalization"
-    learns_otherwise: ClassVar[bool] = True  # by then the statistics are no longer the past's
-
-    def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        controls = (Tensor(f"control_{of}", (self.channels(shape),)) for of in ("output", "input"))
-        return *super().statistics(shape), *controls
+        limits = {"RENORM": int(self.renorm), "RMAX": float(self.rmax), "DMAX": float(self.dmax)}
+        return {**super().macros(shape), "MOMENTUM": float(self.momentum), **limits}
 
 
 @dataclass(frozen=True, kw_only=True)

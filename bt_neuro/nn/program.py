@@ -84,13 +84,14 @@ class Program:
             *map(included, _COMMON),
             *self._stamps.texts,
             "FUNCTION network_forward(global real* net, global const real* window, const int rows,",
-            "    const int moves, const int learns, const uint step, const uint seed, local real* shared) {",
+            "    const int moves, const int learns, const uint step, const uint seed, const int skipped,",
+            "    local real* shared) {",
             f"  {self._take_windows(inputs)}",
             "  SYNC;",
             *(f"  {call}" for call in self._forward),
             "}",
             "FUNCTION network_backward(global real* net, global const real* target, const int rows,",
-            "    const rates_t rates, local real* shared) {",
+            "    const rates_t rates, const int skipped, local real* shared) {",
             *(f"  {call}" for call in reversed(self._backward)),
             "}",
             included("network.cl"),
@@ -121,7 +122,11 @@ class Program:
             LSTM: self._emit_lstm,
         }
         emit = emitters.get(type(plan.layer), self._emit_alone)
+        calls = (self._forward, self._backward)
+        before = [len(made) for made in calls]
         emit(plan, plan.layer, inp, dinp, self._out, self._dout)
+        for made, first in zip(calls, before, strict=True):
+            made[first:] = [f"if (skipped != {plan.index + 1}) {call}" for call in made[first:]]
 
     def _emit_alone(self, plan: LayerPlan, layer: Layer, inp: int, dinp: int, out: int, dout: int) -> None:
         """Emit a layer that calls no other's functions; what it needs to know its description says."""

@@ -63,16 +63,18 @@ def dropout_key(seed: int, layer: int) -> int:
     return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
 
 
-def dropout_forward(inp: Array, layer: Dropout, step: int, key: int) -> tuple[Array, Array]:
-    """Return out and the mask: 0 or 1 / (1 - rate), by key, step and neuron only. For learning passes."""
-    bits = philox(np.arange(inp.size, dtype=np.uint64), step & 0xFFFFFFFF, key).reshape(inp.shape)
-    mask = np.where(bits < layer.threshold, 0.0, 1 / (1 - layer.rate)).astype(inp.dtype)
-    return inp * mask, mask
+def dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Multiply by a mask, 0 or 1 / (1 - rate), by key, step and neuron only; predicting, change nothing."""
+    if p.step is None:
+        return s["inp"]
+    counter = np.arange(s["inp"].size, dtype=np.uint64)
+    bits = philox(counter, p.step & 0xFFFFFFFF, p.key).reshape(s["inp"].shape)
+    s["mask"] = np.where(bits < layer.threshold, 0.0, 1 / (1 - layer.rate)).astype(s["inp"].dtype)
+    return s["inp"] * s["mask"]
 
 
-def dropout_backward(dout: Array, mask: Array) -> Array:
-    """Return dinp."""
-    return dout * mask
+def dropout_backward(layer: Dropout, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    return dout * s["mask"], {}
 
 
 # attention.cl -----------------------------------------------------------------------------------------------
@@ -101,52 +103,43 @@ def attention_backward(dcontext: Array, qkv: Array, weights: Array, heads: int, 
 
 
 # encoder.cl -------------------------------------------------------------------------------------------------
-def encoder_forward(inp: Array, p: dict[str, Array], layer: TransformerEncoder) -> list[dict[str, Array]]:
-    """Return what each block saves for its backward pass; the last one's "out" is the layer's output."""
-    blocks: list[dict[str, Array]] = []
+def encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Keep what each block needs for its backward pass."""
+    inp, s["blocks"] = s["inp"], []
     for b in range(layer.blocks):
-        s: dict[str, Array] = {"inp": inp}
-        s["qkv"] = dense_forward(inp, p[f"block{b}.qkv_kernel"], p[f"block{b}.qkv_bias"], None)
-        s["context"], s["weights"] = attention_forward(s["qkv"], layer.num_heads, layer.key_dim)
-        projected = dense_forward(
-            s["context"], p[f"block{b}.project_kernel"], p[f"block{b}.project_bias"], None
-        )
-        s["mid"], s["mid_rate"] = layer_norm_forward(inp, projected, layer.epsilon)
-        s["hidden"] = dense_forward(
-            s["mid"], p[f"block{b}.expand_kernel"], p[f"block{b}.expand_bias"], "leaky_relu"
-        )
-        contracted = dense_forward(
-            s["hidden"], p[f"block{b}.contract_kernel"], p[f"block{b}.contract_bias"], None
-        )
-        inp, s["norm_rate"] = layer_norm_forward(s["mid"], contracted, layer.epsilon)
-        s["norm"] = inp
-        blocks.append(s)
-    blocks[-1]["out"] = activate(inp, layer.activation)
-    return blocks
+
+        def through(name: str, inp: Array, activation: ActivationName = None, b: int = b) -> Array:
+            return dense_forward(inp, t[f"block{b}.{name}_kernel"], t[f"block{b}.{name}_bias"], activation)
+
+        kept: Saved = {"inp": inp, "qkv": through("qkv", inp)}
+        kept["context"], kept["weights"] = attention_forward(kept["qkv"], layer.num_heads, layer.key_dim)
+        projected = through("project", kept["context"])
+        kept["mid"], kept["mid_rate"] = layer_norm_forward(inp, projected, layer.epsilon)
+        kept["hidden"] = through("expand", kept["mid"], "leaky_relu")
+        contracted = through("contract", kept["hidden"])
+        inp, kept["norm_rate"] = layer_norm_forward(kept["mid"], contracted, layer.epsilon)
+        kept["norm"] = inp
+        s["blocks"].append(kept)
+    return activate(inp, layer.activation)
 
 
-def encoder_backward(
-    dout: Array, blocks: list[dict[str, Array]], p: dict[str, Array], layer: TransformerEncoder
-) -> tuple[Array, dict[str, Array]]:
-    """Return dinp and the gradients of all blocks' parameters."""
-    d: dict[str, Array] = {}
-    dout = dout * activation_slope(blocks[-1]["out"], layer.activation)
-    for b in reversed(range(layer.blocks)):
-        s = blocks[b]
+def encoder_backward(layer: TransformerEncoder, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    d: Tensors = {}
+    dout = dout * activation_slope(s["out"], layer.activation)
+    for b, kept in reversed([*enumerate(s["blocks"])]):
 
         def through(name: str, dout: Array, out: Array, inp: Array, act: ActivationName, b: int = b) -> Array:
-            kernel = p[f"block{b}.{name}_kernel"]
-            dinp, dkernel, dbias = dense_backward(dout, out, inp, kernel, act)
-            d[f"block{b}.{name}_kernel"], d[f"block{b}.{name}_bias"] = dkernel, dbias
+            names = f"block{b}.{name}_kernel", f"block{b}.{name}_bias"
+            dinp, d[names[0]], d[names[1]] = dense_backward(dout, out, inp, t[names[0]], act)
             return dinp
 
-        dsum = layer_norm_backward(dout, s["norm"], s["norm_rate"])
-        dhidden = through("contract", dsum, dsum, s["hidden"], None)
-        dmid = dsum + through("expand", dhidden, s["hidden"], s["mid"], "leaky_relu")
-        dsum = layer_norm_backward(dmid, s["mid"], s["mid_rate"])
-        dcontext = through("project", dsum, dsum, s["context"], None)
-        dqkv = attention_backward(dcontext, s["qkv"], s["weights"], layer.num_heads, layer.key_dim)
-        dout = dsum + through("qkv", dqkv, dqkv, s["inp"], None)
+        dsum = layer_norm_backward(dout, kept["norm"], kept["norm_rate"])
+        dhidden = through("contract", dsum, dsum, kept["hidden"], None)
+        dmid = dsum + through("expand", dhidden, kept["hidden"], kept["mid"], "leaky_relu")
+        dsum = layer_norm_backward(dmid, kept["mid"], kept["mid_rate"])
+        dcontext = through("project", dsum, dsum, kept["context"], None)
+        dqkv = attention_backward(dcontext, kept["qkv"], kept["weights"], layer.num_heads, layer.key_dim)
+        dout = dsum + through("qkv", dqkv, dqkv, kept["inp"], None)
     return dout, d
 
 

@@ -13,7 +13,7 @@ from bt_neuro.nn import reference as twins
 from bt_neuro.nn import reference_activations as activations
 from bt_neuro.nn import reference_norms as norms
 from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.layers import Conv1D, Dense
 from bt_neuro.nn.layout import LayerPlan, Layout
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors
@@ -61,33 +61,16 @@ def _conv1d_backward(layer: Conv1D, t: Tensors, s: Saved, dout: Array) -> Gradie
     return twins.conv1d_fold(drows, s["inp"].size, layer.strides * layer.channels(s["inp"].shape)), gradients
 
 
-def _dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
-    if p.step is None:
-        return s["inp"]
-    out, s["mask"] = twins.dropout_forward(s["inp"], layer, p.step, p.key)
-    return out
-
-
-def _encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) -> Array:
-    s["blocks"] = twins.encoder_forward(s["inp"], t, layer)
-    return s["blocks"][-1]["out"]
-
-
 # A line a kind of layer: its passes, of one window (`row_by_row`) or of rows that may meet.
 PASSES: dict[str, tuple[Forward, Backward]] = {
     "dense": (_dense_forward, _dense_backward),
     "conv1d": row_by_row(_conv1d_forward, _conv1d_backward),
-    "encoder": row_by_row(
-        _encoder_forward, lambda layer, t, s, dout: twins.encoder_backward(dout, s["blocks"], t, layer)
-    ),
+    "encoder": row_by_row(twins.encoder_forward, twins.encoder_backward),
     "lstm": row_by_row(twins.lstm_forward, twins.lstm_backward),
     "pooling": row_by_row(twins.pooling_forward, twins.pooling_backward),
-    "dropout": (_dropout_forward, lambda _, t, s, dout: (twins.dropout_backward(dout, s["mask"]), {})),
+    "dropout": (twins.dropout_forward, twins.dropout_backward),
     "batch_norm": row_by_row(norms.batch_norm_forward, norms.batch_norm_backward),
     "batch_normalization": (norms.batch_normalization_forward, norms.batch_normalization_backward),
-    "online_normalization": row_by_row(
-        norms.online_normalization_forward, norms.online_normalization_backward
-    ),
     "layer_normalization": (norms.layer_normalization_forward, norms.layer_normalization_backward),
     "scale": (norms.scale_forward, norms.scale_backward),
     "gelu": (activations.gelu_forward, activations.gelu_backward),
@@ -105,6 +88,7 @@ class Mode:
     PREDICT_MOVES = 8
     HELD = 16  # the activations of the first window to learn are still in place: no forward pass for it
     CHAINED = 32  # each further window to learn is the one predicted just before: the same
+    SKIPPED = 256  # from this bit on: number of a layer to leave out, counted from 1, to see what it costs
 
 
 class ReferenceNetwork:
@@ -120,16 +104,19 @@ class ReferenceNetwork:
     def __init__(self, layout: Layout, block: Array, seed: int, rows: int = 1) -> None:
         self.layout, self.block, self.seed, self.rows = layout, block, seed, rows
         self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(rows)]
+        self._skipped = 0
         self._out: Array = np.empty((0, 0))
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
         """Return the outputs (rows, n_outputs) of windows (rows, n_inputs), or of one window."""
         out = windows.astype(self.block.dtype, copy=False).reshape(-1, self.layout.n_inputs)
         for part, saved in self.parts:
-            saved["inp"] = out.reshape(len(out), *part.input_shape)
-            key = twins.dropout_key(self.seed, part.index)
-            forward, _ = PASSES[part.layer.kind]
-            out = saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            if part.index + 1 != self._skipped:
+                saved["inp"] = out.reshape(len(out), *part.input_shape)
+                key = twins.dropout_key(self.seed, part.index)
+                forward, _ = PASSES[part.layer.kind]
+                saved["out"] = forward(part.layer, self._tensors(part), saved, Pass(moves, step, key))
+            out = saved["out"]
         self._out = out.reshape(len(out), -1)
         return self._out
 
@@ -144,6 +131,9 @@ class ReferenceNetwork:
             dout = twins.mean_squared_error_backward(out, wanted)
         gradients: dict[str, Array] = {}
         for part, saved in reversed(parts):
+            if part.index + 1 == self._skipped:
+                dout = np.zeros_like(saved["inp"])
+                continue
             _, backward = PASSES[part.layer.kind]
             dout, found = backward(part.layer, self._tensors(part), saved, dout.reshape(saved["out"].shape))
             gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
@@ -154,6 +144,7 @@ class ReferenceNetwork:
     ) -> tuple[Array, Array]:
         """Run the order of passes that network.cl runs; return outputs (windows, n_outputs) of both kinds."""
         outputs = np.zeros((2, max(len(learn), len(predict)), self.layout.n_outputs), self.block.dtype)
+        self._skipped = mode // Mode.SKIPPED
         for i, first in enumerate(range(0, outputs.shape[1], self.rows)):
             part = slice(first, first + self.rows)
             if mode & Mode.LEARN:

@@ -8,7 +8,6 @@ from bt_neuro.nn.normalization import (
     BatchNorm,
     BatchNormalization,
     LayerNormalization,
-    OnlineNormalization,
     Scale,
 )
 from bt_neuro.nn.optimizers import Adam
@@ -121,33 +120,6 @@ def batch_normalization_backward(
     centre = z - share * z.mean(axis=0)
     dx = dout - share * dout.mean(axis=0) - share * centre * (dout * z).mean(axis=0)
     return (dx * s["rate"] * s["r"]).astype(dout.dtype), {}
-
-
-# online_normalization.cl ------------------------------------------------------------------------------------
-def online_normalization_forward(layer: OnlineNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
-    """Normalise one window by the past, then add it to that if the pass moves statistics."""
-    mean, variance = t["moving_mean"], t["moving_variance"]
-    x = s["inp"].reshape(-1, mean.size)
-    s["rate"] = 1 / np.sqrt(variance + layer.epsilon)
-    out = ((x - mean) * s["rate"]).astype(x.dtype).reshape(s["inp"].shape)
-    if p.moves:
-        keep, window_mean = layer.alpha_forward, x.mean(axis=0)
-        spread = ((x - window_mean) ** 2).mean(axis=0) + keep * (window_mean - mean) ** 2
-        variance[...] = keep * variance + (1 - keep) * spread
-        mean[...] = keep * mean + (1 - keep) * window_mean
-    return out
-
-
-def online_normalization_backward(
-    layer: OnlineNormalization, t: Tensors, s: Saved, dout: Array
-) -> tuple[Array, Tensors]:
-    """Return dinp; two control terms, which it moves, keep it across the outputs and of mean 0 in time."""
-    xhat, rest = s["out"].reshape(-1, s["rate"].size), 1 - layer.alpha_backward
-    d = dout.reshape(xhat.shape) - rest * t["control_output"] * xhat
-    t["control_output"] += (d * xhat).mean(axis=0)
-    dx = d * s["rate"] - rest * t["control_input"]
-    t["control_input"] += dx.mean(axis=0)
-    return dx.astype(dout.dtype), {}
 
 
 # layer_normalization.cl -------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,7 @@ class Stamps:
     def layer(self, plan: LayerPlan, layer: Layer, rows: int) -> str:
         """Stamp the file of a layer that calls no other's functions."""
         file, n = f"{layer.kind}.cl", math.prod(plan.input_shape)
+        words = re.findall(r"\w+", kernel_text(file))
         known: dict[str, Any] = {
             "ROWS": rows,
             "N": n,
@@ -92,9 +92,9 @@ class Stamps:
         known |= layer.macros(plan.input_shape)
         known["WIDTH"] = self.shape.width(known.get("CHANNELS", n))
         # A tensor that the layer was told to leave out lies nowhere, and nothing reads it.
-        known |= {name: 0 for name in _wanted(file) if name.startswith("AT_")}
+        known |= {word: 0 for word in words if word.startswith("AT_")}
         known |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
-        return self._stamp(file, str(plan.index), **{name: known[name] for name in _wanted(file)})
+        return self._stamp(file, str(plan.index), **{name: known[name] for name in known if name in words})
 
     def _tile(self, rows: int, vectors: int) -> tuple[int, int]:
         """Return the tile of sums, rows by vectors, that loads least for what it multiplies."""
@@ -243,19 +243,7 @@ def included(file: str) -> str:
     return f'#line 1 "{file}"\n{kernel_text(file)}'
 
 
-@cache
-def _wanted(file: str) -> tuple[str, ...]:
-    """Return the macros a kernel file asks its stamp to set, in its order.
-
-    Not a set: its order changes from process to process, and a runtime's cache of programs goes by the text.
-    """
-    head = re.search(r"#ifndef SHAPE\n(.*?)#endif", kernel_text(file), re.DOTALL)
-    assert head, f"{file} lists no macros"
-    return tuple(name for name in re.findall(r"#define (\w+)", head[1]) if name != "SHAPE")
-
-
 def _stamped(file: str, name: str, macros: dict[str, object]) -> str:
-    assert set(_wanted(file)) == set(macros), f"{file}: {sorted({*_wanted(file)} ^ {*macros})}"
     values = {"SHAPE": name, **macros}
     return "\n".join(
         [

@@ -1,41 +1,77 @@
-"""What ``print(network)`` shows: a line a layer."""
+"""What ``print(network)`` shows: a line a layer, and where the microseconds go."""
 
 from __future__ import annotations
 
-from bt_neuro.nn.layout import LayerPlan, Layout
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.nn.engine import Engine
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.reference_network import Mode
+
+_WINDOWS, _RUN_S, _ROUNDS = 64, 0.01, 5
 
 
-def summary(layout: Layout) -> str:
-    """Return a table of layers: outputs, parameters, and multiply-adds, which say where the time goes."""
-    work = [multiply_adds(plan) for plan in layout.plans]
-    table = [("name", "layer", "outputs", "parameters", "multiply-adds", "share")]
-    for plan, macs in zip(layout.plans, work, strict=True):
+def summary(layout: Layout, device: str, times: Sequence[float]) -> str:
+    """Return a table of layers: outputs, parameters, and what each adds to the time of a window.
+
+    Parameters
+    ----------
+    layout, device : what runs where
+    times : of `layer_times`
+    """
+    table = [("name", "layer", "outputs", "parameters", "us", "share")]
+    whole = times[0]
+    for plan, took in zip(layout.plans, times[1:], strict=True):
         shape = " x ".join(map(str, plan.output_shape))
         size = sum(place.tensor.size for _, place in plan.named() if place.offset < layout.size_parameters)
-        share = f"{macs / max(sum(work), 1):.0%}"
-        table.append((plan.name, type(plan.layer).__name__, shape, f"{size:,}", f"{macs:,}", share))
-    table.append(("", "", "", f"{layout.n_parameters:,}", f"{sum(work):,}", ""))
+        cells = f"{size:,}", f"{took:.1f}", f"{took / whole:.0%}"
+        table.append((plan.name, type(plan.layer).__name__, shape, *cells))
+    rest = max(whole - sum(times[1:]), 0.0)
+    table.append(("", "", "the rest", "", f"{rest:.1f}", f"{rest / whole:.0%}"))
+    table.append(("", "", "", f"{layout.n_parameters:,}", f"{whole:.1f}", ""))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join(f"{cell:{'<' if i < 2 else '>'}{widths[i]}}" for i, cell in enumerate(row)).rstrip()
         for row in table
     ]
-    return "\n".join([f"{layout.n_inputs} inputs", *lines, str(layout.optimizer), str(layout.loss)])
+    head = f"{layout.n_inputs} inputs; us to learn and predict a window, many at a call, on {device}"
+    return "\n".join([head, *lines, str(layout.optimizer), str(layout.loss)])
 
 
-def multiply_adds(plan: LayerPlan) -> int:
-    """Return those of one forward pass through a layer's kernels; each meets every position once."""
-    kernels = sum(place.tensor.size for name, place in plan.tensors.items() if name.endswith("kernel"))
-    shape = plan.input_shape if plan.layer.kind == "lstm" else plan.output_shape
-    scores = 0
-    if plan.layer.kind == "encoder":  # queries meet keys, weights meet values
-        scores = (
-            2
-            * shape[0] ** 2
-            * sum(
-                place.tensor.shape[0]
-                for name, place in plan.tensors.items()
-                if name.endswith("project_kernel")
-            )
-        )
-    return kernels * (shape[0] if len(shape) == 2 else 1) + scores
+def layer_times(layout: Layout, engine: Engine) -> list[float]:
+    """Return the microseconds of a window learned and predicted, and how many each layer adds to them.
+
+    A layer adds what is saved where it is left out: alone, in warm caches, it would seem quicker. The state
+    of the engine is put back as it was.
+    """
+    block = engine.read()
+    try:
+        first = _timed(layout, engine, 1)
+        windows = max(min(int(_RUN_S / first()), _WINDOWS), 1)
+        run = _timed(layout, engine, windows)
+        rounds = [[run(skipped) for skipped in range(len(layout.plans) + 1)] for _ in range(_ROUNDS)]
+    finally:
+        engine.write(block)
+    whole, *without = 1e6 / windows * np.min(rounds, axis=0)
+    return [float(whole), *(max(float(whole - left), 0.0) for left in without)]
+
+
+def _timed(layout: Layout, engine: Engine, windows: int) -> Callable[..., float]:
+    """Return a function that gives the seconds of a run with a layer left out, none for 0."""
+    random = np.random.default_rng(0)
+    inputs: NDArray[np.float32] = random.normal(size=(2, windows, layout.n_inputs)).astype(np.float32)
+    targets = np.eye(layout.n_outputs, dtype=np.float32)[random.integers(0, layout.n_outputs, windows)]
+    rates = np.array([layout.optimizer.rates(step) for step in range(1, windows + 1)])
+
+    def run(skipped: int = 0) -> float:
+        mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES | skipped * Mode.SKIPPED
+        start = time.perf_counter()
+        engine.run(mode, inputs[0], targets, inputs[1], rates, 1)
+        return time.perf_counter() - start
+
+    run()
+    return run

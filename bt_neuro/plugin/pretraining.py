@@ -12,6 +12,7 @@ from bt_neuro.eras import Era, EraLog
 from bt_neuro.errors import BarsError, CheckpointError, StrategyError
 from bt_neuro.lessons import Lesson, study
 from bt_neuro.market.clock import Bound, Span
+from bt_neuro.plugin.checks import rising_bars
 
 PRETRAINING = "pretraining"  # in a checkpoint
 
@@ -46,6 +47,19 @@ class Pretraining:
         self.log = EraLog(0)
         self.lessons: list[Lesson] = []
         self.seconds = 0.0
+
+    @classmethod
+    def of(cls, params: Any) -> Pretraining | None:
+        """Return what a strategy's params ask for; None where they name no span."""
+        if params.pretrain is None:
+            if params.until_settled:
+                raise StrategyError("until_settled ends the eras of pretrain: give pretrain too")
+            return None
+        if rising_bars(params.train_at):
+            raise StrategyError("give train_at or pretrain, not both: either says what is learned first")
+        if params.until_settled and params.eras < 2:
+            raise StrategyError("until_settled compares eras: give the most there may be as eras, 2 or more")
+        return cls(params.pretrain, params.eras, params.until_settled, params.embargo_bars)
 
     @property
     def ended(self) -> list[tuple[Era, ...]]:

@@ -125,7 +125,7 @@ class NeuroStrategy(bt.Strategy):
         self.scored: list[Scored] = []
         self.trainings: list[Training] = []
         self._train_at = rising_bars(self.p.train_at)
-        self.pretraining = self._pretraining()
+        self.pretraining = Pretraining.of(self.p)
         self.training = bool(self._train_at) or self.pretraining is not None
         self.replaying = False
         self._seen_bars = 0
@@ -219,13 +219,6 @@ class NeuroStrategy(bt.Strategy):
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
-
-    def _pretraining(self) -> Pretraining | None:
-        if self.p.pretrain is None:
-            return None
-        if self._train_at:
-            raise StrategyError("give train_at or pretrain, not both: either says what is learned first")
-        return Pretraining(self.p.pretrain, self.p.eras, self.p.until_settled, self.p.embargo_bars)
 
     def _go_on(self, saved: Saved) -> None:
         if self.pretraining is not None and self.pretraining.restore(saved):

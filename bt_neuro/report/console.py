@@ -61,15 +61,15 @@ def render(manifest: dict[str, Any]) -> str:
     if "pretraining" in manifest:
         lines += ["", *_eras(manifest["pretraining"])]
     if metrics["seeds"] is not None:
-        lines += ["", _seeds(metrics["seeds"])]
+        lines += ["", seeds_line(metrics["seeds"])]
     lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
-    a_bar = {
-        part: 1e6 * time[f"{part}_s"] / max(metrics["bars"], 1) for part in ("network", "broker", "feed")
-    }
+    bars = max(metrics["account_bars"], 1)
+    a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
+    eras_s = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
     lines += [
         "",
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
-        f"{time['start_s']:.1f} of them to start and {time['scores_s']:.1f} for baselines and scores",
+        f"{time['start_s']:.1f} of them to start, {eras_s}{time['scores_s']:.1f} for baselines and scores",
         f"{sum(a_bar.values()):.0f} us a bar, of which the network {a_bar['network']:.0f}, "
         f"the broker {a_bar['broker']:.0f}",
     ]
@@ -97,7 +97,8 @@ def _eras(pretraining: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _seeds(seeds: dict[str, Any]) -> str:
+def seeds_line(seeds: dict[str, Any]) -> str:
+    """Return what is to be said of several networks that vote."""
     rate, error = seeds["hit_rate_pct"], seeds["brier_score"]
     between = " to ".join(_shown(rate[end], ".1f") for end in ("low", "high"))
     return (

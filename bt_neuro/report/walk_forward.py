@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from bt_neuro.report.console import seeds_line
+
 # label, metric, format; units stand in the label, as in a backtest's block
 BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Folds", "folds", ",d"),
@@ -60,6 +62,8 @@ def render(manifest: dict[str, Any], folds: pd.DataFrame) -> str:
         lines.append(_line(cells))
     lines.append("")
     lines += [f"{label:<{WIDTH}}  {_shown(metrics[name], form):>19}" for label, name, form in BLOCK]
+    if metrics["seeds"] is not None:
+        lines += ["", seeds_line(metrics["seeds"])]
     lines += [
         "",
         f"{', '.join(manifest['devices'])}: {took['wall_s']:.1f} s, all folds {took['folds_s']:.1f} s",
