@@ -65,7 +65,6 @@ CONTESTANTS = {
     "the article's, window 100": partial(bn.BatchNorm, 100),
     "none": none,
     "batch normalisation, a channel's positions together": bn.BatchNormalization,
-    "batch renormalisation over the positions": partial(bn.BatchNormalization, renorm=True),
     "layer normalisation, each position": bn.LayerNormalization,
     "layer normalisation, all neurons": partial(bn.LayerNormalization, per_channel=False),
 }

@@ -1,29 +1,26 @@
 // batch_normalization.cl - every channel normalised over samples: the rows of a batch, and their positions.
-//   learning rows, rows > 1 (or RENORM, samples > 1): mean, variance of the samples, share b = 1
+//   learning rows, rows > 1: mean, variance of the samples, share b = 1
 //   else running ones, first (if `moves`) mean <- MOMENTUM mean + b avg(x), variance alike with (x - mean)^2,
 //   b = 1 - MOMENTUM (while the variance is 0, the samples' own is taken whole)
-//   z = (x - mean) rate   rate = 1 / sqrt(variance + EPSILON)   out = z r + d
-//   RENORM: r = deviation / running deviation, d = (mean - running mean) / running deviation, both clipped
-//   dinp = r rate (dout - b avg(dout) - b (z - b avg(z)) avg(dout z))
-// Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   saved: rate, r and d (CHANNELS)
+//   out = (x - mean) rate   rate = 1 / sqrt(variance + EPSILON)
+//   dinp = rate (dout - b avg(dout) - b (out - b avg(out)) avg(dout out))
+// Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   saved: rate (CHANNELS)
 // Macros   ROWS windows there is room for; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides
-//          CHANNELS; EPSILON; MOMENTUM; RENORM 0 or 1; RMAX; DMAX; offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
+//          CHANNELS; EPSILON; MOMENTUM; offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
 // Launch   inside the network's one work-group; an item owns a vector of channels
 // Twin     reference_norms.py: batch_normalization_forward, batch_normalization_backward
-// Source   Ioffe and Szegedy 2015; Ioffe 2017; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
+// Source   Ioffe and Szegedy 2015; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
 
-#define BY_BATCH (rows > 1 || (RENORM && POSITIONS > 1))
-#define NORMAL(i) (RENORM ? (LOAD(WIDTH, out + i) - d) / r : LOAD(WIDTH, out + i))
 #define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)
 
 FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
-  const int by_batch = learns && BY_BATCH;
+  const int by_batch = learns && rows > 1;
   const real count = rows * POSITIONS, keep = by_batch ? 0 : (real)MOMENTUM, share = by_batch ? ONE : (real)(1 - MOMENTUM);
   FOR_ITEMS(block, CHANNELS / WIDTH) {
     const int c = block * WIDTH;
     const VEC(WIDTH) old_mean = LOAD(WIDTH, net + AT_MOVING_MEAN + c);
     const VEC(WIDTH) old_var = LOAD(WIDTH, net + AT_MOVING_VARIANCE + c);
-    VEC(WIDTH) mean = old_mean, var = old_var, r = 1, d = 0;
+    VEC(WIDTH) mean = old_mean, var = old_var;
     if (by_batch || moves) {
       VEC(WIDTH) sum = 0, square = 0;
       FOR_SAMPLES(i, rows) sum += LOAD(WIDTH, inp + i);
@@ -43,41 +40,31 @@ FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
       STORE(WIDTH, to_var, net + AT_MOVING_VARIANCE + c);
     }
     const VEC(WIDTH) rate = ONE / sqrt(var + (real)EPSILON);
-    if (RENORM && by_batch) {
-      const VEC(WIDTH) old_rate = ONE / sqrt(old_var + (real)EPSILON);
-      r = clamp(old_rate / rate, (real)(1 / RMAX), (real)RMAX);
-      d = clamp((mean - old_mean) * old_rate, (real)-DMAX, (real)DMAX);
-    }
     STORE(WIDTH, rate, saved + c);
-    STORE(WIDTH, r, saved + CHANNELS + c);
-    STORE(WIDTH, d, saved + 2 * CHANNELS + c);
-    FOR_SAMPLES(i, ROWS) STORE(WIDTH, fma((LOAD(WIDTH, inp + i) - mean) * rate, r, d), out + i);
+    FOR_SAMPLES(i, ROWS) STORE(WIDTH, (LOAD(WIDTH, inp + i) - mean) * rate, out + i);
   }
   SYNC;
 }
 
 // OVERWRITES dinp.
 FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
-  const real share = (BY_BATCH ? ONE : (real)(1 - MOMENTUM)) / (real)(rows * POSITIONS);
+  const real share = (rows > 1 ? ONE : (real)(1 - MOMENTUM)) / (real)(rows * POSITIONS);
   FOR_ITEMS(block, CHANNELS / WIDTH) {
     const int c = block * WIDTH;
-    const VEC(WIDTH) rate = LOAD(WIDTH, saved + c), r = LOAD(WIDTH, saved + CHANNELS + c);
-    const VEC(WIDTH) d = LOAD(WIDTH, saved + 2 * CHANNELS + c);
+    const VEC(WIDTH) rate = LOAD(WIDTH, saved + c);
     VEC(WIDTH) sum = 0, product = 0, normal = 0;  // of dout, dout z, z
     FOR_SAMPLES(i, rows) {
-      const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = NORMAL(i);
+      const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = LOAD(WIDTH, out + i);
       sum += g;
       product = fma(g, z, product);
       normal += z;
     }
     FOR_SAMPLES(i, ROWS) {
-      const VEC(WIDTH) z = NORMAL(i);
+      const VEC(WIDTH) z = LOAD(WIDTH, out + i);
       const VEC(WIDTH) g = LOAD(WIDTH, dout + i) - share * (sum + (z - share * normal) * product);
-      STORE(WIDTH, i < rows * POSITIONS * CHANNELS ? r * rate * g : (VEC(WIDTH))(0), dinp + i);
+      STORE(WIDTH, i < rows * POSITIONS * CHANNELS ? rate * g : (VEC(WIDTH))(0), dinp + i);
     }
   }
   SYNC;
 }
-#undef BY_BATCH
-#undef NORMAL
 #undef FOR_SAMPLES

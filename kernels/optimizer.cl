@@ -5,18 +5,12 @@
 //   rates.w is the learning rate itself, for batch_norm.cl
 // Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
 // Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
-//          from a parameter to its moment; CLIPS 1: each element of the gradient is kept within CLIP_VALUE of 0;
-//          GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the parameters and scaled down to the length
-//          CLIP_NORM
+//          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
+//          parameters and scaled down to the length CLIP_NORM
 // Launch   called by the item that holds the gradient
 // Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,
 //          made in double on the host
 
-#if CLIPS
-  #define CLIPPED(gradient) clamp((gradient), (real)-CLIP_VALUE, (real)CLIP_VALUE)
-#else
-  #define CLIPPED(gradient) (gradient)
-#endif
 #if DECAYS
   #define DECAYED(p) ((p) - rates.z * (p))
 #else
@@ -24,23 +18,22 @@
 #endif
 
 #if OPTIMIZER_ADAM
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                     \
-    inline void optimizer_step_##width(global real* p, const real##width raw, const rates_t rates) {        \
-      const real##width gradient = CLIPPED(raw);                                                            \
-      real##width m = LOAD(width, p + SIZE_PARAMETERS);                                                     \
-      real##width v = LOAD(width, p + 2 * SIZE_PARAMETERS);                                                 \
-      m = fma((real##width)(1 - BETA_1), gradient - m, m);                                                  \
-      v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                                   \
-      STORE(width, m, p + SIZE_PARAMETERS);                                                                 \
-      STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                             \
-      STORE(width, DECAYED(LOAD(width, p)) - rates.x * m / (sqrt(v) + rates.y), p);                         \
+  #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
+    inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
+      real##width m = LOAD(width, p + SIZE_PARAMETERS);                                                 \
+      real##width v = LOAD(width, p + 2 * SIZE_PARAMETERS);                                             \
+      m = fma((real##width)(1 - BETA_1), gradient - m, m);                                              \
+      v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                               \
+      STORE(width, m, p + SIZE_PARAMETERS);                                                             \
+      STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                         \
+      STORE(width, DECAYED(LOAD(width, p)) - rates.x * m / (sqrt(v) + rates.y), p);                     \
     }
 #else
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                     \
-    inline void optimizer_step_##width(global real* p, const real##width raw, const rates_t rates) {        \
-      const real##width delta = rates.x * CLIPPED(raw) + rates.y * LOAD(width, p + SIZE_PARAMETERS);        \
-      STORE(width, delta, p + SIZE_PARAMETERS);                                                             \
-      STORE(width, LOAD(width, p) - delta, p);                                                              \
+  #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
+    inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
+      const real##width delta = rates.x * gradient + rates.y * LOAD(width, p + SIZE_PARAMETERS);        \
+      STORE(width, delta, p + SIZE_PARAMETERS);                                                         \
+      STORE(width, LOAD(width, p) - delta, p);                                                          \
     }
 #endif
 

@@ -97,11 +97,6 @@ FAMILY = {
     "batch normalization on positions": Row([POSITIONS, Conv1D(4, 1), BatchNormalization()], 18),
     "batch normalization of neurons": Row([Conv1D(3, 3, 3), BatchNormalization(per_channel=False)], 18),
     "batch normalization, bare": Row([Dense(5), BatchNormalization(scale=False, center=False)], 5),
-    "batch renormalization": Row(  # r and d are constants
-        [POSITIONS, Conv1D(4, 1), BatchNormalization(renorm=True, rmax=1.2, dmax=0.3), Dense(2)],
-        18,
-        exact_rows=(),
-    ),
     "layer normalization": Row([Dense(16), LayerNormalization(activation="tanh"), Dense(2)], 5),
     "layer normalization on positions": Row([POSITIONS, Conv1D(5, 1), LayerNormalization(center=False)], 18),
     "dropout": Row([Dense(17), Dropout(0.4), Dense(2)], 5),
@@ -112,7 +107,6 @@ FAMILY = {
     "softmax, squared error": classes(MeanSquaredError()),
     "adam": moved(Adam(1e-3)),
     "adamw": moved(AdamW(1e-2, weight_decay=0.1)),
-    "clipped by value": moved(SGD(0.02, 0.9, clipvalue=0.01)),
     "clipped by length": moved(Adam(1e-3, global_clipnorm=0.05)),
     "cosine decay": moved(SGD(CosineDecay(0.0, 4, warmup_target=0.1, warmup_steps=2))),
 }

@@ -76,15 +76,10 @@ def normalized(layer, p, x, rows):
     momentum = layer.momentum if isinstance(layer, BatchNormalization) else 1 - 1 / layer.window
     flat = x.reshape(-1, x.shape[-1]) if per_channel else x.reshape(rows, -1)
     mean, variance = (p[f"moving_{name}"].reshape(-1) for name in ("mean", "variance"))
-    renorm = getattr(layer, "renorm", False) and len(flat) > 1
-    share = 1.0 if rows > 1 or renorm else 1 - momentum
+    share = 1.0 if rows > 1 else 1 - momentum
     used_mean = (1 - share) * mean + share * flat.mean(0)
     used = (1 - share) * variance + share * ((flat - used_mean) ** 2).mean(0)
     xhat = (flat - used_mean) / torch.sqrt(used + layer.epsilon)
-    if renorm:
-        old = torch.sqrt(variance + layer.epsilon)
-        r = (torch.sqrt(used + layer.epsilon) / old).detach().clamp(1 / layer.rmax, layer.rmax)
-        xhat = xhat * r + ((used_mean - mean) / old).detach().clamp(-layer.dmax, layer.dmax)
     return scaled(p, xhat).reshape(x.shape)
 
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import pytest
 
-from bt_neuro import SGD, Adam, AdamW, BatchNorm, LayerError, Network
+from bt_neuro import SGD, Adam, AdamW, BatchNorm, Dense, LayerError, Network
 from tests.helpers import assert_same_bits
 
 STEPS, N = 1000, 12
@@ -157,7 +157,13 @@ def test_adam_as_published_soon_stands_still():
     assert_same_bits(network.tensor("batch_norm_0.gamma"), moved)
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(clipvalue=1.0)])
+def test_printing_times_a_network_as_published():
+    """Leaving a layer out must leave its own step out too."""
+    network = Network([BatchNorm(20, gradient="published"), Dense(2)], N, optimizer=Adam(), device="numpy")
+    assert "batch_norm_0" in str(network)
+
+
+@pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(global_clipnorm=1.0)])
 def test_what_the_article_has_not_is_refused(optimizer):
     with pytest.raises(LayerError, match="goes with Adam or SGD that clips nothing, not "):
         Network([BatchNorm(10, gradient="published")], 3, optimizer=optimizer, device="numpy")

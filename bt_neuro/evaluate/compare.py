@@ -208,15 +208,18 @@ def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
 
 def _notes(study: Study) -> list[str]:
     """Return what a reader should know of the inputs and of the choice of rates."""
-    edges = {min(study.grid): "lower", max(study.grid): "higher"}
-    return [
+    notes = [
         "Plain and dropout take the features as they are, through tanh: to scale them is part of what "
         "normalisation does here.",
-    ] + [
-        f"The best rate of {one.name} is the last of the grid: a {edges[best]} one may do better."
-        for one, best in study.best_rates.items()
-        if best in edges and len(study.grid) > 1
     ]
+    for one, best in study.best_rates.items():
+        tried = (*study.grid, one.article_rate)
+        for edge, beyond in ((min(tried), "lower"), (max(tried), "higher")):
+            if best == edge:
+                notes.append(
+                    f"{best:g}, the best rate of {one.name}, is the last tried: a {beyond} one may do better."
+                )
+    return notes
 
 
 def _check(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:

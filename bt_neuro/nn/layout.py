@@ -95,7 +95,7 @@ class Layout:
         self.n_outputs = math.prod(shapes[-1])
         self._check_outputs()
         published = any(getattr(layer, "gradient", "exact") == "published" for layer in layers)
-        if published and (type(optimizer) not in (Adam, SGD) or optimizer.clips):
+        if published and (type(optimizer) not in (Adam, SGD) or optimizer.global_clipnorm):
             raise LayerError(
                 f"a published gradient goes with Adam or SGD that clips nothing, not {optimizer}"
             )

@@ -30,7 +30,8 @@ class BatchNorm(Layer):
     divided), y = act(gamma d / sqrt(var_t + epsilon) + beta). Gizlyk, "Neural networks made easy (Part 13)".
 
     Where several windows make one step (``batch_size``), it is `BatchNormalization` of every neuron: the
-    batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window.
+    batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window. The
+    gradient is exact then; a debiased start is refused.
     """
 
     window: int = 100
@@ -122,9 +123,9 @@ class Normalization(_Channels):
         return {**super().macros(shape), "EPSILON": self.epsilon}
 
     def saved(self, shape: Shape, rows: int) -> int:
-        # Rates a row and channel, or a row and position; and two more numbers a channel.
+        # A rate for each channel, or for each sample.
         channels = self.channels(shape)
-        return rows * max(channels, math.prod(shape) // channels) + 2 * channels
+        return max(channels, rows * math.prod(shape) // channels)
 
     def parts(self, rows: int) -> tuple[Layer, ...]:
         options = {name: getattr(self, name) for name in ("center", "scale", "activation", "per_channel")}
@@ -142,36 +143,24 @@ class BatchNormalization(Normalization):
     center, scale : whether there is a shift beta, a scale gamma
     activation : applied last, as in `Dense`
     per_channel : statistics over rows and positions, one a channel; False: over rows only, one a neuron
-    renorm : Batch Renormalization: while learning, the batch's normalised values are brought in line with
-        the running averages, ``xhat r + d``
-    rmax, dmax : limits of r, in [1 / rmax, rmax], and of d (3 and 5)
 
     Notes
     -----
     Learning several windows a step (``batch_size``), the batch normalises. A single window is normalised by
     the running averages, moved by it first, as in `BatchNorm`; so what was trained in batches goes on
     learning bar by bar. Predictions use the running averages. These hold the variance with n - 1 below, as
-    PyTorch's. Ioffe and Szegedy 2015; Ioffe 2017, "Batch Renormalization", where r and d are constants.
+    PyTorch's. Ioffe and Szegedy 2015.
     """
 
     momentum: float = 0.99
-    renorm: bool = False
-    rmax: float = 3.0
-    dmax: float = 5.0
     kind: ClassVar[str] = "batch_normalization"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
-        self._require(self.rmax >= 1 and self.dmax >= 0, "rmax must be 1 or more, dmax 0 or more")
-
-    @property
-    def learns_otherwise(self) -> bool:  # type: ignore[override]
-        return self.renorm
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        limits = {"RENORM": int(self.renorm), "RMAX": float(self.rmax), "DMAX": float(self.dmax)}
-        return {**super().macros(shape), "MOMENTUM": float(self.momentum), **limits}
+        return {**super().macros(shape), "MOMENTUM": float(self.momentum)}
 
 
 @dataclass(frozen=True, kw_only=True)

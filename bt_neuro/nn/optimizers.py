@@ -74,23 +74,16 @@ class _Optimizer:
 
     Parameters
     ----------
-    clipvalue : each element of the gradient is kept within plus and minus this
-    global_clipnorm : the whole gradient is scaled down to this length; give one at most
+    global_clipnorm : the whole gradient is scaled down to this length
     """
 
-    clipvalue: float | None = None
     global_clipnorm: float | None = None
     moments: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def clips(self) -> bool:
-        return (self.clipvalue, self.global_clipnorm) != (None, None)
-
     def __post_init__(self) -> None:
         check_numbers(self)
-        limits = [limit for limit in (self.clipvalue, self.global_clipnorm) if limit is not None]
         require(
-            len(limits) < 2 and all(limit > 0 for limit in limits), self, "give one positive limit at most"
+            self.global_clipnorm is None or self.global_clipnorm > 0, self, "give a positive global_clipnorm"
         )
 
 
@@ -98,8 +91,7 @@ class _Optimizer:
 class Adam(_Optimizer):
     """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch.
 
-    `learning_rate` is a number or a `CosineDecay`; ``clipvalue=`` limits each element of the gradient,
-    ``global_clipnorm=`` the length of the whole.
+    `learning_rate` is a number or a `CosineDecay`; ``global_clipnorm=`` limits the length of the gradient.
     """
 
     learning_rate: float | CosineDecay = 1e-4
@@ -143,7 +135,7 @@ class AdamW(Adam):
 class SGD(_Optimizer):
     """Gradient descent with momentum: delta = learning_rate g + momentum delta, parameter -= delta.
 
-    `learning_rate`, ``clipvalue=`` and ``global_clipnorm=`` are as in `Adam`.
+    `learning_rate` and ``global_clipnorm=`` are as in `Adam`.
     """
 
     learning_rate: float | CosineDecay = 1e-3

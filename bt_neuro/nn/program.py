@@ -66,8 +66,6 @@ class Program:
             "ROWS_A_STEP": self.rows,
             "OPTIMIZER_ADAM": int(not isinstance(optimizer, SGD)),
             "DECAYS": int(isinstance(optimizer, AdamW)),
-            "CLIPS": int(optimizer.clipvalue is not None),
-            "CLIP_VALUE": float(optimizer.clipvalue or 0),
             "GATHERS": int(optimizer.global_clipnorm is not None),
             "CLIP_NORM": float(optimizer.global_clipnorm or 0),
             "AT_GRADIENTS": self._gradients,

@@ -231,8 +231,6 @@ def categorical_crossentropy_backward(out: Array, wanted: Array, gamma: float) -
 # optimizer.cl -----------------------------------------------------------------------------------------------
 def clipped(gradients: dict[str, Array], optimizer: Optimizer) -> dict[str, Array]:
     """Return the gradients within the optimiser's limit, if it has one."""
-    if (limit := optimizer.clipvalue) is not None:
-        return {name: np.clip(gradient, -limit, limit) for name, gradient in gradients.items()}
     if (limit := optimizer.global_clipnorm) is not None:
         length = np.sqrt(sum((gradient * gradient).sum() for gradient in gradients.values()))
         return {name: gradient * (limit / max(length, limit)) for name, gradient in gradients.items()}

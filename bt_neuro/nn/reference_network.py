@@ -104,7 +104,7 @@ class ReferenceNetwork:
     def __init__(self, layout: Layout, block: Array, seed: int, rows: int = 1) -> None:
         self.layout, self.block, self.seed, self.rows = layout, block, seed, rows
         self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(rows)]
-        self._skipped = 0
+        self._places, self._skipped = dict(layout.parameters()), 0
         self._out: Array = np.empty((0, 0))
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
@@ -160,8 +160,9 @@ class ReferenceNetwork:
         optimizer = self.layout.optimizer
         gradients = twins.clipped(gradients, optimizer)
         for part, _ in self.parts:
-            if getattr(part.layer, "gradient", "exact") == "published" and isinstance(optimizer, Adam):
-                pair = [f"{part.name}.gamma", f"{part.name}.beta"]
+            pair = [f"{part.name}.gamma", f"{part.name}.beta"]
+            published = getattr(part.layer, "gradient", "exact") == "published" and pair[0] in gradients
+            if published and isinstance(optimizer, Adam):
                 found = [gradients.pop(name).ravel() for name in pair]
                 norms.published_adam_step([self._slots(name) for name in pair], found, optimizer, rates[3])
         for name, gradient in gradients.items():
@@ -170,7 +171,7 @@ class ReferenceNetwork:
 
     def _slots(self, name: str) -> list[Array]:
         """Return a parameter and its moments, flat."""
-        size, placed = self.layout.size_parameters, dict(self.layout.parameters())[name]
+        size, placed = self.layout.size_parameters, self._places[name]
         return [
             self.block[placed.offset + slot * size :][: placed.tensor.size]
             for slot in range(1 + len(self.layout.optimizer.moments))

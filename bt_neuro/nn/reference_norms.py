@@ -87,10 +87,9 @@ def batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved,
     """Normalise by the batch, or by running averages of which it is a share."""
     mean, variance = t["moving_mean"].reshape(-1), t["moving_variance"].reshape(-1)
     x = s["inp"].reshape(-1, mean.size)
-    by_batch = p.learns and (len(s["inp"]) > 1 or (layer.renorm and len(x) > 1))
+    by_batch = p.learns and len(s["inp"]) > 1
     share = s["share"] = 1.0 if by_batch else 1 - layer.momentum
-    old_mean, old_variance = mean.copy(), variance.copy()
-    used_mean, used_variance = old_mean, old_variance
+    used_mean, used_variance = mean, variance
     if by_batch or p.moves:
         used_mean = (1 - share) * mean + share * x.mean(axis=0)
         square = ((x - used_mean) ** 2).mean(axis=0)
@@ -102,24 +101,20 @@ def batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved,
         variance[...] = np.where(variance == 0, sample_variance, moved)
     elif p.moves:
         mean[...], variance[...] = used_mean, used_variance
-    s["rate"], s["r"], s["d"] = 1 / np.sqrt(used_variance + layer.epsilon), 1.0, 0.0
-    if layer.renorm and by_batch:
-        old_rate = 1 / np.sqrt(old_variance + layer.epsilon)
-        s["r"] = np.clip(old_rate / s["rate"], 1 / layer.rmax, layer.rmax)
-        s["d"] = np.clip((used_mean - old_mean) * old_rate, -layer.dmax, layer.dmax)
+    s["rate"] = 1 / np.sqrt(used_variance + layer.epsilon)
     s["normal"] = (x - used_mean) * s["rate"]
-    return (s["normal"] * s["r"] + s["d"]).astype(x.dtype).reshape(s["inp"].shape)
+    return s["normal"].astype(x.dtype).reshape(s["inp"].shape)
 
 
 def batch_normalization_backward(
     layer: BatchNormalization, t: Tensors, s: Saved, dout: Array
 ) -> tuple[Array, Tensors]:
-    """Return dinp: the batch acts through its share of the statistics; the past, r and d are constant."""
+    """Return dinp: the batch acts through its share of the statistics; the past is constant."""
     z, share = s["normal"], s["share"]
     dout = dout.reshape(z.shape)
     centre = z - share * z.mean(axis=0)
     dx = dout - share * dout.mean(axis=0) - share * centre * (dout * z).mean(axis=0)
-    return (dx * s["rate"] * s["r"]).astype(dout.dtype), {}
+    return (dx * s["rate"]).astype(dout.dtype), {}
 
 
 # layer_normalization.cl -------------------------------------------------------------------------------------
