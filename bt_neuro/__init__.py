@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
+    from bt_neuro.evaluate.compare import Comparison, compare
     from bt_neuro.evaluate.folder import Result, open_run
     from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
@@ -65,6 +66,7 @@ _HOME = {
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
     "evaluate.account": "Account",
+    "evaluate.compare": "Comparison compare",
     "evaluate.folder": "Result open_run",
     "evaluate.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
@@ -110,6 +112,7 @@ __all__ = [
     "CategoricalFocalCrossentropy",
     "Checkpoint",
     "CheckpointError",
+    "Comparison",
     "Conv1D",
     "CosineDecay",
     "Costs",
@@ -147,6 +150,7 @@ __all__ = [
     "WarmupResult",
     "article_layers",
     "backtest",
+    "compare",
     "default_features",
     "lookahead_check",
     "open_run",

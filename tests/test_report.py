@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.eras import RunningMean
-from bt_neuro.evaluate.folder import latest_run
+from bt_neuro.evaluate.pages import latest
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_report
 from bt_neuro.report.run import bar_table, bars_of
@@ -209,7 +209,7 @@ def test_the_latest_run_is_the_default(run, tmp_path, monkeypatch):
     assert bt_neuro().exit_code == 1
     assert bt_neuro().stderr.startswith("Error: no run in runs/")
     copied(run, tmp_path / "runs" / "one")
-    assert latest_run().name == "one"
+    assert latest("runs").name == "one"
     out = bt_neuro("--json")
     assert json.loads(out.stdout) == {"html": "runs/one/report.html"}
 

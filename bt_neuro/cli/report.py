@@ -25,11 +25,10 @@ def report(
 ) -> None:
     """Write a run's report.html anew, and open it: one page that needs no network."""
     with errors():
-        from bt_neuro.evaluate.folder import latest_run, open_run
-        from bt_neuro.report.page import write_report
+        from bt_neuro.evaluate.pages import write_page_of
         from bt_neuro.report.still import take_picture
 
-        written = [write_report(open_run(run or latest_run()))]
+        written = [write_page_of(run)]
         if png:
             written.append(written[0].with_suffix(".png"))
             take_picture(*written)

@@ -67,23 +67,38 @@ def block_bootstrap(
     >>> share.low < 0.5 < share.high
     True
     """
-    n = len(columns)
-    if not n:
+    if not len(columns):
         return None
+    drawn = block_totals(columns, block=block, resamples=resamples, seed=seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return percentile_interval(float(statistic(columns.sum(axis=0))), statistic(drawn), confidence)
+
+
+def block_totals(
+    columns: Array, *, block: int | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> Array:
+    """Return the column sums of each resample, (resamples, k); parameters as of `block_bootstrap`.
+
+    As many rows, blocks of one length and one seed draw the same rows: sums of several calls are paired.
+    """
+    n, k = columns.shape
     block = min(block or block_length(n), n)
     around = np.concatenate([columns, columns[:block]])
-    sums = np.zeros((len(around) + 1, columns.shape[1]))
+    sums = np.zeros((len(around) + 1, k))
     np.cumsum(around, axis=0, out=sums[1:])
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
+    totals = np.empty((resamples, k))
     at_once = max(_AT_ONCE // blocks, 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(columns.sum(axis=0)))
-        for first in range(0, resamples, at_once):
-            starts = rng.integers(0, n, (min(at_once, resamples - first), blocks))
-            totals = (sums[starts + block] - sums[starts]).sum(axis=1)
-            drawn[first : first + len(starts)] = statistic(totals)
+    for first in range(0, resamples, at_once):
+        starts = rng.integers(0, n, (min(at_once, resamples - first), blocks))
+        for row, some in enumerate(starts, start=first):
+            totals[row] = (sums[some + block] - sums[some]).sum(axis=0)
+    return totals
+
+
+def percentile_interval(value: float, drawn: Array, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return a value with the bounds that hold so much of its resamples; None where it is not finite."""
     finite = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not len(finite):
         return None

@@ -117,20 +117,6 @@ def open_run(folder: str | Path) -> Result:
     return result
 
 
-def latest_run(folder: str | Path = "runs") -> Path:
-    """Return the run in `folder` that was written last.
-
-    Raises
-    ------
-    NeuroError
-        When there is none.
-    """
-    runs = {path.parent: path.stat().st_mtime for path in Path(folder).glob("*/run.json")}
-    if not runs:
-        raise NeuroError(f"no run in {folder}/; run bt-neuro backtest first, or name a run's folder")
-    return max(runs, key=lambda run: runs[run])
-
-
 def new_folder(out: str | Path | None, stem: str) -> Path:
     """Make the folder of a run, ``runs/<stem>-<time>`` by default; refuse one that holds something."""
     try:

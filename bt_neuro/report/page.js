@@ -2,7 +2,11 @@
 const page = document.documentElement
 const NARROW_BARS = 70 // seen at first on a phone
 const PAPER = 680 // pixels, A4 less its margins
-const pause = () => new Promise((resume) => requestAnimationFrame(() => setTimeout(resume)))
+// A frame, or 100 ms where there are none: in a tab behind another, or while a still picture is taken.
+const pause = () => new Promise((resume) => {
+    requestAnimationFrame(() => setTimeout(resume))
+    setTimeout(resume, 100)
+})
 
 const draw_all = async () => {
     for (const script of document.querySelectorAll("script.figure")) {

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from bokeh.layouts import column
-from bokeh.model import Model
 from bokeh.models import Column
 from numpy.typing import NDArray
 
@@ -29,17 +27,8 @@ from bt_neuro.report.figures import (
     statistics_figure,
     sweep_figure,
 )
+from bt_neuro.report.html import Section
 from bt_neuro.report.run import Run, bar_table, bars_of, baseline_signals
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, a caption, and figures that stand beside each other where the page is wide enough."""
-
-    name: str
-    title: str
-    caption: str
-    figures: tuple[Model, ...]
 
 
 def plot(run: Run, bars: Bars | None = None) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ PLACES = (
     r"C:\Program Files\Google\Chrome\Application\chrome.exe",
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
 )
-SIZE = (1280, 1560)  # pixels: the sentence, the bars, the account and the hit rate
+SIZE = re.compile(r'<meta name="picture" content="(\d+,\d+)">')  # pixels, as base.html has them
 LIMIT_S = 120
 
 
@@ -32,7 +33,7 @@ def find_browser() -> str | None:
 
 
 def take_picture(page: Path, picture: Path) -> None:
-    """Write the first view of a page as a PNG.
+    """Write the first view of a page as a PNG, as large as the page says.
 
     Raises
     ------
@@ -44,6 +45,9 @@ def take_picture(page: Path, picture: Path) -> None:
         raise NeuroError(
             "no browser to take the picture with.\nInstall Chromium, Chrome or Edge, or open report.html."
         )
+    size = SIZE.search(page.read_text(encoding="utf-8"))
+    if size is None:
+        raise NeuroError(f"{page} is no page of a run.\nWrite it anew with bt-neuro report.")
     picture.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as profile:  # one of its own: the user's may be open
         command = [
@@ -52,7 +56,7 @@ def take_picture(page: Path, picture: Path) -> None:
             "--hide-scrollbars",
             "--disable-gpu",
             f"--user-data-dir={profile}",
-            f"--window-size={SIZE[0]},{SIZE[1]}",
+            f"--window-size={size[1]}",
             "--virtual-time-budget=20000",  # until all is drawn
             f"--screenshot={picture.resolve()}",
             page.resolve().as_uri(),

@@ -59,11 +59,18 @@ def in_percent(*axes: Any) -> None:
         axis.formatter = NumeralTickFormatter(format="0.[0] %")
 
 
-def add_legend(plot: figure, lines: dict[str, list[GlyphRenderer]]) -> None:
-    """Name what is drawn, above the figure, which grows by as much."""
-    columns = 2  # as many as a phone has room for
-    plot.height += LEGEND_ROW * -(-len(lines) // columns)
+def add_legend(
+    plot: figure, lines: dict[str, list[GlyphRenderer]], title: str | None = None, columns: int = 2
+) -> None:
+    """Name what is drawn, above the figure, which grows by as much; a phone has room for two columns."""
+    plot.height += LEGEND_ROW * (-(-len(lines) // columns) + bool(title))
     legend = Legend(
+        title=title,
+        title_text_font=FONT,
+        title_text_font_size=SIZE,
+        title_text_font_style="normal",
+        title_text_color=GREY,
+        title_standoff=2,
         items=list(lines.items()),
         orientation="horizontal",
         ncols=columns,

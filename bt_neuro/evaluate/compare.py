@@ -1,0 +1,252 @@
+"""The article's study on any bars: whether this normalisation helps this network."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bt_neuro.errors import NeuroError
+from bt_neuro.evaluate.compare_claims import claims_of, sentence_of
+from bt_neuro.evaluate.compare_folder import ComparisonFolder
+from bt_neuro.evaluate.compare_passes import CONTESTANTS
+from bt_neuro.evaluate.compare_spans import Spans
+from bt_neuro.evaluate.compare_study import EXACT, Study
+from bt_neuro.evaluate.compare_table import comparison_rows, eras_table, table_of
+from bt_neuro.evaluate.folder import PACKAGES, Finished
+from bt_neuro.evaluate.runs import WARM_UP_BARS
+from bt_neuro.evaluate.windows import HISTORY_BARS, Windows
+from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.nn.device import choose
+
+GRID = (1e-3, 5e-4, 2e-4, 5e-5)
+LEAST_BARS = 2 * (WARM_UP_BARS + HISTORY_BARS)
+
+
+class Comparison(Finished):
+    """A comparison that has ended, and its folder.
+
+    Attributes
+    ----------
+    folder : where everything lies
+    manifest : the content of ``compare.json``
+    """
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a predictor and regime, with intervals."""
+        return pd.read_csv(self.folder / "compare.csv").fillna({"gradient": ""})
+
+    @cached_property
+    def eras(self) -> pd.DataFrame:
+        """One row a network and era: the article's figures, all of them in sample."""
+        return pd.read_csv(self.folder / "eras.csv")
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        """Each claim of the article: its verdict, and the figures behind it."""
+        return self.metrics["claims"]
+
+
+def compare(
+    path: str | Path,
+    *,
+    seeds: int = 3,
+    seed: int = 0,
+    eras: int = 3,
+    history: str = "12M",
+    test: str = "12M",
+    grid: Sequence[float] = GRID,
+    device: str = "auto",
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    bars_options: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Compare the article's three experts on bars of your own, and answer the article's claims.
+
+    Plain, dropout and batch normalisation learn at the rate the article used and at the best of a grid;
+    batch normalisation also by the published gradient and Adam, slips included, at the same two rates.
+
+    Parameters
+    ----------
+    path : bar file, whatever `read_bars` reads
+    seeds, seed : how many networks of each kind, and the first one's seed
+    eras : how often the history is learned before the test
+    history : length of that part, the last one before the middle of the file
+    test : length of the part after the middle on which networks of many eras are tested
+    grid : learning rates to choose from
+    device : as in `Network`
+    out : the folder to write, which must be new or empty; ``runs/<file stem>-compare-<time>`` by default
+    resume : the folder of a comparison that did not end: the passes finished there are kept
+    bars_options : of `read_bars`
+    progress : called with (bars that networks went through, all of them)
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    NeuroError
+        With a remedy. A network that diverges is none: its rows say so.
+
+    Notes
+    -----
+    Learning rates are chosen on the first half of the file, by the mean squared error of one seed, each bar
+    predicted before its label is known. All networks then begin anew at `history`, go through it once and on
+    through the second half, which no choice has seen ("single pass"). Others go through the history `eras`
+    times, and on through `test`. No network learns a label before it is known; what an era says of bars that
+    were learned before is in sample, and labelled so.
+
+    Intervals (95 %) come from drawing blocks of bars, the same for both sides of a difference, and seeds. The
+    same options give the same table to the bit on one device, interrupted and resumed or not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from bt_neuro import compare
+    >>> comparison = compare("data/SYNTHETIC_EURUSD_H1.csv", seeds=1, eras=1, history="100b", test="100b",
+    ...                      grid=[1e-3], bars_options={"end": "2024-01-24"}, out=tempfile.mkdtemp())
+    >>> sorted(set(comparison.table["expert"]))  # doctest: +NORMALIZE_WHITESPACE
+    ['batch_norm', 'class frequencies', 'dropout', 'last two bars', 'plain', 'softmax regression']
+    """
+    begun = time.perf_counter()
+    _check(seeds, seed, eras, grid)
+    bars = read_bars(path, **(bars_options or {}))
+    bars.require(LEAST_BARS, f"indicators and a window of {HISTORY_BARS} bars to warm up in each half")
+    options: dict[str, Any] = {
+        "seeds": seeds,
+        "seed": seed,
+        "eras": eras,
+        "history": history,
+        "test": test,
+        "grid": [float(rate) for rate in grid],
+        "device": device,
+        "bars_options": {name: str(value) for name, value in (bars_options or {}).items() if value},
+    }
+    windows = Windows.of(bars)
+    times = bars.frame["datetime"]
+    spans = Spans.cut(times, windows.first, history, test)
+    name = device if device == "numpy" else str(choose(device))
+    manifest = _manifest(bars, options) | {"device": name, "spans": spans.as_dict(times)}
+    folder = ComparisonFolder.open(out, resume, bars.path.stem, manifest)
+    study = Study(
+        windows=windows,
+        spans=spans,
+        grid=tuple(options["grid"]),
+        seeds=tuple(range(seed, seed + seeds)),
+        eras=eras,
+        device=device,
+        folder=folder,
+    )
+    try:
+        _run(study, progress)
+    except KeyboardInterrupt:
+        done = folder.done
+        if not done:
+            folder.remove()
+            raise KeyboardInterrupt("interrupted before the first pass has ended") from None
+        folder.write(manifest | {"status": "interrupted"})
+        raise KeyboardInterrupt(
+            f"interrupted; {done} of {study.passes()} passes are done: go on with --resume {folder.path}"
+        ) from None
+    except BaseException as error:
+        if folder.done:
+            folder.write(manifest | {"status": "failed", "error": str(error) or type(error).__name__})
+        else:
+            folder.remove()
+        raise
+    learned = time.perf_counter()
+    rows = comparison_rows(study, bars.frame)
+    table = table_of(rows, eras)
+    manifest |= {
+        "status": "complete",
+        "metrics": {
+            "sentence": sentence_of(bars.path.name, study, rows, manifest["spans"]),
+            "claims": claims_of(study, rows),
+            "rates": {one.name: study.rates(one) for one in CONTESTANTS},
+            "notes": _notes(study),
+            "grid": {
+                one.name: {f"{rate:g}": error for rate, error in study.grid_errors(one).items()}
+                for one in EXACT
+            },
+            "table": table.astype(object).where(table.notna(), None).to_dict("records"),
+        },
+        "time": {"wall_s": time.perf_counter() - begun, "networks_s": learned - begun},
+    }
+    folder.write(manifest, compare=table, eras=eras_table(study))
+    comparison = Comparison(folder.path, manifest)
+
+    from bt_neuro.report.compare import write_comparison  # loads Bokeh, half a second that no start waits for
+
+    write_comparison(comparison)
+    return comparison
+
+
+def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
+    """Run what is not there yet, in order."""
+    done, in_all = 0, study.network_bars()
+
+    def tell(network_bars: int) -> None:
+        nonlocal done
+        done += network_bars
+        if progress:
+            progress(done, in_all)
+
+    study.choose(tell)
+    for contestant in CONTESTANTS:
+        study.run(contestant, tell)
+
+
+def _notes(study: Study) -> list[str]:
+    """Return what a reader should know of the inputs and of the choice of rates."""
+    notes = [
+        "Plain and dropout take the features as they are, through tanh: to scale them is part of what "
+        "normalisation does here.",
+    ]
+    for one, best in study.best_rates.items():
+        tried = (*study.grid, one.article_rate)
+        for edge, beyond in ((min(tried), "lower"), (max(tried), "higher")):
+            if best == edge:
+                notes.append(
+                    f"{best:g}, the best rate of {one.name}, is the last tried: a {beyond} one may do better."
+                )
+    return notes
+
+
+def _check(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:
+    for name, number, least in (("seeds", seeds, 1), ("seed", seed, 0), ("eras", eras, 1)):
+        if not isinstance(number, int) or number < least:
+            raise NeuroError(f"{name} is {number!r}: give a whole number, {least} or more")
+    if not grid or not all(0 < rate < 1 for rate in grid) or len(set(grid)) < len(grid):
+        raise NeuroError(f"grid is {list(grid)}: give learning rates between 0 and 1, such as 1e-3, 2e-4")
+
+
+def _manifest(bars: Bars, options: dict[str, Any]) -> dict[str, Any]:
+    times = bars.frame["datetime"]
+    return {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "status": "running",
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "data": {
+            "file": str(bars.path),
+            "sha256": bars.sha256,
+            "format": bars.format,
+            "bars": len(bars),
+            "first": str(times.iloc[0]),
+            "last": str(times.iloc[-1]),
+            "notes": list(bars.notes),
+        },
+        "options": options,
+        "versions": {"python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in PACKAGES},
+        "platform": platform.platform(),
+    }
