@@ -42,7 +42,7 @@ class Windows:
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(BarsFeed(bars=frame))
         cerebro.addstrategy(_Recorder)
-        (ran,) = cerebro.run(exactbars=1)
+        (ran,) = cerebro.run()
         targets, label = np.full((len(frame), 3), np.nan), FractalLabel(WING)
         prices = frame[["high", "low", "close"]].itertuples(index=False)
         for bar, (high, low, close) in enumerate(prices):
