@@ -34,7 +34,7 @@ FUNCTION NAMED(batch_norm_forward)(FORWARD_ARGUMENTS) {
     STORE(WIDTH, ACTIVATE(ACTIVATION, z), out + i);
   }
   SYNC;
-  if (DEBIASED && LOCAL_ID == 0) net[AT_SAMPLES] = m;
+  FOR_ITEMS(k, DEBIASED) net[AT_SAMPLES + k] = m;
 }
 
 #if PUBLISHED && OPTIMIZER_ADAM

@@ -28,11 +28,19 @@ typedef JOIN(NUMBER, 16) real16;
 
 #define NAMED(function) JOIN(function##_, SHAPE)  // each stamped file makes functions of its own shape
 
-#define vload1(offset, p) (*(p))
-#define vstore1(v, offset, p) (*(p) = (v))
+#define load_1(p) (*(p))
+#define load_2(p) vload2(0, p)
+#define load_4(p) vload4(0, p)
+#define load_8(p) vload8(0, p)
+#define load_16(p) vload16(0, p)
+#define store_1(v, p) (*(p) = (v))
+#define store_2(v, p) vstore2(v, 0, p)
+#define store_4(v, p) vstore4(v, 0, p)
+#define store_8(v, p) vstore8(v, 0, p)
+#define store_16(v, p) vstore16(v, 0, p)
 #define VEC(width) JOIN(real, width)
-#define LOAD(width, p) JOIN(vload, width)(0, p)
-#define STORE(width, v, p) JOIN(vstore, width)(v, 0, p)
+#define LOAD(width, p) JOIN(load_, width)(p)
+#define STORE(width, v, p) JOIN(store_, width)(v, p)
 #define SUM(width, v) JOIN(sum_, width)(v)
 
 inline real sum_1(const real v) { return v; }

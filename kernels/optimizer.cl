@@ -2,20 +2,15 @@
 //   Adam  m += (1 - BETA_1) (g - m)   v += (1 - BETA_2) (g^2 - v)   p -= rates.x m / (sqrt(v) + rates.y)
 //   AdamW as Adam, but p -= rates.z p first
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
-//   rates.w is the learning rate itself, for batch_norm.cl
+//   rates are made in double on the host, bias corrections in them; rates.w is the learning rate itself
 // Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
 // Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
 //          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
 //          parameters and scaled down to the length CLIP_NORM
 // Launch   called by the item that holds the gradient
-// Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015; the bias corrections are in `rates`,
-//          made in double on the host
+// Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015
 
-#if DECAYS
-  #define DECAYED(p) ((p) - rates.z * (p))
-#else
-  #define DECAYED(p) (p)
-#endif
+#define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 
 #if OPTIMIZER_ADAM
   #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
