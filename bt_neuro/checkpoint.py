@@ -12,7 +12,6 @@ from typing import Any
 from bt_neuro.errors import CheckpointError
 from bt_neuro.fields import Fields
 from bt_neuro.learner import Learner
-from bt_neuro.nn.config import from_config
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.storage import SavedNetwork
 
@@ -138,5 +137,5 @@ class Saved:
 
 def _optimizer_of(network: Network) -> Any:
     """Return the optimiser of all lanes, or a list with that of each."""
-    told = network.config()["optimizer"]
-    return [from_config(one) for one in told] if isinstance(told, list) else from_config(told)
+    each = list(network.optimizers)
+    return each if len(each) > 1 else each[0]

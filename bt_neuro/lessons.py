@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from bt_neuro.eras import EraLog
 from bt_neuro.errors import NonFiniteError
-from bt_neuro.nn.config import from_config
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import rate_at
 
@@ -136,9 +135,8 @@ def _rehearse(network: Network, lessons: Sequence[Lesson], delay: int | None) ->
 
 def _learning_rates(network: Network) -> list[float]:
     """Return the learning rate of each network's last step."""
-    told = network.config()["optimizer"]
-    each = told if isinstance(told, list) else [told] * len(network.seeds)
-    return [rate_at(from_config(one).learning_rate, network.steps) for one in each]
+    rates = [rate_at(one.learning_rate, network.steps) for one in network.optimizers]
+    return rates if len(rates) > 1 else rates * len(network.seeds)
 
 
 def _require_numbers(outputs: Array, after: str) -> None:

@@ -44,6 +44,11 @@ class Network:
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
     precision : "single" or "double"
 
+    Attributes
+    ----------
+    optimizers : one for all lanes, or one a lane
+    steps : learned so far
+
     Notes
     -----
     Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
@@ -77,8 +82,8 @@ class Network:
             raise LayerError(f"precision is {precision!r}: use single or double")
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
-        self._optimizers = one_a_lane(optimizer, len(self.seeds))
-        self.layout = Layout(layers, inputs, self._optimizers[0], loss_of(loss))
+        self.optimizers = one_a_lane(optimizer, len(self.seeds))
+        self.layout = Layout(layers, inputs, self.optimizers[0], loss_of(loss))
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
@@ -239,7 +244,7 @@ class Network:
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
         first, steps = self.steps + 1, -(-len(learn) // engine.rows)
-        rates = np.array([[one.rates(first + i) for i in range(steps)] for one in self._optimizers])
+        rates = np.array([[one.rates(first + i) for i in range(steps)] for one in self.optimizers])
         try:
             return engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
         finally:  # the device has done its part also where `meanwhile` failed
@@ -301,7 +306,7 @@ class Network:
 
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
-        configs = [to_config(optimizer) for optimizer in self._optimizers]
+        configs = [to_config(optimizer) for optimizer in self.optimizers]
         return {
             "format": storage.FORMAT,
             "inputs": self.n_inputs,
