@@ -99,6 +99,7 @@ def progressive_pass(
     if not goes_on:
         said.append(network.predict(windows.window(range(first, first + 1)), update_statistics=True))
         first += 1
+        tell(1)
     for start in range(first, bars.stop, _BARS_A_LAUNCH):
         asked = range(start, min(start + _BARS_A_LAUNCH, bars.stop))
         known = range(asked.start - 1, asked.stop - 1)
