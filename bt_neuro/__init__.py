@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.compare import Comparison, compare
+    from bt_neuro.evaluate.checks.lookahead import LookaheadResult, lookahead_check
+    from bt_neuro.evaluate.checks.warmup import WarmupResult, warmup_check
+    from bt_neuro.evaluate.compare.run import Comparison, compare
     from bt_neuro.evaluate.folder import Result, open_run
-    from bt_neuro.evaluate.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.evaluate.runs import backtest
-    from bt_neuro.evaluate.tune import Tuning, tune
-    from bt_neuro.evaluate.walk_forward import WalkForward, walk_forward
-    from bt_neuro.evaluate.warmup import WarmupResult, warmup_check
+    from bt_neuro.evaluate.tune.run import Tuning, tune
+    from bt_neuro.evaluate.walk_forward.run import WalkForward, walk_forward
     from bt_neuro.market.bars import Bars, read_bars
     from bt_neuro.market.fractals import FractalLabel
     from bt_neuro.market.labels import Known, Label
@@ -66,13 +66,13 @@ _HOME = {
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
     "evaluate.account": "Account",
-    "evaluate.compare": "Comparison compare",
+    "evaluate.compare.run": "Comparison compare",
     "evaluate.folder": "Result open_run",
-    "evaluate.lookahead": "LookaheadResult lookahead_check",
+    "evaluate.checks.lookahead": "LookaheadResult lookahead_check",
     "evaluate.runs": "backtest",
-    "evaluate.tune": "Tuning tune",
-    "evaluate.walk_forward": "WalkForward walk_forward",
-    "evaluate.warmup": "WarmupResult warmup_check",
+    "evaluate.tune.run": "Tuning tune",
+    "evaluate.walk_forward.run": "WalkForward walk_forward",
+    "evaluate.checks.warmup": "WarmupResult warmup_check",
     "market.bars": "Bars read_bars",
     "market.fractals": "FractalLabel",
     "market.labels": "Known Label",

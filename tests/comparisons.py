@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from bt_neuro import Comparison, compare, read_bars
-from bt_neuro.evaluate.compare_folder import MANIFEST, ComparisonFolder
-from bt_neuro.evaluate.compare_passes import CONTESTANTS
-from bt_neuro.evaluate.compare_spans import Spans
-from bt_neuro.evaluate.compare_study import EXACT, Study
-from bt_neuro.evaluate.windows import Windows
+from bt_neuro.evaluate.compare.folder import MANIFEST, ComparisonFolder
+from bt_neuro.evaluate.compare.passes import CONTESTANTS
+from bt_neuro.evaluate.compare.spans import Spans
+from bt_neuro.evaluate.compare.study import EXACT, Study
+from bt_neuro.evaluate.compare.windows import Windows
 
 SAMPLE = Path(__file__).parents[1] / "data" / "SYNTHETIC_EURUSD_H1.csv"
 GRID = (1e-3, 5e-5)

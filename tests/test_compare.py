@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 
 from bt_neuro import Adam, BarsFeed, FoldError, NeuroError, compare, read_bars
 from bt_neuro.cli import app
-from bt_neuro.evaluate.compare_answers import Answers, error_difference, hit_rate, mean_error
-from bt_neuro.evaluate.compare_claims import (
+from bt_neuro.evaluate.compare.answers import Answers, error_difference, hit_rate, mean_error
+from bt_neuro.evaluate.compare.claims import (
     HOLDS,
     NOT,
     OPEN,
@@ -34,12 +34,12 @@ from bt_neuro.evaluate.compare_claims import (
     no_dropout,
     slips_cost,
 )
-from bt_neuro.evaluate.compare_folder import ComparisonFolder
-from bt_neuro.evaluate.compare_passes import CONTESTANTS, Contestant, Lane, progressive_pass
-from bt_neuro.evaluate.compare_spans import Spans
-from bt_neuro.evaluate.compare_study import EXACT, Study
-from bt_neuro.evaluate.compare_table import AFTER, SINGLE
-from bt_neuro.evaluate.windows import HISTORY_BARS, Windows
+from bt_neuro.evaluate.compare.folder import ComparisonFolder
+from bt_neuro.evaluate.compare.passes import CONTESTANTS, Contestant, Lane, progressive_pass
+from bt_neuro.evaluate.compare.spans import Spans
+from bt_neuro.evaluate.compare.study import EXACT, Study
+from bt_neuro.evaluate.compare.table import AFTER, SINGLE
+from bt_neuro.evaluate.compare.windows import HISTORY_BARS, Windows
 
 # The article's networks, as small a study as there can be
 LENGTHS = {"history": "100b", "test": "100b"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_neuro import FoldError
-from bt_neuro.evaluate.folds import MINIMUM_TEST_BARS, Length, cut_folds
+from bt_neuro.evaluate.walk_forward.folds import MINIMUM_TEST_BARS, Length, cut_folds
 
 HOURS = pd.Series(pd.date_range("2020-01-31 10:00", "2022-12-31 23:00", freq="h"))
 HOURS = HOURS[np.is_busday(HOURS.to_numpy("datetime64[D]"))].reset_index(drop=True)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bt_neuro import BatchNorm, Dense, Network, NeuroError
 from bt_neuro.cli import app
-from bt_neuro.evaluate.joining import (
+from bt_neuro.evaluate.compare.joining import (
     CLAIMS,
     DEFINITIONS,
     Joining,
@@ -24,7 +24,7 @@ from bt_neuro.evaluate.joining import (
     moving,
     study_joining,
 )
-from bt_neuro.evaluate.joining_folder import open_joining
+from bt_neuro.evaluate.compare.joining_folder import open_joining
 from bt_neuro.report.joining import lines_figure, write_joining
 
 WINDOW = 10

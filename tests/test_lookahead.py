@@ -17,10 +17,10 @@ from test_cli import bt_neuro
 
 from bt_neuro import NeuroStrategy, lookahead_check
 from bt_neuro.errors import StrategyError
-from bt_neuro.evaluate.lookahead import places
-from bt_neuro.evaluate.poison import poisoned
-from bt_neuro.evaluate.tape import Tape, differences
-from bt_neuro.evaluate.taping import Run, record
+from bt_neuro.evaluate.checks.lookahead import places
+from bt_neuro.evaluate.checks.poison import poisoned
+from bt_neuro.evaluate.checks.tape import Tape, differences
+from bt_neuro.evaluate.checks.taping import Run, record
 from bt_neuro.plugin import feed
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,11 +21,11 @@ from bt_neuro import NeuroError, NeuroStrategy, StrategyError, Tuning, tune, wal
 from bt_neuro.cli import app
 from bt_neuro.evaluate.money import daily_returns
 from bt_neuro.evaluate.objectives import OBJECTIVES
-from bt_neuro.evaluate.search_space import Choice, Range, combinations, parse_search
 from bt_neuro.evaluate.sharpe import deflated_sharpe_ratio, sharpe_ratio
-from bt_neuro.evaluate.tune_figures import daily_moments, luck_figures, out_of_sample_figures
-from bt_neuro.evaluate.tune_folder import TuneFolder
-from bt_neuro.evaluate.tune_study import TuneStudy
+from bt_neuro.evaluate.tune.figures import daily_moments, luck_figures, out_of_sample_figures
+from bt_neuro.evaluate.tune.folder import TuneFolder
+from bt_neuro.evaluate.tune.search_space import Choice, Range, combinations, parse_search
+from bt_neuro.evaluate.tune.study import TuneStudy
 from bt_neuro.market.bars import read_bars
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from test_cli import bt_neuro
 
 from bt_neuro import Dense, read_bars, warmup_check
 from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.taping import Run, record
+from bt_neuro.evaluate.checks.taping import Run, record
 from bt_neuro.plugin.feed import backtrader_timeframe
 
 ROOT = Path(__file__).resolve().parent.parent

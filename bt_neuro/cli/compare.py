@@ -67,8 +67,8 @@ def compare(
         if file is None:
             raise typer.BadParameter("give a file of bars, or --statistics", param_hint="FILE")
 
-        from bt_neuro.evaluate.compare import GRID
-        from bt_neuro.evaluate.compare import compare as run
+        from bt_neuro.evaluate.compare.run import GRID
+        from bt_neuro.evaluate.compare.run import compare as run
         from bt_neuro.report.compare_text import render
         from bt_neuro.report.still import take_picture
 

@@ -50,7 +50,7 @@ def lookahead_check(
 ) -> None:
     """Look for use of bars that have not closed; exit code 1 when there is one."""
     with errors():
-        from bt_neuro.evaluate.lookahead import lookahead_check as check
+        from bt_neuro.evaluate.checks.lookahead import lookahead_check as check
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
 

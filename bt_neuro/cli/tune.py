@@ -113,7 +113,7 @@ def tune(
     """Search a strategy's parameters over walk-forward folds, and say how much of the best is luck."""
     with errors():
         from bt_neuro.evaluate.account import Account
-        from bt_neuro.evaluate.tune import tune as run
+        from bt_neuro.evaluate.tune.run import tune as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.tune import render

@@ -91,7 +91,7 @@ def walk_forward(
     """Test on bars that were not learned before, fold after fold, and report them together."""
     with errors():
         from bt_neuro.evaluate.account import Account
-        from bt_neuro.evaluate.walk_forward import walk_forward as run
+        from bt_neuro.evaluate.walk_forward.run import walk_forward as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.walk_forward import render

@@ -50,7 +50,7 @@ def warmup_check(
 ) -> None:
     """Start a strategy later and later, and say after how many bars that no longer matters."""
     with errors():
-        from bt_neuro.evaluate.warmup import warmup_check as check
+        from bt_neuro.evaluate.checks.warmup import warmup_check as check
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.compare import Comparison
-from bt_neuro.evaluate.compare_folder import MANIFEST as COMPARISON
+from bt_neuro.evaluate.compare.folder import MANIFEST as COMPARISON
+from bt_neuro.evaluate.compare.joining_folder import MANIFEST as STATISTICS
+from bt_neuro.evaluate.compare.joining_folder import open_joining
+from bt_neuro.evaluate.compare.run import Comparison
 from bt_neuro.evaluate.folder import open_run
-from bt_neuro.evaluate.joining_folder import MANIFEST as STATISTICS
-from bt_neuro.evaluate.joining_folder import open_joining
 from bt_neuro.report.compare import write_comparison
 from bt_neuro.report.joining import write_joining
 from bt_neuro.report.page import write_report

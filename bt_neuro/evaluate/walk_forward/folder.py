@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.carried import VOTES
-from bt_neuro.evaluate.fold_scores import sentence, summary
 from bt_neuro.evaluate.folder import Result, new_folder, write_json
-from bt_neuro.evaluate.leg import BASELINES, FoldResult
 from bt_neuro.evaluate.number_records import npy_bytes
+from bt_neuro.evaluate.walk_forward.leg import BASELINES, FoldResult
+from bt_neuro.evaluate.walk_forward.scores import sentence, summary
 from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.objectives import Objective
-from bt_neuro.evaluate.search_space import Choice, Parameters, Range, Space, combinations
-from bt_neuro.evaluate.tune_figures import Figures
+from bt_neuro.evaluate.tune.figures import Figures
+from bt_neuro.evaluate.tune.search_space import Choice, Parameters, Range, Space, combinations
 
 Work = Callable[[int, Parameters], Figures]
 

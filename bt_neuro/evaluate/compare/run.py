@@ -14,15 +14,15 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.compare_claims import claims_of, sentence_of
-from bt_neuro.evaluate.compare_folder import ComparisonFolder
-from bt_neuro.evaluate.compare_passes import CONTESTANTS
-from bt_neuro.evaluate.compare_spans import Spans
-from bt_neuro.evaluate.compare_study import EXACT, Study
-from bt_neuro.evaluate.compare_table import comparison_rows, eras_table, table_of
+from bt_neuro.evaluate.compare.claims import claims_of, sentence_of
+from bt_neuro.evaluate.compare.folder import ComparisonFolder
+from bt_neuro.evaluate.compare.passes import CONTESTANTS
+from bt_neuro.evaluate.compare.spans import Spans
+from bt_neuro.evaluate.compare.study import EXACT, Study
+from bt_neuro.evaluate.compare.table import comparison_rows, eras_table, table_of
+from bt_neuro.evaluate.compare.windows import HISTORY_BARS, Windows
 from bt_neuro.evaluate.folder import PACKAGES, Finished
 from bt_neuro.evaluate.runs import WARM_UP_BARS
-from bt_neuro.evaluate.windows import HISTORY_BARS, Windows
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.nn.device import choose
 

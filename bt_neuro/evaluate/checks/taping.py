@@ -16,8 +16,8 @@ import pandas as pd
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.building import build_cerebro
-from bt_neuro.evaluate.curtain import Curtain, indicators_of, lines_of
-from bt_neuro.evaluate.tape import Floats, Tape
+from bt_neuro.evaluate.checks.curtain import Curtain, indicators_of, lines_of
+from bt_neuro.evaluate.checks.tape import Floats, Tape
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy

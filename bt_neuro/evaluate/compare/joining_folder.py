@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from bt_neuro.errors import NeuroError
+from bt_neuro.evaluate.compare.joining import DRAWS, SAMPLES, WINDOW, study_joining
 from bt_neuro.evaluate.folder import Finished, new_folder, write_json
-from bt_neuro.evaluate.joining import DRAWS, SAMPLES, WINDOW, study_joining
 from bt_neuro.files import replacing
 
 MANIFEST = "statistics.json"

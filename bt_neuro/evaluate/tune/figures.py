@@ -14,7 +14,7 @@ from bt_neuro.evaluate.money import MINIMUM_DAYS, SIGNIFICANT, YEAR_S, daily_ret
 from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.scores import brier_scores, percent
 from bt_neuro.evaluate.sharpe import MINIMUM_RETURNS, best_of_luck, probability_above, sharpe_ratio
-from bt_neuro.evaluate.walk_forward import WalkForward
+from bt_neuro.evaluate.walk_forward.run import WalkForward
 
 Figures = dict[str, Any]
 

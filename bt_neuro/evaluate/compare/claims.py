@@ -7,10 +7,10 @@ from typing import Any
 
 from bt_neuro.evaluate.baselines import class_frequencies
 from bt_neuro.evaluate.bootstrap import Interval
-from bt_neuro.evaluate.compare_answers import Answers, error_difference, hit_rate_difference
-from bt_neuro.evaluate.compare_passes import BATCH_NORM, DROPOUT, PLAIN, PUBLISHED, Contestant
-from bt_neuro.evaluate.compare_study import Study
-from bt_neuro.evaluate.compare_table import AFTER, SINGLE, counted, find, lessons_of
+from bt_neuro.evaluate.compare.answers import Answers, error_difference, hit_rate_difference
+from bt_neuro.evaluate.compare.passes import BATCH_NORM, DROPOUT, PLAIN, PUBLISHED, Contestant
+from bt_neuro.evaluate.compare.study import Study
+from bt_neuro.evaluate.compare.table import AFTER, SINGLE, counted, find, lessons_of
 
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"
 CLOSE = 0.02  # hit rates that differ by no more are close: two signals of a hundred

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
-from bt_neuro.evaluate.tape import Tape
-from bt_neuro.evaluate.taping import Run, record
+from bt_neuro.evaluate.checks.tape import Tape
+from bt_neuro.evaluate.checks.taping import Run, record
 
 Recorder = Callable[[Iterable[Run]], Iterator[Tape]]
 

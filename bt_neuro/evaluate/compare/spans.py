@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.errors import FoldError
-from bt_neuro.evaluate.folds import MINIMUM_TEST_BARS, Length
+from bt_neuro.evaluate.walk_forward.folds import MINIMUM_TEST_BARS, Length
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.evaluate.compare_folder import ComparisonFolder
-from bt_neuro.evaluate.compare_passes import CONTESTANTS, Contestant, Lane, progressive_pass
-from bt_neuro.evaluate.compare_spans import Spans
-from bt_neuro.evaluate.windows import WING, Windows
+from bt_neuro.evaluate.compare.folder import ComparisonFolder
+from bt_neuro.evaluate.compare.passes import CONTESTANTS, Contestant, Lane, progressive_pass
+from bt_neuro.evaluate.compare.spans import Spans
+from bt_neuro.evaluate.compare.windows import WING, Windows
 from bt_neuro.nn.network import Network
 
 Array = NDArray[np.floating]

@@ -16,10 +16,10 @@ import pandas as pd
 from bt_neuro.errors import FoldError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.folder import Result, manifest_of
-from bt_neuro.evaluate.folds import Fold, cut_folds
-from bt_neuro.evaluate.leg import Leg, file_sha256, run_leg
 from bt_neuro.evaluate.runs import WARM_UP_BARS
-from bt_neuro.evaluate.walk_forward_folder import WalkForwardFolder
+from bt_neuro.evaluate.walk_forward.folder import WalkForwardFolder
+from bt_neuro.evaluate.walk_forward.folds import Fold, cut_folds
+from bt_neuro.evaluate.walk_forward.leg import Leg, file_sha256, run_leg
 from bt_neuro.evaluate.workers import cores, run_tasks
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.plugin.loading import load_strategy

@@ -14,8 +14,8 @@ import pandas as pd
 from bt_neuro.errors import NeuroError
 from bt_neuro.evaluate.folder import new_folder, write_json
 from bt_neuro.evaluate.objectives import OBJECTIVES
-from bt_neuro.evaluate.tune_figures import Figures, luck_figures, sentence
-from bt_neuro.evaluate.tune_study import TuneStudy, own_storage
+from bt_neuro.evaluate.tune.figures import Figures, luck_figures, sentence
+from bt_neuro.evaluate.tune.study import TuneStudy, own_storage
 from bt_neuro.files import replacing
 from bt_neuro.market.bars import Bars
 

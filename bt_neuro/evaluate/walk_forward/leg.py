@@ -26,11 +26,16 @@ from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.baselines import trained_answers
 from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried
-from bt_neuro.evaluate.fold_scores import account_figures, in_sample_figures, labels_of, signal_figures
 from bt_neuro.evaluate.folder import Result, write_baselines
-from bt_neuro.evaluate.folds import Fold
 from bt_neuro.evaluate.number_records import npy_bytes
 from bt_neuro.evaluate.recording import add_records
+from bt_neuro.evaluate.walk_forward.folds import Fold
+from bt_neuro.evaluate.walk_forward.scores import (
+    account_figures,
+    in_sample_figures,
+    labels_of,
+    signal_figures,
+)
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.feed import BarsFeed

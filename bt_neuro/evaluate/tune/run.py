@@ -17,13 +17,13 @@ import pandas as pd
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.folder import Finished
-from bt_neuro.evaluate.folds import Length, cut_folds
 from bt_neuro.evaluate.objectives import OBJECTIVES
-from bt_neuro.evaluate.search_space import Parameters, combinations, parse_search
-from bt_neuro.evaluate.tune_figures import Figures, holdout_figures, trial_figures
-from bt_neuro.evaluate.tune_folder import TuneFolder, open_folder
-from bt_neuro.evaluate.tune_study import TuneStudy
-from bt_neuro.evaluate.walk_forward import walk_forward
+from bt_neuro.evaluate.tune.figures import Figures, holdout_figures, trial_figures
+from bt_neuro.evaluate.tune.folder import TuneFolder, open_folder
+from bt_neuro.evaluate.tune.search_space import Parameters, combinations, parse_search
+from bt_neuro.evaluate.tune.study import TuneStudy
+from bt_neuro.evaluate.walk_forward.folds import Length, cut_folds
+from bt_neuro.evaluate.walk_forward.run import walk_forward
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import StrategyError
-from bt_neuro.evaluate.processes import recorder
-from bt_neuro.evaluate.tape import Floats, Tape
-from bt_neuro.evaluate.taping import Run
+from bt_neuro.evaluate.checks.processes import recorder
+from bt_neuro.evaluate.checks.tape import Floats, Tape
+from bt_neuro.evaluate.checks.taping import Run
 from bt_neuro.market.bars import read_bars
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.errors import StrategyError
-from bt_neuro.evaluate.poison import poisoned
-from bt_neuro.evaluate.processes import recorder
-from bt_neuro.evaluate.tape import Tape, differences
-from bt_neuro.evaluate.taping import Run
+from bt_neuro.evaluate.checks.poison import poisoned
+from bt_neuro.evaluate.checks.processes import recorder
+from bt_neuro.evaluate.checks.tape import Tape, differences
+from bt_neuro.evaluate.checks.taping import Run
 from bt_neuro.market.bars import read_bars
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy

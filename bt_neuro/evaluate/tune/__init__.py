@@ -1,0 +1,1 @@
+"""A search over a strategy's parameters, judged by walk-forward folds."""
