@@ -63,6 +63,11 @@ ORDER = (
     "evaluate.objectives",
     "report",  # draws the above; a run writes its report
     "evaluate",
+    "evaluate.checks",
+    "evaluate.walk_forward",
+    "evaluate.tune",
+    "evaluate.compare",
+    "evaluate.pages",
     "bt_neuro",  # the public face, bt_neuro/__init__.py
     "cli",
     "__main__",

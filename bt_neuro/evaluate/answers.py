@@ -13,6 +13,7 @@ from bt_neuro.learner import CLASSES
 Array = NDArray[np.floating]
 
 PROBABILITIES = [f"p_{name}" for name in CLASSES]
+LABELS = np.array(["none", "buy", "sell", "both"])
 
 
 def targets_of(predictions: pd.DataFrame) -> Array:
@@ -26,6 +27,12 @@ def targets_of(predictions: pd.DataFrame) -> Array:
     label = predictions["label"]
     holds = [label == "none", label.isin(["buy", "both"]), label.isin(["sell", "both"])]
     return np.stack([np.asarray(held, dtype=float) for held in holds], axis=1)
+
+
+def labels_of(targets: Array) -> NDArray[np.str_]:
+    """Return the names of labels, (n,), from their targets, (n, 3) zeros and ones."""
+    _, buy, sell = targets.T.astype(bool)
+    return LABELS[buy + 2 * sell]
 
 
 def shares_of(targets: Array) -> Array:

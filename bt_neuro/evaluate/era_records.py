@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.eras import Era
-from bt_neuro.evaluate.walk_forward.scores import labels_of
+from bt_neuro.evaluate.answers import labels_of
 from bt_neuro.files import replacing
 
 ERAS, LESSONS = "eras.csv", "lessons.csv"

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from bt_neuro.checkpoint import MODEL
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
+from bt_neuro.evaluate.answers import labels_of
 from bt_neuro.evaluate.baselines import trained_answers
 from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried
@@ -33,7 +34,6 @@ from bt_neuro.evaluate.walk_forward.folds import Fold
 from bt_neuro.evaluate.walk_forward.scores import (
     account_figures,
     in_sample_figures,
-    labels_of,
     signal_figures,
 )
 from bt_neuro.market.bars import Bars, read_bars

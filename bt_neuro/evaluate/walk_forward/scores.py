@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.answers import probabilities_of
+from bt_neuro.evaluate.answers import labels_of, probabilities_of
 from bt_neuro.evaluate.metrics import seed_figures
 from bt_neuro.evaluate.money import money_figures
 from bt_neuro.evaluate.scores import (
@@ -39,13 +39,6 @@ MONEY = (
     "win_rate_pct",
 )
 BETTER = "better than every baseline"
-LABELS = np.array(["none", "buy", "sell", "both"])
-
-
-def labels_of(targets: Array) -> NDArray[np.str_]:
-    """Return the names of labels, (rows,), from their targets, (rows, 3)."""
-    _, buy, sell = targets.T.astype(bool)
-    return LABELS[buy + 2 * sell]
 
 
 def in_sample_figures(training: Training | None) -> Figures:
