@@ -43,7 +43,14 @@ from bt_neuro.evaluate.compare.windows import HISTORY_BARS, Windows
 
 # The article's networks, as small a study as there can be
 LENGTHS = {"history": "100b", "test": "100b"}
-OPTIONS = {**LENGTHS, "seeds": 1, "eras": 2, "grid": [1e-3], "bars_options": {"end": "2024-01-19"}}
+OPTIONS = {
+    **LENGTHS,
+    "seeds": 1,
+    "eras": 2,
+    "grid": [1e-3],
+    "bars_options": {"end": "2024-01-19"},
+    "report": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -383,6 +390,7 @@ def same_tables(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_comparison_that_is_complete_is_only_written_anew(compared, tmp_path):
     shutil.copytree(compared.folder, tmp_path / "run")
     passes = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "passes").iterdir()}
@@ -498,6 +506,7 @@ def test_the_command_prints_its_sentence_first_and_a_table_each_regime(compared,
     same_tables(tmp_path / "run", compared.folder)
 
 
+@pytest.mark.slow
 def test_json_stands_alone(planted):
     bars = ["--to", planted.manifest["options"]["bars_options"]["end"], "--device", "numpy"]
     lengths = ["--history", "240b", "--test", "240b", "--seeds", 2, "--grid", "1e-3,5e-5"]

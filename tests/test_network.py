@@ -654,6 +654,7 @@ def test_a_runtime_that_cannot_be_loaded_is_as_none(tmp_path):
     assert said.startswith("DeviceError: no OpenCL runtime is installed")
 
 
+@pytest.mark.slow
 def test_a_device_that_lists_but_cannot_build_is_refused(best):
     """The probe is replaced by one that does not compile, and by one that computes something else."""
     broken = "device._PROBE = 'kernel void probe(global float* x) { nonsense }'\n"
@@ -670,10 +671,6 @@ def test_importing_the_engine_starts_no_opencl():
     assert in_a_fresh_process(code) == "False"
 
 
-if __name__ == "__main__":
-    print(*(f"    {loss!r}," for loss in golden_losses("numpy", "double").tolist()), sep="\n")
-
-
 PROGRAM_TEXT = """
 import hashlib
 from bt_neuro.nn.layers import article_layers
@@ -688,3 +685,7 @@ print(hashlib.sha256(Program(layout, KernelShape(vector=4)).source.encode()).hex
 def test_a_program_is_the_same_text_in_every_process():
     """Else a cache of built programs never finds it, and each start pays a second for the compiler."""
     assert len({in_a_fresh_process(PROGRAM_TEXT, PYTHONHASHSEED=seed) for seed in ("1", "2")}) == 1
+
+
+if __name__ == "__main__":
+    print(*(f"    {loss!r}," for loss in golden_losses("numpy", "double").tolist()), sep="\n")

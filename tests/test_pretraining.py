@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import backtrader as bt
@@ -318,8 +319,18 @@ def stopping(strategy, at):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-@pytest.mark.parametrize("strategy", [Watched, WithDropout])
-@pytest.mark.parametrize("at", [("era", 1), ("launch", 2), ("era", 2), ("launch", 3)], ids=str)
+@pytest.mark.parametrize(
+    ("strategy", "at"),
+    [
+        (Watched, ("era", 1)),
+        (WithDropout, ("launch", 2)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in product((Watched, WithDropout), (("era", 2), ("launch", 3)))
+        ),
+    ],
+    ids=str,
+)
 def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     with pytest.raises(

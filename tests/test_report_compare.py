@@ -76,6 +76,7 @@ def test_an_error_stands_with_its_interval_and_in_sample_ones_nowhere(comparison
         assert np.allclose(dots.data_source.data[column], single[f"mean_squared_error{end}"]), column
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_named_and_draws_nothing(diverged):
     article, _ = era_sections(diverged.eras)[0].figures
     assert len(lines_of(article, "mean")["published 0.001: diverged"]) == 0

@@ -233,6 +233,7 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_ctrl_c_leaves_a_valid_partial_folder(tmp_path):
     code = f"""

@@ -21,7 +21,7 @@ SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
 WINTER = {"end": "2024-02-16"}
 LENGTHS = {"train": "300b", "test": "200b"}
-OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, **LENGTHS}
+OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, "report": False, **LENGTHS}
 FILES = {"baselines.csv", "predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
 
 
@@ -31,7 +31,7 @@ def run(out, **options):
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("walk") / "run")
+    return run(tmp_path_factory.mktemp("walk") / "run", report=True)
 
 
 def assert_same_folds(one: Path, other: Path) -> None:
@@ -111,13 +111,14 @@ def test_the_summary_counts_all_folds_together(result):
 
 
 def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
-    vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3})
+    options = {"bars_options": {"end": "2024-02-01"}}  # one fold
+    vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3}, **options)
     votes = np.load(vote.folder / "votes.npy").astype(float)
     said = vote.predictions
     mean = np.mean([probabilities_of(votes[:, lane]) for lane in range(2)], axis=0)
     np.testing.assert_allclose(said[PROBABILITIES], mean, atol=1e-9)
     for lane, rate in enumerate(vote.metrics["seeds"]["hit_rate_pct"]["each"]):
-        alone = run(tmp_path / str(lane), parameters={"seed": 3 + lane})
+        alone = run(tmp_path / str(lane), parameters={"seed": 3 + lane}, **options)
         shown = [f"{p:.9g}" for p in probabilities_of(votes[:, lane]).ravel()]
         assert shown == [f"{p:.9g}" for p in alone.predictions[PROBABILITIES].to_numpy().ravel()]
         assert rate == pytest.approx(alone.metrics["hit_rate_pct"])
@@ -279,6 +280,7 @@ def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, resul
     assert_same_folds(tmp_path, result.folder)
 
 
+@pytest.mark.slow
 def test_the_command_names_what_failed_and_exits_1(tmp_path):
     strategy = tmp_path / "breaks.py"
     strategy.write_text(

@@ -18,6 +18,7 @@ from bt_neuro.cli.common import (
     KeepFlat,
     Param,
     Repair,
+    Report,
     Resample,
     Seed,
     Seeds,
@@ -63,7 +64,7 @@ def backtest(
         Path | None, typer.Option(help="Go on from this run, or model.safetensors, with the grown file.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: runs/<file>-<time>.")] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html too.")] = True,
+    report: Report = True,
     start: Start = None,
     end: End = None,
     tz: Tz = None,

@@ -43,6 +43,7 @@ End = Annotated[str | None, typer.Option("--to", help="Last time to read; a day 
 Tz = Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")]
 Resample = Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")]
 KeepFlat = Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")]
+Report = Annotated[bool, typer.Option(help="Write report.html too.")]
 Repair = Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")]
 
 

@@ -14,6 +14,7 @@ from bt_neuro.cli.common import (
     Json,
     KeepFlat,
     Repair,
+    Report,
     Resample,
     Start,
     Tz,
@@ -49,6 +50,7 @@ def compare(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this folder: its finished passes are kept.")
     ] = None,
+    report: Report = True,
     png: Annotated[bool, typer.Option("--png", help="Write a still picture, report.png, too.")] = False,
     start: Start = None,
     end: End = None,
@@ -87,6 +89,7 @@ def compare(
                 resume=resume,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 progress=progress,
+                report=report or png,
             )
         if png:
             take_picture(result.folder / "report.html", result.folder / "report.png")

@@ -16,8 +16,10 @@ from bt_neuro.cli.common import (
     KeepFlat,
     Param,
     Repair,
+    Report,
     Resample,
     Seed,
+    Seeds,
     Size,
     Slippage,
     Spread,
@@ -69,6 +71,7 @@ def walk_forward(
     param: Param = None,
     device: Device = "auto",
     seed: Seed = 0,
+    seeds: Seeds = None,
     cash: Annotated[float, typer.Option(help="Each fold starts with.")] = 10_000.0,
     size: Size = None,
     commission: Commission = 0.0,
@@ -80,6 +83,7 @@ def walk_forward(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this folder: its finished folds are kept.")
     ] = None,
+    report: Report = True,
     start: Start = None,
     end: End = None,
     tz: Tz = None,
@@ -97,8 +101,7 @@ def walk_forward(
         from bt_neuro.report.walk_forward import render
 
         parameters: dict[str, Any] = {"device": device, "seed": seed}
-        if size is not None:
-            parameters["size"] = size
+        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
         parameters |= parse_parameters(param or [], load_strategy(strategy) if strategy else NeuroStrategy)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar("folds") as progress:
@@ -121,6 +124,7 @@ def walk_forward(
                 resume=resume,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 progress=progress,
+                report=report,
             )
         if as_json:
             typer.echo(json.dumps(result.manifest, indent=2))

@@ -69,6 +69,7 @@ def compare(
     resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
 ) -> Comparison:
     """Compare the article's three experts on bars of your own, and answer the article's claims.
 
@@ -88,6 +89,7 @@ def compare(
     resume : the folder of a comparison that did not end: the passes finished there are kept
     bars_options : of `read_bars`
     progress : called with (bars that networks went through, all of them)
+    report : write ``report.html``, which takes a second or two
 
     Returns
     -------
@@ -184,10 +186,10 @@ def compare(
     }
     folder.write(manifest, compare=table, eras=eras_table(study))
     comparison = Comparison(folder.path, manifest)
+    if report:
+        from bt_neuro.report.compare import write_comparison  # loads Bokeh, which no start waits for
 
-    from bt_neuro.report.compare import write_comparison  # loads Bokeh, half a second that no start waits for
-
-    write_comparison(comparison)
+        write_comparison(comparison)
     return comparison
 
 

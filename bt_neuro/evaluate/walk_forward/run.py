@@ -72,6 +72,7 @@ def walk_forward(
     resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
 ) -> WalkForward:
     """Train on a part of the bars, test on the part after it, move on, and repeat to the end of the file.
 
@@ -95,6 +96,7 @@ def walk_forward(
     resume : the folder of a walk-forward that did not end: what is finished there is kept
     bars_options : of `read_bars`
     progress : called with (folds done, folds in all)
+    report : write ``report.html``, which takes a second or two
 
     Returns
     -------
@@ -170,7 +172,7 @@ def walk_forward(
         raise
     manifest = folder.end("failed" if folder.failed else "complete", begun)
     walked = WalkForward(folder.path, manifest)
-    if folder.finished:
+    if folder.finished and report:
         from bt_neuro.report.page import write_report  # loads Bokeh, which no start waits for
 
         write_report(walked, bars)
