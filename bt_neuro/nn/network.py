@@ -44,11 +44,6 @@ class Network:
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
     precision : "single" or "double"
 
-    Attributes
-    ----------
-    optimizers : one for all lanes, or one a lane
-    steps : learned so far
-
     Notes
     -----
     Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
@@ -82,7 +77,7 @@ class Network:
             raise LayerError(f"precision is {precision!r}: use single or double")
         self._single_lane, self.precision = not isinstance(seed, Sequence), precision
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
-        self.optimizers = one_a_lane(optimizer, len(self.seeds))
+        self.optimizers = one_a_lane(optimizer, len(self.seeds))  # one for all lanes, or one a lane
         self.layout = Layout(layers, inputs, self.optimizers[0], loss_of(loss))
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.steps = 0  # learning steps so far
