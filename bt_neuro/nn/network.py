@@ -122,7 +122,8 @@ class Network:
 
     def __str__(self) -> str:
         self._held = None  # other activations will be in place
-        return summary(self.layout, self.device_name, layer_times(self.layout, self._engine))
+        table = summary(self.layout, self.device_name, layer_times(self.layout, self._engine))
+        return "\n".join(map(str, [table, *self.optimizers, self.layout.loss]))
 
     # -- what it does ----------------------------------------------------------------------------------------
     def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:

@@ -39,7 +39,7 @@ def summary(layout: Layout, device: str, times: Sequence[float]) -> str:
         for row in table
     ]
     head = f"{layout.n_inputs} inputs; us to learn and predict a window, many at a call, on {device}"
-    return "\n".join([head, *lines, str(layout.optimizer), str(layout.loss)])
+    return "\n".join([head, *lines])
 
 
 def layer_times(layout: Layout, engine: Engine) -> list[float]:
