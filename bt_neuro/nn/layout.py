@@ -96,9 +96,7 @@ class Layout:
         self._check_outputs()
         published = any(getattr(layer, "gradient", "exact") == "published" for layer in layers)
         if published and (type(optimizer) not in (Adam, SGD) or optimizer.global_clipnorm):
-            raise LayerError(
-                f"a published gradient goes with Adam or SGD that clips nothing, not {optimizer}"
-            )
+            raise LayerError(f"a published gradient goes with Adam or SGD, unclipped, not {optimizer}")
 
     def _check_outputs(self) -> None:
         """Refuse a softmax that is not last, and a loss that does not fit the outputs."""
