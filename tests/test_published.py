@@ -165,7 +165,7 @@ def test_printing_times_a_network_as_published():
 
 @pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(global_clipnorm=1.0)])
 def test_what_the_article_has_not_is_refused(optimizer):
-    with pytest.raises(LayerError, match="goes with Adam or SGD that clips nothing, not "):
+    with pytest.raises(LayerError, match="goes with Adam or SGD, unclipped, not "):
         Network([BatchNorm(10, gradient="published")], 3, optimizer=optimizer, device="numpy")
 
 
