@@ -18,7 +18,12 @@ MODES = [
     {"preload": preload, "runonce": runonce, "exactbars": exactbars}
     for preload, runonce, exactbars in product((True, False), (True, False), (0, -1, -2))
 ] + [{"exactbars": 1}]
-run_modes = pytest.mark.parametrize("mode", MODES, ids=lambda m: ",".join(f"{k}={v:d}" for k, v in m.items()))
+QUICK = (MODES[0], MODES[-2], MODES[-1])  # as a Cerebro runs by itself, the other end, and as a backtest runs
+run_modes = pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=[] if mode in QUICK else pytest.mark.slow) for mode in MODES],
+    ids=lambda mode: ",".join(f"{name}={value:d}" for name, value in mode.items()),
+)
 
 
 def hours(opens: list[float], **columns: Any) -> pd.DataFrame:

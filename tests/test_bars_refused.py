@@ -57,6 +57,11 @@ class Refusal:
 
 
 REFUSALS = {
+    "its only row broken off": Refusal(
+        "Date,Open,High,Low,Close\n2024-01-15 00:00,1.1000,1.1020,1.0990,",
+        "1 row with an unreadable close: line 2: 2024-01-15 00:00, close ''.\n"
+        "Correct them, or let --repair drop them.",
+    ),
     "empty": Refusal("", "the file is empty.\nExport the bars again."),
     "no table": Refusal(
         "<!DOCTYPE html>\n<html><body>Not found</body></html>\n",

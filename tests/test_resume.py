@@ -178,7 +178,6 @@ def test_a_bare_model_goes_on_and_scores_only_what_it_can_show(first, whole, fil
     assert m["signals"] == (expected["signal"][:-1] != "none").sum()
 
 
-@pytest.mark.slow
 @run_modes
 def test_any_way_backtrader_runs_can_go_on(mode, tmp_path):
     """Also in a script of one's own: the param resume, the analyzer Checkpoint, indicators of backtrader."""

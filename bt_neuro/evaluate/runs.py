@@ -105,7 +105,7 @@ def backtest(
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()
     >>> result = backtest("data/SYNTHETIC_EURUSD_H1.csv", out=folder, bars_options={"end": "2024-01-20"},
-    ...                   parameters={"device": "numpy"})
+    ...                   parameters={"device": "numpy"}, report=False)
     >>> result.manifest["status"], len(result.predictions) == result.metrics["predicted_bars"]
     ('complete', True)
     """

@@ -74,11 +74,13 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
 
 
 def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
-    """Return how many decimals at least `share` of the prices need; noise of binary fractions is no decimal.
+    """Return how many decimals at least `share` of the prices need, 0 of none; binary noise is no decimal.
 
     >>> price_digits(np.array([1.10001, 1.1, 1.10999999999999999, 1.2345]))
     5
     """
+    if not len(prices):
+        return 0
     noise = 1e-9 * np.abs(prices)
     for digits in range(at_most):
         if np.mean(np.abs(prices - np.round(prices, digits)) <= noise) >= share:

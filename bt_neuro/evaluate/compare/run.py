@@ -116,7 +116,8 @@ def compare(
     >>> import tempfile
     >>> from bt_neuro import compare
     >>> comparison = compare("data/SYNTHETIC_EURUSD_H1.csv", seeds=1, eras=1, history="100b", test="100b",
-    ...                      grid=[1e-3], bars_options={"end": "2024-01-24"}, out=tempfile.mkdtemp())
+    ...                      grid=[1e-3], bars_options={"end": "2024-01-24"}, out=tempfile.mkdtemp(),
+    ...                      report=False)
     >>> sorted(set(comparison.table["expert"]))  # doctest: +NORMALIZE_WHITESPACE
     ['batch_norm', 'class frequencies', 'dropout', 'last two bars', 'plain', 'softmax regression']
     """

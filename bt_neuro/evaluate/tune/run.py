@@ -179,6 +179,7 @@ def tune(
                 out=folder.place(number),
                 bars_options=bars_options | parts.seen,
                 progress=progress and (lambda fold, _: progress(done * len(folds) + fold, in_all)),
+                report=False,  # `bt-neuro report` draws the page of a trial that is worth a look
             )
             for fold, error in result.failed.items():
                 raise FoldError(f"fold {fold}: {error}")

@@ -119,7 +119,7 @@ def walk_forward(
     >>> from bt_neuro import walk_forward
     >>> result = walk_forward("data/SYNTHETIC_EURUSD_H1.csv", train="120b", test="100b", jobs=1,
     ...                       bars_options={"end": "2024-01-19"}, parameters={"device": "numpy"},
-    ...                       out=tempfile.mkdtemp())
+    ...                       out=tempfile.mkdtemp(), report=False)
     >>> result.folds[["train_bars", "test_bars", "scored_bars"]].values.tolist()
     [[120, 100, 99], [120, 100, 99]]
     """
