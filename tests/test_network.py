@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -440,10 +441,16 @@ def test_printing_shows_layers_and_times_and_changes_nothing(layers, place, data
     assert_same_state(network, silent)
     assert shown[0][:2] == ["24", "inputs;"]
     assert shown[1] == ["name", "layer", "outputs", "parameters", "us", "share"]
-    assert [line[0] for line in shown[2:-4]] == [plan.name for plan in network.layout.plans]
+    assert [line[0] for line in shown[2:-3]] == [plan.name for plan in network.layout.plans]
     assert shown[-3][0] == f"{network.n_parameters:,}"
     assert float(shown[-3][1]) > 0
     assert "\n" not in repr(network)
+
+
+def test_printing_where_no_layer_can_be_left_out(best):
+    """A barrier must not stand behind a condition, so a kernel of many work-items leaves nothing out."""
+    shown = str(network_of(DROPOUT, replace(best, is_gpu=True))).splitlines()
+    assert [line.split()[-2:] for line in shown[2:5]] == [["--", "--"]] * 3
 
 
 def test_a_layer_left_out_is_left_out_on_every_device(best, data):
@@ -615,8 +622,6 @@ def test_an_unknown_device_names_those_there_are(best):
 
 
 def test_a_device_without_double_precision_says_so(best):
-    from dataclasses import replace
-
     with pytest.raises(DeviceError, match="has no double precision: use precision single"):
         Network(DROPOUT, N, device=replace(best, has_double=False), precision="double")
 

@@ -226,7 +226,7 @@ class Runner:
     ) -> None:
         cl = self._cl = _pyopencl()
         self._program, self.device, self._lanes = program, device, len(seeds)
-        self.rows = program.rows
+        self.rows, self.can_skip = program.rows, program.shape.work_items == 1
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
         context = self._context = cl.Context([device.handle])
         self._queue = cl.CommandQueue(context)

@@ -18,9 +18,11 @@ class Engine(Protocol):
     Attributes
     ----------
     rows : windows that make one learning step
+    can_skip : whether it can leave a layer out (`Mode.SKIPPED`)
     """
 
     rows: int
+    can_skip: bool
 
     def run(
         self,
@@ -40,7 +42,7 @@ class NumpyEngine:
     """The reference network behind the same face."""
 
     def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
-        self.rows = rows
+        self.rows, self.can_skip = rows, True
         self._networks = [
             ReferenceNetwork(layout, state.copy(), seed, rows)
             for state, seed in zip(block, seeds, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,14 @@ _WINDOWS, _RUN_S, _ROUNDS = 64, 0.01, 5
 
 
 def summary(layout: Layout, device: str, times: Sequence[float]) -> str:
-    """Return a table of layers: outputs, parameters, and what each adds to the time of a window.
-
-    Parameters
-    ----------
-    layout, device : what runs where
-    times : of `layer_times`
-    """
+    """Return a table of layers: outputs, parameters, what each adds to a window's time (`layer_times`)."""
     table = [("name", "layer", "outputs", "parameters", "us", "share")]
-    whole = times[0]
-    for plan, took in zip(layout.plans, times[1:], strict=True):
+    whole, *added = times
+    for plan, took in zip_longest(layout.plans, added):
         shape = " x ".join(map(str, plan.output_shape))
         size = sum(place.tensor.size for _, place in plan.named() if place.offset < layout.size_parameters)
-        cells = f"{size:,}", f"{took:.1f}", f"{took / whole:.0%}"
-        table.append((plan.name, type(plan.layer).__name__, shape, *cells))
-    rest = max(whole - sum(times[1:]), 0.0)
-    table.append(("", "", "the rest", "", f"{rest:.1f}", f"{rest / whole:.0%}"))
+        cost = ("--", "--") if took is None else (f"{took:.1f}", f"{took / whole:.0%}")
+        table.append((plan.name, type(plan.layer).__name__, shape, f"{size:,}", *cost))
     table.append(("", "", "", f"{layout.n_parameters:,}", f"{whole:.1f}", ""))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
@@ -43,17 +36,17 @@ def summary(layout: Layout, device: str, times: Sequence[float]) -> str:
 
 
 def layer_times(layout: Layout, engine: Engine) -> list[float]:
-    """Return the microseconds of a window learned and predicted, and how many each layer adds to them.
+    """Return the microseconds to learn and predict a window, then what each layer adds if that can be told.
 
     A layer adds what is saved where it is left out: alone, in warm caches, it would seem quicker. The state
     of the engine is put back as it was.
     """
-    block = engine.read()
+    block, skipped = engine.read(), range(len(layout.plans) + 1 if engine.can_skip else 1)
     try:
         first = _timed(layout, engine, 1)
         windows = max(min(int(_RUN_S / first()), _WINDOWS), 1)
         run = _timed(layout, engine, windows)
-        rounds = [[run(skipped) for skipped in range(len(layout.plans) + 1)] for _ in range(_ROUNDS)]
+        rounds = [list(map(run, skipped)) for _ in range(_ROUNDS)]
     finally:
         engine.write(block)
     whole, *without = 1e6 / windows * np.min(rounds, axis=0)
