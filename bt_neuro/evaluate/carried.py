@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bt_neuro.checkpoint import Saved
 from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.era_records import LESSONS
-from bt_neuro.evaluate.number_records import write_header
+from bt_neuro.evaluate.number_records import write_numbers
 from bt_neuro.files import replacing
 
 PREDICTIONS = "predictions.csv"
@@ -54,7 +54,7 @@ def carry_over(saved: Saved, folder: Path) -> Carried:
         kept = {FEATURES: _last_windows(saved), VOTES: _last_votes(saved)}
     for name, numbers in kept.items():
         if len(numbers):
-            _write(folder / name, numbers)
+            write_numbers(folder / name, numbers)
         else:  # there may be a file of a run that was killed early
             (folder / name).unlink(missing_ok=True)
     rows = {name: len(numbers) for name, numbers in kept.items()}
@@ -112,9 +112,3 @@ def _last_votes(saved: Saved) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     outputs: NDArray[Any] = saved.network.tensors["learner.pending_outputs"]
     return outputs.astype(np.float32).reshape(len(outputs), len(saved.network.seeds), -1)
-
-
-def _write(path: Path, rows: NDArray[Any]) -> None:
-    with replacing(path) as partial, partial.open("wb") as file:
-        write_header(file, rows.shape)
-        file.write(rows.tobytes())

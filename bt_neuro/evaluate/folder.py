@@ -131,6 +131,21 @@ def new_folder(out: str | Path | None, stem: str) -> Path:
         raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}") from error
 
 
+def new_or_begun(out: str | Path | None, resume: str | Path | None, stem: str) -> Path:
+    """Make a new folder, as `new_folder` does, or return the one to go on with.
+
+    Raises
+    ------
+    NeuroError
+        When both are given.
+    """
+    if resume is None:
+        return new_folder(out, stem)
+    if out is not None:
+        raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
+    return Path(resume)
+
+
 def _fresh_folder(folder: Path) -> Path:
     """Make a folder that nobody has, for another run may have begun in the same second."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -152,20 +167,13 @@ def manifest_of(
     account: Account,
 ) -> dict[str, Any]:
     """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
-    frame = bars.frame
     return {
         **strategy_manifest(strategy, parameters),
         "data": {
-            "file": str(bars.path),
+            **data_manifest(bars),
             "options": {name: _plain(value) for name, value in bars_options.items() if value},
-            "sha256": bars.sha256,
-            "format": bars.format,
-            "bars": len(bars),
-            "first": str(frame["datetime"].iloc[0]),
-            "last": str(frame["datetime"].iloc[-1]),
             "timeframe_s": bars.timeframe.total_seconds(),
             "point": bars.point,
-            "notes": list(bars.notes),
         },
         "account": {
             **asdict(account),
@@ -178,15 +186,36 @@ def manifest_of(
 def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:
     """Return what is known of any process that runs a strategy."""
     return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
+        **process_manifest(),
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
         "strategy_sha256": _source_hash(strategy),
         "parameters": {name: _plain(value) for name, value in parameters.items()},
+    }
+
+
+def process_manifest() -> dict[str, Any]:
+    """Return what is known of any process that begins to write a folder."""
+    return {
+        "bt_neuro": importlib.metadata.version("bt-neuro"),
+        "status": "running",
+        "started": datetime.now().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},
         "platform": platform.platform(),
+    }
+
+
+def data_manifest(bars: Bars) -> dict[str, Any]:
+    """Return which bars, and from which file."""
+    times = bars.frame["datetime"]
+    return {
+        "file": str(bars.path),
+        "sha256": bars.sha256,
+        "format": bars.format,
+        "bars": len(bars),
+        "first": str(times.iloc[0]),
+        "last": str(times.iloc[-1]),
+        "notes": list(bars.notes),
     }
 
 

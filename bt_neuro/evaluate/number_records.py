@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
+
+from bt_neuro.files import replacing
 
 STATISTICS_BARS = 100  # from one look at the running statistics to the next: the article's window
 _BLOCK_ROWS = 1024
@@ -105,6 +108,12 @@ class StatisticsRecord(_NumberRecord):
 def write_header(file: Any, shape: tuple[int, ...]) -> None:
     """Write the head of a ``.npy`` file; NumPy pads it so that it keeps its length when rows are added."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def write_numbers(path: Path, numbers: NDArray[np.floating]) -> None:
+    """Write a ``.npy`` file whole or not at all; records can go on with it."""
+    with replacing(path) as partial:
+        partial.write_bytes(npy_bytes(numbers))
 
 
 def npy_bytes(numbers: NDArray[np.floating]) -> bytes:

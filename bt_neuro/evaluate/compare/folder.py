@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, NeuroError
-from bt_neuro.evaluate.folder import new_folder, write_json
+from bt_neuro.evaluate.folder import new_or_begun, write_json
 from bt_neuro.files import replacing
 from bt_neuro.nn.network import Network
 
@@ -47,12 +47,8 @@ class ComparisonFolder:
         NeuroError
             When a new folder holds something already, or the one to go on with is of another comparison.
         """
-        if resume is None:
-            path = new_folder(out, f"{stem}-compare")
-        elif out is not None:
-            raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
-        else:
-            path = Path(resume)
+        path = new_or_begun(out, resume, f"{stem}-compare")
+        if resume is not None:
             _require_same(path, manifest)
         write_json(path / MANIFEST, manifest)
         return cls(path)

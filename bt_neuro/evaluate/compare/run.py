@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +18,9 @@ from bt_neuro.evaluate.compare.spans import Spans
 from bt_neuro.evaluate.compare.study import EXACT, Study
 from bt_neuro.evaluate.compare.table import comparison_rows, eras_table, table_of
 from bt_neuro.evaluate.compare.windows import HISTORY_BARS, Windows
-from bt_neuro.evaluate.folder import PACKAGES, Finished
+from bt_neuro.evaluate.folder import Finished, data_manifest, process_manifest
 from bt_neuro.evaluate.runs import WARM_UP_BARS
-from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.market.bars import read_bars
 from bt_neuro.nn.device import choose
 
 GRID = (1e-3, 5e-4, 2e-4, 5e-5)
@@ -139,7 +136,13 @@ def compare(
     times = bars.frame["datetime"]
     spans = Spans.cut(times, windows.first, history, test)
     name = device if device == "numpy" else str(choose(device))
-    manifest = _manifest(bars, options) | {"device": name, "spans": spans.as_dict(times)}
+    manifest = {
+        **process_manifest(),
+        "data": data_manifest(bars),
+        "options": options,
+        "device": name,
+        "spans": spans.as_dict(times),
+    }
     folder = ComparisonFolder.open(out, resume, bars.path.stem, manifest)
     study = Study(
         windows=windows,
@@ -231,25 +234,3 @@ def _check(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:
             raise NeuroError(f"{name} is {number!r}: give a whole number, {least} or more")
     if not grid or not all(0 < rate < 1 for rate in grid) or len(set(grid)) < len(grid):
         raise NeuroError(f"grid is {list(grid)}: give learning rates between 0 and 1, such as 1e-3, 2e-4")
-
-
-def _manifest(bars: Bars, options: dict[str, Any]) -> dict[str, Any]:
-    times = bars.frame["datetime"]
-    return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
-        "data": {
-            "file": str(bars.path),
-            "sha256": bars.sha256,
-            "format": bars.format,
-            "bars": len(bars),
-            "first": str(times.iloc[0]),
-            "last": str(times.iloc[-1]),
-            "notes": list(bars.notes),
-        },
-        "options": options,
-        "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in PACKAGES},
-        "platform": platform.platform(),
-    }

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.eras import RunningFigures
-from bt_neuro.evaluate.answers import Lessons
+from bt_neuro.evaluate.answers import Lessons, labels_of
 from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars, softmax_regression
 from bt_neuro.evaluate.bootstrap import Interval
 from bt_neuro.evaluate.compare.answers import Answers, error_difference, hit_rate, mean_error
@@ -26,7 +26,6 @@ SINGLE, SAME_BARS, AFTER, IN_SAMPLE = (
     "after eras",
     "in sample, last era",
 )
-LABELS = np.array([["none", "sell"], ["buy", "both"]])  # by bottom and top
 
 
 def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Answers]]:
@@ -86,12 +85,11 @@ def lessons_of(study: Study, bars: range) -> Lessons:
     """Return the labels of consecutive bars as the baselines learn them, under the network's delay."""
     targets = study.windows.target(bars)
     known, numbers = np.isfinite(targets).all(axis=1), np.arange(bars.start, bars.stop)
-    bottom, top = (np.nan_to_num(targets[:, column]).astype(int) for column in (1, 2))
     return Lessons.of(
         pd.DataFrame(
             {
                 "bar": numbers,
-                "label": np.where(known, LABELS[bottom, top], ""),
+                "label": np.where(known, labels_of(np.nan_to_num(targets)), ""),
                 "known_bar": np.where(known, numbers + WING, np.nan),
             }
         )

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.folder import new_folder, write_json
+from bt_neuro.evaluate.folder import new_or_begun, write_json
 from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.tune.figures import Figures, luck_figures, sentence
 from bt_neuro.evaluate.tune.study import TuneStudy, own_storage
@@ -24,11 +24,9 @@ FIGURES = ("sharpe_ratio", "return_pct", "hit_rate_pct", "brier_score", "max_dra
 
 def open_folder(out: str | Path | None, resume: str | Path | None, storage: str | None, bars: Bars) -> Path:
     """Make a new folder, or find the one to go on with."""
+    folder = new_or_begun(out, resume, f"{bars.path.stem}-tune")
     if resume is None:
-        return new_folder(out, f"{bars.path.stem}-tune")
-    if out is not None:
-        raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
-    folder = Path(resume)
+        return folder
     begun = (folder / "tune.json").is_file()
     if not begun or (storage is None and not own_storage(folder).is_file()):
         hint = "its trials are in another storage: give that one" if begun else "start anew with out"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.carried import VOTES
-from bt_neuro.evaluate.folder import Result, new_folder, write_json
-from bt_neuro.evaluate.number_records import npy_bytes
+from bt_neuro.evaluate.folder import Result, new_or_begun, write_json
+from bt_neuro.evaluate.number_records import write_numbers
 from bt_neuro.evaluate.walk_forward.leg import BASELINES, FoldResult
 from bt_neuro.evaluate.walk_forward.scores import sentence, summary
 from bt_neuro.files import replacing
@@ -68,12 +68,8 @@ class WalkForwardFolder:
         NeuroError
             When there is something in a new folder already, or the one to go on with is of another run.
         """
-        if resume is None:
-            path = new_folder(out, f"{bars.path.stem}-walk-forward")
-        elif out is not None:
-            raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
-        else:
-            path = Path(resume)
+        path = new_or_begun(out, resume, f"{bars.path.stem}-walk-forward")
+        if resume is not None:
             _require_same(path, manifest)
         manifest |= {"folds": folds, "failed": {}}
         write_json(path / "run.json", manifest)
@@ -159,8 +155,7 @@ class WalkForwardFolder:
         if not paths:
             return None
         votes = np.concatenate([np.load(path) for path in paths])
-        with replacing(self.path / VOTES) as partial:
-            partial.write_bytes(npy_bytes(votes))
+        write_numbers(self.path / VOTES, votes)
         return votes
 
     def _write(self, name: str, table: pd.DataFrame) -> None:
