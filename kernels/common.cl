@@ -12,9 +12,11 @@
   #pragma OPENCL EXTENSION cl_khr_fp64 : enable
   #define NUMBER double
   #define SMALLEST DBL_MIN
+  #define RECIPROCAL_ESTIMATE(d) (1 / (d))
 #else
   #define NUMBER float
   #define SMALLEST FLT_MIN
+  #define RECIPROCAL_ESTIMATE(d) native_recip(d)
 #endif
 
 #define JOIN_(a, b) a##b

@@ -3,29 +3,31 @@
 // Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT) or 0
 //          out (POSITIONS, N_OUT)
 // Macros   POSITIONS rows of N_IN numbers; STRIDE from one row's start to the next; N_OUT columns; ACTIVATION of the
-//          sum; WIDTH vector of columns: divides N_OUT; TILE_ROWS positions a tile: divides POSITIONS; TILE_COLS
-//          vectors a tile: WIDTH * TILE_COLS divides N_OUT
+//          sum; WIDTH vector of columns: at most N_OUT; STRIPS of TILE_COLS vectors that a row is cut into; TILE_ROWS
+//          positions a tile: divides POSITIONS
 // Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
-//          sums stay in registers
+//          sums stay in registers. Where vectors do not fill a row the last ones lie over those before: on a
+//          CPU, with one item, to make a number twice is cheaper than to work in narrow vectors
 // Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
 
 FUNCTION NAMED(matmul)(
     global real* restrict out, global const real* restrict inp,
     global const real* restrict weight, global const real* restrict bias) {
-  const int strips = N_OUT / (WIDTH * TILE_COLS);
-  FOR_ITEMS(tile, POSITIONS / TILE_ROWS * strips) {
-    const int p0 = tile / strips * TILE_ROWS, o0 = tile % strips * (WIDTH * TILE_COLS);
+  FOR_ITEMS(tile, POSITIONS / TILE_ROWS * STRIPS) {
+    const int p0 = tile / STRIPS * TILE_ROWS, o0 = tile % STRIPS * (WIDTH * TILE_COLS);
+    int column[TILE_COLS];
     VEC(WIDTH) sum[TILE_ROWS][TILE_COLS];
     #pragma unroll
     for (int c = 0; c < TILE_COLS; ++c) {
-      const VEC(WIDTH) start = bias != 0 ? LOAD(WIDTH, bias + o0 + c * WIDTH) : (VEC(WIDTH))(0);
+      column[c] = min(o0 + c * WIDTH, N_OUT - WIDTH);
+      const VEC(WIDTH) start = bias != 0 ? LOAD(WIDTH, bias + column[c]) : (VEC(WIDTH))(0);
       #pragma unroll
       for (int r = 0; r < TILE_ROWS; ++r) sum[r][c] = start;
     }
     for (int i = 0; i < N_IN; ++i) {
       #pragma unroll
       for (int c = 0; c < TILE_COLS; ++c) {
-        const VEC(WIDTH) w = LOAD(WIDTH, weight + i * N_OUT + o0 + c * WIDTH);
+        const VEC(WIDTH) w = LOAD(WIDTH, weight + i * N_OUT + column[c]);
         #pragma unroll
         for (int r = 0; r < TILE_ROWS; ++r)
           sum[r][c] = fma((VEC(WIDTH))(inp[(p0 + r) * STRIDE + i]), w, sum[r][c]);
@@ -35,7 +37,7 @@ FUNCTION NAMED(matmul)(
     for (int r = 0; r < TILE_ROWS; ++r) {
       #pragma unroll
       for (int c = 0; c < TILE_COLS; ++c)
-        STORE(WIDTH, ACTIVATE(ACTIVATION, sum[r][c]), out + (p0 + r) * N_OUT + o0 + c * WIDTH);
+        STORE(WIDTH, ACTIVATE(ACTIVATION, sum[r][c]), out + (p0 + r) * N_OUT + column[c]);
     }
   }
   SYNC;

@@ -7,7 +7,8 @@
 // Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
 //          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
 //          parameters and scaled down to the length CLIP_NORM
-// Launch   called by the item that holds the gradient
+// Launch   called by the item that holds the gradient. The root and a division in one step would wait for each
+//          other in the one unit that makes both: an estimate of 1 / d with a step of Newton's takes the others
 // Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
@@ -21,7 +22,8 @@
       v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                               \
       STORE(width, m, p + SIZE_PARAMETERS);                                                             \
       STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                         \
-      STORE(width, DECAYED(LOAD(width, p)) - rates.x * m / (sqrt(v) + rates.y), p);                     \
+      const real##width d = sqrt(v) + rates.y, r = RECIPROCAL_ESTIMATE(d);                              \
+      STORE(width, DECAYED(LOAD(width, p)) - rates.x * m * fma(r, fma(-d, r, (real##width)1), r), p);   \
     }
 #else
   #define DEFINE_OPTIMIZER_STEP(width)                                                                  \

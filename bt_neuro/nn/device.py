@@ -54,9 +54,9 @@ class Device:
                 f"{self} has no double precision: use precision single (--param precision=single)"
             )
         if self.is_gpu:
-            return KernelShape(vector=1, work_items=64, registers=1, double=double)
+            return KernelShape(vector=1, work_items=64, registers=2, double=double)
         # AVX-512 has 32 registers of 16 floats, everything smaller 16.
-        return KernelShape(vector=self.vector, registers=25 if self.vector == 16 else 12, double=double)
+        return KernelShape(vector=self.vector, registers=30 if self.vector == 16 else 15, double=double)
 
 
 @cache

@@ -28,18 +28,22 @@ class KernelShape:
     ----------
     vector : widest vector, 16, 8 or 4 on CPUs, 1 on GPUs
     work_items : items that share one network, 1 on CPUs, 64 to 256 on GPUs
-    registers : vectors that a tile of sums may occupy
+    registers : vectors that a tile may occupy: its sums, and a number for each of its rows
     double : numbers are float64
     """
 
     vector: int = 16
     work_items: int = 1
-    registers: int = 25
+    registers: int = 30
     double: bool = False
 
     def width(self, n: int) -> int:
         """Return the widest vector that divides n numbers."""
         return next(width for width in _WIDTHS if width <= self.vector and n % width == 0)
+
+    def widest(self, n: int) -> int:
+        """Return the widest vector that n numbers fill."""
+        return next(width for width in _WIDTHS if width <= min(self.vector, n))
 
     def lane_width(self, lanes: int, heads: int) -> int:
         """Return the widest vector of attention lanes whose columns repeat from one to the next."""
@@ -96,19 +100,22 @@ class Stamps:
         known |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
         return self._stamp(file, str(plan.index), **{name: known[name] for name in known if name in words})
 
-    def _tile(self, rows: int, vectors: int) -> tuple[int, int]:
-        """Return the tile of sums, rows by vectors, that loads least for what it multiplies."""
-        limit = self.shape.registers
-        tiles = [
-            (_largest_divisor(rows, limit // cols), cols)
-            for cols in range(min(limit, vectors), 0, -1)
-            if vectors % cols == 0
-        ]
-        return max(tiles, key=lambda tile: tile[0] * tile[1] / (tile[0] + tile[1]))
+    def _tile(self, rows: int, vectors: int, *, overlaps: bool = False) -> tuple[int, int]:
+        """Return the tile of sums, rows by vectors, that loads least for what it multiplies.
+
+        Tiles fill the vectors, or the last one `overlaps` the one before: what is made twice is lost.
+        """
+        limit, tiles = self.shape.registers, dict[tuple[int, int], float]()
+        for cols in range(min(limit - 1, vectors), 0, -1):
+            if overlaps or vectors % cols == 0:
+                high = _largest_divisor(rows, limit // (cols + 1))
+                tiles[high, cols] = high * vectors / (high + cols) / -(-vectors // cols)
+        return max(tiles, key=tiles.__getitem__)
 
     def matmul(self, positions: int, n_in: int, n_out: int, stride: int, activation: ActivationName) -> str:
-        width = self.shape.width(n_out)
-        rows, cols = self._tile(positions, n_out // width)
+        width = self.shape.widest(n_out)
+        vectors = -(-n_out // width)
+        rows, cols = self._tile(positions, vectors, overlaps=True)
         return self._stamp(
             "matmul.cl",
             f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
@@ -117,6 +124,7 @@ class Stamps:
             STRIDE=stride,
             N_OUT=n_out,
             WIDTH=width,
+            STRIPS=-(-vectors // cols),
             TILE_ROWS=rows,
             TILE_COLS=cols,
             ACTIVATION=_word(activation),
