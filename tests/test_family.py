@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bt_neuro import Conv1D, LayerError, MaxPooling1D, Network, Reshape
-from bt_neuro.nn.device import Runner
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import PASSES
+from bt_neuro.nn.runner import Runner
 from bt_neuro.nn.stamps import KernelShape
 from tests.family import FAMILY, Row
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits

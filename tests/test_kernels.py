@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bt_neuro.nn.device import Device, Runner
+from bt_neuro.nn.device import Device
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder, article_layers
 from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.runner import Runner
 from bt_neuro.nn.stamps import included
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 

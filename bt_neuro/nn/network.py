@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bt_neuro.errors import LayerError, NonFiniteError, did_you_mean
 from bt_neuro.nn import storage
 from bt_neuro.nn.config import to_config
-from bt_neuro.nn.device import Device, Runner, choose
+from bt_neuro.nn.device import Device, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
@@ -21,6 +21,7 @@ from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import Optimizer, one_a_lane
 from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.runner import Runner
 from bt_neuro.nn.summary import layer_times, summary
 
 Array = NDArray[np.floating]
@@ -212,17 +213,17 @@ class Network:
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
-        results = []
+        if not steps:
+            return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
         engine = engine or self._engine
         size = max(_WINDOWS_A_LAUNCH // engine.rows, 1) * engine.rows
-        for start in range(0, steps, size):
-            part = slice(start, start + size)
-            results.append(self._launch(mode, learn[part], targets[part], predict[part], engine, meanwhile))
-        if len(results) == 1:  # one live bar: every microsecond counts
-            return results[0]
-        if not results:
-            return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
-        learned, predicted = (np.concatenate(parts, axis=1) for parts in zip(*results, strict=True))
+        if steps <= size:  # one live bar: every microsecond counts
+            return self._launch(mode, learn, targets, predict, engine, meanwhile)
+        parts = [slice(start, start + size) for start in range(0, steps, size)]
+        results = [
+            self._launch(mode, learn[part], targets[part], predict[part], engine, meanwhile) for part in parts
+        ]
+        learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
 
     def _launch(

@@ -1,0 +1,162 @@
+"""A network's program with its memory on a device: one call is one launch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import DeviceError
+from bt_neuro.nn.device import Device, build, pyopencl
+from bt_neuro.nn.program import Program
+
+
+class _Mailbox:
+    """Numbers that host and device hand each other; `array` is the host's side.
+
+    A CPU's memory is the device's own: shared (fine-grained SVM), it needs no copy, and a copy is a command
+    of its own that costs PoCL as much as half a bar. Other devices get a buffer and copies.
+    """
+
+    def __init__(self, cl: Any, context: Any, queue: Any, size: int, dtype: type[np.floating]) -> None:
+        self._cl, self._queue = cl, queue
+        device = context.devices[0]
+        shared = getattr(device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_BUFFER
+        if shared and device.type & cl.device_type.CPU:
+            flags = cl.svm_mem_flags.READ_WRITE | cl.svm_mem_flags.SVM_FINE_GRAIN_BUFFER
+            self.array: NDArray[np.floating] = cl.svm_empty(context, flags, size, dtype, alignment=64)
+            self.argument, self._buffer = cl.SVM(self.array), None
+        else:
+            self.array = np.empty(size, dtype)
+            self._buffer = self.argument = cl.Buffer(context, cl.mem_flags.READ_WRITE, self.array.nbytes)
+
+    def send(self, size: int) -> None:
+        if self._buffer is not None:
+            self._cl.enqueue_copy(self._queue, self._buffer, self.array[:size], is_blocking=False)
+
+    def receive(self, done: Any, size: int) -> None:
+        if self._buffer is not None:
+            self._cl.enqueue_copy(self._queue, self.array[:size], self._buffer)
+        else:
+            done.wait()  # a few microseconds less than the queue's finish()
+
+
+class Runner:
+    """A built program with its memory on a device. One call is one launch.
+
+    Parameters
+    ----------
+    program : the network's program
+    device : where it runs
+    block : (lanes, layout.size) the networks' numbers to start with
+    seeds : one a lane
+    """
+
+    def __init__(
+        self, program: Program, device: Device, block: NDArray[np.floating], seeds: tuple[int, ...]
+    ) -> None:
+        cl = self._cl = pyopencl()
+        self._program, self.device, self._lanes = program, device, len(seeds)
+        self.rows, self.can_skip = program.rows, program.shape.work_items == 1
+        self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
+        context = self._context = cl.Context([device.handle])
+        self._queue = cl.CommandQueue(context)
+        try:
+            built = build(cl, context, program.source)
+        except cl.Error as error:
+            raise DeviceError(f"{device} cannot build the network: {str(error)[:2000]}") from error
+        self._kernel = cl.Kernel(built, "network_run")  # kept: program.name would make one at each call
+        self._networks = cl.Buffer(
+            context, cl.mem_flags.READ_WRITE, len(seeds) * program.size * np.dtype(self._dtype).itemsize
+        )
+        cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
+        folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
+        self._seeds = cl.Buffer(context, cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR, hostbuf=folded)
+        self._windows = 0  # there is room for
+        self._prepared: tuple[int, int, int] | None = None
+        self.write(block)
+
+    def write(self, block: NDArray[np.floating]) -> None:
+        """Set the state of all lanes, (lanes, layout.size)."""
+        layout = self._program.layout
+        numbers = np.ascontiguousarray(block, self._dtype).reshape(self._lanes, layout.size)
+        for lane, state in enumerate(numbers):
+            offset = lane * self._program.size * state.itemsize
+            self._cl.enqueue_copy(self._queue, self._networks, state, dst_offset=offset)
+
+    def read(self, first: int = 0, size: int | None = None) -> NDArray[np.floating]:
+        """Return the state of all lanes, (lanes, layout.size), or so many numbers of it."""
+        block = np.empty((self._lanes, self._program.layout.size if size is None else size), self._dtype)
+        for lane, state in enumerate(block):
+            offset = (lane * self._program.size + first) * state.itemsize
+            self._cl.enqueue_copy(self._queue, state, self._networks, src_offset=offset)
+        return block
+
+    def run(
+        self,
+        mode: int,
+        learn: NDArray[np.floating],
+        targets: NDArray[np.floating],
+        predict: NDArray[np.floating],
+        rates: NDArray[np.floating],
+        first_step: int,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Run steps as `ReferenceNetwork.run` does; return both outputs, (lanes, windows, n_outputs).
+
+        `rates` are (lanes, steps, 4), or (steps, 4) for all lanes alike.
+        `meanwhile` is called once the device is at work, and what it raises once the device is done.
+        """
+        launch = mode, len(learn), len(predict)
+        if self._prepared != launch:
+            self._prepare(*launch)
+        first, *parts = self._inward
+        # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
+        first[0] = first_step & 0xFFFFFFFF
+        for part, numbers in zip(parts, (rates, targets, learn, predict), strict=True):
+            part[...] = numbers  # the one place where numbers become the kernel's own type
+        self._inbox.send(self._sent)
+        items = self._program.shape.work_items
+        done = self._cl.enqueue_nd_range_kernel(self._queue, self._kernel, (self._lanes * items,), (items,))
+        try:
+            if meanwhile is not None:
+                self._queue.flush()  # else a runtime may wait for the wait
+                meanwhile()
+        finally:
+            self._outbox.receive(done, self._received)
+        learned, predicted = self._outward
+        return learned.copy(), predicted.copy()
+
+    def _prepare(self, mode: int, learn: int, predict: int) -> None:
+        """Cut the mailboxes for a mode and so many windows: most launches are like the one before."""
+        lanes, layout, windows = self._lanes, self._program.layout, max(learn, predict)
+        if windows > self._windows:
+            self._allocate(windows)
+        self._kernel.set_arg(4, np.int32(mode))
+        self._kernel.set_arg(5, np.int32(windows))
+        self._inward: list[NDArray[Any]] = [self._inbox.array[:1].view(np.uint32)]
+        self._sent = 2
+        rates = lanes, -(-windows // self.rows), 4
+        for shape in (rates, (learn, layout.n_outputs), (learn, layout.n_inputs), (predict, layout.n_inputs)):
+            start, self._sent = self._sent, self._sent + math.prod(shape)
+            self._inward.append(self._inbox.array[start : self._sent].reshape(shape))
+        if not learn:  # nobody reads them
+            self._inward[1] = self._inward[1][:, :0]
+        self._received = lanes * 2 * windows * layout.n_outputs
+        out = self._outbox.array[: self._received].reshape(lanes, 2, windows, layout.n_outputs)
+        self._outward = out[:, 0, :learn], out[:, 1, :predict]
+        self._prepared = mode, learn, predict
+
+    def _allocate(self, windows: int) -> None:
+        layout = self._program.layout
+        make = partial(_Mailbox, self._cl, self._context, self._queue, dtype=self._dtype)
+        self._inbox = make(size=2 + windows * (4 * self._lanes + layout.n_outputs + 2 * layout.n_inputs))
+        self._outbox = make(size=self._lanes * 2 * windows * layout.n_outputs)
+        self._windows = windows
+        arguments = (self._networks, self._seeds, self._inbox.argument, self._outbox.argument)
+        for index, argument in enumerate(arguments):
+            self._kernel.set_arg(index, argument)
