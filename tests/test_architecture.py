@@ -39,6 +39,7 @@ ORDER = (
     "nn.stamps",
     "nn.program",
     "nn.device",
+    "nn.runner",
     "nn.engine",
     "nn.storage",
     "nn.summary",

@@ -118,7 +118,8 @@ class Runner:
         # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
         first[0] = first_step & 0xFFFFFFFF
         for part, numbers in zip(parts, (rates, targets, learn, predict), strict=True):
-            part[...] = numbers  # the one place where numbers become the kernel's own type
+            if numbers.size:
+                part[...] = numbers  # the one place where numbers become the kernel's own type
         self._inbox.send(self._sent)
         items = self._program.shape.work_items
         done = self._cl.enqueue_nd_range_kernel(self._queue, self._kernel, (self._lanes * items,), (items,))
@@ -144,8 +145,6 @@ class Runner:
         for shape in (rates, (learn, layout.n_outputs), (learn, layout.n_inputs), (predict, layout.n_inputs)):
             start, self._sent = self._sent, self._sent + math.prod(shape)
             self._inward.append(self._inbox.array[start : self._sent].reshape(shape))
-        if not learn:  # nobody reads them
-            self._inward[1] = self._inward[1][:, :0]
         self._received = lanes * 2 * windows * layout.n_outputs
         out = self._outbox.array[: self._received].reshape(lanes, 2, windows, layout.n_outputs)
         self._outward = out[:, 0, :learn], out[:, 1, :predict]
