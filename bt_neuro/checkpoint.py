@@ -68,7 +68,7 @@ class Saved:
             When it is missing, damaged, of a newer version, or a bare network to which no bars belong.
         """
         network = SavedNetwork.read(model_file(path))
-        if not network.has_checksum or "learner" not in network.about.values:
+        if "learner" not in network.about.values:
             raise CheckpointError(
                 f"{network.path} holds a network but not which bars it has seen: no run can go on from it; "
                 "use Network.load"

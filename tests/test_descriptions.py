@@ -9,7 +9,6 @@ from bt_neuro import (
     LSTM,
     Adam,
     AdamW,
-    BatchNormalization,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CosineDecay,
@@ -19,7 +18,6 @@ from bt_neuro import (
     Reshape,
 )
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.config import from_config
 
 
 def test_a_bar_that_is_both_counts_half_to_each():
@@ -39,16 +37,6 @@ def test_the_learning_rate_warms_up_and_decays():
 def test_only_adamw_decays():
     assert AdamW(0.1, weight_decay=0.5).rates(1)[2] == pytest.approx(0.05)
     assert Adam(0.1).rates(1)[2] == 0
-
-
-def test_options_that_went_are_read_where_they_did_nothing():
-    known = {"class": "BatchNormalization", "momentum": 0.9}
-    assert from_config({**known, "renorm": False, "rmax": 3.0, "dmax": 5.0}) == BatchNormalization(
-        momentum=0.9
-    )
-    assert from_config({"class": "Adam", "clipvalue": None}) == Adam()
-    with pytest.raises(LayerError, match="BatchNormalization has no option 'renorm'"):
-        from_config({**known, "renorm": True})
 
 
 def make(layers, inputs=6, **options):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteError
 from bt_neuro.nn import device as devices
@@ -545,6 +543,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
         ({"optimizer": []}, "0 optimisers for 1 lanes"),
+        ({"loss": None}, "loss"),
         ({"inputs": None}, "inputs is None, where a whole number from 1 on should be"),
         ({"inputs": 10**15}, "inputs is 1000000000000000"),
         ({"seeds": []}, "seeds is []"),
@@ -559,14 +558,6 @@ def test_a_file_of_another_network_says_how(change, complaint, tmp_path):
     storage.write(path, network.state(), {"network": {**network.config(), **change}})
     with pytest.raises(CheckpointError, match=re.escape(complaint)):
         Network.load(path, device="numpy")
-
-
-def test_a_file_of_the_version_before_checksums_is_still_read(tmp_path, data):
-    path = tmp_path / "n.safetensors"
-    network = network_of(DROPOUT, "numpy")
-    about = json.dumps({"network": {**network.config(), "format": storage.WITHOUT_CHECKSUM}})
-    save_file(network.state(), path, metadata={storage.METADATA: about})
-    assert_same_bits(Network.load(path, device="numpy").predict(data[0]), network.predict(data[0]))
 
 
 def test_a_weight_that_changed_on_the_disk_is_found(tmp_path):

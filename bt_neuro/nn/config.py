@@ -23,10 +23,6 @@ _BY_NAME: dict[str, type] = {
 }
 
 
-# Options of earlier versions, each with the value at which it did nothing.
-_GONE = {"clipvalue": None, "renorm": False, "rmax": 3.0, "dmax": 5.0}
-
-
 def to_config(description: Any) -> dict[str, Any]:
     """Return a layer, an optimiser, a schedule or a loss as plain JSON values.
 
@@ -50,7 +46,7 @@ def _plain(value: Any) -> Any:
 
 def from_config(config: dict[str, Any]) -> Any:
     """Return what `to_config` described; unknown names are a LayerError."""
-    options = {name: value for name, value in config.items() if (name, value) not in _GONE.items()}
+    options = dict(config)
     name = options.pop("class", "")
     if name not in _BY_NAME:
         raise LayerError(f"unknown layer, optimiser or loss {name!r}.{did_you_mean(str(name), _BY_NAME)}")

@@ -1,45 +1,20 @@
-"""What runs a network's arithmetic, whatever it runs on, and the one that needs nothing but NumPy."""
+"""What runs a network's arithmetic: OpenCL, or what needs nothing but NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.reference_activations import Array
 from bt_neuro.nn.reference_network import ReferenceNetwork
-
-
-class Engine(Protocol):
-    """What runs the arithmetic: OpenCL (`device.Runner`) or NumPy (`NumpyEngine`).
-
-    Attributes
-    ----------
-    rows : windows that make one learning step
-    can_skip : whether it can leave a layer out (`Mode.SKIPPED`)
-    """
-
-    rows: int
-    can_skip: bool
-
-    def run(
-        self,
-        mode: int,
-        learn: Array,
-        targets: Array,
-        predict: Array,
-        rates: Array,
-        first_step: int,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> tuple[Array, Array]: ...
-    def read(self, first: int = 0, size: int | None = None) -> Array: ...
-    def write(self, block: Array) -> None: ...
+from bt_neuro.nn.runner import Runner
 
 
 class NumpyEngine:
-    """The reference network behind the same face."""
+    """The reference network behind the face of a `Runner`."""
 
     def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
         self.rows, self.can_skip = rows, True
@@ -64,3 +39,6 @@ class NumpyEngine:
     def write(self, block: Array) -> None:
         for network, state in zip(self._networks, block, strict=True):
             network.block[...] = state
+
+
+Engine = Runner | NumpyEngine

@@ -45,6 +45,11 @@ class Network:
     device : "auto", "cpu", "gpu", an index, part of a device's name, or "numpy"
     precision : "single" or "double"
 
+    Attributes
+    ----------
+    n_inputs, n_outputs, n_parameters : sizes of one lane
+    steps : learning steps so far
+
     Notes
     -----
     Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
@@ -81,7 +86,9 @@ class Network:
         self.optimizers = one_a_lane(optimizer, len(self.seeds))  # one for all lanes, or one a lane
         self.layout = Layout(layers, inputs, self.optimizers[0], loss_of(loss))
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
-        self.steps = 0  # learning steps so far
+        self.n_inputs, self.n_outputs = self.layout.n_inputs, self.layout.n_outputs
+        self.n_parameters = self.layout.n_parameters
+        self.steps = 0
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
         self._device = choose(device) if isinstance(device, str) and device != "numpy" else device
         self.device_name = str(self._device)
@@ -104,18 +111,6 @@ class Network:
         return self._batch_engines[rows]
 
     # -- what it is ------------------------------------------------------------------------------------------
-    @property
-    def n_inputs(self) -> int:
-        return self.layout.n_inputs
-
-    @property
-    def n_outputs(self) -> int:
-        return self.layout.n_outputs
-
-    @property
-    def n_parameters(self) -> int:
-        return self.layout.n_parameters
-
     def __repr__(self) -> str:
         layers = ", ".join(map(str, self.layout.layers))
         size = f"inputs={self.n_inputs}, {self.n_parameters:,} parameters"

@@ -54,6 +54,11 @@ class Runner:
     device : where it runs
     block : (lanes, layout.size) the networks' numbers to start with
     seeds : one a lane
+
+    Attributes
+    ----------
+    rows : windows that make one learning step
+    can_skip : whether it can leave a layer out (`Mode.SKIPPED`)
     """
 
     def __init__(
@@ -137,8 +142,8 @@ class Runner:
         lanes, layout, windows = self._lanes, self._program.layout, max(learn, predict)
         if windows > self._windows:
             self._allocate(windows)
-        self._kernel.set_arg(4, np.int32(mode))
-        self._kernel.set_arg(5, np.int32(windows))
+        mail = self._inbox.argument, self._outbox.argument
+        self._kernel.set_args(self._networks, self._seeds, *mail, np.int32(mode), np.int32(windows))
         self._inward: list[NDArray[Any]] = [self._inbox.array[:1].view(np.uint32)]
         self._sent = 2
         rates = lanes, -(-windows // self.rows), 4
@@ -156,6 +161,3 @@ class Runner:
         self._inbox = make(size=2 + windows * (4 * self._lanes + layout.n_outputs + 2 * layout.n_inputs))
         self._outbox = make(size=self._lanes * 2 * windows * layout.n_outputs)
         self._windows = windows
-        arguments = (self._networks, self._seeds, self._inbox.argument, self._outbox.argument)
-        for index, argument in enumerate(arguments):
-            self._kernel.set_arg(index, argument)

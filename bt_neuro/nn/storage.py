@@ -19,14 +19,13 @@ from safetensors.numpy import save_file
 from bt_neuro.errors import CheckpointError, LayerError
 from bt_neuro.fields import Fields
 from bt_neuro.files import replacing
-from bt_neuro.nn.config import from_config, to_config
+from bt_neuro.nn.config import from_config
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.losses import Loss, MeanSquaredError
+from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import Optimizer, one_a_lane
 
 FORMAT = "bt-neuro-network-2"
-WITHOUT_CHECKSUM = "bt-neuro-network-1"  # still read
 METADATA = "bt-neuro"  # the one key of the file's metadata, which holds everything as JSON
 CHECKSUM = "checksum"
 # What a damaged file may make us set aside before its shapes are compared with its tensors.
@@ -64,7 +63,6 @@ class SavedNetwork:
     Attributes
     ----------
     about : all plain values of the file, whatever else was saved with the network
-    has_checksum : False in files of the version before checksums
     """
 
     path: Path
@@ -78,7 +76,6 @@ class SavedNetwork:
     single_lane: bool
     precision: str
     steps: int
-    has_checksum: bool
 
     @property
     def seed(self) -> int | list[int]:
@@ -106,9 +103,9 @@ class SavedNetwork:
         about = Fields(values, "metadata")
         config = about.group("network")
         format_ = config.text("format")
-        if format_ not in (FORMAT, WITHOUT_CHECKSUM):
+        if format_ != FORMAT:
             raise CheckpointError(f"format {format_}; this version reads {FORMAT}: update bt-neuro")
-        if told != checksum(tensors, values) and (told is not None or format_ == FORMAT):
+        if told != checksum(tensors, values):
             raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
         optimizer = config.plain("optimizer")
@@ -116,8 +113,7 @@ class SavedNetwork:
             optimizer = [_described(one, Optimizer, len(tensors)) for one in optimizer]
         else:
             optimizer = _described(optimizer, Optimizer, len(tensors))
-        # Files from before there was a choice have no loss.
-        loss = _described(config.values.get("loss", to_config(MeanSquaredError())), Loss, len(tensors))
+        loss = _described(config.plain("loss"), Loss, len(tensors))
         inputs, seeds = config.whole("inputs", 1, MOST_INPUTS), config.wholes("seeds")
         single_lane, precision = config.flag("single_lane"), config.text("precision")
         if precision not in ("single", "double"):
@@ -128,8 +124,9 @@ class SavedNetwork:
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
         steps = config.whole("steps")
-        description = (layers, inputs, optimizer, loss, seeds, single_lane, precision, steps)
-        return cls(path, tensors, about, *description, has_checksum=told is not None)
+        return cls(
+            path, tensors, about, layers, inputs, optimizer, loss, seeds, single_lane, precision, steps
+        )
 
 
 def _open(path: Path) -> tuple[Tensors, dict[str, Any]]:
