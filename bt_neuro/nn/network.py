@@ -92,8 +92,8 @@ class Network:
         block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
         self._device = choose(device) if isinstance(device, str) and device != "numpy" else device
         self.device_name = str(self._device)
-        self._engine = self._engine_for(1, block)
-        self._batch_engines: dict[int, Engine] = {}  # by windows a step, made when asked for
+        self._engine = self._engine_for(1, block)  # the one that holds the state
+        self._engines = {1: self._engine}  # by windows a step, made when asked for
         self._learns_otherwise = any(layer.learns_otherwise for layer in self.layout.layers)
         self._held: bytes | None = None  # the window whose activations are in place
 
@@ -103,12 +103,14 @@ class Network:
         program = Program(self.layout, self._device.shape(double=self.precision == "double"), rows)
         return Runner(program, self._device, block, self.seeds)
 
-    def _engine_of_batches(self, rows: int) -> Engine:
-        block = self._engine.read()
-        if rows not in self._batch_engines:
-            self._batch_engines[rows] = self._engine_for(rows, block)
-        self._batch_engines[rows].write(block)
-        return self._batch_engines[rows]
+    def _engine_with_state(self, rows: int) -> Engine:
+        if rows != self._engine.rows:
+            block = self._engine.read()
+            if rows not in self._engines:
+                self._engines[rows] = self._engine_for(rows, block)
+            self._engine, self._held = self._engines[rows], None
+            self._engine.write(block)
+        return self._engine
 
     # -- what it is ------------------------------------------------------------------------------------------
     def __repr__(self) -> str:
@@ -118,7 +120,7 @@ class Network:
 
     def __str__(self) -> str:
         self._held = None  # other activations will be in place
-        table = summary(self.layout, self.device_name, layer_times(self.layout, self._engine))
+        table = summary(self.layout, self.device_name, layer_times(self.layout, self._engine_with_state(1)))
         return "\n".join(map(str, [table, *self.optimizers, self.layout.loss]))
 
     # -- what it does ----------------------------------------------------------------------------------------
@@ -160,12 +162,7 @@ class Network:
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
         if not isinstance(batch_size, Integral) or batch_size < 1:
             raise LayerError(f"batch_size is {batch_size!r}: give a whole number, 1 or more")
-        engine = self._engine if batch_size == 1 else self._engine_of_batches(batch_size)
-        try:
-            out, _ = self._run(mode, windows, wanted, windows[:0], engine)
-        finally:
-            if engine is not self._engine:
-                self._engine.write(engine.read())
+        out, _ = self._run(mode, windows, wanted, windows[:0], rows=int(batch_size))
         return self._shaped(out, np.ndim(inputs))
 
     def learn_then_predict(
@@ -201,7 +198,8 @@ class Network:
         learn: Array,
         targets: Array,
         predict: Array,
-        engine: Engine | None = None,
+        *,
+        rows: int = 1,
         meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Array, Array]:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
@@ -210,8 +208,8 @@ class Network:
             raise LayerError(f"{counts}: give as many of each")
         if not steps:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
-        engine = engine or self._engine
-        size = max(_WINDOWS_A_LAUNCH // engine.rows, 1) * engine.rows
+        engine = self._engine_with_state(rows)
+        size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
         if steps <= size:  # one live bar: every microsecond counts
             return self._launch(mode, learn, targets, predict, engine, meanwhile)
         parts = [slice(start, start + size) for start in range(0, steps, size)]
