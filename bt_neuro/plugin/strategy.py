@@ -21,6 +21,7 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import check_parameters, checked_features, rising_bars
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
@@ -230,10 +231,9 @@ class NeuroStrategy(bt.Strategy):
             self.training = self.training and not self.replaying
         if saved.last_bar is not None:
             self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
-        for name in self.analyzers.getnames():
-            analyzer = self.analyzers.getbyname(name)
-            if hasattr(analyzer, "restore") and name in saved.analyzers.values:
-                analyzer.restore(saved.analyzers.group(name))
+        for name, keeper in with_state(self.analyzers.getitems()).items():
+            if hasattr(keeper, "restore") and name in saved.analyzers.values:
+                keeper.restore(saved.analyzers.group(name))
 
     @property
     def fingerprint(self) -> Fingerprint:
