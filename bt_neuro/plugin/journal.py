@@ -63,6 +63,7 @@ class Journal(bt.Analyzer):
     def start(self) -> None:
         self._readers: list[Reader] = list(self.p.readers.values())
         self._now_and_then: Iterable[Callable[[bt.Strategy], None]] = self.p.now_and_then
+        self._time, self._close = self.data.lines.datetime, self.data.lines.close
         self._waiting: list[Entry] = []
         self._is_called = False
         self._bar = -1
@@ -85,7 +86,7 @@ class Journal(bt.Analyzer):
             self.catch_up()
 
     def _entry(self, bar: int) -> Entry:
-        strategy, lines = self.strategy, self.data.lines
+        strategy = self.strategy
         learner, signal, broker = strategy.learner, strategy.signal, strategy.broker
         account = features = step_s = statistics = None
         if not strategy.training:
@@ -100,8 +101,8 @@ class Journal(bt.Analyzer):
             signal = None
         return Entry(
             bar,
-            lines.datetime[0],
-            lines.close[0],
+            self._time[0],
+            self._close[0],
             account,
             features,
             step_s,
