@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -62,7 +64,9 @@ def main(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    pass
+    # Python ends by looking through all that the libraries hold for cycles to free, up to 0.4 s; the system
+    # takes back their memory anyway.
+    atexit.register(gc.freeze)
 
 
 @contextmanager
