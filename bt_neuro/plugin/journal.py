@@ -108,7 +108,7 @@ class Journal(bt.Analyzer):
             step_s,
             signal,
             strategy.scored,
-            bar - learner.label.delay_bars,
+            bar - learner.delay_bars,
             statistics,
         )
 
