@@ -64,8 +64,9 @@ def main(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    # Python ends by looking through all that the libraries hold for cycles to free, up to 0.4 s; the system
-    # takes back their memory anyway.
+    # Python looks for cycles to free in all that the libraries hold: 0.2 s of a backtest at its own threshold
+    # of 700 new objects, and 0.4 s at the end, when the system takes back the memory anyway.
+    gc.set_threshold(10_000)
     atexit.register(gc.freeze)
 
 
