@@ -39,7 +39,7 @@ def save(
     """
     arrays, values = learner.state()
     label = learner.label
-    values["label_kind"] = {"class": type(label).__name__, "delay_bars": label.delay_bars}
+    values["label_kind"] = {"class": type(label).__name__, "delay_bars": learner.delay_bars}
     versions = {"python": platform.python_version()}
     versions |= {name: importlib.metadata.version(name) for name in ("bt-neuro", "numpy", "backtrader")}
     parts = {"learner": values, "bars": bars, "analyzers": analyzers, "versions": versions}
@@ -119,7 +119,7 @@ class Saved:
             (
                 "wing, the label's delay",
                 kind.whole("delay_bars", 1),
-                learner.label.delay_bars,
+                learner.delay_bars,
             ),
             ("number of layers", len(saved.layers), len(network.layout.layers)),
         ]

@@ -40,6 +40,7 @@ class Learner:
 
     Attributes
     ----------
+    delay_bars : how many bars after its own a label is known at the latest
     window : the last window predicted, or None
     keeps_lessons : whether what `learns` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
@@ -72,6 +73,7 @@ class Learner:
         if label.delay_bars < 1 or label.delay_bars % 1:
             raise LayerError(f"label.delay_bars is {label.delay_bars!r}: give a whole number, 1 or more")
         self.network, self.label, self.learns = network, label, learns
+        self.delay_bars = label.delay_bars
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.keeps_lessons = False
         self.window: NDArray[np.floating] | None = None
@@ -141,7 +143,7 @@ class Learner:
         lessons = self.take_lessons(embargo_bars=embargo_bars)
         start = perf_counter()
         training = train(
-            self.network, lessons, eras=eras, learns_along=self.learns, delay_bars=self.label.delay_bars
+            self.network, lessons, eras=eras, learns_along=self.learns, delay_bars=self.delay_bars
         )
         self.network_s += perf_counter() - start
         return training
@@ -169,9 +171,9 @@ class Learner:
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)
         for label_bar, target in known:
-            if bar - label_bar > self.label.delay_bars:
+            if bar - label_bar > self.delay_bars:
                 late = f"the label of bar {label_bar} came at bar {bar}"
-                raise StrategyError(f"{late}, later than its delay_bars {self.label.delay_bars}: raise that")
+                raise StrategyError(f"{late}, later than its delay_bars {self.delay_bars}: raise that")
             if sum(target) == 0:
                 raise StrategyError(
                     f"the label of bar {label_bar} is {target}: it must hold at least one class"
@@ -185,7 +187,7 @@ class Learner:
                 window, signal = waiting
                 scored.append(Scored(signal, target, bar))
                 lessons.append(Lesson(label_bar, bar, window, target))
-        overdue = bar - self.label.delay_bars
+        overdue = bar - self.delay_bars
         if self._pending and next(iter(self._pending)) < overdue:
             # A label may leave bars undecided; their windows are not kept for ever.
             self._pending = {b: waiting for b, waiting in self._pending.items() if b >= overdue}

@@ -35,6 +35,8 @@ from bt_neuro import (
 )
 from bt_neuro.checkpoint import Saved
 from bt_neuro.cli import app
+from bt_neuro.plugin.analyzers import Hits
+from bt_neuro.plugin.journal import Journal
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
@@ -343,6 +345,12 @@ def test_tables_of_another_run_are_refused(damage, first, files, tmp_path):
     [
         (bt.Strategy, [(Checkpoint, {})], StrategyError, "saves a NeuroStrategy; Strategy is none"),
         (Small, [(Checkpoint, {}), (HitRate, {})], StrategyError, "must be added after HitRate"),
+        (
+            Small,
+            [(Checkpoint, {}), (Journal, {"readers": {"hits": Hits()}})],
+            StrategyError,
+            "must be added after Hits",
+        ),
         (Small, [(Checkpoint, {"every_bars": 0})], StrategyError, "every_bars is 0"),
         (Small, [(Checkpoint, {"path": "gone/m.safetensors"})], CheckpointError, "the folder does not exist"),
         (

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,6 +151,22 @@ def test_the_model_holds_all_that_goes_on(result):
 def test_two_runs_are_equal_to_the_bit(result, tmp_path):
     again = backtest(SAMPLE, strategy=Small, out=tmp_path, bars_options=MONTHS)
     for name in FILES - {"run.json", "report.html"}:  # these tell the time
+        assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
+
+
+def test_a_strategy_is_called_at_its_times_and_runs_as_without(result, tmp_path):
+    class Timed(Small):  # in the loop that other strategies need not
+        def start(self):
+            super().start()
+            self.add_timer(bt.timer.SESSION_START)
+
+        def notify_timer(self, timer, when, *args, **kwargs):
+            called.append(when.date())
+
+    called = []
+    again = backtest(SAMPLE, strategy=Timed, out=tmp_path, bars_options=MONTHS)
+    assert called == result.equity["datetime"].dt.date.unique().tolist()
+    for name in TABLES | {"model.safetensors"}:
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 

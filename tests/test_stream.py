@@ -22,9 +22,10 @@ from small import Small
 from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, backtest
 from bt_neuro.checkpoint import Saved
 from bt_neuro.evaluate.bars_table import BarsTable
-from bt_neuro.evaluate.records import Forget
+from bt_neuro.evaluate.records import forget
 from bt_neuro.evaluate.stream import stream
 from bt_neuro.market.lines import Bar
+from bt_neuro.plugin.journal import Journal
 from bt_neuro.plugin.live import LiveFeed
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
@@ -142,12 +143,11 @@ class Flips(Small):
 def test_orders_and_trades_of_a_long_life_are_forgotten():
     """Else memory grows with the bars: backtrader keeps each order in five places."""
 
-    def kept(bars, *analyzers):
+    def kept(bars, *now_and_then):
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(BarsFeed(bars=random_hours(bars)))
         cerebro.addstrategy(Flips)
-        for analyzer in analyzers:
-            cerebro.addanalyzer(analyzer)
+        cerebro.addanalyzer(Journal, now_and_then=now_and_then)
         (ran,) = cerebro.run(exactbars=1)
         broker = ran.broker
         trades = [
@@ -157,11 +157,11 @@ def test_orders_and_trades_of_a_long_life_are_forgotten():
         return broker.getvalue(), list(map(len, places))
 
     value, everything = kept(1000)
-    same_value, some = kept(1000, Forget)
+    same_value, some = kept(1000, forget)
     assert value == same_value
     assert all(few <= many for few, many in zip(some, everything, strict=True))
     assert max(some) < 900 < sorted(everything)[-4]
-    assert max(kept(1024, Forget)[1]) < 20  # a round of 256 bars has just ended
+    assert max(kept(1024, forget)[1]) < 20  # a round of 256 bars has just ended
 
 
 # -- a stream ------------------------------------------------------------------------------------------------

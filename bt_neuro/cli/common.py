@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -62,7 +64,10 @@ def main(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    pass
+    # Python looks for cycles to free in all that the libraries hold: 0.2 s of a backtest at its own threshold
+    # of 700 new objects, and 0.4 s at the end, when the system takes back the memory anyway.
+    gc.set_threshold(10_000)
+    atexit.register(gc.freeze)
 
 
 @contextmanager

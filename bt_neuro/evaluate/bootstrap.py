@@ -86,6 +86,7 @@ def block_totals(
     around = np.concatenate([columns, columns[:block]])
     sums = np.zeros((len(around) + 1, k))
     np.cumsum(around, axis=0, out=sums[1:])
+    of_blocks = sums[block:] - sums[:-block]  # by their first row
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
     totals = np.empty((resamples, k))
@@ -93,7 +94,7 @@ def block_totals(
     for first in range(0, resamples, at_once):
         starts = rng.integers(0, n, (min(at_once, resamples - first), blocks))
         for row, some in enumerate(starts, start=first):
-            totals[row] = (sums[some + block] - sums[some]).sum(axis=0)
+            totals[row] = of_blocks.take(some, axis=0).sum(axis=0)
     return totals
 
 

@@ -31,7 +31,10 @@ def build_cerebro(
     point : the smallest step of the price, in which spread and slippage are given
     broker : another one than backtrader's
     """
-    cerebro = bt.Cerebro(stdstats=False)
+    # backtrader's older loop follows its first feed, here the only one, and knows no timers; the newer one
+    # looks for the earliest of several feeds, 8 microseconds a bar.
+    has_timers = strategy.notify_timer is not bt.Strategy.notify_timer
+    cerebro = bt.Cerebro(stdstats=False, oldsync=not has_timers)
     if broker is not None:
         cerebro.broker = broker
     cerebro.adddata(data)

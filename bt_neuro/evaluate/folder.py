@@ -244,8 +244,10 @@ def _plain(value: Any) -> Any:
 
 def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
     """Write one row a predicted bar: the signal of each baseline."""
-    names = np.array(CLASSES)
-    signals = {name: names[signals_of(answer)] for name, answer in answers.items()}
+    names = pd.CategoricalDtype(list(CLASSES))
+    signals = {
+        name: pd.Categorical.from_codes(signals_of(answer), dtype=names) for name, answer in answers.items()
+    }
     pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)
 
 

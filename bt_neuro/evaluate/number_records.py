@@ -1,49 +1,41 @@
-"""Analyzers that write numbers as they are: a ``.npy`` file that grows bar by bar, in flat memory."""
+"""Numbers written as they are: a ``.npy`` file that grows bar by bar, in flat memory."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.files import replacing
+from bt_neuro.plugin.journal import Entry
 
-STATISTICS_BARS = 100  # from one look at the running statistics to the next: the article's window
 _BLOCK_ROWS = 1024
 
 
-class _NumberRecord(bt.Analyzer):
+class _NumberRecord:
     """Float32 rows of a ``.npy`` file, which is there once there is a row.
 
-    Params:
-      - ``open`` (required): called for the first row; returns the file, to be written and to be read
-      - ``rows`` (default: ``0``): that it holds already
+    Parameters
+    ----------
+    open_file : called for the first row; returns the file, to be written and to be read
+    rows : that it holds already
     """
 
-    params = (("open", None), ("rows", 0))
-
-    def start(self) -> None:
+    def __init__(self, open_file: Callable[[], IO[bytes]], rows: int = 0) -> None:
+        self._open_file = open_file
         self._block: NDArray[np.float32] | None = None
-        self._rows, self._filled = self.p.rows, 0
-        self._last_bar: int | None = None
+        self._rows, self._filled = rows, 0
 
-    def prenext(self) -> None:
-        pass
-
-    def next(self) -> None:
-        strategy, bar = self.strategy, self.strategy.learner.last_bar
-        if bar == self._last_bar or strategy.replaying:  # another feed's bar, or an old one
-            return
-        self._last_bar = bar
-        row = self._row()
+    def read(self, entry: Entry) -> None:
+        row = self._row(entry)
         if row is None:
             return
         if self._block is None:
-            self._file = self.p.open()
+            self._file = self._open_file()
             self._block = np.empty((_BLOCK_ROWS, *np.shape(row)), np.float32)
             self._write_header()
         self._block[self._filled] = row
@@ -63,7 +55,7 @@ class _NumberRecord(bt.Analyzer):
             self._file.flush()
         return {"rows": self._rows}
 
-    def _row(self) -> Any:
+    def _row(self, entry: Entry) -> Any:
         """Return the numbers of this bar, or None."""
         raise NotImplementedError
 
@@ -82,27 +74,22 @@ class _NumberRecord(bt.Analyzer):
 class FeatureRecord(_NumberRecord):
     """The numbers of each bar that the learner took: (bars, features)."""
 
-    def _row(self) -> NDArray[np.floating]:
-        return self.strategy.learner.features
+    def _row(self, entry: Entry) -> NDArray[np.floating] | None:
+        return entry.features
 
 
 class VoteRecord(_NumberRecord):
     """The outputs of each of several networks, a row a predicted bar: (bars, networks, 3)."""
 
-    def _row(self) -> Any:
-        signal = self.strategy.signal
-        return (signal.votes or None) if signal is not None and signal.bar == self._last_bar else None
+    def _row(self, entry: Entry) -> Any:
+        return entry.signal and (entry.signal.votes or None)
 
 
 class StatisticsRecord(_NumberRecord):
     """Running mean and deviation of each feature, now and then: (rows, 1 + 2 x features), the bar first."""
 
-    def _row(self) -> Any:
-        learner = self.strategy.learner
-        if learner.window is None or learner.last_bar % STATISTICS_BARS:
-            return None
-        held = learner.running_statistics()
-        return None if held is None else np.concatenate([[learner.last_bar], *held])
+    def _row(self, entry: Entry) -> NDArray[np.floating] | None:
+        return None if entry.statistics is None else np.concatenate([[entry.bar], *entry.statistics])
 
 
 def write_header(file: Any, shape: tuple[int, ...]) -> None:

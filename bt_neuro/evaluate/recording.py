@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,26 +12,23 @@ import backtrader as bt
 
 from bt_neuro.evaluate.carried import FEATURES, PREDICTIONS, STATISTICS, VOTES, Carried
 from bt_neuro.evaluate.number_records import FeatureRecord, StatisticsRecord, VoteRecord
-from bt_neuro.evaluate.records import EquityRecord, Forget, PredictionRecord, TradeRecord
-from bt_neuro.plugin.analyzers import HitRate, StepTime
+from bt_neuro.evaluate.records import EquityRecord, PredictionRecord, TradeRecord, forget
+from bt_neuro.plugin.analyzers import Hits, Seconds
+from bt_neuro.plugin.journal import Journal, Reader
 
 
-def add_scores(cerebro: bt.Cerebro, carried: Carried) -> None:
-    """Add the analyzers that score a run as it goes."""
-    # Without the tables the baselines know only the bars from here on, and scores are compared bar by bar.
-    cerebro.addanalyzer(HitRate, _name="hit_rate", resumes=carried.has_tables)
-    cerebro.addanalyzer(StepTime, _name="step_time")
-
-
-def add_records(
+def add_journal(
     cerebro: bt.Cerebro,
     folder: Path,
     files: ExitStack,
     carried: Carried,
     *,
     has_account: bool = True,
+    now_and_then: Sequence[Callable[[bt.Strategy], None]] = (),
 ) -> None:
-    """Add the analyzers that write a run's tables.
+    """Add the analyzers that write a run's tables and score it as it goes.
+
+    The journal's analysis has ``hit_rate`` and ``step_time``, as of the analyzers `HitRate` and `StepTime`.
 
     Parameters
     ----------
@@ -38,19 +36,26 @@ def add_records(
     carried : rows of its tables that are there already, after which to go on
     files : closes the tables, also when the run breaks
     has_account : False writes nothing of money
+    now_and_then : called with the strategy every so many bars
     """
-    tables: dict[str, type[bt.Analyzer]] = {PREDICTIONS: PredictionRecord}
-    if has_account:
-        tables |= {"equity.csv": EquityRecord, "trades.csv": TradeRecord}
-    for name, record in tables.items():
-        table = files.enter_context((folder / name).open("a", newline="", encoding="utf-8"))
-        cerebro.addanalyzer(record, _name=Path(name).stem, file=table, rows=carried.rows.get(name, 0))
 
-    def open_numbers(path: Path) -> Any:
+    def text(name: str) -> Any:
+        return files.enter_context((folder / name).open("a", newline="", encoding="utf-8"))
+
+    def numbers(name: str) -> Any:
+        path = folder / name
         return files.enter_context(path.open("r+b" if path.exists() else "wb"))
 
-    numbers = {FEATURES: FeatureRecord, VOTES: VoteRecord, STATISTICS: StatisticsRecord}
-    for name, record in numbers.items():
-        path, rows = folder / name, carried.rows.get(name, 0)
-        cerebro.addanalyzer(record, _name=path.stem, open=partial(open_numbers, path), rows=rows)
-    cerebro.addanalyzer(Forget)
+    readers: dict[str, Reader] = {
+        # Without tables the baselines know only the bars from here on, and scores are compared bar by bar.
+        "hit_rate": Hits(resumes=carried.has_tables),
+        "step_time": Seconds(),
+        "predictions": PredictionRecord(text(PREDICTIONS), carried.rows.get(PREDICTIONS, 0)),
+    }
+    if has_account:
+        readers["equity"] = EquityRecord(text("equity.csv"))
+        cerebro.addanalyzer(TradeRecord, _name="trades", file=text("trades.csv"))
+    kinds = {FEATURES: FeatureRecord, VOTES: VoteRecord, STATISTICS: StatisticsRecord}
+    for name, kind in kinds.items():
+        readers[Path(name).stem] = kind(partial(numbers, name), carried.rows.get(name, 0))
+    cerebro.addanalyzer(Journal, _name="journal", readers=readers, now_and_then=(forget, *now_and_then))

@@ -1,17 +1,16 @@
-"""Analyzers that write a run's CSV files bar by bar: memory does not grow with the number of bars."""
+"""A run's CSV files, written bar by bar: memory does not grow with the number of bars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import IO, Any
 
 import backtrader as bt
 
 from bt_neuro.fields import Fields
-from bt_neuro.plugin.deferred import Deferred
+from bt_neuro.plugin.journal import Entry
 from bt_neuro.signals import Scored, Signal
 
 
@@ -40,71 +39,51 @@ def _clock_text(second: int) -> str:
     return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
-class _Record(Deferred):
-    """Rows of a CSV file; whoever opened it closes it, also when the run breaks.
+def _begin(file: IO[str], header: tuple[str, ...]) -> None:
+    # Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
+    if not file.tell():
+        file.write(",".join(header) + "\n")
 
-    Lines are written as they are: no cell holds a comma, and the csv module takes twice the time.
 
-    Params:
-      - ``file`` (required): to append to
-      - ``rows`` (default: ``0``): that it holds already, below their header
+class PredictionRecord:
+    """One row a predicted bar, written once its label is known; at the end also those still unknown.
+
+    Parameters
+    ----------
+    file : to append to; whoever opened it closes it, also when the run breaks
+    rows : that it holds already, below their header
     """
-
-    params = (("file", None), ("rows", 0))
-    header: tuple[str, ...] = ()
-
-    def start(self) -> None:
-        if not self.p.file.tell():
-            self.p.file.write(",".join(self.header) + "\n")
-
-
-class PredictionRecord(_Record):
-    """One row a predicted bar, written once its label is known; at the end also those still unknown."""
 
     header = ("bar", "datetime", "p_none", "p_buy", "p_sell", "signal", "label", "known_bar", "hit")
 
-    def start(self) -> None:
-        super().start()
+    def __init__(self, file: IO[str], rows: int = 0) -> None:
+        self._file, self._written = file, rows
         self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
-        self._written, self._at_end = self.p.rows, 0
-
-    def prenext(self) -> None:
-        pass
-
-    def next(self) -> None:
-        strategy, bar = self.strategy, len(self.data) - 1
-        if strategy.training:
-            return
-        signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
-        self.later(self._take, bar, self.data.datetime[0], signal, strategy.scored)
+        _begin(file, self.header)
 
     def stop(self) -> None:
-        super().stop()
-        self._at_end = len(self._unknown)  # they stay unknown: a checkpoint goes on from here
-        for bar, row in self._unknown.items():
-            self.p.file.write(_prediction(bar, *row))
+        for bar, row in self._unknown.items():  # they stay unknown: a checkpoint goes on from here
+            self._file.write(_prediction(bar, *row))
 
-    def _take(self, bar: int, time: float, signal: Signal | None, scored: list[Scored]) -> None:
-        for one in scored:
+    def read(self, entry: Entry) -> None:
+        for one in entry.scored:
             text, said, _ = self._unknown[one.signal.bar]
             self._unknown[one.signal.bar] = text, said, one
-        if signal is not None:
-            self._unknown[bar] = time_text(time), signal, None
-        overdue = bar - self.strategy.learner.label.delay_bars
+        if entry.signal is not None:
+            self._unknown[entry.bar] = time_text(entry.time), entry.signal, None
         # Rows stay in the order of bars, though labels with a delay of their own may not.
         while self._unknown:
             bar = next(iter(self._unknown))
             row = self._unknown[bar]
-            if row[-1] is None and bar >= overdue:  # its label may still come
+            if row[-1] is None and bar >= entry.first_open:
                 return
-            self.p.file.write(_prediction(bar, *row))
+            self._file.write(_prediction(bar, *row))
             del self._unknown[bar]
             self._written += 1
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs, with the rows so far in the file and not on their way to it."""
-        self.catch_up()
-        self.p.file.flush()
+        self._file.flush()
         unknown = [
             {
                 "bar": bar,
@@ -118,7 +97,7 @@ class PredictionRecord(_Record):
         return {"rows": self._written, "unknown": unknown}
 
     def restore(self, saved: Fields) -> None:
-        """Go on from `state`; the rows that the file holds are the param ``rows``."""
+        """Go on from `state`; how many rows the file holds was said at the beginning."""
         for values in saved.items("unknown"):
             row = Fields(values, "predictions.unknown")
             bar, outputs, target = row.whole("bar"), row.numbers("outputs"), row.numbers("target")
@@ -128,9 +107,6 @@ class PredictionRecord(_Record):
             signal = Signal.of(bar, outputs)
             scored = Scored(signal, tuple(target), row.whole("known_bar")) if target else None
             self._unknown[bar] = row.text("time"), signal, scored
-
-    def get_analysis(self) -> dict[str, Any]:
-        return {"rows": self._written + self._at_end}
 
 
 def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> str:
@@ -142,36 +118,33 @@ def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> s
     return f"{row},{scored.label},{scored.known_bar},{hit}\n"
 
 
-class EquityRecord(_Record):
-    """One row a bar: close, cash, equity and position at its close."""
+class EquityRecord:
+    """One row a bar: close, cash, equity and position at its close; `file` as in `PredictionRecord`."""
 
     header = ("bar", "datetime", "close", "cash", "equity", "position")
 
-    def next(self) -> None:
-        data, broker = self.data, self.strategy.broker
-        if self.strategy.replaying or self.strategy.training:
-            return
-        self.later(
-            self._write,
-            len(data) - 1,
-            data.datetime[0],
-            (data.close[0], broker.getcash(), broker.getvalue(), self.strategy.position.size),
-        )
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        _begin(file, self.header)
 
-    def _write(self, bar: int, time: float, numbers: tuple[float, ...]) -> None:
-        close, cash, equity, position = numbers
-        row = f"{bar},{time_text(time)},{close:.10g},{cash:.10g},{equity:.10g},{position:.10g}\n"
-        self.p.file.write(row)
+    def read(self, entry: Entry) -> None:
+        if entry.account is not None:
+            numbers = ",".join(f"{number:.10g}" for number in (entry.close, *entry.account))
+            self._file.write(f"{entry.bar},{time_text(entry.time)},{numbers}\n")
 
 
-class TradeRecord(_Record):
+class TradeRecord(bt.Analyzer):
     """One row a closed trade, costs apart from the gross result.
+
+    Params:
+      - ``file`` (required): as in `PredictionRecord`
 
     Methods
     -------
       - ``get_analysis``: dict with the key ``refused_orders``
     """
 
+    params = (("file", None),)
     header = (
         "entry_bar",
         "exit_bar",
@@ -191,6 +164,7 @@ class TradeRecord(_Record):
     def create_analysis(self) -> None:
         self._refused = 0
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
+        _begin(self.p.file, self.header)
 
     def notify_order(self, order: bt.Order) -> None:
         self._refused += order.status in (order.Margin, order.Rejected)
@@ -217,35 +191,19 @@ class TradeRecord(_Record):
         return {"refused_orders": self._refused}
 
 
-class Forget(bt.Analyzer):
+def forget(strategy: bt.Strategy) -> None:
     """Let go of finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
-
-    def next(self) -> None:
-        if len(self.data) % 256:
-            return
-        strategy, broker = self.strategy, self.strategy.broker
-        strategy._orders.clear()
-        broker.orders.clear()
-        for ref, family in list(broker._pchildren.items()):
-            if not any(order.alive() for order in family):
-                del broker._pchildren[ref]
-        # Of every order its group, "one cancels others": 60 bytes each, for ever.
-        waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
-        needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
-        for ref in broker._ocos.keys() - needed - broker._ocol.keys():
-            del broker._ocos[ref]
-        for trades in strategy._trades.values():
-            for numbered in trades.values():
-                del numbered[:-1]  # the last one is where backtrader goes on
-
-
-class Progress(bt.Analyzer):
-    """Tell how far the run is, every ``every_bars`` bars."""
-
-    params = (("report", None), ("every_bars", 256))
-
-    def next(self) -> None:
-        bar = len(self.data)
-        if bar % self.p.every_bars == 0:
-            report: Callable[[int], None] = self.p.report
-            report(bar)
+    broker = strategy.broker
+    strategy._orders.clear()
+    broker.orders.clear()
+    for ref, family in list(broker._pchildren.items()):
+        if not any(order.alive() for order in family):
+            del broker._pchildren[ref]
+    # Of every order its group, "one cancels others": 60 bytes each, for ever.
+    waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
+    needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
+    for ref in broker._ocos.keys() - needed - broker._ocol.keys():
+        del broker._ocos[ref]
+    for trades in strategy._trades.values():
+        for numbered in trades.values():
+            del numbered[:-1]  # the last one is where backtrader goes on

@@ -21,8 +21,8 @@ from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried, carry_over
 from bt_neuro.evaluate.era_records import EraRecord, pretraining_manifest, read_lessons
 from bt_neuro.evaluate.folder import Result, manifest_of, new_folder, write_baselines, write_json
 from bt_neuro.evaluate.metrics import metrics_of
-from bt_neuro.evaluate.recording import add_records, add_scores
-from bt_neuro.evaluate.records import EquityRecord, Progress
+from bt_neuro.evaluate.recording import add_journal
+from bt_neuro.evaluate.records import EquityRecord
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.market.clock import Span
@@ -137,11 +137,10 @@ def backtest(
             manifest["resumed"] = _resumed(saved, bars, carried)
         write_json(folder / "run.json", manifest)
         with ExitStack() as files, stopped_by_signals(cerebro.runstop) as stopped_by:
-            add_scores(cerebro, carried)
-            add_records(cerebro, folder, files, carried)
-            cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
-            if progress:
-                cerebro.addanalyzer(Progress, report=lambda bar: progress(bar, len(bars)))
+            tell = [lambda strategy: progress(len(strategy.data), len(bars))] if progress else []
+            add_journal(cerebro, folder, files, carried, now_and_then=tell)
+            if params["pretrain"] is not None:
+                cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
             cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about)
             try:
@@ -236,7 +235,7 @@ def _scored(
     lessons = read_lessons(folder)
     answers = trained_answers(lessons, predictions, bars.frame, features, ran.learner.history_bars)
     write_baselines(folder / "baselines.csv", predictions["bar"], answers)
-    analyzers = ran.analyzers
+    recorded = ran.analyzers.journal.get_analysis()
     return metrics_of(
         predictions=predictions,
         answers=answers,
@@ -245,9 +244,9 @@ def _scored(
         trades=tables.trades,
         bars=bars,
         account=account,
-        hit_rate=analyzers.hit_rate.get_analysis(),
-        step_time=analyzers.step_time.get_analysis(),
-        refused_orders=analyzers.trades.get_analysis()["refused_orders"],
+        hit_rate=recorded["hit_rate"],
+        step_time=recorded["step_time"],
+        refused_orders=ran.analyzers.trades.get_analysis()["refused_orders"],
         status=manifest["status"],
         pretraining=manifest.get("pretraining"),
     )

@@ -18,7 +18,7 @@ from bt_neuro.errors import BarsError, CheckpointError, NeuroError
 from bt_neuro.evaluate.bars_table import BarsTable, SecuredBars
 from bt_neuro.evaluate.carried import NUMBERS, PREDICTIONS, Carried, carry_over
 from bt_neuro.evaluate.folder import new_folder, strategy_manifest, write_json
-from bt_neuro.evaluate.recording import add_records, add_scores
+from bt_neuro.evaluate.recording import add_journal
 from bt_neuro.evaluate.records import time_text
 from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.market.bars import read_bars
@@ -112,12 +112,12 @@ def stream(
             with stopped_by_signals(feed.end) as stopped_by:
                 cerebro = _cerebro(feed, strategy, params)
                 cerebro.addanalyzer(Tell, tell=tell, _name="tell")
-                add_scores(cerebro, carried)
-                add_records(cerebro, folder, open_files, carried, has_account=False)
+                add_journal(cerebro, folder, open_files, carried, has_account=False)
                 cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
                 cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every)
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
+            recorded = ran.analyzers.journal.get_analysis()
             manifest |= {
                 "status": _status(stopped_by(), reader.error),
                 "device": ran.network.device_name,
@@ -125,8 +125,8 @@ def stream(
                 "new_bars": table.bars - known,
                 "malformed_lines": reader.malformed,
                 "ignored_bars": feed.ignored,
-                "hit_rate": ran.analyzers.hit_rate.get_analysis(),
-                "step_time": ran.analyzers.step_time.get_analysis(),
+                "hit_rate": recorded["hit_rate"],
+                "step_time": recorded["step_time"],
             }
             write_json(folder / "run.json", manifest)
             if ran.analyzers.tell.is_broken:

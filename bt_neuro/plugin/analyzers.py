@@ -10,10 +10,11 @@ import backtrader as bt
 
 from bt_neuro.eras import ARTICLE_WINDOW, RunningMean
 from bt_neuro.fields import Fields
-from bt_neuro.plugin.deferred import Deferred
+from bt_neuro.plugin.journal import Entry
+from bt_neuro.signals import Scored
 
 
-class HitRate(Deferred):
+class HitRate(bt.Analyzer):
     """How often the signals were right, each scored before the network learned from it.
 
     A buy or sell signal hits if the bar turned out to be such a fractal (or whatever the label calls buy and
@@ -39,19 +40,43 @@ class HitRate(Deferred):
     params = (("window", 1000), ("article_window", ARTICLE_WINDOW), ("resumes", True))
 
     def create_analysis(self) -> None:
-        self.scored_bars = 0
-        self._recent: deque[bool] = deque(maxlen=self.p.window)
+        self._hits = Hits(self.p.window, self.p.article_window, resumes=self.p.resumes)
+
+    def next(self) -> None:
+        for scored in self.strategy.scored:
+            self._hits.add(scored)
+
+    def get_analysis(self) -> dict[str, Any]:
+        return self._hits.get_analysis()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, in plain JSON values."""
+        return self._hits.state()
+
+    def restore(self, saved: Fields) -> None:
+        """Go on from `state`."""
+        self._hits.restore(saved)
+
+
+class Hits:
+    """What `HitRate` counts; its params and its analysis, for a journal to add to."""
+
+    def __init__(
+        self, window: int = 1000, article_window: int = ARTICLE_WINDOW, *, resumes: bool = True
+    ) -> None:
+        self.scored_bars, self._resumes = 0, resumes
+        self._recent: deque[bool] = deque(maxlen=window)
         self._squared_error = self._brier = 0.0
         self._signals = {"buy": 0, "sell": 0}
         self._hits = {"buy": 0, "sell": 0}
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
-        self._error, self._forecast, self._undefine = (RunningMean(self.p.article_window) for _ in range(3))
+        self._error, self._forecast, self._undefine = (RunningMean(article_window) for _ in range(3))
 
-    def next(self) -> None:
-        for scored in self.strategy.scored:
-            self.later(self._add, scored)
+    def read(self, entry: Entry) -> None:
+        for scored in entry.scored:
+            self.add(scored)
 
-    def _add(self, scored: Any) -> None:
+    def add(self, scored: Scored) -> None:
         name, hit = scored.signal.name, scored.is_hit
         error = scored.squared_error
         self.scored_bars += 1
@@ -68,7 +93,6 @@ class HitRate(Deferred):
             self._undefine.add(100.0 * (name == "none"))
 
     def get_analysis(self) -> dict[str, Any]:
-        self.catch_up()
         signals, hits = sum(self._signals.values()), sum(self._hits.values())
         return {
             "scored_bars": self.scored_bars,
@@ -88,8 +112,6 @@ class HitRate(Deferred):
         }
 
     def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, in plain JSON values."""
-        self.catch_up()
         return {
             "scored_bars": self.scored_bars,
             "squared_error": self._squared_error,
@@ -100,12 +122,11 @@ class HitRate(Deferred):
         }
 
     def restore(self, saved: Fields) -> None:
-        """Go on from `state`."""
-        if not self.p.resumes:
+        if not self._resumes:
             return
         self.scored_bars = saved.whole("scored_bars")
         self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
-        self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self.p.window)
+        self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self._recent.maxlen)
         for name, counts in self._counts().items():
             counts.update({key: saved.group(name).whole(key) for key in counts})
         for name, mean in self._means().items():
@@ -138,20 +159,35 @@ class StepTime(bt.Analyzer):
         ``max_s``; percentiles are exact to 2 % (a histogram of fixed size)
     """
 
-    _STEP = math.log(1.02)
-    _BINS = 1200  # from 1 microsecond to some 5 hours
-
     def create_analysis(self) -> None:
-        self._counts = [0] * self._BINS
-        self._bars, self._total, self._max = 0, 0.0, 0.0
+        self._seconds = Seconds()
 
     def prenext(self) -> None:  # backtrader's own calls next
         pass
 
     def next(self) -> None:
-        if self.strategy.replaying or self.strategy.training:
-            return
-        seconds = self.strategy.learner.last_step_s
+        if not (self.strategy.replaying or self.strategy.training):
+            self._seconds.add(self.strategy.learner.last_step_s)
+
+    def get_analysis(self) -> dict[str, Any]:
+        return self._seconds.get_analysis()
+
+
+class Seconds:
+    """What `StepTime` counts, for a journal to add to."""
+
+    _STEP = math.log(1.02)
+    _BINS = 1200  # from 1 microsecond to some 5 hours
+
+    def __init__(self) -> None:
+        self._counts = [0] * self._BINS
+        self._bars, self._total, self._max = 0, 0.0, 0.0
+
+    def read(self, entry: Entry) -> None:
+        if entry.step_s is not None:
+            self.add(entry.step_s)
+
+    def add(self, seconds: float) -> None:
         self._bars += 1
         self._total += seconds
         self._max = max(self._max, seconds)

@@ -10,6 +10,7 @@ import backtrader as bt
 from bt_neuro.checkpoint import MODEL, save
 from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import PRETRAINING
 from bt_neuro.plugin.replay import time_of
 
@@ -57,11 +58,10 @@ class Checkpoint(bt.Analyzer):
             raise StrategyError(f"Checkpoint saves a NeuroStrategy; {type(strategy).__name__} is none")
         if every is not None and (not isinstance(every, int) or every < 1):
             raise StrategyError(f"every_bars is {every!r}: give a whole number, 1 or more, or None")
-        later = list(strategy.analyzers)[list(strategy.analyzers).index(self) + 1 :]
-        for analyzer in later:
-            if hasattr(analyzer, "state"):  # it has not seen the bar yet when this one saves
-                name = type(analyzer).__name__
-                raise StrategyError(f"Checkpoint must be added after {name}, whose state it saves too")
+        later = list(strategy.analyzers.getitems())[list(strategy.analyzers).index(self) + 1 :]
+        for analyzer in with_state(later).values():  # it has not seen the bar yet when this one saves
+            name = type(analyzer).__name__
+            raise StrategyError(f"Checkpoint must be added after {name}, whose state it saves too")
         self._path = Path(self.p.path)
         if not self._path.parent.is_dir():
             raise CheckpointError(f"cannot write {self._path}: the folder does not exist; make it first")
@@ -101,8 +101,9 @@ class Checkpoint(bt.Analyzer):
                 f"{type(strategy).__name__}: of {last_bar + 1} bars {bars['bars']} were counted; prenext() "
                 "and next() must call super()'s"
             )
-        named = {name: strategy.analyzers.getbyname(name) for name in strategy.analyzers.getnames()}
-        states = {name: analyzer.state() for name, analyzer in named.items() if hasattr(analyzer, "state")}
+        strategy.learner.catch_up()  # what a journal's readers have not read is in no state
+        keepers = with_state(strategy.analyzers.getitems())
+        states = {name: keeper.state() for name, keeper in keepers.items()}
         about = dict(self.p.about or {})
         if strategy.pretraining is not None:
             about[PRETRAINING] = strategy.pretraining.state(is_over=not strategy.training)

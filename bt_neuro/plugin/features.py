@@ -62,6 +62,9 @@ class MetaTraderFeatures(bt.Indicator):
                 "Use cerebro.resampledata instead of replaydata."
             )
         self.addminperiod(MACD_SLOW + MACD_SIGNAL - 1)
+        # Looked up once: by name or by turns backtrader takes longer to find a line than to read it.
+        self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
+        self._figures = list(self.lines)
         # The past lies here and not in the lines, which keep none of it with exactbars=1.
         self._typical: deque[float] = deque(maxlen=CCI_PERIOD)
         self._ranges: deque[float] = deque(maxlen=ATR_PERIOD)
@@ -75,14 +78,13 @@ class MetaTraderFeatures(bt.Indicator):
         self._observe()  # and write nothing: a half-warm figure looks like any other
 
     def next(self) -> None:
-        for line, value in zip(self.lines, self._observe(), strict=True):
+        for line, value in zip(self._figures, self._observe(), strict=True):
             line[0] = value
 
     def _observe(self) -> tuple[float, ...]:
         """Take in the bar that has just closed and return its twelve figures."""
-        data = self.data
-        open_, high, low, close = data.open[0], data.high[0], data.low[0], data.close[0]
-        time = data.datetime.datetime(0)
+        open_, high, low, close, volume = [line[0] for line in self._prices]
+        time = self.data.datetime.datetime(0)
         last = close if self._close is None else self._close
         rsi = self._wilder(close - last)
         atr = self._true_range(high, low, last)
@@ -93,7 +95,7 @@ class MetaTraderFeatures(bt.Indicator):
             close - open_,
             high - open_,
             low - open_,
-            data.volume[0] / 1000.0,
+            volume / 1000.0,
             float(time.hour),
             float(time.isoweekday() % 7),
             float(time.month),

@@ -21,6 +21,7 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import check_parameters, checked_features, rising_bars
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
@@ -210,12 +211,13 @@ class NeuroStrategy(bt.Strategy):
             )
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
-
         if self.pretraining is not None:
             self.pretraining.begin(len(self.network.seeds))
         if saved is not None:
             self._go_on(saved)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
+        # Found once: backtrader takes longer to find a line by its name than to read it.
+        self._learned_lines = [*self._feature_lines.values(), self.data.high, self.data.low, self.data.close]
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
@@ -230,10 +232,9 @@ class NeuroStrategy(bt.Strategy):
             self.training = self.training and not self.replaying
         if saved.last_bar is not None:
             self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
-        for name in self.analyzers.getnames():
-            analyzer = self.analyzers.getbyname(name)
-            if hasattr(analyzer, "restore") and name in saved.analyzers.values:
-                analyzer.restore(saved.analyzers.group(name))
+        for name, keeper in with_state(self.analyzers.getitems()).items():
+            if hasattr(keeper, "restore") and name in saved.analyzers.values:
+                keeper.restore(saved.analyzers.group(name))
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -248,8 +249,7 @@ class NeuroStrategy(bt.Strategy):
         if len(self.data) == self._seen_bars:
             return
         data, bar = self.data, len(self.data) - 1
-        row = [line[0] for line in self._feature_lines.values()]
-        closed = bar, row, data.high[0], data.low[0], data.close[0]
+        *row, high, low, close = [line[0] for line in self._learned_lines]
         try:
             self._train_before(bar)  # the bar is not seen yet: what is saved there ends with the one before
             self._see_bar()
@@ -257,11 +257,11 @@ class NeuroStrategy(bt.Strategy):
             if self.replaying:
                 self._replay.compare(bar, row)
             if self.training:
-                self.learner.observe(*closed)
+                self.learner.observe(bar, row, high, low, close)
                 return
             if self.replaying:
                 return
-            signal, self.scored = self.learner.on_bar(*closed)
+            signal, self.scored = self.learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
             self.learner.catch_up()  # with the bars before, which were whole
             raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error

@@ -29,7 +29,7 @@ from bt_neuro.evaluate.building import build_cerebro
 from bt_neuro.evaluate.carried import FEATURES, VOTES, Carried
 from bt_neuro.evaluate.folder import Result, write_baselines
 from bt_neuro.evaluate.number_records import npy_bytes
-from bt_neuro.evaluate.recording import add_records
+from bt_neuro.evaluate.recording import add_journal
 from bt_neuro.evaluate.walk_forward.folds import Fold
 from bt_neuro.evaluate.walk_forward.scores import (
     account_figures,
@@ -112,7 +112,7 @@ def _run(leg: Leg) -> list[FoldResult]:
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
         with ExitStack() as files:
-            add_records(cerebro, folder, files, Carried())
+            add_journal(cerebro, folder, files, Carried())
             cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": leg.span.start}}
             cerebro.addanalyzer(Checkpoint, path=folder / MODEL, about=about)
