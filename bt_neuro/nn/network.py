@@ -85,6 +85,7 @@ class Network:
         self.seeds = tuple(int(s) for s in (seed if isinstance(seed, Sequence) else (seed,)))
         self.optimizers = one_a_lane(optimizer, len(self.seeds))  # one for all lanes, or one a lane
         self.layout = Layout(layers, inputs, self.optimizers[0], loss_of(loss))
+        self._places = dict(self.layout.state())
         self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.n_inputs, self.n_outputs = self.layout.n_inputs, self.layout.n_outputs
         self.n_parameters = self.layout.n_parameters
@@ -266,7 +267,7 @@ class Network:
         lanes = range(len(self.seeds))
         return {
             name: np.stack([placed.view(block[lane]) for lane in lanes])
-            for name, placed in self.layout.state()
+            for name, placed in self._places.items()
         }
 
     def tensor(self, name: str) -> Array:
@@ -277,10 +278,9 @@ class Network:
         LayerError
             When there is none of that name.
         """
-        places = dict(self.layout.state())
-        if name not in places:
-            raise LayerError(f"there is no tensor {name!r}.{did_you_mean(name, places)}")
-        placed = places[name]
+        if name not in self._places:
+            raise LayerError(f"there is no tensor {name!r}.{did_you_mean(name, self._places)}")
+        placed = self._places[name]
         part = self._engine.read(placed.offset, placed.tensor.size)
         return part.reshape(len(self.seeds), *placed.tensor.shape)
 
@@ -288,7 +288,7 @@ class Network:
         """Set all tensors that `state` gives, and the number of learning steps behind them."""
         storage.require_shapes(self.layout, len(self.seeds), tensors)
         block = np.zeros((len(self.seeds), self.layout.size), self._dtype)
-        for name, placed in self.layout.state():
+        for name, placed in self._places.items():
             for lane, state in enumerate(block):
                 placed.view(state)[...] = tensors[name][lane]
         self._engine.write(block)
