@@ -158,7 +158,7 @@ def walk_forward(
     legs = [replace(leg, folds=(fold,)) for fold in folds] if ingest == "refit" else [leg]
     waiting = [leg for leg in legs if any(fold.number not in folder.finished for fold in leg.folds)]
     try:
-        _run(waiting, folder, jobs, cluster, lambda: progress and progress(folder.done, len(folds)))
+        _run(waiting, folder, jobs, cluster, report, lambda: progress and progress(folder.done, len(folds)))
     except KeyboardInterrupt:
         folder.end("interrupted", begun)
         if not folder.path.exists():
@@ -187,6 +187,7 @@ def _run(
     folder: WalkForwardFolder,
     jobs: int | None,
     cluster: str | None,
+    report: bool,
     tell: Callable[[], object],
 ) -> None:
     tell()
@@ -201,7 +202,9 @@ def _run(
             else:
                 folder.fail([fold.number for fold in leg.folds], outcome)
             tell()
-            if left == 1:  # loads Bokeh while the last one runs
+            if left == 1 and report:  # what the page takes longest to load, while the last one runs
+                import river.drift  # noqa: F401
+
                 import bt_neuro.report.page  # noqa: F401
 
 
