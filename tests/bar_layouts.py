@@ -167,6 +167,11 @@ LAYOUTS = {
         ISO_ROW, ",Open,High,Low,Close,Volume\n", "pandas", pack=in_gzip),
     "pandas, Parquet": Written(
         ISO_ROW, ",Open,High,Low,Close,Volume\n", "Parquet table", clock="UTC", pack=as_parquet),
+    "clock before date": Written(
+        "{t:%H:%M},{t:%Y-%m-%d},{o},{h},{l},{c},{v}", "Time,Date,Open,High,Low,Close,Volume\n"),
+    "close time before open time": Written(
+        "{t:%Y-%m-%d %H}:59:59,{t:%Y-%m-%d %H:%M:%S},{o},{h},{l},{c},{v}",
+        "close_time,open_time,open,high,low,close,volume\n"),
     "months first": Written("{t:%m/%d/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
     "days first": Written("{t:%d/%m/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
     "Finam": Written(

@@ -41,6 +41,7 @@ class TestTimes:
             "{t:%d-%b-%Y %H:%M:%S}",
             "{t:%m/%d/%Y %I:%M %p}",
             "{t:%m/%d/%Y %I:%M:%S %p}",
+            "{t:%Y-%m-%d %I:%M%p}",
             "{t:%Y-%m-%d %H:%M:%S}+00",
             "{t:%Y-%m-%d %H:%M:%S} UTC",
             "{s}.0",
@@ -53,6 +54,16 @@ class TestTimes:
         cell = f'"{cell.replace(";", ",")}"' if ";" in cell else cell
         layout = Written(cell + ",{o},{h},{l},{c},{v}", "when,open,high,low,close,volume\n")
         assert_same_bars(read_bars(save(tmp_path, layout.write(walk()))), frame_of(walk()))
+
+    def test_am_and_pm_may_be_small(self, tmp_path: Path) -> None:
+        written = Written("{t:%m/%d/%Y %I:%M %p},{o},{h},{l},{c}", "when,open,high,low,close\n").write(walk())
+        small = written.replace(b"AM", b"am").replace(b"PM", b"pm")
+        assert_same_bars(read_bars(save(tmp_path, small)), frame_of(walk()))
+
+    def test_years_of_two_digits_after_the_name_of_a_month(self, tmp_path: Path) -> None:
+        layout = Written("{t:%d-%b-%y},{o},{h},{l},{c}", "Date,Open,High,Low,Close\n")
+        written = walk(daily=True)
+        assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
 
     def test_unix_times_may_gain_a_digit(self, tmp_path: Path) -> None:
         written = walk(start=datetime(2001, 9, 8))
@@ -67,6 +78,8 @@ class TestNumbers:
         [
             ("1234.5", "1500", (1234.5, 1500)),
             ('"1,234.50"', '"1,500"', (1234.5, 1500)),
+            ('"1,234.50"', "1500", (1234.5, 1500)),
+            ('"1.234,50"', "1500", (1234.5, 1500)),
             ('"1234,5"', '"1,5K"', (1234.5, 1500)),
             ('"1.234,50"', '"1,50M"', (1234.5, 1.5e6)),
             ("1.2345e-05", "1.5e+03", (1.2345e-05, 1500)),

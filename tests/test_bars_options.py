@@ -155,6 +155,16 @@ def test_the_point_is_what_prices_are_written_in(tmp_path, prices, spread, point
     assert bars.point == pytest.approx(point)
 
 
+def test_the_noise_of_32_bits_is_no_decimal(tmp_path):
+    prices = {name: [1.1492, 1.14931, 1.14919, 1.1485] for name in ("open", "high", "low", "close")}
+    frame = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=4), **prices}).astype(
+        dict.fromkeys(prices, "float32")
+    )
+    path = tmp_path / "bars.parquet"
+    frame.to_parquet(path)
+    assert read_bars(path).point == pytest.approx(1e-5)
+
+
 def test_a_part_of_a_file_has_the_point_of_the_whole(tmp_path):
     closes = ["1.1000"] * 50 + ["1.10001"] * 50
     rows = [

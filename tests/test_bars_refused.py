@@ -73,6 +73,12 @@ REFUSALS = {
         "no line holds a time and four prices; the file begins with 'Date,Open,High,Low,Close,Volume'.\n"
         "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
     ),
+    "times unlike any": Refusal(
+        HEAD + "Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100\n" * 3,
+        "no line holds a time and four prices; "
+        "line 2 is 'Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100'.\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
     "binary": Refusal(
         b"a,b\nc,\0d\n" * 100, "line 2: binary data, not text.\nExport the bars as CSV."
     ),

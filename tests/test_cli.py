@@ -180,3 +180,18 @@ def test_help_imports_nothing_heavy():
 
 def test_version():
     assert re.match(r"bt-neuro \d+\.\d+\.\d+", bt_neuro("--version").stdout)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_left_is_one_clear_error():
+    command = [sys.executable, "-m", "bt_neuro", "check", SAMPLE]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: No space left on device.\nMake room there, or write elsewhere.\n"
+
+
+def test_a_strategy_that_is_no_python_file_is_told_so():
+    refused = bt_neuro("backtest", SAMPLE, "--strategy", SAMPLE)
+    assert refused.exit_code == 1
+    assert f"strategy file {SAMPLE} is no Python file" in refused.stderr

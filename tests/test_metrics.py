@@ -30,6 +30,7 @@ METRICS = {
     "best_baseline": "softmax regression",
     "baselines": {"softmax regression": {"hit_rate": 0.553}},
     "return_pct": -46.3,
+    "has_costs": True,
     "buy_and_hold_after_costs_pct": -8.44,
     "money_verdict": "no skill in money",
 }
@@ -59,6 +60,12 @@ METRICS = {
             "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; resumed at 2010-01-04 "
             "00:00:00 with a flat account; the account returned -46.3 % after costs against -8.4 % for buy "
             "and hold: no skill in money.",
+        ),
+        (
+            {"signals": 0, "best_baseline": None, "has_costs": False},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: no signals; the account returned -46.3 % without "
+            "any costs against -8.4 % for buy and hold: no skill in money.",
         ),
         (
             {"scored_bars": 0, "signals": 0, "best_baseline": None},

@@ -15,6 +15,7 @@ from bt_neuro.evaluate.bootstrap import Interval
 from bt_neuro.evaluate.money import (
     buy_and_hold,
     daily_returns,
+    has_costs,
     max_drawdown,
     money_figures,
     money_verdict,
@@ -70,6 +71,24 @@ def test_daily_returns_go_from_evening_to_evening():
 
 def test_an_account_that_is_gone_has_no_more_returns():
     assert daily_returns(equity_table([100, 50, -10, 20]), 100) == pytest.approx([0, -0.5, -1.2])
+    assert figures([100.0, 50, -10, 20])["lost_at"] == "2020-01-03 00:00:00"
+    assert figures([100.0, 50, 20])["lost_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("account", "spread", "expected"),
+    [
+        (Account(), None, False),
+        (Account(), 0, False),
+        (Account(), 7, True),
+        (Account(spread=0), 7, False),
+        (Account(spread=1), None, True),
+        (Account(commission=1e-4), None, True),
+        (Account(slippage=1), None, True),
+    ],
+)
+def test_whether_a_trade_costs_anything(account, spread, expected):
+    assert has_costs(bars_of([1.0, 1.1], spread), account) is expected
 
 
 def test_the_drawdown_has_dates():

@@ -581,7 +581,7 @@ def test_a_diverged_network_is_not_loaded(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path):
-    with pytest.raises(CheckpointError, match=r"cannot write .*; give a folder that exists"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*; make room, or give another folder"):
         network_of(DROPOUT, "numpy").save(tmp_path / "gone" / "n.safetensors")
     with pytest.raises(CheckpointError, match="must be plain JSON values"):
         network_of(DROPOUT, "numpy").save(tmp_path / "n.safetensors", about={"wing": {1, 2}})
@@ -648,6 +648,12 @@ def test_a_runtime_that_cannot_be_loaded_is_as_none(tmp_path):
     (tmp_path / "broken.icd").write_text("/nowhere/libbroken.so\n")
     said = in_a_fresh_process(ASK.format(wanted="auto"), OCL_ICD_VENDORS=str(tmp_path))
     assert said.startswith("DeviceError: no OpenCL runtime is installed")
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(best, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = in_a_fresh_process(ASK.format(wanted="auto"), XDG_CACHE_HOME=str(tmp_path / "file" / "cache"))
+    assert said == str(best)
 
 
 @pytest.mark.slow

@@ -15,9 +15,11 @@ from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.eras import RunningMean
 from bt_neuro.evaluate.pages import latest
+from bt_neuro.report import console
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_report
 from bt_neuro.report.run import bar_table, bars_of
+from bt_neuro.report.sections import sections
 from bt_neuro.report.still import find_browser
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
@@ -147,6 +149,32 @@ def test_little_to_show_is_still_a_page(broken, table, change, said):
 )
 def test_a_page_says_how_its_run_ended(broken, manifest, said):
     assert said in " ".join(render_page(told(broken, **manifest)).split())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"account": {"spread_source": "none: 0", "mean_spread_points": 0.0}},
+            "No spread: the file has no",
+        ),
+        ({"metrics": {"lost_at": "2024-01-09 10:00:00"}}, "All money was lost by 2024-01-09 10:00:00"),
+    ],
+    ids=["no costs", "lost"],
+)
+def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, said):
+    changed = {name: broken.manifest[name] | value for name, value in changed.items()}
+    assert said in render_page(told(broken, **changed)).partition("<h2>")[0]
+    assert said in console.render(broken.manifest | changed)
+    assert said not in render_page(broken)
+
+
+def test_figures_over_time_are_drawn_where_there_is_some(broken):
+    whole = {part.name for part in sections(broken)}
+    few = rewritten(broken, "predictions", lambda table: table[:100])
+    assert whole - {part.name for part in sections(few)} == {"hits"}
+    np.save(few.folder / "statistics.npy", np.load(few.folder / "statistics.npy")[:1])
+    assert "inputs" not in {part.name for part in sections(few)}
 
 
 def test_closes_are_drawn_where_the_bars_are_gone(broken):

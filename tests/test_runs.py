@@ -239,8 +239,18 @@ def test_runs_of_the_same_second_have_folders_of_their_own(monkeypatch, tmp_path
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NeuroError, match="cannot write a run to"):
+    with pytest.raises(NeuroError, match=r"cannot write a run to .*; give another --out"):
         backtest(SAMPLE, strategy=Small, out=tmp_path / "file" / "run")
+
+
+def test_who_may_read_a_run_may_read_its_network(result):
+    assert (result.folder / "model.safetensors").stat().st_mode == (result.folder / "run.json").stat().st_mode
+
+
+@pytest.mark.parametrize("size", [math.nan, math.inf])
+def test_a_parameter_that_is_no_number_is_refused_by_name(tmp_path, size):
+    with pytest.raises(StrategyError, match=f"size is {size}: give a number, 0 or more"):
+        backtest(SAMPLE, strategy=Small, parameters={"size": size}, out=tmp_path / "run", bars_options=MONTHS)
 
 
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path):

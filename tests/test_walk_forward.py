@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyError, walk_forward
 from bt_neuro.cli import app
 from bt_neuro.evaluate.answers import PROBABILITIES, probabilities_of
+from bt_neuro.evaluate.money import PROFIT
+from bt_neuro.evaluate.walk_forward.scores import BETTER, sentence
 from bt_neuro.lessons import REHEARSED
 from bt_neuro.report.walk_forward import render
 
@@ -128,6 +130,22 @@ def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
 def test_no_skill_is_said(tmp_path):
     blind = run(tmp_path / "run", parameters={"learning_rate": 0.0})
     assert blind.metrics["sentence"].endswith("This shows no skill.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "end"),
+    [
+        ({"verdict": BETTER, "money_verdict": PROFIT}, " This shows skill: the profit is more than luck."),
+        (
+            {"verdict": BETTER, "money_verdict": "no skill in money"},
+            " Signals on random walks beat the baselines too; no skill in money.",
+        ),
+        ({"verdict": "not clearly better", "money_verdict": PROFIT}, " This shows no skill."),
+    ],
+)
+def test_signals_alone_are_no_skill(result, changed, end):
+    options = {"test": "200b", "train": "300b", "ingest": "refit", "mode": "rolling"}
+    assert sentence(result.metrics | changed, "x.csv", options, 0).endswith(end)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -20,6 +21,8 @@ app = typer.Typer(
     help="A neural network that learns on every bar inside backtrader, and says how good it really was.",
 )
 
+FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable result alone on stdout.")]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
@@ -36,7 +39,7 @@ Seeds = Annotated[
 Size = Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")]
 Commission = Annotated[float, typer.Option(help="Fraction of the value traded, each side.")]
 Spread = Annotated[float | None, typer.Option(help="In points. Default: the file's own spread column.")]
-Slippage = Annotated[float, typer.Option(help="In points, against every market order.")]
+Slippage = Annotated[float, typer.Option(help="In points, against market orders, as far as the bar reaches.")]
 Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
 
 # How a bar file is read
@@ -81,6 +84,12 @@ def errors() -> Iterator[None]:
         if os.environ.get("BT_NEURO_DEBUG") == "1":
             raise
         typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        if error.errno not in FULL_OR_READ_ONLY or os.environ.get("BT_NEURO_DEBUG") == "1":
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"Error: {where}{error.strerror}.\nMake room there, or write elsewhere.", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)

@@ -7,6 +7,7 @@ import importlib.metadata
 import inspect
 import itertools
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -128,7 +129,7 @@ def new_folder(out: str | Path | None, stem: str) -> Path:
             raise NeuroError(f"{folder} holds something already; give another --out")
         return folder
     except OSError as error:
-        raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}") from error
+        raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}; give another --out") from error
 
 
 def new_or_begun(out: str | Path | None, resume: str | Path | None, stem: str) -> Path:
@@ -239,7 +240,10 @@ def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+    is_plain = isinstance(value, str | int | bool | None) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+    return value if is_plain else repr(value)
 
 
 def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:

@@ -158,7 +158,12 @@ def sentence(
         text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
-    text += f"; the account returned {m['return_pct']:+.1f} % after costs"
+    text += f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
     if m["buy_and_hold_after_costs_pct"] is not None:
         text += f" against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold"
     return f"{text}: {m['money_verdict']}."
+
+
+def after_costs(metrics: dict[str, Any]) -> str:
+    """Return what a return is told with: that nothing was paid must not look like net."""
+    return "after costs" if metrics["has_costs"] else "without any costs"

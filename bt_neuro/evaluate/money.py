@@ -68,6 +68,8 @@ def money_figures(
         **held,
         "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
         **fall,
+        "has_costs": has_costs(bars, account),
+        "lost_at": lost_at(equity),
         "sharpe_ratio": sharpe,
         "sharpe_ratio_daily_annualised": sharpe,
         "sortino_ratio_daily_annualised": sortino_ratio(daily, days_a_year),
@@ -91,6 +93,18 @@ def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
         evening = evening[: gone[0] + 1]
     before = np.concatenate([[cash], evening[:-1]])
     return evening / before - 1
+
+
+def has_costs(bars: pd.DataFrame, account: Account) -> bool:
+    """Tell whether a trade costs anything."""
+    spread = bars.get("spread", 0.0) if account.spread is None else account.spread
+    return bool(np.any(spread) or account.commission or account.slippage)
+
+
+def lost_at(equity: pd.DataFrame) -> str | None:
+    """Return when all was lost, after which backtrader trades on and no broker would; None if never."""
+    gone = equity.loc[equity["equity"] <= 0, "datetime"]
+    return str(gone.iloc[0]) if len(gone) else None
 
 
 def max_drawdown(equity: pd.DataFrame) -> Figures:

@@ -65,15 +65,16 @@ def find_columns(header: Sequence[str] | None, sample: Sample, form: Format) -> 
 def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:
     """Return the columns of dates and clocks.
 
-    A calendar is preferred to seconds since 1970 beside it, which some vendors mix with milliseconds.
+    A calendar is preferred to seconds since 1970 beside it, which some vendors mix with milliseconds; and
+    when a bar opened to when it closed.
     """
     width = len(sample[0])
+    opened_first = sorted(range(width), key=lambda i: names[i].startswith(("close", "end")))
     for test in (looks_like_date, looks_like_unix):
-        for i in range(width):
+        for i in opened_first:
             if not _mostly(test, sample, i):
                 continue
-            clock = i + 1
-            if clock < width:
+            for clock in (beside for beside in (i + 1, i - 1) if 0 <= beside < width):
                 is_clock = partial(looks_like_clock, named=names[clock] in CLOCK_NAMES)
                 if _mostly(is_clock, sample, clock):
                     return {"date": i, "clock": clock}

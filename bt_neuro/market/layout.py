@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,9 +59,8 @@ def find_layout(data: bytes) -> Layout:
     separator, rows = max(tables.items(), key=lambda table: sum(map(_is_row, table[1])))
     widths = Counter(len(row) for row in rows if _is_row(row))
     if not widths:
-        first = next((line for line in lines if line.strip()), "")
         raise BarsError(
-            f"no line holds a time and four prices; the file begins with {first[:60]!r}.\n"
+            f"no line holds a time and four prices; {_first_doubtful(lines)}.\n"
             "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500."
         )
     width = widths.most_common(1)[0][0]
@@ -79,6 +79,15 @@ def find_layout(data: bytes) -> Layout:
         padded=padded,
         sample=sample,
     )
+
+
+def _first_doubtful(lines: Sequence[str]) -> str:
+    """Return in words the first line that may be meant as a bar, or what the file begins with."""
+    for number, line in enumerate(lines[:HEAD_LINES], 1):
+        if sum(any(sign.isdigit() for sign in cell) for cell in re.split(r"[\t;,| ]", line)) >= 4:
+            return f"line {number} is {line[:60]!r}"
+    first = next((line for line in lines if line.strip()), "")
+    return f"the file begins with {first[:60]!r}"
 
 
 def _find_header(titles: Sequence[Row], width: int, trailing: bool) -> tuple[str, ...] | None:

@@ -76,12 +76,16 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
 def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
     """Return how many decimals at least `share` of the prices need, 0 of none; binary noise is no decimal.
 
-    >>> price_digits(np.array([1.10001, 1.1, 1.10999999999999999, 1.2345]))
-    5
+    Prices that were once 32-bit floats, as of some data frames and vendors, have more of that noise.
+
+    >>> prices = np.array([1.10001, 1.1, 1.10999999999999999, 1.2345])
+    >>> price_digits(prices), price_digits(prices.astype(np.float32).astype(np.float64))
+    (5, 5)
     """
     if not len(prices):
         return 0
-    noise = 1e-9 * np.abs(prices)
+    were_short = (prices == prices.astype(np.float32)).all()
+    noise = (6e-8 if were_short else 1e-9) * np.abs(prices)
     for digits in range(at_most):
         if np.mean(np.abs(prices - np.round(prices, digits)) <= noise) >= share:
             return digits

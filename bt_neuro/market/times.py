@@ -36,6 +36,7 @@ DATES = (
     (r"[A-Za-z]{3} \d{1,2}, \d{4}", ("%b %d, %Y",)),
     (r"\d{1,2} [A-Za-z]{3} \d{4}", ("%d %b %Y",)),
     (r"\d{1,2}-[A-Za-z]{3}-\d{4}", ("%d-%b-%Y",)),
+    (r"\d{1,2}-[A-Za-z]{3}-\d{2}", ("%d-%b-%y",)),
 )
 CLOCKS = (
     (r"\d{1,2}:\d{2}", "%H:%M"),
@@ -44,8 +45,8 @@ CLOCKS = (
     (r"\d{6}", "%H%M%S"),
     (r"\d{4}", "%H%M"),
     (r"\d{1,2}-[AP]M", "%I-%p"),
-    (r"\d{1,2}:\d{2} [AP]M", "%I:%M %p"),
-    (r"\d{1,2}:\d{2}:\d{2} [AP]M", "%I:%M:%S %p"),
+    (r"\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M%p"),
+    (r"\d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", "%I:%M:%S%p"),
 )
 ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?"
 # Time since 1970 by its number of digits, which is unequivocal from 1973 to 2286.
@@ -202,7 +203,7 @@ def _parse_clocks(clocks: list[str]) -> Spans:
     spans = np.full(len(clocks), np.timedelta64("NaT", "us"))
     for pattern, way in (("", ""), *CLOCKS):
         fits = [i for i, clock in enumerate(clocks) if re.fullmatch(pattern, clock)]
-        times = pd.to_datetime([clocks[i] for i in fits], format=way, errors="coerce")
+        times = pd.to_datetime([clocks[i].replace(" ", "") for i in fits], format=way, errors="coerce")
         spans[fits] = (times - times.normalize()).to_numpy() if way else np.timedelta64(0)
     return spans
 

@@ -61,6 +61,8 @@ def pyopencl() -> Any:
     """Import pyopencl so that it also finds pip's Intel runtime, which registers itself nowhere."""
     # pyopencl reads this variable without a default when its cache folder is not writable.
     os.environ.setdefault("PYOPENCL_CACHE_FAILURE_FATAL", "")
+    if not _keeps_builds():
+        os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
     found = next(Path(sys.prefix).glob("lib*/libintelocl.so"), None)
     if found is None or "OCL_ICD_VENDORS" in os.environ:
         import pyopencl
@@ -79,6 +81,19 @@ def pyopencl() -> Any:
         finally:
             del os.environ["OCL_ICD_VENDORS"]
     return pyopencl
+
+
+def _keeps_builds() -> bool:
+    """Tell whether pyopencl can write where it keeps what it built; otherwise it fails on every device."""
+    import platformdirs  # as pyopencl does
+
+    folders = [Path(platformdirs.user_cache_dir(name, name)) for name in ("pyopencl", "pytools")]
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return all(os.access(folder, os.W_OK) for folder in folders)
 
 
 def _platforms(cl: Any) -> list[Any]:

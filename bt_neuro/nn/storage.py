@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from bt_neuro.errors import CheckpointError, LayerError
 from bt_neuro.fields import Fields
@@ -51,9 +51,9 @@ def write(path: Path, tensors: Tensors, about: dict[str, Any]) -> None:
     metadata = {METADATA: json.dumps({**plain, CHECKSUM: checksum(tensors, plain)})}
     try:
         with replacing(path) as partial:
-            save_file(tensors, partial, metadata=metadata)
+            partial.write_bytes(save(tensors, metadata))  # save_file lets nobody else read it
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write {path}: {error}; give a folder that exists") from error
+        raise CheckpointError(f"cannot write {path}: {error}; make room, or give another folder") from error
 
 
 @dataclass(frozen=True, eq=False)

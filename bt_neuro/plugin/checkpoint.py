@@ -55,7 +55,10 @@ class Checkpoint(bt.Analyzer):
     def start(self) -> None:
         strategy, every = self.strategy, self.p.every_bars
         if not hasattr(strategy, "replaying"):
-            raise StrategyError(f"Checkpoint saves a NeuroStrategy; {type(strategy).__name__} is none")
+            raise StrategyError(
+                f"Checkpoint saves a NeuroStrategy; {type(strategy).__name__} is none, "
+                "or its __init__ does not call super().__init__()"
+            )
         if every is not None and (not isinstance(every, int) or every < 1):
             raise StrategyError(f"every_bars is {every!r}: give a whole number, 1 or more, or None")
         later = list(strategy.analyzers.getitems())[list(strategy.analyzers).index(self) + 1 :]

@@ -38,7 +38,8 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     named = re.fullmatch(r"(.+\.py)(?::(\w+))?", wanted)
     path, name = Path(named[1] if named else wanted), (named[2] if named else None)
     if named is None or not path.is_file():
-        raise StrategyError(f"strategy file {path} does not exist; give FILE.py or FILE.py:Class")
+        fault = "is no Python file" if path.exists() else "does not exist"
+        raise StrategyError(f"strategy file {path} {fault}; give FILE.py or FILE.py:Class")
     module = _run(path)
     home = module.__name__
     found = {

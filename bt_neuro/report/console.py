@@ -73,15 +73,24 @@ def render(manifest: dict[str, Any]) -> str:
         f"{sum(a_bar.values()):.0f} us a bar, of which the network {a_bar['network']:.0f}, "
         f"the broker {a_bar['broker']:.0f}",
     ]
-    spread = manifest["account"]["mean_spread_points"]
-    if spread < 0.1 and manifest["account"]["spread_source"] == "file":
-        lines.append(f"The file's spread averages {spread:.2g} points: costs are higher, see --spread.")
-    if manifest["account"]["spread_source"].startswith("none"):
-        lines.append(
-            "No spread: the file has no such column and --spread was not given. Real costs are higher."
-        )
+    lines += account_notes(manifest)
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
+
+
+def account_notes(manifest: dict[str, Any]) -> list[str]:
+    """Return what one must know before believing the account: costs left out, all of it lost."""
+    account, notes = manifest["account"], []
+    spread = account["mean_spread_points"]
+    if spread < 0.1 and account["spread_source"] == "file":
+        notes.append(f"The file's spread averages {spread:.2g} points: costs are higher, see --spread.")
+    if account["spread_source"].startswith("none"):
+        notes.append(
+            "No spread: the file has no such column and --spread was not given. Real costs are higher."
+        )
+    if lost := (manifest.get("metrics") or {}).get("lost_at"):
+        notes.append(f"All money was lost by {lost}; a broker would have closed the account there.")
+    return notes
 
 
 def _eras(pretraining: dict[str, Any]) -> list[str]:

@@ -71,6 +71,7 @@ def account_figure(table: pd.DataFrame) -> Column:
     below.varea("x", y1="y", y2=0, source=source, color=ORANGE, alpha=0.2)
     add_hover(below, below.line("x", "y", source=source, color=ORANGE), time=WHEN, drawdown="@y{0.0 %}")
     below.yaxis.ticker.desired_num_ticks = 3
+    below.y_range.default_span = 0.01  # of an account that never fell
     in_percent(below.yaxis)
     return column(plot, below, sizing_mode="stretch_width")
 
@@ -117,15 +118,16 @@ def _starts(folds: pd.DataFrame) -> Any:
     return middle.to_numpy()
 
 
-def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any]) -> figure:
-    """Return the hit rate of the last 2,000 bars with its interval, beside the baselines'.
+def hit_rate_figure(predictions: pd.DataFrame, answers: dict[str, Any], window: int) -> figure:
+    """Return the hit rate of the last `window` bars with its interval, beside the baselines'.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
     answers : of each baseline, (bars, 3), the largest being its signal
+    window : scored bars
     """
-    rates = hit_rate_over_time(predictions, answers)
+    rates = hit_rate_over_time(predictions, answers, window)
     rates = rates.iloc[np.unique(np.linspace(0, len(rates) - 1, POINTS).astype(int))] if len(rates) else rates
     plot = time_figure(220, name="hit_rate")
     source = ColumnDataSource({"x": rates["datetime"], **_floats(rates, "hit_rate", "low", "high")})
@@ -173,6 +175,7 @@ def article_figures(predictions: pd.DataFrame) -> list[figure]:
     plots = []
     for name, curve in article_curves(predictions).items():
         plot = time_figure(170, name=name, title=name)
+        plot.xaxis.ticker.desired_num_ticks = 3  # three figures share the width
         curve = _settled(curve)
         drawn = _line(plot, curve["datetime"], curve["value"], BLUE, points=POINTS)
         add_hover(plot, drawn, time=WHEN, **{name: "@y{0.000}" if name == "error" else "@y{0.0 %}"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bt_neuro.evaluate.scores import NETWORK
 from bt_neuro.market.bars import Bars
-from bt_neuro.report.console import BLOCK
+from bt_neuro.report.console import BLOCK, account_notes
 from bt_neuro.report.html import render, write_page
 from bt_neuro.report.run import Run
 from bt_neuro.report.sections import sections
@@ -51,7 +51,8 @@ def render_page(run: Run, bars: Bars | None = None) -> str:
         metrics=defaultdict(lambda: None, metrics),  # what a run did not write is shown as undefined
         predictors={NETWORK: metrics["network"], **metrics["baselines"]} if "network" in metrics else {},
         block=FOLDS_BLOCK if "walk_forward" in manifest else BLOCK,
-        scored=any(part.name == "hits" for part in parts),
+        account_notes=account_notes(manifest),
+        scored=any(part.name == "article" for part in parts),
         trades=trades.tail(MOST_TRADES).iloc[::-1].itertuples(),
         shown_trades=min(len(trades), MOST_TRADES),
         all_trades=len(trades),

@@ -67,9 +67,11 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     predictions = run.predictions
     if not (predictions["label"] != "").any():
         return
-    caption = "Of the signals on the last 2,000 bars, or on all where there are fewer."
-    figure = hit_rate_figure(predictions, baseline_signals(run))
-    yield Section("hits", "Hit rate over time", caption, (figure,))
+    window = min(2_000, int((predictions["label"] != "").sum()) // 4)
+    if window >= MINIMUM_SIGNALS:  # of fewer bars it is noise over no time
+        caption = f"Of the signals on the last {window:,} bars."
+        figure = hit_rate_figure(predictions, baseline_signals(run), window)
+        yield Section("hits", "Hit rate over time", caption, (figure,))
     caption = (
         "Averages over the last 10,000 samples: of the error, of signals that hit (forecast), of fractals "
         "without a signal (undefine). The error here is of the probabilities."
@@ -79,7 +81,9 @@ def sections(run: Run, bars: Bars | None = None) -> Iterator[Section]:
     yield _drift(predictions)
     if (path := run.folder / "statistics.npy").exists():
         times = table["datetime"] if bars is None else bars.frame["datetime"]
-        yield _inputs(times, np.load(path), run.manifest["network"]["features"])
+        statistics = np.load(path)
+        if len(statistics) > 1:
+            yield _inputs(times, statistics, run.manifest["network"]["features"])
 
 
 def _eras(run: Run) -> Iterator[Section]:

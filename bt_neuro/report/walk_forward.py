@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bt_neuro.report.console import seeds_line
+from bt_neuro.report.console import account_notes, seeds_line
 
 # label, metric, format; units stand in the label, as in a backtest's block
 BLOCK: tuple[tuple[str, str, str], ...] = (
@@ -68,6 +68,7 @@ def render(manifest: dict[str, Any], folds: pd.DataFrame) -> str:
         "",
         f"{', '.join(manifest['devices'])}: {took['wall_s']:.1f} s, all folds {took['folds_s']:.1f} s",
     ]
+    lines += account_notes(manifest)
     lines += [f"Note: {note}" for note in manifest["data"]["notes"]]
     return "\n".join(lines)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.answers import labels_of, probabilities_of
-from bt_neuro.evaluate.metrics import seed_figures
-from bt_neuro.evaluate.money import money_figures
+from bt_neuro.evaluate.metrics import after_costs, seed_figures
+from bt_neuro.evaluate.money import PROFIT, money_figures
 from bt_neuro.evaluate.scores import (
     NETWORK,
     best_baseline,
@@ -175,12 +175,14 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
                 f"{m['in_sample_hit_rate_pct']:.1f} % in sample"
             )
     text += (
-        f"; the account returned {m['return_pct']:+.1f} % after costs "
+        f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)} "
         f"against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold. "
     )
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
-    return text + f"The signals show skill; {m['money_verdict']}."
+    if m["money_verdict"] != PROFIT:  # a coin's walk has fractals too, half of which shows
+        return text + f"Signals on random walks beat the baselines too; {m['money_verdict']}."
+    return text + f"This shows skill: {PROFIT}."
 
 
 def _ratio(part: float, whole: float) -> float | None:
