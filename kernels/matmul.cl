@@ -6,8 +6,7 @@
 //          sum; WIDTH vector of columns: at most N_OUT; STRIPS of TILE_COLS vectors that a row is cut into; TILE_ROWS
 //          positions a tile: divides POSITIONS
 // Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
-//          sums stay in registers. Where vectors do not fill a row the last ones lie over those before: on a
-//          CPU, with one item, to make a number twice is cheaper than to work in narrow vectors
+//          sums stay in registers; vectors that do not fill a row overlap: twice made is quicker than narrow
 // Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
 
 FUNCTION NAMED(matmul)(

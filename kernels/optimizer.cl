@@ -7,8 +7,7 @@
 // Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
 //          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
 //          parameters and scaled down to the length CLIP_NORM
-// Launch   called by the item that holds the gradient. The root and a division in one step would wait for each
-//          other in the one unit that makes both: an estimate of 1 / d with a step of Newton's takes the others
+// Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
 // Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))

@@ -1,5 +1,5 @@
 // transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
-// Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1, 4 or 8
+// Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8
 // Launch   called by the item that owns the square
 // Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
 
@@ -8,15 +8,6 @@
 
 FUNCTION transpose_1(global real* to, const int to_stride, global const real* from, const int from_stride) {
   *to = *from;
-}
-
-FUNCTION transpose_4(global real* to, const int to_stride, global const real* from, const int from_stride) {
-  const real4 a = vload4(0, from), b = vload4(0, from + from_stride);
-  const real4 c = vload4(0, from + 2 * from_stride), d = vload4(0, from + 3 * from_stride);
-  vstore4((real4)(a.x, b.x, c.x, d.x), 0, to);
-  vstore4((real4)(a.y, b.y, c.y, d.y), 0, to + to_stride);
-  vstore4((real4)(a.z, b.z, c.z, d.z), 0, to + 2 * to_stride);
-  vstore4((real4)(a.w, b.w, c.w, d.w), 0, to + 3 * to_stride);
 }
 
 // Three rounds: row i meets row i + 4, and each pair becomes two rows of interleaved numbers.

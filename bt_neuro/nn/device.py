@@ -87,13 +87,12 @@ def _keeps_builds() -> bool:
     """Tell whether pyopencl can write where it keeps what it built; otherwise it fails on every device."""
     import platformdirs  # as pyopencl does
 
-    folders = [Path(platformdirs.user_cache_dir(name, name)) for name in ("pyopencl", "pytools")]
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
+        for name in ("pyopencl", "pytools"):
+            tempfile.TemporaryFile(dir=platformdirs.user_cache_dir(name, name, ensure_exists=True)).close()
     except OSError:
         return False
-    return all(os.access(folder, os.W_OK) for folder in folders)
+    return True
 
 
 def _platforms(cl: Any) -> list[Any]:

@@ -101,10 +101,7 @@ class Stamps:
         return self._stamp(file, str(plan.index), **{name: known[name] for name in known if name in words})
 
     def _tile(self, rows: int, vectors: int, *, overlaps: bool = False) -> tuple[int, int]:
-        """Return the tile of sums, rows by vectors, that loads least for what it multiplies.
-
-        Tiles fill the vectors, or the last one `overlaps` the one before: what is made twice is lost.
-        """
+        """Return the tile of sums, rows by vectors, that loads least for each product that is of use."""
         limit, tiles = self.shape.registers, dict[tuple[int, int], float]()
         for cols in range(min(limit - 1, vectors), 0, -1):
             if overlaps or vectors % cols == 0:
@@ -156,7 +153,7 @@ class Stamps:
             WIDTH=width,
             COLS=cols,
             WEIGHT_ROWS=rows,
-            TILE=next(t for t in (8, 4, 1) if t <= self.shape.vector and n_in % t == 0 and n_out % t == 0),
+            TILE=8 if self.shape.vector > 1 and n_in % 8 == 0 == n_out % 8 else 1,
             ACTIVATION=_word(activation),
             WANTS_DINP=int(wants_dinp),
             HAS_BIAS=int(has_bias),
