@@ -157,6 +157,12 @@ def test_a_mistake_in_a_strategy_names_the_method(overridden, complaint):
         run(type("Mistaken", (Small,), overridden), random_hours(60), MODE)
 
 
+def test_features_that_read_a_bar_before_there_is_one_are_told_what_to_return():
+    mistaken = type("Mistaken", (Small,), {"features": lambda self: {"c": self.data.close[0]}})
+    with pytest.raises(StrategyError, match=r"features\(\) reads a bar, .* such as self\.data\.close, not"):
+        run(mistaken, random_hours(60), {"exactbars": 1})
+
+
 def test_bars_of_another_feed_are_not_bars_of_the_network():
     def log(feeds):
         cerebro = bt.Cerebro(stdstats=False)

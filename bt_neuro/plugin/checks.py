@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -54,8 +55,15 @@ def rising_bars(train_at: Any) -> list[int]:
     return bars
 
 
-def checked_features(features: Any, name: str) -> dict[str, Any]:
-    """Return the features if they are lines by name that do not look ahead."""
+def checked_features(make: Callable[[], Any], name: str) -> dict[str, Any]:
+    """Return the features that it makes, if they are lines by name that do not look ahead."""
+    try:
+        features = make()
+    except IndexError as error:
+        raise StrategyError(
+            f"{name}.features() reads a bar, and there is none yet ({error}): return lines, such as "
+            "self.data.close, not their numbers, such as self.data.close[0]"
+        ) from error
     if not isinstance(features, dict) or not features:
         raise StrategyError(
             f"{name}.features() must return a dict of lines by name; it returned {features!r}"

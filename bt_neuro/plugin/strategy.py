@@ -130,7 +130,7 @@ class NeuroStrategy(bt.Strategy):
         self.training = bool(self._train_at) or self.pretraining is not None
         self.replaying = False
         self._seen_bars = 0
-        self._feature_lines = checked_features(self.features(), type(self).__name__)
+        self._feature_lines = checked_features(self.features, type(self).__name__)
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
