@@ -5,12 +5,15 @@
 //          out (POSITIONS, N_OUT)
 // Macros   POSITIONS rows of N_IN numbers; STRIDE from one row's start to the next; N_OUT columns; ACTIVATION;
 //          LINEAR 1: that is NONE, so dout is dz; WANTS_DINP 0 in a network's first layer; HAS_BIAS 0: bias is neither there
-//          nor moved; WIDTH vector of columns: divides N_OUT; COLS vectors a tile: WIDTH * COLS divides N_OUT;
-//          WEIGHT_ROWS inputs a tile of the update: divides N_IN; TILE edge of the squares that are transposed:
-//          divides N_IN and N_OUT; MATMUL_OUT, MATMUL_INP the functions of matmul.cl for out and for dinp
+//          nor moved; WIDTH vector of columns, DOTS of them at a time: WIDTH * DOTS divides N_OUT; a tile of the update is
+//          WEIGHT_ROWS inputs, which divide N_IN, by STRIP columns, which divide N_OUT, in COLS vectors of WIDE, of which
+//          the last may overlap; TILE edge of the squares that are transposed: divides N_IN and N_OUT; MATMUL_OUT,
+//          MATMUL_INP the functions of matmul.cl for out and for dinp
 // Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
 //          weights and moments are the largest thing in memory and are read and written once a step
 // Twin     reference.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
+
+#define COLUMN(c) min((c) * WIDE, STRIP - WIDE)
 
 FUNCTION NAMED(dense_forward)(
     global real* out, global const real* inp, global const real* weight, global const real* bias) {
@@ -46,16 +49,16 @@ FUNCTION NAMED(dense_backward)(
   // it takes seconds to compile.
   FOR_ITEMS(i, N_IN) {
     if (WANTS_DINP) {
-      VEC(WIDTH) sum[COLS];
+      VEC(WIDTH) sum[DOTS];
       #pragma unroll
-      for (int c = 0; c < COLS; ++c) sum[c] = 0;
-      for (int o0 = 0; o0 < N_OUT; o0 += WIDTH * COLS) {
+      for (int c = 0; c < DOTS; ++c) sum[c] = 0;
+      for (int o0 = 0; o0 < N_OUT; o0 += WIDTH * DOTS) {
         #pragma unroll
-        for (int c = 0; c < COLS; ++c)
+        for (int c = 0; c < DOTS; ++c)
           sum[c] = fma(LOAD(WIDTH, weight + i * N_OUT + o0 + c * WIDTH), LOAD(WIDTH, dout + o0 + c * WIDTH), sum[c]);
       }
       #pragma unroll
-      for (int c = 1; c < COLS; ++c) sum[0] += sum[c];
+      for (int c = 1; c < DOTS; ++c) sum[0] += sum[c];
       dinp[i] = SUM(WIDTH, sum[0]);
     }
     #pragma unroll 1
@@ -67,10 +70,10 @@ FUNCTION NAMED(dense_backward)(
     NAMED(transpose)(turned, weight);
     MATMUL_INP(dinp, dout, turned, 0);
   #endif
-  const int strips = N_OUT / (WIDTH * COLS);
+  const int strips = N_OUT / STRIP;
   FOR_ITEMS(tile, N_IN / WEIGHT_ROWS * strips) {
-    const int i0 = tile / strips * WEIGHT_ROWS, o0 = tile % strips * (WIDTH * COLS);
-    VEC(WIDTH) sum[WEIGHT_ROWS][COLS];
+    const int i0 = tile / strips * WEIGHT_ROWS, o0 = tile % strips * STRIP;
+    VEC(WIDE) sum[WEIGHT_ROWS][COLS];
     #pragma unroll
     for (int r = 0; r < WEIGHT_ROWS; ++r) {
       #pragma unroll
@@ -79,37 +82,36 @@ FUNCTION NAMED(dense_backward)(
     for (int p = 0; p < POSITIONS; ++p) {
       #pragma unroll
       for (int c = 0; c < COLS; ++c) {
-        const VEC(WIDTH) dz = LOAD(WIDTH, dout + p * N_OUT + o0 + c * WIDTH);
+        const VEC(WIDE) dz = LOAD(WIDE, dout + p * N_OUT + o0 + COLUMN(c));
         #pragma unroll
         for (int r = 0; r < WEIGHT_ROWS; ++r)
-          sum[r][c] = fma((VEC(WIDTH))(inp[p * STRIDE + i0 + r]), dz, sum[r][c]);
+          sum[r][c] = fma((VEC(WIDE))(inp[p * STRIDE + i0 + r]), dz, sum[r][c]);
       }
     }
     // The sums leave their registers, so that the optimiser is one loop: unrolled it takes seconds to compile.
-    VEC(WIDTH) gradient[WEIGHT_ROWS * COLS];
+    real gradient[WEIGHT_ROWS * STRIP];
     #pragma unroll
     for (int r = 0; r < WEIGHT_ROWS; ++r) {
       #pragma unroll
-      for (int c = 0; c < COLS; ++c) gradient[r * COLS + c] = sum[r][c];
+      for (int c = 0; c < COLS; ++c) STORE(WIDE, sum[r][c], gradient + r * STRIP + COLUMN(c));
     }
     #pragma unroll 1
-    for (int r = 0; r < WEIGHT_ROWS; ++r) {
-      #pragma unroll 1
-      for (int c = 0; c < COLS; ++c)
-        OPTIMIZER_STEP(WIDTH, weight + (i0 + r) * N_OUT + o0 + c * WIDTH, gradient[r * COLS + c], rates);
-    }
+    for (int k = 0; k < WEIGHT_ROWS * STRIP; k += WIDTH)
+      OPTIMIZER_STEP(
+          WIDTH, weight + (i0 + k / STRIP) * N_OUT + o0 + k % STRIP, LOAD(WIDTH, gradient + k), rates);
   }
 #endif
-  FOR_ITEMS(strip, HAS_BIAS * N_OUT / (WIDTH * COLS)) {
-    const int o0 = strip * WIDTH * COLS;
-    VEC(WIDTH) sum[COLS];
-    for (int c = 0; c < COLS; ++c) sum[c] = 0;
+  FOR_ITEMS(strip, HAS_BIAS * N_OUT / (WIDTH * DOTS)) {
+    const int o0 = strip * WIDTH * DOTS;
+    VEC(WIDTH) sum[DOTS];
+    for (int c = 0; c < DOTS; ++c) sum[c] = 0;
     for (int p = 0; p < POSITIONS; ++p) {
       #pragma unroll
-      for (int c = 0; c < COLS; ++c) sum[c] += LOAD(WIDTH, dout + p * N_OUT + o0 + c * WIDTH);
+      for (int c = 0; c < DOTS; ++c) sum[c] += LOAD(WIDTH, dout + p * N_OUT + o0 + c * WIDTH);
     }
     #pragma unroll 1
-    for (int c = 0; c < COLS; ++c) OPTIMIZER_STEP(WIDTH, bias + o0 + c * WIDTH, sum[c], rates);
+    for (int c = 0; c < DOTS; ++c) OPTIMIZER_STEP(WIDTH, bias + o0 + c * WIDTH, sum[c], rates);
   }
   SYNC;
 }
+#undef COLUMN

@@ -6,10 +6,7 @@
 #define INTERLEAVE_LOW(a, b) ((real8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
 #define INTERLEAVE_HIGH(a, b) ((real8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
 
-FUNCTION transpose_1(global real* to, const int to_stride, global const real* from, const int from_stride) {
-  *to = *from;
-}
-
+#define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))
 // Three rounds: row i meets row i + 4, and each pair becomes two rows of interleaved numbers.
 FUNCTION transpose_8(global real* to, const int to_stride, global const real* from, const int from_stride) {
   real8 a[8], b[8];

@@ -260,11 +260,12 @@ def test_the_article_s_network_with_barriers(runtime, rng):
     [
         ("bias != 0 ? LOAD(WIDTH, bias + column[c])", "bias != 0 ? (VEC(WIDTH))(0)", "conv1d_0"),
         ("min(o0 + c * WIDTH, N_OUT - WIDTH)", "max(min(o0 + c * WIDTH, N_OUT - WIDTH - 1), 0)", "conv1d_0"),
+        ("min((c) * WIDE, STRIP - WIDE)", "max(min((c) * WIDE, STRIP - WIDE - 1), 0)", "conv1d_0"),
         ("(ONE - (y) * (y))", "(ONE - (y))", "conv1d_0"),
         ("min(i / STRIDE, POSITIONS - 1)", "min(i / STRIDE, POSITIONS - 2)", "conv1d_0.kernel, random"),
         ("LOAD(width, p) - delta", "LOAD(width, p) - delta * (real)1.00001", "conv1d_0.kernel, random"),
     ],
-    ids=["no bias", "last columns", "slope", "one window less", "step"],
+    ids=["no bias", "last columns", "last weights", "slope", "one window less", "step"],
 )
 def test_a_broken_kernel_is_caught(right, wrong, complaint, best, rng):
     require_double(best)

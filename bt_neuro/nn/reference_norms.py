@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt_neuro.nn.normalization import (
-    BatchNorm,
-    BatchNormalization,
-    LayerNormalization,
-    Scale,
-)
+from bt_neuro.nn.normalization import BatchNorm, BatchNormalization, LayerNormalization, Scale
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference_activations import Array, Pass, Saved, Tensors, activate, activation_slope
 

@@ -140,8 +140,13 @@ class Stamps:
     ) -> str:
         stride = n_in if stride is None else stride
         width = self.shape.width(n_out)
-        # One position makes no tile: its row of weights is walked in vectors alone.
-        rows, cols = self._tile(n_in if positions > 1 else 1, n_out // width)
+        # The update's tiles are whole rows of wide vectors, if the registers hold two.
+        wide, strip = self.shape.widest(n_out), n_out
+        cols = -(-n_out // wide)
+        rows = _largest_divisor(n_in, self.shape.registers // (cols + 1))
+        if self.shape.registers < 2 * (cols + 1):
+            rows, cols = self._tile(n_in, n_out // width)
+            wide, strip = width, width * cols
         turns = positions > 1 and wants_dinp
         return self._stamp(
             "dense.cl",
@@ -151,7 +156,10 @@ class Stamps:
             STRIDE=stride,
             N_OUT=n_out,
             WIDTH=width,
+            DOTS=_largest_divisor(n_out // width, 8),
+            WIDE=wide,
             COLS=cols,
+            STRIP=strip,
             WEIGHT_ROWS=rows,
             TILE=8 if self.shape.vector > 1 and n_in % 8 == 0 == n_out % 8 else 1,
             ACTIVATION=_word(activation),
