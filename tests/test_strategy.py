@@ -149,6 +149,7 @@ class Late(FractalLabel):
         ({"layers": lambda self, inputs: None}, r"layers\(\) must return a list of layers; it returned None"),
         ({"label": lambda self: None}, r"label\(\) must return a Label"),
         ({"label": lambda self: Late()}, r"the label of bar 36 came at bar 39, later than its delay_bars 1"),
+        ({"start": lambda self: None}, r"start must call super\(\)\.start\(\)"),
         ({"__init__": lambda self: None}, r"__init__ must call super\(\)\.__init__\(\)"),
     ],
 )

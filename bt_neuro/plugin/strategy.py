@@ -203,11 +203,7 @@ class NeuroStrategy(bt.Strategy):
                 precision=self.p.precision,
             )
             self.learner = Learner(
-                self.network,
-                label,
-                list(self._feature_lines),
-                self.p.history_bars,
-                learns=self.p.learns,
+                self.network, label, list(self._feature_lines), self.p.history_bars, learns=self.p.learns
             )
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
@@ -274,6 +270,11 @@ class NeuroStrategy(bt.Strategy):
         if len(self.data) > self._seen_bars:  # or another feed's has come
             self._seen_bars = len(self.data)
             self._replay.see()
+
+    def _start(self) -> None:
+        super()._start()
+        if not hasattr(self, "_replay"):
+            raise StrategyError(f"{type(self).__name__}.start must call super().start()")
 
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
