@@ -17,6 +17,7 @@ from bt_neuro.errors import FoldError, StrategyError, did_you_mean
 from bt_neuro.evaluate.account import Account
 from bt_neuro.evaluate.folder import Result, manifest_of
 from bt_neuro.evaluate.runs import WARM_UP_BARS
+from bt_neuro.evaluate.stopping import stopped_by_signals
 from bt_neuro.evaluate.walk_forward.folder import WalkForwardFolder
 from bt_neuro.evaluate.walk_forward.folds import Fold, cut_folds
 from bt_neuro.evaluate.walk_forward.leg import Leg, file_sha256, run_leg
@@ -158,7 +159,10 @@ def walk_forward(
     legs = [replace(leg, folds=(fold,)) for fold in folds] if ingest == "refit" else [leg]
     waiting = [leg for leg in legs if any(fold.number not in folder.finished for fold in leg.folds)]
     try:
-        _run(waiting, folder, jobs, cluster, report, lambda: progress and progress(folder.done, len(folds)))
+        with stopped_by_signals(_interrupt):
+            _run(
+                waiting, folder, jobs, cluster, report, lambda: progress and progress(folder.done, len(folds))
+            )
     except KeyboardInterrupt:
         folder.end("interrupted", begun)
         if not folder.path.exists():
@@ -180,6 +184,10 @@ def walk_forward(
         number, error = min(folder.failed.items())
         raise type(error)(f"fold {number}, as all others: {error}") from error
     return walked
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _run(
