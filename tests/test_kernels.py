@@ -228,6 +228,16 @@ def test_adam_and_a_layer_of_each_kind(device, double, rng):
     assert_close(sample.learn(kernel)[0], expected, "double, Adam" if double else "single", "outputs")
 
 
+@pytest.mark.parametrize("vector", [8, 4])
+@pytest.mark.parametrize("layers", [MIXED.layers, [Dense(50, "tanh"), Dense(21, "relu"), Dense(3)]], ids=len)
+def test_a_device_of_narrower_vectors(layers, vector, best, rng):
+    require_double(best)
+    sample = Sample(layers, MIXED.inputs, rng, Adam(0.01), steps=30)
+    kernel, reference = runner_of(sample, replace(best, vector=vector), double=True), sample.reference()
+    expected = sample.learn(reference)
+    assert_close(sample.learn(kernel)[0], expected, "double, Adam", "outputs")
+
+
 def test_sgd_in_single_precision(runtime, rng):
     sample = Sample(MIXED.layers, MIXED.inputs, rng, SGD(0.02, momentum=0.8), steps=30)
     kernel, reference = runner_of(sample, runtime, double=False), sample.reference()
