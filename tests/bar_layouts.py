@@ -172,6 +172,9 @@ LAYOUTS = {
     "close time before open time": Written(
         "{t:%Y-%m-%d %H}:59:59,{t:%Y-%m-%d %H:%M:%S},{o},{h},{l},{c},{v}",
         "close_time,open_time,open,high,low,close,volume\n"),
+    "closing time of another name": Written(
+        "{t:%Y-%m-%d %H}:59:59,{t:%Y-%m-%d %H:%M:%S},{o},{h},{l},{c},{v}",
+        "until,from,open,high,low,close,volume\n"),
     "months first": Written("{t:%m/%d/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
     "days first": Written("{t:%d/%m/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
     "Finam": Written(

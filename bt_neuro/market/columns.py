@@ -15,7 +15,13 @@ import pyarrow as pa
 from bt_neuro.errors import BarsError
 from bt_neuro.market.formats import PRICES, WORDS, Format, plain
 from bt_neuro.market.numbers import Floats, find_style, looks_like_number, parse_numbers
-from bt_neuro.market.times import looks_like_clock, looks_like_date, looks_like_unix, runs_backward
+from bt_neuro.market.times import (
+    follows_at_once,
+    looks_like_clock,
+    looks_like_date,
+    looks_like_unix,
+    runs_backward,
+)
 
 Sample = Sequence[Sequence[str]]  # the first rows, all of one length
 
@@ -66,7 +72,7 @@ def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:
     """Return the columns of dates and clocks.
 
     A calendar is preferred to seconds since 1970 beside it, which some vendors mix with milliseconds; and
-    when a bar opened to when it closed.
+    when a bar opened to when it closed, as names tell it or a bar that opens a second after the one before.
     """
     width = len(sample[0])
     opened_first = sorted(range(width), key=lambda i: names[i].startswith(("close", "end")))
@@ -78,7 +84,9 @@ def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:
                 is_clock = partial(looks_like_clock, named=names[clock] in CLOCK_NAMES)
                 if _mostly(is_clock, sample, clock):
                     return {"date": i, "clock": clock}
-            return {"date": i}
+            others = (j for j in range(width) if j != i and _mostly(test, sample, j))
+            opened = (j for j in others if follows_at_once(_cells(sample, j), _cells(sample, i)))
+            return {"date": next(opened, i)}
     raise BarsError(
         f"no column holds times; the first row is {', '.join(sample[0])}.\nWrite times as 2020-01-31 23:59."
     )

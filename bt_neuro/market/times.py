@@ -118,6 +118,16 @@ def runs_backward(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None)
     return bool((steps < np.timedelta64(0)).sum() > (steps > np.timedelta64(0)).sum())
 
 
+def follows_at_once(opened: pa.ChunkedArray, closed: pa.ChunkedArray) -> bool:
+    """Tell whether in most rows the one time comes within a second after the other time a row before."""
+    opens, closes = (min(_read(dates, None)[0], key=_faults) for dates in (opened, closed))
+    if runs_backward(closed):
+        opens, closes = opens[::-1], closes[::-1]
+    waits = opens[1:] - closes[:-1]
+    at_once = (waits > np.timedelta64(0)) & (waits <= np.timedelta64(1, "s"))
+    return bool(2 * at_once.sum() > len(waits))
+
+
 def _read(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None) -> tuple[list[Times], str, pa.Array | None]:
     """Return the ways to read the times, the zone they name, and the dates as written."""
     if pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type):
