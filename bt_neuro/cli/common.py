@@ -80,16 +80,16 @@ def errors() -> Iterator[None]:
 
     try:
         yield
-    except NeuroError as error:
+    except (NeuroError, OSError) as error:
+        told = str(error)
+        if isinstance(error, OSError):
+            if error.errno not in FULL_OR_READ_ONLY:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            told = f"{where}{error.strerror}.\nMake room there, or write elsewhere."
         if os.environ.get("BT_NEURO_DEBUG") == "1":
             raise
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
-    except OSError as error:
-        if error.errno not in FULL_OR_READ_ONLY or os.environ.get("BT_NEURO_DEBUG") == "1":
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"Error: {where}{error.strerror}.\nMake room there, or write elsewhere.", err=True)
+        typer.echo(f"Error: {told}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)

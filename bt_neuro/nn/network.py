@@ -107,10 +107,11 @@ class Network:
     def _engine_with_state(self, rows: int) -> Engine:
         if rows != self._engine.rows:
             block = self._engine.read()
-            if rows not in self._engines:
+            if rows in self._engines:
+                self._engines[rows].write(block)
+            else:
                 self._engines[rows] = self._engine_for(rows, block)
             self._engine, self._held = self._engines[rows], None
-            self._engine.write(block)
         return self._engine
 
     # -- what it is ------------------------------------------------------------------------------------------
@@ -209,14 +210,12 @@ class Network:
             raise LayerError(f"{counts}: give as many of each")
         if not steps:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
-        engine = self._engine_with_state(rows)
+        self._engine_with_state(rows)
         size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
         if steps <= size:  # one live bar: every microsecond counts
-            return self._launch(mode, learn, targets, predict, engine, meanwhile)
+            return self._launch(mode, learn, targets, predict, meanwhile)
         parts = [slice(start, start + size) for start in range(0, steps, size)]
-        results = [
-            self._launch(mode, learn[part], targets[part], predict[part], engine, meanwhile) for part in parts
-        ]
+        results = [self._launch(mode, learn[part], targets[part], predict[part], meanwhile) for part in parts]
         learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
 
@@ -226,7 +225,6 @@ class Network:
         learn: Array,
         targets: Array,
         predict: Array,
-        engine: Engine,
         meanwhile: Callable[[], None] | None,
     ) -> tuple[Array, Array]:
         if self._learns_otherwise:
@@ -234,10 +232,10 @@ class Network:
             mode &= ~Mode.CHAINED
         elif len(learn) and not mode & Mode.LEARN_MOVES and learn[0].tobytes() == self._held:
             mode |= Mode.HELD
-        first, steps = self.steps + 1, -(-len(learn) // engine.rows)
+        first, steps = self.steps + 1, -(-len(learn) // self._engine.rows)
         rates = np.array([[one.rates(first + i) for i in range(steps)] for one in self.optimizers])
         try:
-            return engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
+            return self._engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
         finally:  # the device has done its part also where `meanwhile` failed
             self.steps += steps
             # Without a prediction that moved the statistics, activations in place belong to other statistics.

@@ -139,7 +139,8 @@ class Runner:
 
     def _prepare(self, mode: int, learn: int, predict: int) -> None:
         """Cut the mailboxes for a mode and so many windows: most launches are like the one before."""
-        lanes, layout, windows = self._lanes, self._program.layout, max(learn, predict)
+        self._prepared, windows = None, max(learn, predict)
+        lanes, layout = self._lanes, self._program.layout
         if windows > self._windows:
             self._allocate(windows)
         mail = self._inbox.argument, self._outbox.argument
