@@ -56,6 +56,7 @@ ORDER = (
     "checkpoint",
     "plugin",
     "evaluate.answers",
+    "evaluate.softmax_regression",
     "evaluate.baselines",
     "evaluate.bootstrap",
     "evaluate.scores",

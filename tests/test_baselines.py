@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from tables import FEATURES, HISTORY, make_tables
 
 from bt_neuro.evaluate import baselines
+from bt_neuro.evaluate import softmax_regression as regression
 from bt_neuro.evaluate.answers import Lessons, targets_of
-from bt_neuro.evaluate.baselines import baseline_answers, softmax_regression, standardised_windows
+from bt_neuro.evaluate.baselines import baseline_answers
+from bt_neuro.evaluate.softmax_regression import softmax_regression, standardised
 from bt_neuro.signals import signals_of
 
 
@@ -94,7 +96,8 @@ def test_softmax_regression_is_rivers(wing):
 def test_averaged_weights_are_the_exponential_mean_of_the_weights():
     tables = make_tables(rows=120)
     lessons = Lessons.of(tables.predictions)
-    windows = np.stack(list(standardised_windows(tables.features, HISTORY)))
+    bars = standardised(tables.features)
+    windows = np.stack([bars[row : row + HISTORY].ravel() for row in range(len(tables.predictions))])
     weights, averaged = np.zeros((2, 3, HISTORY * FEATURES + 1))
     with_one = np.hstack([windows, np.ones((len(windows), 1))])
 
@@ -112,21 +115,17 @@ def test_averaged_weights_are_the_exponential_mean_of_the_weights():
     assert np.abs(actual - expected).max() < 1e-12
 
 
-def test_windows_are_standardised_by_the_bars_so_far(monkeypatch, rng):
-    monkeypatch.setattr(baselines, "_ROWS", 7)  # so that windows cross from one piece to the next
+def test_features_are_standardised_by_the_bars_so_far(monkeypatch, rng):
+    monkeypatch.setattr(regression, "_ROWS", 7)  # so that the bars so far lie in several pieces
     features = rng.normal(1e4, [1e-3, 1, 100], size=(40, 3))
     features[:, 0] = np.where(np.arange(40) < 5, 2.0, features[:, 0])  # does not move at first
-    windows = np.stack(list(standardised_windows(features, 6)))
-    assert windows.shape == (35, 18)
-    for row in range(40):
+    for row, scaled in enumerate(standardised(features)):
         so_far = features[: row + 1]
         deviation = so_far.std(axis=0)
         expected = np.divide(
             features[row] - so_far.mean(axis=0), deviation, out=np.zeros(3), where=deviation > 0
         )
-        first = max(row - 5, 0)
-        if first < len(windows):
-            assert windows[first].reshape(6, 3)[row - first] == pytest.approx(expected, abs=1e-6)
+        assert scaled == pytest.approx(expected, abs=1e-6)
 
 
 # What no baseline may know.

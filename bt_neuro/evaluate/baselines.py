@@ -5,21 +5,15 @@ They are computed after the run, from its tables: the loop over bars stays the n
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.evaluate.answers import PROBABILITIES, Lessons
+from bt_neuro.evaluate.softmax_regression import softmax_regression
 from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
-
-RATE = 0.002
-AVERAGED_LESSONS = 256
-_ROWS = 16_384  # of the features that are standardised at a time
 
 
 def baseline_answers(
@@ -109,93 +103,3 @@ def random_signals(predictions: pd.DataFrame, seed: int = 0) -> Array:
     """Return the network's own answers, dealt out to the bars at random: the same coverage, no knowledge."""
     answers: Array = predictions[PROBABILITIES].to_numpy()
     return np.random.default_rng(seed).permutation(answers)
-
-
-def softmax_regression(
-    lessons: Lessons,
-    features: Array,
-    history_bars: int,
-    *,
-    rate: float = RATE,
-    averaged_lessons: int = AVERAGED_LESSONS,
-) -> Array:
-    """Return the answers of a softmax regression on the network's windows, learned label by label.
-
-    Parameters
-    ----------
-    rate : of the gradient descent
-    averaged_lessons : the answers come from weights averaged over about that many lessons; 1 is the last
-        weights alone
-
-    Notes
-    -----
-    This is river's ``StandardScaler | SoftmaxRegression(SGD(rate))``, and with ``averaged_lessons=1`` a test
-    holds the two together to 1e-12. river is not used because its dictionaries of 240 inputs take
-    620 microseconds a bar, 51 s for EURUSD H1; this takes some 15. Neighbouring windows share all bars but
-    one and pull the weights towards the last label: the average, which river does not have, brings the mean
-    squared error on EURUSD H1 from 0.1829 to 0.1710. Rate and average did best there of 0.0005 to 0.004 and 1
-    to 1,024 (docs/defaults.md). Averaging: Polyak and Juditsky 1992, here with an exponential window.
-    """
-    n, width = len(lessons.known), history_bars * features.shape[1]
-    weights, averaged = np.zeros((3, width)), np.zeros((3, width))
-    bias, averaged_bias = [0.0] * 3, [0.0] * 3
-    share = 1 / averaged_lessons
-    step = np.empty((3, width))
-    answers = np.empty((n, 3))
-    teaches = lessons.shares.any(axis=1)
-    waiting: dict[int, Array] = {}
-    learned = 0
-    for row, window in enumerate(standardised_windows(features, history_bars)):
-        while learned < lessons.known[row]:
-            lesson = lessons.order[learned]
-            learned += 1
-            seen = waiting.pop(lesson)
-            said = _softmax(weights.dot(seen), bias)  # half the time of @ at this size
-            error = [rate * (p - y) for p, y in zip(said, lessons.shares[lesson].tolist(), strict=True)]
-            np.multiply(np.array(error)[:, None], seen, out=step)
-            weights -= step
-            bias = [b - e for b, e in zip(bias, error, strict=True)]
-            np.subtract(weights, averaged, out=step)
-            step *= share
-            averaged += step
-            averaged_bias = [a + share * (b - a) for a, b in zip(averaged_bias, bias, strict=True)]
-        answers[row] = _softmax(averaged.dot(window), averaged_bias)
-        if teaches[row]:
-            waiting[row] = window
-    return answers
-
-
-def _softmax(scores: Array, bias: list[float]) -> tuple[float, float, float]:
-    # Three numbers: plain floats take a third of NumPy's time.
-    none, buy, sell = (score + b for score, b in zip(scores.tolist(), bias, strict=True))
-    largest = max(none, buy, sell)
-    none, buy, sell = math.exp(none - largest), math.exp(buy - largest), math.exp(sell - largest)
-    total = none + buy + sell
-    return none / total, buy / total, sell / total
-
-
-def standardised_windows(features: Array, history_bars: int) -> Iterator[Array]:
-    """Yield each window, flat, its bars less the mean and over the deviation of all bars up to each.
-
-    Population deviation, as river's ``StandardScaler``; a feature that has not moved yet is 0. Memory does
-    not grow with the number of bars.
-    """
-    width = features.shape[1]
-    mean, squares = np.asarray(features[:1], dtype=float).sum(axis=0), np.zeros(width)
-    tail = np.empty((0, width))
-    for start in range(0, len(features), _ROWS):
-        rows = np.asarray(features[start : start + _ROWS], dtype=float)
-        seen = np.arange(start + 1, start + len(rows) + 1)[:, None]
-        # Chan, Golub and LeVeque 1983: sums about the mean so far, or large means would drown small moves.
-        moved = rows - mean
-        sums = np.cumsum(moved, axis=0)
-        deviations = squares + np.cumsum(moved**2, axis=0) - sums**2 / seen
-        variance = np.maximum(deviations / seen, 0)
-        moving = variance > 1e-18 * mean**2
-        scaled = np.divide(moved - sums / seen, np.sqrt(variance), out=np.zeros_like(rows), where=moving)
-        mean, squares = mean + sums[-1] / seen[-1], deviations[-1]
-        block = np.concatenate([tail, scaled])
-        flat = block.reshape(-1)
-        for first in range(0, (len(block) - history_bars + 1) * width, width):
-            yield flat[first : first + history_bars * width]
-        tail = block[max(len(block) - history_bars + 1, 0) :]

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from bt_neuro.eras import RunningFigures
 from bt_neuro.evaluate.answers import Lessons, labels_of
-from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars, softmax_regression
+from bt_neuro.evaluate.baselines import class_frequencies, last_two_bars
 from bt_neuro.evaluate.bootstrap import Interval
 from bt_neuro.evaluate.compare.answers import Answers, error_difference, hit_rate, mean_error
 from bt_neuro.evaluate.compare.passes import CONTESTANTS, PLAIN, Contestant
 from bt_neuro.evaluate.compare.study import Study
 from bt_neuro.evaluate.compare.windows import HISTORY_BARS, WING
+from bt_neuro.evaluate.softmax_regression import softmax_regression
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
