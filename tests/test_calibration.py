@@ -1,5 +1,7 @@
 """Threshold sweep and reliability: against loops by hand and scikit-learn; drift against planted changes."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,3 +95,13 @@ def test_changes_of_the_error_are_found_where_they_are(rng):
 
 def test_a_steady_error_has_no_change(rng):
     assert error_changes(market(rng, [0.5, 0.5])).empty
+
+
+def test_the_core_of_adwin_is_adwin(rng, monkeypatch):
+    import river._river_rust.drift  # the core: else both tables are ADWIN's
+    import river.drift  # noqa: F401
+
+    predictions = market(rng, [0.6, 0.3, 0.6, 0.4])
+    core = error_changes(predictions)
+    monkeypatch.setitem(sys.modules, "river._river_rust.drift", None)
+    pd.testing.assert_frame_equal(core, error_changes(predictions))

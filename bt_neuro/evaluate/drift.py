@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
 from bt_neuro.evaluate.scores import brier_scores
@@ -30,19 +34,14 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     bound asks. The place of a change is where ADWIN cut its window, and it cuts between buckets that grow
     with age: the place is right to some hundred bars.
     """
-    from river.drift import ADWIN
-
     targets = targets_of(predictions)
     scored = targets.any(axis=1)
     errors = brier_scores(predictions[PROBABILITIES].to_numpy()[scored], targets[scored])
     rows = predictions[scored].reset_index(drop=True)
-    adwin = ADWIN(delta=delta)
     changes, found = [], []
-    for row, error in enumerate(errors.tolist()):
-        adwin.update(error / 2)
-        if adwin.drift_detected:
-            changes.append(row + 1 - int(adwin.width))
-            found.append(row)
+    for row, width in _cuts(errors / 2, delta):
+        changes.append(row + 1 - width)
+        found.append(row)
     levels = [float(part.mean()) if len(part) else None for part in np.split(errors, changes)]
     return pd.DataFrame(
         {
@@ -53,3 +52,26 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
             "after": levels[1:],
         }
     )
+
+
+def _cuts(errors: NDArray[np.floating], delta: float) -> Iterator[tuple[int, int]]:
+    """Yield where ADWIN cut its window: after which error, and how many the window kept."""
+    try:  # the core alone: `river.drift` loads all of scipy.stats, which takes as long as drawing a page
+        from river._river_rust.drift import AdaptiveWindowing
+    except ImportError:  # a river that keeps it elsewhere
+        from river.drift import ADWIN
+
+        adwin = ADWIN(delta)
+        for row, error in enumerate(errors.tolist()):
+            adwin.update(error)
+            if adwin.drift_detected:
+                yield row, int(adwin.width)
+        return
+    begin = partial(
+        AdaptiveWindowing, delta=delta, clock=32, max_buckets=5, min_window_length=5, grace_period=10
+    )
+    window = begin()
+    for row, error in enumerate(errors.tolist()):
+        if window.update(error):
+            yield row, int(window.get_width())
+            window = begin()  # as ADWIN does

@@ -211,8 +211,6 @@ def _run(
                 folder.fail([fold.number for fold in leg.folds], outcome)
             tell()
             if left == 1 and report:  # what the page takes longest to load, while the last one runs
-                import river.drift  # noqa: F401
-
                 import bt_neuro.report.page  # noqa: F401
 
 
