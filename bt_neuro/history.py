@@ -17,6 +17,7 @@ class History:
     ----------
     bars : rows of a window
     features : numbers of a row
+    dtype : of the windows; what reads them need not turn them into its own
 
     Examples
     --------
@@ -29,9 +30,9 @@ class History:
     ([1.0, 2.0, 3.0, 4.0], [3.0, 4.0])
     """
 
-    def __init__(self, bars: int, features: int) -> None:
+    def __init__(self, bars: int, features: int, dtype: type[np.floating] = np.float64) -> None:
         self._bars = bars
-        self._block = np.empty((_BLOCK_ROWS + bars, features))
+        self._block: NDArray[np.floating] = np.empty((_BLOCK_ROWS + bars, features), dtype)
         self._rows = 0  # of the block that are filled
 
     def append(self, row: Sequence[float]) -> None:

@@ -82,7 +82,7 @@ class Learner:
         self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
         self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
         self._lessons: list[Lesson] = []  # that `train` will learn
-        self._history = History(history_bars, len(feature_names))
+        self._history = History(history_bars, len(feature_names), network.dtype)
         self._last_bar: int | None = None
 
     def on_bar(
@@ -269,8 +269,8 @@ class Learner:
         if self._lessons or self._observed:
             raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         arrays = {
-            "learner.history": self._history.rows(),
-            "learner.pending_windows": np.array([w for w, _ in self._pending.values()]).reshape(
+            "learner.history": self._history.rows().astype(float),
+            "learner.pending_windows": np.array([w for w, _ in self._pending.values()], float).reshape(
                 len(self._pending), self.network.n_inputs
             ),
             "learner.pending_outputs": np.array([s.all_outputs for _, s in self._pending.values()]).reshape(

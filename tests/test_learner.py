@@ -36,8 +36,10 @@ class Recorded:
 
 
 def bars(rng, count):
+    """Return features, as numbers of the network's own kind, and prices."""
+    features = rng.normal(size=(count, 2)).astype(np.float32).tolist()
     closes = np.cumsum(rng.normal(size=count))
-    return list(zip(rng.normal(size=(count, 2)).tolist(), closes + 1, closes - 1, closes, strict=True))
+    return list(zip(features, closes + 1, closes - 1, closes, strict=True))
 
 
 def make(wing=1, **options):

@@ -48,6 +48,7 @@ class Network:
     Attributes
     ----------
     n_inputs, n_outputs, n_parameters : sizes of one lane
+    dtype : of its numbers, by its precision
     steps : learning steps so far
 
     Notes
@@ -86,11 +87,11 @@ class Network:
         self.optimizers = one_a_lane(optimizer, len(self.seeds))  # one for all lanes, or one a lane
         self.layout = Layout(layers, inputs, self.optimizers[0], loss_of(loss))
         self._places = dict(self.layout.state())
-        self._dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
+        self.dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         self.n_inputs, self.n_outputs = self.layout.n_inputs, self.layout.n_outputs
         self.n_parameters = self.layout.n_parameters
         self.steps = 0
-        block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self._dtype)
+        block: Array = np.stack([self.layout.initial_block(s) for s in self.seeds]).astype(self.dtype)
         self._device = choose(device) if isinstance(device, str) and device != "numpy" else device
         self.device_name = str(self._device)
         self._engine = self._engine_for(1, block)  # the one that holds the state
@@ -209,7 +210,7 @@ class Network:
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
         if not steps:
-            return (np.empty((len(self.seeds), 0, self.n_outputs), self._dtype),) * 2
+            return (np.empty((len(self.seeds), 0, self.n_outputs), self.dtype),) * 2
         self._engine_with_state(rows)
         size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
         if steps <= size:  # one live bar: every microsecond counts
@@ -243,13 +244,13 @@ class Network:
             self._held = predict[-1].tobytes() if moved else None
 
     def _windows(self, inputs: ArrayLike) -> Array:
-        windows = np.asarray(inputs, self._dtype)
+        windows = np.asarray(inputs, self.dtype)
         if windows.ndim not in (1, 2) or windows.shape[-1] != self.n_inputs:
             raise LayerError(f"windows have shape {windows.shape}: give (steps, {self.n_inputs})")
         return _finite(windows.reshape(-1, self.n_inputs), "input")
 
     def _targets(self, targets: ArrayLike) -> Array:
-        wanted = np.asarray(targets, self._dtype)
+        wanted = np.asarray(targets, self.dtype)
         if wanted.ndim not in (1, 2) or wanted.shape[-1] != self.n_outputs:
             raise LayerError(f"targets have shape {wanted.shape}: give (steps, {self.n_outputs})")
         return self.layout.loss.wanted(_finite(wanted.reshape(-1, self.n_outputs), "target"))
@@ -285,7 +286,7 @@ class Network:
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
         """Set all tensors that `state` gives, and the number of learning steps behind them."""
         storage.require_shapes(self.layout, len(self.seeds), tensors)
-        block = np.zeros((len(self.seeds), self.layout.size), self._dtype)
+        block = np.zeros((len(self.seeds), self.layout.size), self.dtype)
         for name, placed in self._places.items():
             for lane, state in enumerate(block):
                 placed.view(state)[...] = tensors[name][lane]
@@ -372,7 +373,7 @@ def _check_arguments(inputs: Any, seed: Any, device: Any) -> None:
 
 
 def _finite(numbers: Array, what: str) -> Array:
-    if np.count_nonzero(np.isfinite(numbers)) < numbers.size:  # half the time of isfinite(...).all()
+    if 0 in np.isfinite(numbers).tobytes():  # a third of the time of isfinite(...).all()
         row, column = np.argwhere(~np.isfinite(numbers))[0]
         raise NonFiniteError(
             f"{what} {column} of step {row} is {numbers[row, column]}; nothing was run; give finite numbers"
