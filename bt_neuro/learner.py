@@ -23,6 +23,7 @@ from bt_neuro.history import History
 from bt_neuro.lessons import Lesson, Training, train
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
+from bt_neuro.pending import Pending, state_array
 from bt_neuro.signals import CLASSES, Scored, Signal
 
 
@@ -79,7 +80,7 @@ class Learner:
         self.window: NDArray[np.floating] | None = None
         self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
-        self._pending: dict[int, tuple[NDArray[np.floating], Signal]] = {}
+        self._pending = Pending(label.delay_bars)
         self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
         self._lessons: list[Lesson] = []  # that `train` will learn
         self._history = History(history_bars, len(feature_names), network.dtype)
@@ -101,7 +102,7 @@ class Learner:
         self._check(bar, features, high, low, close)
         self._history.append(features)
         self._last_bar = bar
-        scored, lessons = self._score(self._known(bar, high, low, close), bar)
+        scored, lessons = self._pending.score(self._known(bar, high, low, close), bar)
         self.window = self._history.window
         start = perf_counter()
         outputs = self._learn_and_predict(lessons)
@@ -110,7 +111,7 @@ class Learner:
         if outputs is None or self.window is None:
             return None, scored
         signal = Signal.of(bar, outputs.ravel().tolist())
-        self._pending[bar] = self.window, signal
+        self._pending.add(signal, self.window)
         return signal, scored
 
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
@@ -180,19 +181,6 @@ class Learner:
                 )
         return known
 
-    def _score(self, known: list[Known], bar: int) -> tuple[list[Scored], list[Lesson]]:
-        scored, lessons = [], []
-        for label_bar, target in known:
-            if (waiting := self._pending.pop(label_bar, None)) is not None:
-                window, signal = waiting
-                scored.append(Scored(signal, target, bar))
-                lessons.append(Lesson(label_bar, bar, window, target))
-        overdue = bar - self.delay_bars
-        if self._pending and next(iter(self._pending)) < overdue:
-            # A label may leave bars undecided; their windows are not kept for ever.
-            self._pending = {b: waiting for b, waiting in self._pending.items() if b >= overdue}
-        return scored, lessons
-
     def _learn_and_predict(self, lessons: list[Lesson]) -> NDArray[np.floating] | None:
         if not self.learns:
             self._lessons += lessons if self.keeps_lessons else []
@@ -261,7 +249,7 @@ class Learner:
     @property
     def pending(self) -> list[Signal]:
         """Predictions whose labels are not known yet."""
-        return [signal for _, signal in self._pending.values()]
+        return self._pending.signals
 
     # -- checkpoint ------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
@@ -270,18 +258,13 @@ class Learner:
             raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         arrays = {
             "learner.history": self._history.rows().astype(float),
-            "learner.pending_windows": np.array([w for w, _ in self._pending.values()], float).reshape(
-                len(self._pending), self.network.n_inputs
-            ),
-            "learner.pending_outputs": np.array([s.all_outputs for _, s in self._pending.values()]).reshape(
-                -1, self._outputs
-            ),
+            **self._pending.arrays(self.network.n_inputs, self._outputs),
         }
         values = {
             "features": list(self.feature_names),
             "history_bars": self.history_bars,
             "last_bar": self._last_bar,
-            "pending_bars": list(self._pending),
+            "pending_bars": self._pending.bars,
             "label": self.label.state(),
         }
         return arrays, values
@@ -301,17 +284,11 @@ class Learner:
         least, most = (0, 0) if last_bar is None else (1, min(self.history_bars, last_bar + 1))
         if bars != sorted(set(bars)) or (bars and (last_bar is None or bars[-1] > last_bar)):
             raise values.refuse("pending_bars", f"rising numbers up to last_bar, {last_bar},")
-        history = _array(arrays, "history", (None, len(self.feature_names)))
-        windows = _array(arrays, "pending_windows", (len(bars), self.network.n_inputs))
-        outputs = _array(arrays, "pending_outputs", (len(bars), self._outputs))
+        history = state_array(arrays, "history", (None, len(self.feature_names)))
+        pending = Pending(self.delay_bars)
+        pending.restore(bars, arrays, self.network.n_inputs, self._outputs)
         if not least <= len(history) <= most:
             raise CheckpointError(f"learner: {len(history)} bars of history at last_bar {last_bar}")
-        if (outputs < 0).any() or (outputs > 1).any():
-            raise CheckpointError("learner: pending outputs are not from 0 to 1, as probabilities are")
-        pending = {
-            bar: (window, Signal.of(bar, out))
-            for bar, window, out in zip(bars, windows, outputs.tolist(), strict=True)
-        }
         try:
             self.label.restore(values.plain("label"))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -322,14 +299,3 @@ class Learner:
             ) from error
         self._history.set_rows(history)
         self._last_bar, self._pending = last_bar, pending
-
-
-def _array(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int | None, int]) -> NDArray[np.float64]:
-    """Return an array of `Learner.state` if it can be one; any number of rows where `shape` has None."""
-    array = arrays.get(f"learner.{name}")
-    if array is None or array.dtype != np.float64 or array.ndim != len(shape) or array.shape[1] != shape[1]:
-        found = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
-        raise CheckpointError(f"learner.{name} is {found}, where float64 of shape {shape} should be")
-    if shape[0] not in (None, len(array)) or not np.isfinite(array).all():
-        raise CheckpointError(f"learner.{name} should have shape {shape} and finite numbers")
-    return array

@@ -52,6 +52,7 @@ ORDER = (
     "eras",
     "history",
     "lessons",
+    "pending",
     "learner",
     "checkpoint",
     "plugin",
