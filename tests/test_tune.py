@@ -419,14 +419,15 @@ def test_a_second_look_at_the_held_out_bars_is_counted(tmp_path):
             "sharpe_ratio": 0.5,
             "hit_rate_pct": None,
             "return_pct": 1.0,
+            "has_costs": False,
             "money_verdict": "no skill in money",
         }
         for trial in (0, 1):
             study.keep_holdout(trial, {"start": "2024-01-03", "end": "2024-01-05", **held})
         told = TuneFolder(tmp_path, study, bars, {"objective": "sharpe", "holdout": "1D"}).end("complete")
     assert told["metrics"]["sentence"].endswith(
-        "the best returned +1.0 % after costs, with a Sharpe ratio of 0.50 and no signals: no skill in money "
-        "(these bars have now been looked at 2 times)."
+        "the best returned +1.0 % without any costs, with a Sharpe ratio of 0.50 and no signals: no skill in "
+        "money (these bars have now been looked at 2 times)."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
+from bt_neuro.evaluate.metrics import after_costs
 from bt_neuro.evaluate.money import MINIMUM_DAYS, SIGNIFICANT, YEAR_S, daily_returns, significance
 from bt_neuro.evaluate.objectives import OBJECTIVES
 from bt_neuro.evaluate.scores import brier_scores, percent
@@ -117,7 +118,7 @@ def holdout_figures(result: WalkForward, cash: float) -> Figures:
     judged = significance(daily, days_a_year(result.equity, len(daily)), more)
     names = ("start", "end", "bars", "signals", "trades", "max_drawdown_pct", "buy_and_hold_after_costs_pct")
     return {
-        **{name: result.metrics[name] for name in names},
+        **{name: result.metrics[name] for name in (*names, "has_costs")},
         **out_of_sample_figures(result.predictions, result.equity, cash),
         **{name: judged[name] for name in ("probabilistic_sharpe_ratio_pct", "money_verdict")},
         "verdict": result.metrics["verdict"],
@@ -166,7 +167,7 @@ def _holdout(m: Figures) -> str:
     rate = "no signals" if held["hit_rate_pct"] is None else f"a hit rate of {held['hit_rate_pct']:.1f} %"
     text += (
         f"; from {held['start'][:10]} to {held['end'][:10]}, which the search did not see, the best returned "
-        f"{held['return_pct']:+.1f} % after costs, with {ratio} and {rate}: {held['money_verdict']}"
+        f"{held['return_pct']:+.1f} % {after_costs(held)}, with {ratio} and {rate}: {held['money_verdict']}"
     )
     if m["holdout_looks"] > 1:
         text += f" (these bars have now been looked at {m['holdout_looks']} times)"
