@@ -20,13 +20,12 @@ from bt_neuro.report.figures import (
     article_figures,
     drift_figure,
     era_figures,
-    fold_hits_figure,
-    fold_returns_figure,
     hit_rate_figure,
     reliability_figure,
     statistics_figure,
     sweep_figure,
 )
+from bt_neuro.report.fold_figures import fold_hits_figure, fold_returns_figure
 from bt_neuro.report.html import Section
 from bt_neuro.report.run import Run, bar_table, bars_of, baseline_signals
 
