@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bt_neuro.article import article_layers
     from bt_neuro.errors import (
         BarsError,
         CheckpointError,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         MaxPooling1D,
         Reshape,
         TransformerEncoder,
-        article_layers,
     )
     from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
     from bt_neuro.nn.network import Network
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from bt_neuro.signals import Scored, Signal
 
 _HOME = {
+    "article": "article_layers",
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
     "evaluate.account": "Account",
@@ -78,7 +79,7 @@ _HOME = {
     "market.labels": "Known Label",
     "market.lines": "Bar LineReader",
     "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
-    "TransformerEncoder article_layers",
+    "TransformerEncoder",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
     "nn.normalization": "BatchNorm BatchNormalization LayerNormalization",

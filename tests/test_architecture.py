@@ -45,6 +45,7 @@ ORDER = (
     "nn.summary",
     "nn.network",
     "nn",
+    "article",
     "river",
     "bench",
     "market",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bt_neuro import Adam, Dropout, LayerError, Network, article_layers
-from bt_neuro.nn.layers import EXPERTS
+from bt_neuro.article import EXPERTS
 from tests.helpers import Sample, assert_close
 
 

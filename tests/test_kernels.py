@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from bt_neuro.article import article_layers
 from bt_neuro.nn.device import Device
 from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder, article_layers
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.normalization import BatchNorm
 from bt_neuro.nn.optimizers import SGD, Adam
 from bt_neuro.nn.program import Program

@@ -675,7 +675,7 @@ def test_importing_the_engine_starts_no_opencl():
 
 PROGRAM_TEXT = """
 import hashlib
-from bt_neuro.nn.layers import article_layers
+from bt_neuro.article import article_layers
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.program import KernelShape, Program

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bt_neuro.article import article_layers
 from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam
 

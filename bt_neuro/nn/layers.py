@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
-from bt_neuro.errors import LayerError, did_you_mean
 from bt_neuro.nn.layer import ACTIVATIONS, ActivationName, Layer, Shape, Tensor, kernel_and_bias
-from bt_neuro.nn.normalization import BatchNorm, Scale
+from bt_neuro.nn.normalization import Scale
 
 
 def _joins_the_sum(prefix: str, n_in: int, n_out: int) -> list[Tensor]:
@@ -272,44 +270,3 @@ class LSTM(Layer):
             Tensor("recurrent_kernel", (u, 4 * u), fan=(u, u)),
             Tensor("bias", (4 * u,), start=(0.0, 1.0, 0.0, 0.0)),
         )
-
-
-EXPERTS = ("plain", "dropout", "batch_norm")
-
-
-def article_layers(features: int = 12, expert: str = "batch_norm", **normalization: Any) -> list[Layer]:
-    """Return one of the three networks that the article compares, for bars of so many features; 3 outputs.
-
-    Parameters
-    ----------
-    features : of a bar (12); the window is 20 bars in the article
-    expert : "batch_norm" (178,755 parameters), or "plain" or "dropout" (176,915), which have no normalisation
-        but that of the encoder: tanh of the inputs stands in its place
-    normalization : options of the three `BatchNorm`, such as ``gradient="published"``
-
-    Notes
-    -----
-    Gizlyk, "Neural networks made easy", parts 11 (plain), 12 (Dropout) and 13 (Batch Normalization).
-    """
-    if expert not in EXPERTS:
-        raise LayerError(f"unknown expert {expert!r}.{did_you_mean(expert, EXPERTS)}")
-    bars = partial(Conv1D, 24, kernel_size=features, strides=features)
-    attention = TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid")
-    ends: list[Layer] = [Dense(200, activation="tanh"), Dense(3, activation="sigmoid")]
-    if expert == "batch_norm":
-        norm = partial(BatchNorm, 100, **normalization)
-        return [
-            norm(activation="tanh"),
-            bars(),
-            norm(activation="sigmoid"),
-            attention,
-            Dense(200),
-            norm(activation="tanh"),
-            *ends,
-        ]
-    if normalization:
-        raise LayerError(f"expert {expert!r} has no BatchNorm: leave {', '.join(normalization)} out")
-    first = [Activation("tanh"), bars(activation="sigmoid"), attention, Dense(200, activation="tanh")]
-    if expert == "dropout":
-        first = [one for layer in first for one in (layer, Dropout(0.2))]
-    return first + ends

@@ -6,6 +6,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.article import article_layers
 from bt_neuro.checkpoint import Saved
 from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
@@ -15,7 +16,6 @@ from bt_neuro.market.fingerprint import Fingerprint
 from bt_neuro.market.fractals import FractalLabel
 from bt_neuro.market.labels import Label
 from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer

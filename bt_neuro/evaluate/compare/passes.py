@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.article import article_layers
 from bt_neuro.evaluate.compare.windows import Windows
 from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam
 
