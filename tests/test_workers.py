@@ -66,15 +66,19 @@ def test_two_jobs_do_what_one_does(tmp_path, result):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_ended_goes_on_and_leaves_no_process(tmp_path, result, how):
+def test_a_run_that_is_ended_goes_on_and_leaves_nothing_behind(tmp_path, result, how):
     folder, kept = tmp_path / "run", tmp_path / "run" / "folds" / "01"
-    with started(*COMMAND_2, "--out", folder, stderr=subprocess.PIPE) as process:
+    (scratch := tmp_path / "scratch").mkdir()
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with started(*COMMAND_2, "--out", folder, stderr=subprocess.PIPE, env=env) as process:
         wait_until(lambda: any(folder.glob("folds/[0-9]*")))
         family = children(process.pid)
         assert len(family) >= 2
+        assert list(scratch.iterdir())
         process.send_signal(how)
         said = process.communicate(timeout=60)[1]
     wait_until(lambda: not alive(family), 10)
+    assert not list(scratch.iterdir())
     finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("folds/[0-9]*")}
     assert 0 < len(finished) < 3
     if how != signal.SIGKILL:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -109,7 +111,8 @@ def _submitted(
 def _pool(processes: int) -> Iterator[Executor]:
     context = multiprocessing.get_context("spawn")
     started, lifeline, held = context.Value("i", 0), *context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(processes, context, _begin, (lifeline, started, processes))
+    scratch = tempfile.mkdtemp(prefix="bt-neuro-")
+    pool = ProcessPoolExecutor(processes, context, _begin, (lifeline, started, processes, scratch))
     try:
         yield pool
     except BaseException:
@@ -119,6 +122,7 @@ def _pool(processes: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
         held.close()
         lifeline.close()
+        shutil.rmtree(scratch, ignore_errors=True)
     if not started.value:
         raise NeuroError(
             "no process could be started. In a script, start below `if __name__ == '__main__':`, "
@@ -126,13 +130,15 @@ def _pool(processes: int) -> Iterator[Executor]:
         )
 
 
-def _begin(lifeline: Connection, started: Any, processes: int) -> None:
+def _begin(lifeline: Connection, started: Any, processes: int, scratch: str) -> None:
     """Prepare a new process: it ends with the one that started it, and keeps to its share of the cores.
 
     OpenCL's threads wander over all cores otherwise, and two processes on two cores take a third longer.
+    Temporary files lie in `scratch`: a process that is ended cannot clear up, but the last to go can.
     """
+    tempfile.tempdir = scratch
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline, scratch), daemon=True).start()
     with started.get_lock():
         number = started.value
         started.value += 1
@@ -141,10 +147,11 @@ def _begin(lifeline: Connection, started: Any, processes: int) -> None:
         os.sched_setaffinity(0, share)
 
 
-def _end_with(lifeline: Connection) -> None:
+def _end_with(lifeline: Connection, scratch: str) -> None:
     try:
         lifeline.recv()  # nothing is ever sent: the other end was closed, or its process is gone
     finally:
+        shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
 
 
