@@ -80,6 +80,7 @@ class Learner:
         self.window: NDArray[np.floating] | None = None
         self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
+        self._largest = float(np.finfo(network.dtype).max)
         self._pending = Pending(label.delay_bars)
         self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
         self._lessons: list[Lesson] = []  # that `train` will learn
@@ -172,9 +173,11 @@ class Learner:
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)
         for label_bar, target in known:
-            if bar - label_bar > self.delay_bars:
-                late = f"the label of bar {label_bar} came at bar {bar}"
-                raise StrategyError(f"{late}, later than its delay_bars {self.delay_bars}: raise that")
+            if not 0 < bar - label_bar <= self.delay_bars:
+                came = f"the label of bar {label_bar} came at bar {bar}"
+                if label_bar >= bar:
+                    raise StrategyError(f"{came}, which no prediction comes before: it must come later")
+                raise StrategyError(f"{came}, later than its delay_bars {self.delay_bars}: raise that")
             if sum(target) == 0:
                 raise StrategyError(
                     f"the label of bar {label_bar} is {target}: it must hold at least one class"
@@ -202,19 +205,21 @@ class Learner:
     def _check(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         if self._last_bar is not None and bar != self._last_bar + 1:
             raise ValueError(f"bar {bar} follows bar {self._last_bar}: bars must come one by one")
-        if not math.isfinite(sum(features) + high + low + close):
-            named = (
-                *zip(self.feature_names, features, strict=True),
-                ("high", high),
-                ("low", low),
-                ("close", close),
-            )
-            for name, value in named:
-                if not math.isfinite(value):
-                    raise NonFiniteError(
-                        f"bar {bar}: {name} is {value}; the bar was not taken: mend it, or drop it"
-                    )
-            raise NonFiniteError(f"bar {bar}: the features are too large to add up; scale them")
+        finite = math.isfinite(sum(features) + high + low + close)
+        if finite and min(features) >= -self._largest and max(features) <= self._largest:
+            return
+        names = (*self.feature_names, "high", "low", "close")
+        named = list(zip(names, (*features, high, low, close), strict=True))
+        for name, value in named:
+            if not math.isfinite(value):
+                raise NonFiniteError(
+                    f"bar {bar}: {name} is {value}; the bar was not taken: mend it, or drop it"
+                )
+        name, value = max(named, key=lambda one: abs(one[1]))
+        raise NonFiniteError(
+            f"bar {bar}: {name} is {value}, too large for {np.dtype(self.network.dtype)}; "
+            "the bar was not taken: scale it"
+        )
 
     @property
     def _outputs(self) -> int:

@@ -94,6 +94,12 @@ def test_a_last_part_is_kept_if_it_can_be_scored():
     assert [len(fold.test) for fold in cut_folds(HOURS[:1099], "500b", "250b")] == [250, 250]
 
 
+def test_a_moment_further_than_times_reach_is_none():
+    start = pd.Timestamp("2024-03-31")
+    assert Length.parse("1M").moment(start, -1) == pd.Timestamp("2024-02-29")
+    assert Length.parse("9999Y").moment(start, -1) is Length.parse("9999999D").moment(start) is None
+
+
 def test_a_hole_in_the_file_makes_no_fold():
     holed = HOURS[(HOURS < "2021-06-01") | (HOURS >= "2021-12-01")].reset_index(drop=True)
     folds = cut_folds(holed, "12M", "2M")

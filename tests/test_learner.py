@@ -1,10 +1,21 @@
 """The order of one bar: test, then train, then predict, and never earlier than a label is known."""
 
+import re
+
 import numpy as np
 import pytest
 from small import small_network
 
-from bt_neuro import CheckpointError, Dense, FractalLabel, Known, LayerError, Network, NonFiniteError
+from bt_neuro import (
+    CheckpointError,
+    Dense,
+    FractalLabel,
+    Known,
+    LayerError,
+    Network,
+    NonFiniteError,
+    StrategyError,
+)
 from bt_neuro.fields import Fields
 from bt_neuro.learner import Learner
 from bt_neuro.signals import Signal
@@ -90,15 +101,18 @@ def test_without_learning_weights_stay_and_statistics_move(rng):
     assert changed == {"batch_norm_0.moving_mean", "batch_norm_0.moving_variance"}
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-@pytest.mark.parametrize("where", ["a", "b", "high", "close"])
+@pytest.mark.parametrize(
+    ("where", "bad"),
+    [(where, bad) for where in ("a", "b", "high", "close") for bad in (float("nan"), float("inf"))]
+    + [("b", 1e39), ("a", -1e39)],  # no number of the network's
+)
 def test_a_feature_that_is_no_number_is_refused_and_changes_nothing(rng, bad, where):
     learner, network = make()
     some = bars(rng, 20)
     feed(learner, some)
     before, pending = network.state(), learner.pending
     values = {"a": 0.0, "b": 0.0, "high": 1.0, "low": 0.0, "close": 0.5, where: bad}
-    with pytest.raises(NonFiniteError, match=f"bar 20: {where} is {bad}"):
+    with pytest.raises(NonFiniteError, match=re.escape(f"bar 20: {where} is {bad}")):
         learner.on_bar(20, [values["a"], values["b"]], values["high"], values["low"], values["close"])
     assert all(np.array_equal(before[name], network.state()[name]) for name in before)
     assert learner.pending == pending
@@ -128,7 +142,7 @@ class Late:
     delay_bars = 4
 
     def update(self, bar, high, low, close):
-        answers = {0: [], 1: [Known(bar, (0.0, 1.0, 0.0)), Known(bar - 1, (1.0, 0.0, 0.0))], 2: []}
+        answers = {0: [], 1: [Known(bar - 1, (0.0, 1.0, 0.0)), Known(bar - 3, (1.0, 0.0, 0.0))], 2: []}
         return answers[bar % 3]
 
     def state(self):
@@ -142,9 +156,24 @@ def test_labels_may_come_in_any_order_or_never(rng):
     network = Recorded(small_network(6))
     learner = Learner(network, Late(), FEATURES, HISTORY)
     told = feed(learner, bars(rng, 60))
-    # bar 3k is known at 3k + 1; a bar cannot be known before it was predicted, and 3k + 2 never is
-    assert {score.signal.bar % 3 for _, scored in told for score in scored} == {0}
+    # bar 3k is known at 3k + 1, before 3k - 2 is; 3k + 2 never is
+    assert {score.signal.bar % 3 for _, scored in told for score in scored} == {0, 1}
     assert len(learner.pending) <= Late.delay_bars + 1
+
+
+@pytest.mark.parametrize(
+    ("late", "complaint"),
+    [
+        (0, "which no prediction comes before"),
+        (-1, "which no"),
+        (5, "later than its delay_bars 4: raise that"),
+    ],
+)
+def test_a_label_comes_after_its_bar_and_within_its_delay(rng, monkeypatch, late, complaint):
+    monkeypatch.setattr(Late, "update", lambda self, bar, *_: [Known(bar - late, (0.0, 1.0, 0.0))])
+    learner = Learner(small_network(6), Late(), FEATURES, HISTORY)
+    with pytest.raises(StrategyError, match=f"the label of bar {-late} came at bar 0, {complaint}"):
+        feed(learner, bars(rng, 1))
 
 
 @pytest.mark.parametrize(

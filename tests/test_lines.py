@@ -82,6 +82,16 @@ def test_a_line_that_is_no_bar_says_why(line, complaint):
         LineReader().read(line)
 
 
+def test_bars_before_say_how_many_digits_prices_have():
+    """Of round prices alone it cannot be told how far outside high and low rounding may bring them."""
+    row = "2024-01-02 0{}:00,1.2,1.1,1.0,1.1"
+    assert LineReader().read(row.format(3)) is not None
+    reader = LineReader()
+    reader.read("2024-01-02 03:00,1.10001,1.3,1.0,1.2")
+    with pytest.raises(BarsError, match="lies outside high and low"):
+        reader.read(row.format(4))
+
+
 def test_rows_under_a_header_have_its_width():
     reader = LineReader()
     reader.read("time,open,high,low,close,volume")

@@ -180,6 +180,38 @@ def test_a_bare_model_goes_on_and_scores_only_what_it_can_show(first, whole, fil
     assert m["signals"] == (expected["signal"][:-1] != "none").sum()
 
 
+class LongWaits(Small):
+    params = (("wing", 6), ("history_bars", 4))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters"), [(LongWaits, {}), (LongWaits, {"seeds": 2}), (WithLateLabels, {"seeds": 2})]
+)
+def test_a_bare_model_brings_the_rows_of_bars_that_wait(strategy, parameters, files, tmp_path):
+    """Though a label takes longer than a window, and bars that are scored wait behind others."""
+    run = partial(backtest, strategy=strategy, parameters=parameters)
+    run(files(300), out=tmp_path / "first")
+    (tmp_path / "bare").mkdir()
+    model = shutil.copy(tmp_path / "first" / "model.safetensors", tmp_path / "bare")
+    whole, resumed = run(files(), out=tmp_path / "whole"), run(files(), out=tmp_path / "second", resume=model)
+    expected = whole.predictions[whole.predictions["bar"] >= resumed.predictions["bar"].iloc[0]]
+    pd.testing.assert_frame_equal(resumed.predictions, expected.reset_index(drop=True))
+    windows, bars = (np.load(result.folder / "features.npy") for result in (resumed, whole))
+    assert len(windows) == len(expected) + resumed.manifest["parameters"]["history_bars"] - 1
+    np.testing.assert_array_equal(windows, bars[-len(windows) :])
+
+
+def test_a_script_s_own_checkpoint_goes_on_in_a_backtest(whole, files, tmp_path):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=BARS[:300]))
+    cerebro.addstrategy(Small)
+    cerebro.addanalyzer(Checkpoint, path=tmp_path / "own.safetensors")
+    cerebro.run()
+    resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=tmp_path / "own.safetensors")
+    expected = whole.predictions[whole.predictions["bar"] >= 300].reset_index(drop=True)
+    pd.testing.assert_frame_equal(resumed.predictions, expected)
+
+
 @run_modes
 def test_any_way_backtrader_runs_can_go_on(mode, tmp_path):
     """Also in a script of one's own: the param resume, the analyzer Checkpoint, indicators of backtrader."""

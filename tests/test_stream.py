@@ -19,7 +19,7 @@ import pytest
 from modes import random_hours
 from small import Small
 
-from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, backtest
+from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, StrategyError, backtest
 from bt_neuro.checkpoint import Saved
 from bt_neuro.evaluate.bars_table import BarsTable
 from bt_neuro.evaluate.records import forget
@@ -112,6 +112,20 @@ def test_history_of_a_live_feed_is_learned_and_not_traded():
     live, tested = run(LiveFeed(queue=bars, history=as_bars(BARS[:200]))), run(BarsFeed(bars=BARS))
     assert live.said == tested.said
     assert live.decided == list(range(200, ALL))
+
+
+def test_history_that_goes_back_is_left_out():
+    bars, past = queue.Queue(), as_bars(BARS[:200])
+    for bar in [*as_bars(BARS[200:]), None]:
+        bars.put(bar)
+    live = run(LiveFeed(queue=bars, history=[*past[:150], *past[100:]]))
+    assert live.said == run(BarsFeed(bars=BARS)).said
+    assert live.data.ignored == 50
+
+
+def test_a_live_feed_needs_a_queue():
+    with pytest.raises(StrategyError, match="needs queue="):
+        LiveFeed()
 
 
 def test_two_live_feeds_do_not_wait_for_each_other():

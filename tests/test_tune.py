@@ -391,6 +391,7 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
         ({"trials": 0}, "trials is 0"),
         ({"parameters": {"history_bars": 4}}, "history_bars is both fixed and searched"),
         ({"holdout": "9000b"}, "too few to hold out 9000b"),
+        ({"holdout": "9999Y"}, "too few to hold out 9999Y"),
         ({"holdout": "some"}, "'some' is no length"),
         ({"train": "9000b"}, "too few for train 9000b"),
         ({"resume": "nowhere"}, "nowhere holds no search to go on with"),

@@ -70,6 +70,7 @@ def trained_answers(
         return baseline_answers(predictions, bars, features, history_bars)
     first_bar, last_bar = int(predictions["bar"].iloc[0]), int(predictions["bar"].iloc[-1])
     before = pd.DataFrame({"bar": range(last_bar - len(features) + history_bars, first_bar)})
+    training = training.astype({"label": str})  # also where there is none, and pandas knows no kind of label
     learned = before.merge(training, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
     whole = pd.concat([learned, predictions], ignore_index=True) if len(learned) else predictions
     answers = baseline_answers(whole, bars, features, history_bars)

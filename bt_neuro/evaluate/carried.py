@@ -16,6 +16,7 @@ from bt_neuro.checkpoint import Saved
 from bt_neuro.errors import CheckpointError
 from bt_neuro.evaluate.era_records import LESSONS
 from bt_neuro.evaluate.number_records import write_numbers
+from bt_neuro.fields import Fields
 from bt_neuro.files import replacing
 
 PREDICTIONS = "predictions.csv"
@@ -98,17 +99,24 @@ def _numbers(path: Path, saved: Saved) -> NDArray[Any]:
 def _last_windows(saved: Saved) -> NDArray[np.float32]:
     """Return the rows that a folder begins with where none were kept: of the first bar still waiting on."""
     tensors = saved.network.tensors
-    windows, rows = tensors["learner.pending_windows"], tensors["learner.history"]
-    if len(windows):
-        history, bars = len(rows), saved.network.about.group("learner").wholes("pending_bars")
-        later = (saved.last_bar or 0) - bars[0]
-        rows = np.concatenate([windows[0].reshape(history, -1), rows[history - later :]])
-    return rows.astype(np.float32)
+    last, history = saved.last_bar or 0, tensors["learner.history"]
+    rows = dict(zip(range(last + 1 - len(history), last + 1), history, strict=True))
+    waiting = saved.network.about.group("learner").wholes("pending_bars")
+    for bar, window in zip(waiting, tensors["learner.pending_windows"], strict=True):
+        part = window.reshape(-1, history.shape[1])
+        rows |= zip(range(bar + 1 - len(part), bar + 1), part, strict=True)
+    if rows and len(rows) != last + 1 - min(rows):
+        raise CheckpointError(
+            f"{saved.path} alone does not hold all bars since bar {min(rows)}, whose label is still to come; "
+            "give the folder of its run, with the tables"
+        )
+    return np.array([rows[bar] for bar in sorted(rows)], np.float32)
 
 
 def _last_votes(saved: Saved) -> NDArray[np.float32]:
-    """Return the outputs of the bars still waiting, where there are several networks."""
-    if saved.network.single_lane:
+    """Return the outputs of the bars whose rows still wait, where there are several networks."""
+    if saved.network.single_lane or "predictions" not in saved.analyzers.values:
         return np.empty(0, np.float32)
-    outputs: NDArray[Any] = saved.network.tensors["learner.pending_outputs"]
-    return outputs.astype(np.float32).reshape(len(outputs), len(saved.network.seeds), -1)
+    waiting = saved.analyzers.group("predictions").items("unknown")
+    outputs = [Fields(row, "predictions.unknown").numbers("outputs") for row in waiting]
+    return np.array(outputs, np.float32).reshape(len(outputs), len(saved.network.seeds), -1)

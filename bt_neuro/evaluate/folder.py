@@ -47,7 +47,10 @@ class Finished:
         return self.manifest["metrics"]
 
     def __str__(self) -> str:
-        return str(self.metrics["sentence"])
+        if "metrics" in self.manifest:
+            return str(self.metrics["sentence"])
+        status, error = self.manifest.get("status"), self.manifest.get("error", "nothing was scored")
+        return f"{self.folder}: {status}, {error}"
 
 
 class Result(Finished):

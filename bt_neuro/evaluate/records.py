@@ -67,8 +67,9 @@ class PredictionRecord:
 
     def read(self, entry: Entry) -> None:
         for one in entry.scored:
-            text, said, _ = self._unknown[one.signal.bar]
-            self._unknown[one.signal.bar] = text, said, one
+            if one.signal.bar in self._unknown:  # a script's own checkpoint brings no rows of those that wait
+                text, said, _ = self._unknown[one.signal.bar]
+                self._unknown[one.signal.bar] = text, said, one
         if entry.signal is not None:
             self._unknown[entry.bar] = time_text(entry.time), entry.signal, None
         # Rows stay in the order of bars, though labels with a delay of their own may not.

@@ -33,8 +33,17 @@ class Bar(NamedTuple):
     volume: float = 0.0
     spread: float = 0.0
 
-    def fault(self) -> str | None:
+    @property
+    def digits(self) -> int:
+        """Of its prices, behind the point."""
+        return price_digits(np.array(self[1:5]))
+
+    def fault(self, digits: int = 0) -> str | None:
         """Return what no bar may be and this one is, by the same rules as a file's rows; None if it is sound.
+
+        Parameters
+        ----------
+        digits : that other prices are known to have, behind the point
 
         Examples
         --------
@@ -50,7 +59,7 @@ class Bar(NamedTuple):
         if self.high < self.low:
             return f"the high {self.high} is below the low {self.low}"
         excess = max(upper - self.high, self.low - lower)
-        if excess > 0 and excess > 1.01 * 10.0 ** -price_digits(np.array(self[1:5])):
+        if excess > 0 and excess > 1.01 * 10.0 ** -max(digits, self.digits):
             return f"open {self.open} or close {self.close} lies outside high and low"
         if self.high > 5 * upper or lower > 5 * self.low:
             return "the high or low is five times away from open and close"
@@ -86,6 +95,7 @@ class LineReader:
         self._checks = checks
         self._columns: dict[str, int] | None = None  # as a header said
         self._width = 0
+        self._digits = 0  # the most of any bar so far
 
     def read(self, line: str) -> Bar | None:
         """Return the bar of a line; None for a header or an empty line.
@@ -99,8 +109,10 @@ class LineReader:
         if not line:
             return None
         bar = _of_object(line) if line.startswith("{") else self._of_cells(line)
-        if bar is not None and self._checks and (fault := bar.fault()):
-            raise BarsError(fault)
+        if bar is not None and self._checks:
+            if fault := bar.fault(self._digits):
+                raise BarsError(fault)
+            self._digits = max(self._digits, bar.digits)
         return bar
 
     def _of_cells(self, line: str) -> Bar | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import backtrader as bt
 
+from bt_neuro.errors import StrategyError
 from bt_neuro.market.lines import Bar
 from bt_neuro.plugin.feed import COLUMNS, day_number
 
@@ -53,6 +54,8 @@ class LiveFeed(bt.feed.DataBase):
     params = (("queue", None), ("history", ()), ("accept", None), ("qcheck", 0.25))
 
     def __init__(self) -> None:
+        if not hasattr(self.p.queue, "get_nowait"):
+            raise StrategyError("LiveFeed needs queue=, a queue.Queue of bars")
         self.ignored = 0
         self._ended = False
 
@@ -80,10 +83,11 @@ class LiveFeed(bt.feed.DataBase):
                 self._env.runstop()  # the strategy then knows that the history has not ended there
             return False
         if self._is_past:
-            bar = next(self._history, None)
-            self._is_past = bar is not None
-            if bar is not None:
-                return self._deliver(bar, self.DELAYED)
+            for bar in self._history:
+                if bar.time > self._latest:
+                    return self._deliver(bar, self.DELAYED)
+                self.ignored += 1
+            self._is_past = False
         while True:
             try:
                 bar = self.p.queue.get(timeout=self._qcheck) if self._qcheck else self.p.queue.get_nowait()

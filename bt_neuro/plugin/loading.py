@@ -70,6 +70,7 @@ def _run(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[module.__name__]  # half made
         raise StrategyError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
 
@@ -112,6 +113,6 @@ def parse_parameters(words: Iterable[str], strategy: type[NeuroStrategy]) -> dic
             raise StrategyError(f"{strategy.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
         try:
             parameters[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             parameters[name] = text
     return parameters

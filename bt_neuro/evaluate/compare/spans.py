@@ -75,5 +75,7 @@ class Spans:
 def _moved(times: pd.Series, middle: int, length: Length, sign: int) -> int:
     if length.bars:
         return min(max(middle + sign * length.bars, 0), len(times))
-    moment = times[middle] + sign * pd.DateOffset(months=length.months, days=length.days)
+    moment = length.moment(times[middle], sign)
+    if moment is None:
+        return 0 if sign < 0 else len(times)
     return int(np.searchsorted(times.to_numpy("datetime64[ns]"), np.datetime64(moment), side="left"))

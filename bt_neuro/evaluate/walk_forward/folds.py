@@ -49,6 +49,16 @@ class Length:
         in_one = {"years": cls(months=12), "months": cls(months=1), "weeks": cls(days=7), "days": cls(days=1)}
         return in_one.get(unit, cls(bars=1)) * count
 
+    def moment(self, start: pd.Timestamp, sign: int = 1) -> pd.Timestamp | None:
+        """Return the moment so far after `start`, or before it with a `sign` of -1.
+
+        None where it is thousands of years away, further than times can be told.
+        """
+        try:
+            return pd.Timestamp(start + sign * pd.DateOffset(months=self.months, days=self.days))
+        except (ValueError, OverflowError):
+            return None
+
     def __add__(self, other: Length) -> Length:
         return Length(self.months + other.months, self.days + other.days, self.bars + other.bars)
 
@@ -143,9 +153,7 @@ def _place(stamps: NDArray[np.datetime64], after: Length) -> int:
     if after.bars or not len(stamps):
         return min(after.bars, len(stamps))
     # Always from the beginning: a month after 31 January, and another one, would be 28 March.
-    start = pd.Timestamp(stamps[0]).normalize()
-    try:
-        moment = start + pd.DateOffset(months=after.months, days=after.days)
-    except (ValueError, OverflowError):  # thousands of years
+    moment = after.moment(pd.Timestamp(stamps[0]).normalize())
+    if moment is None:
         return len(stamps)
     return int(np.searchsorted(stamps, np.datetime64(moment), side="left"))
