@@ -68,7 +68,7 @@ class Fields:
     def wholes(self, name: str, least: int = 0, most: int = LARGEST) -> list[int]:
         items = self.items(name)
         good = all(_is_whole(item, least, most) for item in items)
-        return self._checked(name, items, good, f"a list of {_whole(least)[2:]}")
+        return self._checked(name, items, good, f"whole numbers from {least} on")
 
     def numbers(self, name: str) -> list[float]:
         items = self.items(name)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bt_neuro.cli import app
@@ -157,16 +158,7 @@ def test_devices_lists_what_works():
 
 
 def test_every_command_has_an_example():
-    for name in (
-        "backtest",
-        "walk-forward",
-        "stream",
-        "check",
-        "lookahead-check",
-        "warmup-check",
-        "devices",
-        "bench",
-    ):
+    for name in typer.main.get_command(app).commands:
         out = bt_neuro(name, "--help")
         assert f"Example: bt-neuro {name}" in " ".join(out.stdout.split()), name
 

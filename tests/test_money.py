@@ -25,7 +25,6 @@ from bt_neuro.evaluate.money import (
 )
 from bt_neuro.evaluate.sharpe import (
     best_of_luck,
-    deflated_sharpe_ratio,
     probabilistic_sharpe_ratio,
     probability_above,
     sharpe_ratio,
@@ -231,7 +230,7 @@ def test_moments_are_scipys(rng):
 
 def test_trials_deflate(rng):
     r = rng.normal(0.001, 0.01, 500)
-    alone, many = (deflated_sharpe_ratio(r, trials, variance=0.002) for trials in (1, 100))
+    alone, many = (probabilistic_sharpe_ratio(r, best_of_luck(trials, variance=0.002)) for trials in (1, 100))
     assert alone == probabilistic_sharpe_ratio(r)
     assert many < alone
 

@@ -342,6 +342,7 @@ def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     done = number - (kind == "launch")
     assert stopped.manifest["status"] == "interrupted"
     assert stopped.manifest["stopped_by"] == "SIGINT"
+    assert str(stopped).startswith(f"{first}: interrupted, ")
     assert stopped.manifest["pretraining"]["eras"] == done
     assert Saved.read(first).last_bar == TEST - 1
 

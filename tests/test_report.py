@@ -15,7 +15,7 @@ from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.eras import RunningMean
 from bt_neuro.evaluate.pages import latest
-from bt_neuro.report import console
+from bt_neuro.report import console, still
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_report
 from bt_neuro.report.run import bar_table, bars_of
@@ -259,7 +259,7 @@ def test_png_is_a_picture_of_the_page(broken):
 
 def test_png_without_a_browser_names_its_remedy(broken, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    if find_browser() is None:
-        out = bt_neuro(broken.folder, "--png")
-        assert out.exit_code == 1
-        assert "Install Chromium" in out.stderr
+    monkeypatch.setattr(still, "PLACES", ())
+    out = bt_neuro(broken.folder, "--png")
+    assert out.exit_code == 1
+    assert "Install Chromium" in out.stderr

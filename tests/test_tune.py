@@ -21,7 +21,7 @@ from bt_neuro import NeuroError, NeuroStrategy, StrategyError, Tuning, tune, wal
 from bt_neuro.cli import app
 from bt_neuro.evaluate.money import daily_returns
 from bt_neuro.evaluate.objectives import OBJECTIVES
-from bt_neuro.evaluate.sharpe import deflated_sharpe_ratio, sharpe_ratio
+from bt_neuro.evaluate.sharpe import best_of_luck, probabilistic_sharpe_ratio, sharpe_ratio
 from bt_neuro.evaluate.tune.figures import daily_moments, luck_figures, out_of_sample_figures
 from bt_neuro.evaluate.tune.folder import TuneFolder
 from bt_neuro.evaluate.tune.search_space import Choice, Range, combinations, parse_search
@@ -226,7 +226,8 @@ def luck_of(returns, chosen):
 def test_the_deflated_sharpe_ratio_is_that_of_the_best_returns():
     returns = noise(20, 300)
     figures, ratios = luck_of(returns, 3)
-    expected = deflated_sharpe_ratio(returns[3], 20, float(np.var(ratios, ddof=1)))
+    luck = best_of_luck(20, float(np.var(ratios, ddof=1)))
+    expected = probabilistic_sharpe_ratio(returns[3], luck)
     assert figures["deflated_sharpe_ratio_pct"] == pytest.approx(100 * expected, rel=1e-12)
 
 

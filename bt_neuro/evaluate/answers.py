@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.learner import CLASSES
+from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
 

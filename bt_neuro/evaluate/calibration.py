@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.evaluate.answers import PROBABILITIES, network_signals, targets_of
 from bt_neuro.evaluate.scores import wilson_bounds
-from bt_neuro.learner import CLASSES
+from bt_neuro.signals import CLASSES
 
 THRESHOLDS = tuple(np.round(np.arange(0.34, 1.0, 0.02), 2).tolist())  # the largest of three is above a third
 

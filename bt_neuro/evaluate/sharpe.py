@@ -91,20 +91,3 @@ def best_of_luck(n_trials: int, variance: float) -> float:
     normal = NormalDist().inv_cdf
     expected = (1 - EULER) * normal(1 - 1 / n_trials) + EULER * normal(1 - 1 / (n_trials * math.e))
     return math.sqrt(variance) * expected
-
-
-def deflated_sharpe_ratio(returns: ArrayLike, n_trials: int, variance: float) -> float | None:
-    """Return the probability that the true Sharpe ratio is above 0, when `n_trials` variants were tried.
-
-    Parameters
-    ----------
-    returns : of the variant that was chosen, of one period each
-    n_trials : how many independent variants were tried
-    variance : of the trials' Sharpe ratios, each of one period
-
-    Returns
-    -------
-    float or None
-        0 to 1; None where the ratio is undefined.
-    """
-    return probabilistic_sharpe_ratio(returns, best_of_luck(n_trials, variance))

@@ -14,7 +14,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ROLES = ("date", "clock", "open", "high", "low", "close", "volume", "spread")
 PRICES = ("open", "high", "low", "close")
 
 

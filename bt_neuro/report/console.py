@@ -29,7 +29,7 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Return [%]", "return_pct", ".2f"),
     ("Return before Costs [%]", "return_before_costs_pct", ".2f"),
     ("Return (Ann.) [%]", "annual_return_pct", ".2f"),
-    ("Buy & Hold Return [%]", "buy_and_hold_after_costs_pct", ".2f"),
+    ("Buy & Hold Return after Costs [%]", "buy_and_hold_after_costs_pct", ".2f"),
     ("Max. Drawdown [%]", "max_drawdown_pct", ".2f"),
     ("Max. Drawdown Peak", "max_drawdown_peak", "s"),
     ("Max. Drawdown Trough", "max_drawdown_trough", "s"),

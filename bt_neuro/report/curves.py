@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.eras import ARTICLE_WINDOW
+from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
 
 Floats = NDArray[np.float64]
 
@@ -42,10 +43,8 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
     {'error': [0.16, 0.49, 0.6], 'forecast': [1.0, 0.5], 'undefine': [0.0, 0.5]}
     """
     known = predictions[predictions["label"] != ""]
-    label = known["label"]
-    target = np.stack([label == "none", label.isin(["buy", "both"]), label.isin(["sell", "both"])], axis=1)
-    difference = target - known[["p_none", "p_buy", "p_sell"]].to_numpy()
-    said, fractal = known["signal"] != "none", label != "none"
+    difference = targets_of(known) - known[PROBABILITIES].to_numpy()
+    said, fractal = known["signal"] != "none", known["label"] != "none"
     samples = {
         "error": (known, np.sqrt((difference**2).mean(axis=1))),
         "forecast": (known[said], known.loc[said, "hit"].to_numpy(dtype=np.float64)),

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.errors import BarsError
+from bt_neuro.evaluate.answers import PROBABILITIES
 from bt_neuro.market.bars import Bars, read_bars
 
 SIGNALS = {"none": 0, "buy": 1, "sell": 2}
@@ -101,7 +102,7 @@ def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
         table["hold"] = np.nan
 
     said = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
-    p = predictions[["p_none", "p_buy", "p_sell"]].to_numpy()
+    p = predictions[PROBABILITIES].to_numpy()
     columns = {
         "signal": (said, 0),
         "confidence": (p[np.arange(len(p)), said].astype(np.float32), 0),

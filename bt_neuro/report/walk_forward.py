@@ -21,7 +21,7 @@ BLOCK: tuple[tuple[str, str, str], ...] = (
     ("Mean Squared Error, in sample", "in_sample_mean_squared_error", ".4f"),
     ("Return [%]", "return_pct", ".2f"),
     ("Return (Ann.) [%]", "annual_return_pct", ".2f"),
-    ("Buy & Hold Return, after costs [%]", "buy_and_hold_after_costs_pct", ".2f"),
+    ("Buy & Hold Return after Costs [%]", "buy_and_hold_after_costs_pct", ".2f"),
     ("Max. Drawdown [%]", "max_drawdown_pct", ".2f"),
     ("# Trades", "trades", ",d"),
 )

@@ -20,7 +20,7 @@ from bt_neuro.nn.network import Network
 
 Array = NDArray[np.floating]
 
-MANIFEST, TABLE, ERAS = "compare.json", "compare.csv", "eras.csv"
+MANIFEST = "compare.json"
 
 
 class ComparisonFolder:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.evaluate.account import Account
-from bt_neuro.evaluate.answers import labels_of, probabilities_of
+from bt_neuro.evaluate.answers import PROBABILITIES, labels_of, probabilities_of
 from bt_neuro.evaluate.metrics import after_costs, seed_figures
 from bt_neuro.evaluate.money import PROFIT, money_figures
 from bt_neuro.evaluate.scores import (
@@ -26,7 +26,6 @@ from bt_neuro.signals import CLASSES
 
 Array = NDArray[np.floating]
 Figures = dict[str, Any]
-COLUMNS = [f"p_{name}" for name in CLASSES]
 RATES = ("coverage", "hit_rate", "hit_rate_low", "hit_rate_high")
 MONEY = (
     "equity_start",
@@ -54,7 +53,7 @@ def in_sample_figures(training: Training | None) -> Figures:
     answers = np.mean([probabilities_of(lane) for lane in outputs], axis=0)
     labels = labels_of(training.targets[-len(answers) :])
     table = pd.DataFrame({"bar": training.bars[-len(answers) :], "label": labels, "signal": "none"})
-    table = table.assign(known_bar=training.known_bars[-len(answers) :], **dict.fromkeys(COLUMNS, 0.0))
+    table = table.assign(known_bar=training.known_bars[-len(answers) :], **dict.fromkeys(PROBABILITIES, 0.0))
     scores = predictor_scores(table, {"in sample": answers})["in sample"]
     targets, given = training.targets[-len(answers) :], outputs.mean(axis=0)
     return {
