@@ -23,6 +23,11 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
         but that of the encoder: tanh of the inputs stands in its place
     normalization : options of the three `BatchNorm`, such as ``gradient="published"``
 
+    Raises
+    ------
+    LayerError
+        When there is no such expert, or it has no normalisation to take options.
+
     Notes
     -----
     Gizlyk, "Neural networks made easy", parts 11 (plain), 12 (Dropout) and 13 (Batch Normalization).

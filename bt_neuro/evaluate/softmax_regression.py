@@ -29,9 +29,18 @@ def softmax_regression(
 
     Parameters
     ----------
+    lessons : labels of n rows of consecutive bars, and when each became known
+    features : (n + history_bars - 1, features of a bar), those of the windows' bars
+    history_bars : bars in a window
     rate : of the gradient descent
     averaged_lessons : the answers come from weights averaged over about that many lessons; 1 is the last
         weights alone
+
+    Returns
+    -------
+    (n, 3) array
+        Probabilities of none, buy and sell. The answer for bar t uses features of bars up to t, and labels
+        known by the close of t.
 
     Notes
     -----

@@ -51,6 +51,16 @@ class Network:
     dtype : of its numbers, by its precision
     steps : learning steps so far
 
+    Raises
+    ------
+    LayerError
+        When layers, inputs, optimiser, loss, seed and precision are none, or do not go together; whatever
+        takes windows or targets raises it where their shapes or numbers do not fit.
+    NonFiniteError
+        From whatever takes windows or targets, when one is not finite; nothing was run then.
+    DeviceError
+        When no device fits and works.
+
     Notes
     -----
     Results on one device are equal to the bit from run to run, one bar a launch or a thousand; between
@@ -284,7 +294,13 @@ class Network:
         return part.reshape(len(self.seeds), *placed.tensor.shape)
 
     def set_state(self, tensors: dict[str, Array], steps: int) -> None:
-        """Set all tensors that `state` gives, and the number of learning steps behind them."""
+        """Set all tensors that `state` gives, and the number of learning steps behind them.
+
+        Raises
+        ------
+        CheckpointError
+            When one is missing, or of another shape.
+        """
         storage.require_shapes(self.layout, len(self.seeds), tensors)
         block = np.zeros((len(self.seeds), self.layout.size), self.dtype)
         for name, placed in self._places.items():

@@ -30,6 +30,11 @@ class Checkpoint(bt.Analyzer):
     -------
       - ``get_analysis``: dict with the keys ``checkpoints`` (how many were written) and ``last_bar``
 
+    Raises
+    ------
+    StrategyError
+        When the strategy is no `NeuroStrategy`, or ``every_bars`` no whole number from 1 on.
+
     Examples
     --------
     >>> import tempfile

@@ -18,6 +18,11 @@ class RunningStatistics(bt.Observer):
     Lines:
       - ``mean``, ``deviation``: moved by bars up to the present one; nothing before the first prediction
 
+    Raises
+    ------
+    StrategyError
+        When the strategy is no `NeuroStrategy`, has no such feature, or a first layer without such statistics.
+
     Examples
     --------
     >>> import backtrader as bt
