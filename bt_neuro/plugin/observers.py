@@ -21,7 +21,7 @@ class RunningStatistics(bt.Observer):
     Raises
     ------
     StrategyError
-        When the strategy is no `NeuroStrategy`, has no such feature, or a first layer without such statistics.
+        When the strategy has no such feature, or its network does not begin with a BatchNorm.
 
     Examples
     --------
