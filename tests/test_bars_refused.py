@@ -200,6 +200,13 @@ REFUSALS = {
         "Correct them, or let --repair drop them.",
         repaired=29,
     ),
+    "negative spread": Refusal(
+        "time,open,high,low,close,volume,spread\n"
+        + "".join(f"{row},{-10 if number == 4 else 10}\n" for number, row in enumerate(rows())),
+        "1 row with a negative spread: line 6: 2024-01-15 04:00, spread -10.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
     "contradiction": Refusal(
         with_lines(line7="2024-01-15 04:00,1.1000,1.1030,1.0990,1.1010,1"),
         "2 rows contradicting another of the same time: "

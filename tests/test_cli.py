@@ -157,6 +157,25 @@ def test_devices_lists_what_works():
     assert (out.exit_code == 0) == any(row["works"] for row in rows)
 
 
+def test_a_strategy_that_leaves_is_no_success(tmp_path):
+    file = tmp_path / "leaves.py"
+    file.write_text(
+        "from bt_neuro import NeuroStrategy\n"
+        "class Leaves(NeuroStrategy):\n    def features(self):\n        raise SystemExit(0)\n"
+    )
+    out = bt_neuro("backtest", str(SAMPLE), "--strategy", str(file), "--out", str(tmp_path / "run"))
+    assert out.exit_code == 1
+    assert "Error: the strategy left by exit(0)" in out.stderr
+
+
+def test_a_stream_needs_both_ends_open(tmp_path):
+    for ends in ("<&-", "</dev/null >&-"):
+        command = f"{sys.executable} -m bt_neuro stream --device numpy --out {tmp_path / 'run'} {ends}"
+        out = subprocess.run(command, shell=True, capture_output=True, text=True)
+        assert out.returncode == 1
+        assert "Error: bars come from standard input" in out.stderr
+
+
 def test_every_command_has_an_example():
     for name in typer.main.get_command(app).commands:
         out = bt_neuro(name, "--help")

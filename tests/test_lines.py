@@ -68,6 +68,7 @@ def test_a_line_is_understood(lines, bar):
         ("02/01/2024 03:00,1.1,1.3,1.0,1.2", "may begin with the day or the month"),
         ("0001-01-01,1.1,1.3,1.0,1.2", "is no time of a market"),
         ("2024-13-02 03:00,1.1,1.3,1.0,1.2", "is no time"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,5,-1", "the spread is negative"),
         ("{", "no JSON object"),
         ("{}", "no time, open, high, low, close"),
         ('{"time": 1704164400, "o": 1.1, "h": 1.3, "l": 1, "c": true}', "close is 'True', no number"),

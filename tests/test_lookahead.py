@@ -104,6 +104,13 @@ class Dice(Small):
         self.buy(size=random.random())
 
 
+class Coin(Small):
+    """Two runs of it are often alike for some bars."""
+
+    def decide(self, signal):
+        self.order_target_size(target=random.choice([0, 100]))
+
+
 class Breaks(Small):
     def decide(self, signal):
         if signal.bar == 100:
@@ -114,6 +121,7 @@ class Breaks(Small):
     ("strategy", "options", "complaint"),
     [
         (Dice, {}, r"the same bars twice gave two answers: at bar 3\d the order was .*\nSeed what is random"),
+        (Coin, {}, "the same bars twice gave two answers"),
         (Breaks, {}, r"after 100 bars the strategy failed: KeyError: 'basket'"),
         (
             Small,

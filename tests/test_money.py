@@ -87,7 +87,15 @@ def test_an_account_that_is_gone_has_no_more_returns():
     ],
 )
 def test_whether_a_trade_costs_anything(account, spread, expected):
-    assert has_costs(bars_of([1.0, 1.1], spread), account) is expected
+    assert has_costs(bars_of([1.0, 1.1], spread), account, pd.DataFrame()) is expected
+
+
+@pytest.mark.parametrize("paid", [0.0, 2.5])
+def test_costs_are_what_was_paid_once_something_was(paid):
+    """A strategy may tell its broker others than the account's."""
+    trades = pd.DataFrame({"costs": [0.0, paid]})
+    for account in (Account(), Account(commission=1e-4)):
+        assert has_costs(bars_of([1.0, 1.1], None), account, trades) is (paid > 0)
 
 
 def test_the_drawdown_has_dates():
@@ -129,6 +137,14 @@ def test_buy_and_hold_pays_once_to_enter_and_once_to_leave(account, spread, expe
     found = buy_and_hold(equity_table(closes[:4]), bars_of(closes, spread), account, 1e-5, first_bar=1)
     assert found["buy_and_hold_return_pct"] == pytest.approx(10)
     assert found["buy_and_hold_after_costs_pct"] == pytest.approx(expected)
+
+
+def test_buy_and_hold_holds_nothing_where_the_account_could_not():
+    closes = [1.0, 1.1, 2.0, 4.0, 5.0]
+    apart = equity_table(closes).drop(index=2).reset_index(drop=True)
+    found = buy_and_hold(apart, bars_of(closes), Account(commission=0.01), 1e-5, first_bar=0)
+    assert found["buy_and_hold_return_pct"] == pytest.approx(100 * (1.1 * 1.25 - 1))
+    assert found["buy_and_hold_after_costs_pct"] == pytest.approx(100 * (1.1 * 1.25 * (0.99 / 1.01) ** 2 - 1))
 
 
 def test_buy_and_hold_needs_a_prediction_to_begin_with():

@@ -231,6 +231,31 @@ def test_a_run_that_fails_in_the_middle_says_so(tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
+def test_a_run_that_its_strategy_ends_says_so(tmp_path):
+    class Ends(Small):
+        def decide(self, signal):
+            if signal.bar == 200:
+                self.env.runstop()
+
+    result = backtest(SAMPLE, strategy=Ends, out=tmp_path, bars_options=MONTHS, report=False)
+    assert (result.manifest["status"], result.manifest["stopped_by"]) == ("interrupted", "strategy")
+    assert "201 bars (interrupted before the end)" in str(result)
+
+
+def test_where_nothing_ran_only_what_is_in_the_folder_is_removed(tmp_path, monkeypatch):
+    class Divides(Small):
+        def decide(self, signal):
+            return 1 / 0
+
+    (real := tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(real)
+    monkeypatch.chdir(real)
+    for out in (tmp_path / "link", "."):
+        with pytest.raises(ZeroDivisionError):
+            backtest(SAMPLE, strategy=Divides, out=out, bars_options=MONTHS)
+        assert not list(real.iterdir())
+
+
 def test_runs_of_the_same_second_have_folders_of_their_own(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     one, two = (_fresh_folder(Path("runs/same")) for _ in range(2))

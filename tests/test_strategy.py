@@ -150,6 +150,10 @@ class Late(FractalLabel):
         ({"label": lambda self: None}, r"label\(\) must return a Label"),
         ({"label": lambda self: Late()}, r"the label of bar 36 came at bar 39, later than its delay_bars 1"),
         ({"start": lambda self: None}, r"start must call super\(\)\.start\(\)"),
+        (
+            {"next": lambda self: None},
+            r"of 60 bars 3\d were counted; prenext\(\) and next\(\) must",
+        ),
         ({"__init__": lambda self: None}, r"__init__ must call super\(\)\.__init__\(\)"),
     ],
 )

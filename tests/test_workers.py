@@ -110,6 +110,20 @@ def test_a_process_that_dies_loses_only_its_own_task():
     assert "its process died, twice" in str(outcomes["dies"])
 
 
+@pytest.mark.parametrize("wait", [0.1, 0.3, 0.5, 0.7])
+def test_it_ends_though_a_result_is_on_its_way(tmp_path, wait):
+    """Some 400 MB, which take half a second: what is left of them would be waited for."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\nfrom bt_neuro.evaluate.workers import run_tasks\n"
+        "def work(size): return bytes(size)\n"
+        "if __name__ == '__main__':\n"
+        "    results = run_tasks(work, [1, 400_000_000, 400_000_000], jobs=2)\n"
+        f"    next(results); time.sleep({wait}); results.close()\n"
+    )
+    assert subprocess.run([sys.executable, script], timeout=60).returncode == 0
+
+
 def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -114,5 +114,6 @@ def backtest(
         else:
             typer.echo(render(result.manifest))
             typer.echo(f"\nWritten to {result.folder}")
-        if stopped_by := result.manifest.get("stopped_by"):
+        stopped_by = result.manifest.get("stopped_by", "")
+        if stopped_by in signals.Signals.__members__:
             raise typer.Exit(128 + signals.Signals[stopped_by])  # as shells do: 130 after Ctrl-C, 143 SIGTERM

@@ -91,6 +91,10 @@ def errors() -> Iterator[None]:
             raise
         typer.echo(f"Error: {told}", err=True)
         raise typer.Exit(1) from error
+    except SystemExit as left:  # a strategy's: what it broke off must not pass for done
+        told = f"the strategy left by exit({left.code!r}); to end a run call self.env.runstop()"
+        typer.echo(f"Error: {told}", err=True)
+        raise typer.Exit(1) from left
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)
         raise typer.Exit(130) from interrupt

@@ -42,10 +42,13 @@ def stream(
     A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object.
     """
     with errors():
+        from bt_neuro.errors import NeuroError
         from bt_neuro.evaluate.stream import stream as run
         from bt_neuro.plugin.loading import load_strategy, parse_parameters
         from bt_neuro.plugin.strategy import NeuroStrategy
 
+        if sys.stdin is None or sys.stdout is None:
+            raise NeuroError("bars come from standard input, signals go to standard output: open both")
         chosen = load_strategy(strategy) if strategy else NeuroStrategy
         parameters: dict[str, Any] = {"device": device, "seed": seed}
         if freeze:

@@ -68,7 +68,7 @@ def money_figures(
         **held,
         "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
         **fall,
-        "has_costs": has_costs(bars, account),
+        "has_costs": has_costs(bars, account, trades),
         "lost_at": lost_at(equity),
         "sharpe_ratio": sharpe,
         "sharpe_ratio_daily_annualised": sharpe,
@@ -95,8 +95,10 @@ def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
     return evening / before - 1
 
 
-def has_costs(bars: pd.DataFrame, account: Account) -> bool:
-    """Tell whether a trade costs anything."""
+def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> bool:
+    """Tell whether trades cost anything; before the first has closed, whether one would."""
+    if len(trades):  # a strategy may have told its broker other costs
+        return bool(trades["costs"].any() or account.slippage)
     spread = bars.get("spread", 0.0) if account.spread is None else account.spread
     return bool(np.any(spread) or account.commission or account.slippage)
 
@@ -133,19 +135,25 @@ def buy_and_hold(
 ) -> Figures:
     """Return what holding one unit from the first prediction to the last close gave.
 
-    Before costs, and after commission, half a spread and slippage paid once to enter and once to leave.
+    Before costs, and after commission, half a spread and slippage paid once to enter and once to leave. Where
+    bars are missing in between, as between the folds of a walk-forward, nothing is held.
     """
-    if first_bar is None or not len(equity) or first_bar > int(equity["bar"].iloc[-1]):
+    held = equity["bar"].to_numpy()
+    held = held[held >= first_bar] if first_bar is not None else held[:0]
+    if not len(held):
         return {"buy_and_hold_return_pct": None, "buy_and_hold_after_costs_pct": None}
-    ends = [int(first_bar), int(equity["bar"].iloc[-1])]
-    first, last = (float(bars["close"].iloc[bar]) for bar in ends)
-    enter, leave = (
-        price * account.commission + (0.5 * _spread(bars, account, bar) + account.slippage) * point
-        for price, bar in zip((first, last), ends, strict=True)
-    )
+    before = after = 1.0
+    for part in np.split(held, np.flatnonzero(np.diff(held) > 1) + 1):
+        ends = [int(part[0]), int(part[-1])]
+        first, last = (float(bars["close"].iloc[bar]) for bar in ends)
+        enter, leave = (
+            price * account.commission + (0.5 * _spread(bars, account, bar) + account.slippage) * point
+            for price, bar in zip((first, last), ends, strict=True)
+        )
+        before, after = before * last / first, after * (last - leave) / (first + enter)
     return {
-        "buy_and_hold_return_pct": 100 * (last / first - 1),
-        "buy_and_hold_after_costs_pct": 100 * ((last - leave) / (first + enter) - 1),
+        "buy_and_hold_return_pct": 100 * (before - 1),
+        "buy_and_hold_after_costs_pct": 100 * (after - 1),
     }
 
 

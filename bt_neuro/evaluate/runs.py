@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from bt_neuro.evaluate.metrics import metrics_of
 from bt_neuro.evaluate.recording import add_journal
 from bt_neuro.evaluate.records import EquityRecord
 from bt_neuro.evaluate.stopping import stopped_by_signals
+from bt_neuro.files import remove
 from bt_neuro.market.bars import Bars, read_bars
 from bt_neuro.market.clock import Span
 from bt_neuro.nn.config import to_config
@@ -150,7 +150,9 @@ def backtest(
                     manifest["stopped_by"] = stopped_by()
         if _nothing_ran(folder):  # but for eras, if there are any
             raise KeyboardInterrupt("interrupted before the first new bar" if saved else NOT_BEGUN)
-        ended, status = time.perf_counter(), "interrupted" if stopped_by() else "complete"
+        if len(ran.data) < len(bars):
+            manifest.setdefault("stopped_by", "strategy")  # which called runstop() itself
+        ended, status = time.perf_counter(), "interrupted" if "stopped_by" in manifest else "complete"
         manifest |= _outcome(ran, status, folder)
         result = Result(folder, manifest)  # its tables are read once, for the scores and for the page
         manifest["metrics"] = _scored(ran, bars, account, manifest, result)
@@ -170,7 +172,7 @@ def backtest(
     except BaseException as error:
         eras = pretraining_manifest(folder, params["pretrain"]) if (folder / MODEL).exists() else None
         if _nothing_ran(folder) and eras is None:
-            shutil.rmtree(folder)
+            remove(folder)
             raise
         told = str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

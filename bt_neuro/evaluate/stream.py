@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from bt_neuro.evaluate.folder import new_folder, strategy_manifest, write_json
 from bt_neuro.evaluate.recording import add_journal
 from bt_neuro.evaluate.records import time_text
 from bt_neuro.evaluate.stopping import stopped_by_signals
+from bt_neuro.files import remove
 from bt_neuro.market.bars import read_bars
 from bt_neuro.market.lines import Bar, LineReader
 from bt_neuro.plugin.checkpoint import Checkpoint
@@ -133,7 +133,7 @@ def stream(
                 raise NeuroError(f"nobody reads the signals any more; go on with --resume {folder}")
         except BaseException as error:
             if not in_place and table.bars == known and not (folder / MODEL).exists():
-                shutil.rmtree(folder)
+                remove(folder)
             else:
                 told = str(error) or type(error).__name__
                 write_json(folder / "run.json", {**manifest, "status": "failed", "error": told})

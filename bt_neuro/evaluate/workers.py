@@ -117,6 +117,8 @@ def _pool(processes: int) -> Iterator[Executor]:
         yield pool
     except BaseException:
         held.close()  # the processes end at once, in the middle of their work
+        # Or in the middle of sending a result, for the rest of which the pool would wait for ever.
+        pool._result_queue._writer.close()
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -119,6 +119,10 @@ def _negative_volume(frame: pd.DataFrame) -> Mask:
     return _column(frame, "volume") < 0
 
 
+def _negative_spread(frame: pd.DataFrame) -> Mask:
+    return _column(frame, "spread") < 0 if "spread" in frame else np.zeros(len(frame), bool)
+
+
 def _column(frame: pd.DataFrame, role: str) -> Floats:
     return np.asarray(frame[role], dtype=np.float64)
 
@@ -158,6 +162,7 @@ RULES = (
     # No market, but a lost decimal point: 1.23456 as 123456.
     Rule("with a high or low five times away from open and close", _wick_too_long, PRICES),
     Rule("with a negative volume", _negative_volume, ("volume",)),
+    Rule("with a negative spread", _negative_spread, ("spread",)),
 )
 
 

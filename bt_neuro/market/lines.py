@@ -63,7 +63,8 @@ class Bar(NamedTuple):
             return f"open {self.open} or close {self.close} lies outside high and low"
         if self.high > 5 * upper or lower > 5 * self.low:
             return "the high or low is five times away from open and close"
-        return "the volume is negative" if self.volume < 0 else None
+        negative = [name for name in ("volume", "spread") if getattr(self, name) < 0]
+        return f"the {negative[0]} is negative" if negative else None
 
 
 class LineReader:

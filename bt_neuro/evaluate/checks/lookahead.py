@@ -212,15 +212,16 @@ def lookahead_check(
             found = (_leak(truth, tape, *way) for tape, way in zip(tapes(runs), ways, strict=True))
             leak = next(filter(None, found), None)
         if leak is not None:
-            (again,) = tapes([replace(whole, stop_after=leak.bar + 1)])
-            _require_the_same(truth, again, leak.bar + 1)
+            # To the end: of a few bars two throws of a coin may well be the same.
+            (again,) = tapes([whole])
+            _require_the_same(truth, again, len(frame))
             leak = replace(leak, time=str(frame["datetime"].iloc[leak.bar]))
     if truth.failure and not leak:
         raise StrategyError(f"after {truth.bars:,} bars the strategy failed: {truth.failure}")
     return LookaheadResult(
         file=bars.path.name,
         strategy=strategy if isinstance(strategy, str) else strategy.__name__,
-        bars=len(frame),
+        bars=truth.bars,  # a strategy may end its run
         predicted_bars=int((truth.signals != "").sum()),
         cuts=tuple(chosen),
         orders=len(truth.orders),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from safetensors.numpy import save_file
 
 from bt_neuro.errors import CheckpointError, NeuroError
 from bt_neuro.evaluate.folder import new_or_begun, write_json
-from bt_neuro.files import replacing
+from bt_neuro.files import remove, replacing
 from bt_neuro.nn.network import Network
 
 Array = NDArray[np.floating]
@@ -93,7 +92,7 @@ class ComparisonFolder:
         write_json(self.path / MANIFEST, manifest)
 
     def remove(self) -> None:
-        shutil.rmtree(self.path)
+        remove(self.path)
 
 
 # Not as checkpoints are written: those refuse NaN, and here a network that diverged is a result.

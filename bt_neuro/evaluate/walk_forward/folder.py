@@ -19,7 +19,7 @@ from bt_neuro.evaluate.folder import Result, new_or_begun, write_json
 from bt_neuro.evaluate.number_records import write_numbers
 from bt_neuro.evaluate.walk_forward.leg import BASELINES, FoldResult
 from bt_neuro.evaluate.walk_forward.scores import sentence, summary
-from bt_neuro.files import replacing
+from bt_neuro.files import remove, replacing
 from bt_neuro.market.bars import Bars
 
 FOLD = "fold.json"
@@ -104,7 +104,7 @@ class WalkForwardFolder:
         finished = sorted(self.finished)
         if not finished:
             if not self._resumed:
-                shutil.rmtree(self.path)
+                remove(self.path)
             return self._manifest
         about = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
         rows = pd.DataFrame([fold["row"] for fold in about])

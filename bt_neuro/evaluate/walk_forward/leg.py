@@ -117,6 +117,8 @@ def _run(leg: Leg) -> list[FoldResult]:
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": leg.span.start}}
             cerebro.addanalyzer(Checkpoint, path=folder / MODEL, about=about)
             (ran,) = cerebro.run(exactbars=1)
+        if len(ran.data) < len(frame):
+            raise FoldError(f"the strategy ended the run after {len(ran.data):,} of {len(frame):,} bars")
         return _results(leg, bars, ran, folder)
 
 
