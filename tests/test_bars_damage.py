@@ -98,7 +98,7 @@ def assert_only_true_bars(name: str, bars: Bars | None, all_of_them: bool) -> No
 
 @pytest.mark.parametrize("damage", [overwritten, inserted, lost, swapped_lines, repeated_line])
 @given(data=st.data(), name=st.sampled_from(TEXTS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_damage_within_a_file_is_seen(
     tmp_path_factory: pytest.TempPathFactory,
     damage: Damage,

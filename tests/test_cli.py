@@ -168,6 +168,7 @@ def test_a_strategy_that_leaves_is_no_success(tmp_path):
     assert "Error: the strategy left by exit(0)" in out.stderr
 
 
+@pytest.mark.slow
 def test_a_stream_needs_both_ends_open(tmp_path):
     for ends in ("<&-", "</dev/null >&-"):
         command = f"{sys.executable} -m bt_neuro stream --device numpy --out {tmp_path / 'run'} {ends}"

@@ -124,6 +124,7 @@ def sees_the_future(strategy, cut=120):
     return any(other != past for other in others)
 
 
+@pytest.mark.slow
 @every_strategy
 def test_signals_labels_and_fills_do_not_depend_on_bars_to_come(name):
     assert not sees_the_future(small(name, Logged))

@@ -141,6 +141,7 @@ def test_one_seed_gives_one_answer():
 # The folder, its page, the command
 
 
+@pytest.mark.slow
 def test_the_article_s_claims_are_answered(folder):
     result = open_joining(folder)
     verdicts = {one["statistic"]: one["verdict"] for one in result.metrics["claims"]}
@@ -154,6 +155,7 @@ def test_the_article_s_claims_are_answered(folder):
         assert joining["low"] <= joining["sample"] <= joining["high"]
 
 
+@pytest.mark.slow
 def test_a_picture_draws_the_lines_of_the_table(folder):
     result = open_joining(folder)
     lines = result.lines.query("statistic == 'variance' and draw == 1")
@@ -164,6 +166,7 @@ def test_a_picture_draws_the_lines_of_the_table(folder):
     assert str(draws.query("draw == 1 and start == 'published'")["band"].item()) in plot.title.text
 
 
+@pytest.mark.slow
 def test_the_page_is_written_again_from_the_folder(folder):
     page = folder / "report.html"
     before = page.stat().st_mtime_ns
@@ -172,12 +175,14 @@ def test_the_page_is_written_again_from_the_folder(folder):
     assert "The mean: does not hold" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_alone(done):
     printed, folder = done
     assert printed.exit_code == 0, printed.output
     assert json.loads(printed.stdout) == json.loads((folder / "statistics.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_something_is_left_alone(folder):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     again = invoke("--out", folder)
@@ -185,6 +190,7 @@ def test_a_folder_that_holds_something_is_left_alone(folder):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", ["statistics.json", "draws.csv", "lines.csv"])
 def test_a_damaged_folder_is_refused(folder, tmp_path, damaged):
     for file in folder.glob("*.*"):

@@ -157,7 +157,7 @@ def test_a_strategy_learns_first_and_then_predicts():
     )  # each test bar but the last is learned
 
 
-@pytest.mark.parametrize("wing", [1, 2, 5])
+@pytest.mark.parametrize("wing", [2, *(pytest.param(wing, marks=pytest.mark.slow) for wing in (1, 5))])
 def test_poisoned_test_bars_leave_the_training_as_it_was(wing, monkeypatch):
     states = []
     train = Learner.train
