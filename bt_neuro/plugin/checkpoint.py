@@ -104,11 +104,8 @@ class Checkpoint(bt.Analyzer):
     def _save(self) -> None:
         strategy, last_bar = self.strategy, self._bar()
         bars = {**strategy.fingerprint.state(), "last_time": time_of(strategy.fingerprint.last)}
-        if last_bar is not None and bars["bars"] != last_bar + 1:
-            raise StrategyError(
-                f"{type(strategy).__name__}: of {last_bar + 1} bars {bars['bars']} were counted; prenext() "
-                "and next() must call super()'s"
-            )
+        if last_bar is not None:
+            strategy.fingerprint.require_all(last_bar + 1, strategy)
         strategy.learner.catch_up()  # what a journal's readers have not read is in no state
         keepers = with_state(strategy.analyzers.getitems())
         states = {name: keeper.state() for name, keeper in keepers.items()}

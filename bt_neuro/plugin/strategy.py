@@ -279,11 +279,7 @@ class NeuroStrategy(bt.Strategy):
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
         if not self.env._event_stop:
-            if self._seen_bars < len(self.data):
-                counted = f"of {len(self.data)} bars {self._seen_bars} were counted"
-                raise StrategyError(
-                    f"{type(self).__name__}: {counted}; prenext() and next() must call super()'s"
-                )
+            self.fingerprint.require_all(len(self.data), self)
             self._replay.require_end(self._seen_bars)
             if self.training:
                 name = "train_at" if self._train_at else "pretrain"
