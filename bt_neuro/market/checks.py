@@ -120,7 +120,7 @@ def _negative_volume(frame: pd.DataFrame) -> Mask:
 
 
 def _negative_spread(frame: pd.DataFrame) -> Mask:
-    return _column(frame, "spread") < 0 if "spread" in frame else np.zeros(len(frame), bool)
+    return _column(frame, "spread") < 0
 
 
 def _column(frame: pd.DataFrame, role: str) -> Floats:
@@ -194,9 +194,9 @@ def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
 
 
 def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows that obey RULES."""
+    """Return the rows that obey those RULES whose columns the file has."""
     for rule in RULES:
-        if len(frame):
+        if len(frame) and set(rule.roles) <= set(frame):
             frame = inspector.refuse(frame, rule.broken(frame), rule.what, rule.roles)
     return frame
 

@@ -6,7 +6,7 @@ import struct
 from hashlib import sha256
 from typing import Any
 
-from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.errors import CheckpointError
 from bt_neuro.fields import Fields
 
 MOST_MARKS = 64
@@ -74,12 +74,6 @@ class Fingerprint:
             if len(self._marks) == MOST_MARKS:
                 del self._marks[::2]
                 self._spacing *= 2
-
-    def require_all(self, bars: int, strategy: object) -> None:
-        """Raise StrategyError unless so many bars were added: a strategy may override what adds them."""
-        if self.bars != bars:
-            counted = f"{type(strategy).__name__}: of {bars} bars {self.bars} were counted"
-            raise StrategyError(f"{counted}; prenext() and next() must call super()'s")
 
     def state(self) -> dict[str, Any]:
         """Return plain values that say which bars these were."""

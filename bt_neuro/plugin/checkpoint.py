@@ -10,6 +10,7 @@ import backtrader as bt
 from bt_neuro.checkpoint import MODEL, save
 from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.plugin.checks import require_counted
 from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import PRETRAINING
 from bt_neuro.plugin.replay import time_of
@@ -105,7 +106,7 @@ class Checkpoint(bt.Analyzer):
         strategy, last_bar = self.strategy, self._bar()
         bars = {**strategy.fingerprint.state(), "last_time": time_of(strategy.fingerprint.last)}
         if last_bar is not None:
-            strategy.fingerprint.require_all(last_bar + 1, strategy)
+            require_counted(strategy, last_bar + 1)
         strategy.learner.catch_up()  # what a journal's readers have not read is in no state
         keepers = with_state(strategy.analyzers.getitems())
         states = {name: keeper.state() for name, keeper in keepers.items()}

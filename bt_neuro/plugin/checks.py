@@ -1,4 +1,4 @@
-"""What a strategy is refused for before a bar has run: wrong parameters, features that look ahead."""
+"""What a strategy is refused for: wrong parameters, features that look ahead, bars it did not pass on."""
 
 from __future__ import annotations
 
@@ -84,3 +84,10 @@ def _looks_ahead(line: Any) -> bool:
     return isinstance(line, bt.linebuffer._LineForward) or any(
         _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
     )
+
+
+def require_counted(strategy: Any, bars: int) -> None:
+    """Raise StrategyError unless a `NeuroStrategy` saw so many bars: it may override what sees them."""
+    if (seen := strategy.fingerprint.bars) != bars:
+        counted = f"{type(strategy).__name__}: of {bars} bars {seen} were counted"
+        raise StrategyError(f"{counted}; prenext() and next() must call super()'s")

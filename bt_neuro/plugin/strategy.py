@@ -19,7 +19,7 @@ from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
-from bt_neuro.plugin.checks import check_parameters, checked_features, rising_bars
+from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted, rising_bars
 from bt_neuro.plugin.features import default_features
 from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import Pretraining
@@ -279,7 +279,7 @@ class NeuroStrategy(bt.Strategy):
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
         if not self.env._event_stop:
-            self.fingerprint.require_all(len(self.data), self)
+            require_counted(self, len(self.data))
             self._replay.require_end(self._seen_bars)
             if self.training:
                 name = "train_at" if self._train_at else "pretrain"

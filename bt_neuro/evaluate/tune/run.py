@@ -231,9 +231,11 @@ class _Parts:
         times, middle = bars.frame["datetime"], len(bars)
         if holdout != "0":
             length = Length.parse(holdout)
-            first = length.moment(times.iloc[-1], -1)
-            middle = 0 if first is None else int(times.searchsorted(first, side="right"))
-            middle = len(bars) - length.bars if length.bars else middle
+            if length.bars:
+                middle -= length.bars
+            else:
+                first = length.moment(times.iloc[-1], -1)
+                middle = 0 if first is None else int(times.searchsorted(first, side="right"))
         if middle < 1:
             raise FoldError(f"{bars.path}: {len(bars):,} bars are too few to hold out {holdout}; give less")
         return cls(times, middle)
