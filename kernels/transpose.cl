@@ -3,23 +3,29 @@
 // Launch   called by the item that owns the square
 // Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
 
-#define INTERLEAVE_LOW(a, b) ((real8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3))
-#define INTERLEAVE_HIGH(a, b) ((real8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7))
-
 #define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))
-// Three rounds: row i meets row i + 4, and each pair becomes two rows of interleaved numbers.
+
+inline real8 numbers(const real4 a, const real4 b) { real8 r; r.even = a; r.odd = b; return r; }
+inline real8 pairs(const real4 a, const real4 b) { real8 r; r.s0145 = a; r.s2367 = b; return r; }
+
 FUNCTION transpose_8(global real* to, const int to_stride, global const real* from, const int from_stride) {
-  real8 a[8], b[8];
   #pragma unroll
-  for (int r = 0; r < 8; ++r) a[r] = vload8(0, from + r * from_stride);
-  #pragma unroll
-  for (int r = 0; r < 4; ++r) { b[2*r] = INTERLEAVE_LOW(a[r], a[r+4]); b[2*r+1] = INTERLEAVE_HIGH(a[r], a[r+4]); }
-  #pragma unroll
-  for (int r = 0; r < 4; ++r) { a[2*r] = INTERLEAVE_LOW(b[r], b[r+4]); a[2*r+1] = INTERLEAVE_HIGH(b[r], b[r+4]); }
-  #pragma unroll
-  for (int r = 0; r < 4; ++r) { b[2*r] = INTERLEAVE_LOW(a[r], a[r+4]); b[2*r+1] = INTERLEAVE_HIGH(a[r], a[r+4]); }
-  #pragma unroll
-  for (int r = 0; r < 8; ++r) vstore8(b[r], 0, to + r * to_stride);
+  for (int c = 0; c < 8; c += 4) {
+    real8 a[4], b[4];
+    #pragma unroll
+    for (int r = 0; r < 4; ++r)
+      a[r] = (real8)(vload4(0, from + r * from_stride + c), vload4(0, from + (r + 4) * from_stride + c));
+    #pragma unroll
+    for (int r = 0; r < 4; r += 2) {
+      b[r] = numbers(a[r].s0145, a[r + 1].s0145);
+      b[r + 1] = numbers(a[r].s2367, a[r + 1].s2367);
+    }
+    #pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      vstore8(pairs(b[r].s0145, b[r + 2].s0145), 0, to + (c + 2 * r) * to_stride);
+      vstore8(pairs(b[r].s2367, b[r + 2].s2367), 0, to + (c + 2 * r + 1) * to_stride);
+    }
+  }
 }
 
 #define TRANSPOSE(size, to, to_stride, from, from_stride) \
