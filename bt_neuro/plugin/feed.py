@@ -69,6 +69,10 @@ class BarsFeed(bt.feed.DataBase):
         super().start()
         lines = self.lines
         self._filled = [getattr(lines, name) for name in ("datetime", *COLUMNS, "spread", "openinterest")]
+        # What is no attribute of a feed backtrader looks for in its lines, once the first search has failed
+        # with an error and its text: nine times a bar, a microsecond each.
+        for name in (*lines.getlinealiases(), "buflen"):
+            setattr(self, name, getattr(lines, name))
         self._rows = rows(self.p.bars)
 
     def preload(self) -> None:
@@ -85,6 +89,8 @@ class BarsFeed(bt.feed.DataBase):
 
     # backtrader copies each bar into eight tick_* attributes, for data that change within a bar. Nobody reads
     # them otherwise (the broker takes the bar where there is no tick), and they cost 7 microseconds a bar.
+    tick_open = tick_high = tick_low = tick_close = None
+
     def _tick_nullify(self) -> None:
         if self.replaying:
             super()._tick_nullify()
