@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ CLASSES = ("none", "buy", "sell")
 Triple = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """What the network says of one bar, from bars up to and including it.
 
     Attributes
@@ -105,8 +104,7 @@ def signals_of(outputs: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.where((buy > none) & (buy > sell), 1, np.where((sell > none) & (sell > buy), 2, 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A prediction and the label that has become known for it."""
 
     signal: Signal

@@ -75,6 +75,19 @@ class BarsFeed(bt.feed.DataBase):
             setattr(self, name, getattr(lines, name))
         self._rows = rows(self.p.bars)
 
+    def load(self) -> bool:
+        p = self.p
+        altered = self._filters or self._barstack or self._barstash or self._tzinput
+        if altered or p.fromdate is not None or p.todate is not None:
+            return super().load()
+        # backtrader moves every line on by a NaN, and has `_load` write over it: 5 microseconds a bar more.
+        row = next(self._rows, None)
+        if row is None:
+            return False
+        for line, value in zip(self._filled, row, strict=True):
+            line.forward(value)
+        return True
+
     def preload(self) -> None:
         super().preload()
         self._rows = iter(())  # optstrategy pickles a preloaded feed, and generators cannot be pickled

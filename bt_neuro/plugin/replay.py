@@ -46,8 +46,8 @@ class Replay:
             if saved.bars.whole("bars") != saved.last_bar + 1:
                 raise saved.bars.refuse("bars", f"the number of bars up to bar {saved.last_bar}")
 
-    def see(self) -> None:
-        """Take the bar that has just closed.
+    def see(self) -> tuple[float, float, float]:
+        """Take the bar that has just closed; return its high, low and close.
 
         Raises
         ------
@@ -55,8 +55,9 @@ class Replay:
             When the bars so far are not those that were learned.
         """
         saved, bar = self._saved, self.fingerprint.bars
+        time, open_, high, low, close, volume = [line[0] for line in self._lines]
         try:
-            self.fingerprint.add(*[line[0] for line in self._lines])
+            self.fingerprint.add(time, open_, high, low, close, volume)
         except CheckpointError as error:
             raise self._error(f"{error}, here up to {self._time()}; give the bars as they were") from error
         if bar == 0 and self._end >= 0 and saved is not None:
@@ -64,6 +65,7 @@ class Replay:
             if self.fingerprint.first != first:
                 begin = f"its bars begin at {time_of(first)}, these at {self._time()}"
                 raise self._error(f"{begin}; give all bars from the first on")
+        return high, low, close
 
     def is_past(self, bar: int) -> bool:
         """Tell whether a bar was learned before the checkpoint was made."""

@@ -212,8 +212,6 @@ class NeuroStrategy(bt.Strategy):
         if saved is not None:
             self._go_on(saved)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
-        # Found once: backtrader takes longer to find a line by its name than to read it.
-        self._learned_lines = [*self._feature_lines.values(), self.data.high, self.data.low, self.data.close]
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
@@ -238,17 +236,22 @@ class NeuroStrategy(bt.Strategy):
         return self._replay.fingerprint
 
     def prenext(self) -> None:
-        self._see_bar()
+        bars = len(self.data)
+        if bars > self._seen_bars:  # or another feed's has come
+            self._seen_bars = bars
+            self._replay.see()
 
     def next(self) -> None:
         self.scored = []
-        if len(self.data) == self._seen_bars:
+        data, bars = self.data, len(self.data)
+        if bars == self._seen_bars:
             return
-        data, bar = self.data, len(self.data) - 1
-        *row, high, low, close = [line[0] for line in self._learned_lines]
+        bar = bars - 1
         try:
             self._train_before(bar)  # the bar is not seen yet: what is saved there ends with the one before
-            self._see_bar()
+            self._seen_bars = bars
+            high, low, close = self._replay.see()
+            row = [line[0] for line in self._feature_lines.values()]
             self.replaying = self._replay.is_past(bar)
             if self.replaying:
                 self._replay.compare(bar, row)
@@ -265,11 +268,6 @@ class NeuroStrategy(bt.Strategy):
             self.signal = signal
             if data._laststatus != data.DELAYED:
                 self.decide(signal)
-
-    def _see_bar(self) -> None:
-        if len(self.data) > self._seen_bars:  # or another feed's has come
-            self._seen_bars = len(self.data)
-            self._replay.see()
 
     def _start(self) -> None:
         super()._start()
