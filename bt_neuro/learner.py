@@ -4,7 +4,8 @@
     2. labels that t has made known: the stored prediction is scored (test), then learned from (train)
     3. the network predicts t from the window that ends at t, which moves its running statistics
 
-This is delayed progressive validation (river). Whatever feeds backtrader runs this one function.
+This is delayed progressive validation (river). Whatever feeds backtrader runs this one function. Labels come
+from prices alone: who computes features himself can have 2 begin first, and the network learns meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,14 @@ from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 from bt_neuro.pending import Pending, state_array
 from bt_neuro.signals import CLASSES, Scored, Signal
+
+
+class _Begun(NamedTuple):
+    """A bar whose prices were taken, and not yet its features."""
+
+    prices: tuple[int, float, float, float]  # its number, high, low and close
+    scored: list[Scored]
+    seconds: float  # in the network
 
 
 class Learner:
@@ -86,6 +95,18 @@ class Learner:
         self._lessons: list[Lesson] = []  # that `train` will learn
         self._history = History(history_bars, len(feature_names), network.dtype)
         self._last_bar: int | None = None
+        self._begun: _Begun | None = None
+
+    def begin_bar(self, bar: int, high: float, low: float, close: float) -> None:
+        """Score, and begin to learn, what a closed bar's prices have made known; `on_bar` ends the bar.
+
+        Who computes the features meanwhile has them at no cost, and the same results to the bit. A bar that
+        `on_bar` would refuse for its number or prices does not begin; one that it then refuses for its
+        features can still come, and has taught what its prices taught.
+        """
+        follows = self._last_bar is not None and bar == self._last_bar + 1
+        if follows and self._begun is None and math.isfinite(high + low + close):
+            self._begin((bar, high, low, close))
 
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
@@ -98,16 +119,22 @@ class Learner:
             When a feature, high, low or close is not finite; nothing has changed then. Or when the network's
             outputs are not, after the step: lower the learning rate.
         ValueError
-            When bars do not follow one another.
+            When bars do not follow one another, or this one began with other prices.
         """
         self._check(bar, features, high, low, close)
+        prices = bar, high, low, close
+        begun = self._begun or self._begin(prices)
+        if begun.prices != prices:
+            raise ValueError(f"bar, high, low and close are {prices}, and were {begun.prices} when it began")
+        self._begun, scored = None, begun.scored
         self._history.append(features)
         self._last_bar = bar
-        scored, lessons = self._pending.score(self._known(bar, high, low, close), bar)
         self.window = self._history.window
         start = perf_counter()
-        outputs = self._learn_and_predict(lessons)
-        self.last_step_s = perf_counter() - start
+        outputs = None
+        if self.window is not None:
+            outputs = self.network.predict(self.window, update_statistics=True, meanwhile=self.catch_up)
+        self.last_step_s = begun.seconds + perf_counter() - start
         self.network_s += self.last_step_s
         if outputs is None or self.window is None:
             return None, scored
@@ -184,18 +211,16 @@ class Learner:
                 )
         return known
 
-    def _learn_and_predict(self, lessons: list[Lesson]) -> NDArray[np.floating] | None:
-        if not self.learns:
-            self._lessons += lessons if self.keeps_lessons else []
-            lessons = []
-        if len(lessons) == 1 and self.window is not None:  # nearly every bar: one launch
-            _, _, window, target = lessons[0]
-            return self.network.learn_then_predict(window, target, self.window, meanwhile=self.catch_up)
-        for _, _, window, target in lessons:
-            self.network.learn(window, target, update_statistics=False)
-        if self.window is None:
-            return None
-        return self.network.predict(self.window, update_statistics=True)
+    def _begin(self, prices: tuple[int, float, float, float]) -> _Begun:
+        scored, lessons = self._pending.score(self._known(*prices), prices[0])
+        start = perf_counter()
+        if self.learns:
+            for _, _, window, target in lessons:
+                self.network.start_learning(window, target)
+        elif self.keeps_lessons:
+            self._lessons += lessons
+        self._begun = _Begun(prices, scored, perf_counter() - start)
+        return self._begun
 
     def catch_up(self) -> None:
         """Do the work that waits, as it is done while the network is busy."""
@@ -259,6 +284,8 @@ class Learner:
     # -- checkpoint ------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
+        if self._begun is not None:
+            raise CheckpointError(f"bar {self._begun.prices[0]} has begun and not ended: save after it")
         if self._lessons or self._observed:
             raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         arrays = {

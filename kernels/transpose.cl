@@ -1,10 +1,10 @@
 // transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
 // Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8
-// Launch   called by the item that owns the square
+// Launch   called by the item that owns the square. Four columns at a time: a vector holds them of row r and of row
+//          r + 4, so that no number need cross from one half of a vector to the other, which is slow
 // Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
 
 #define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))
-
 inline real8 numbers(const real4 a, const real4 b) { real8 r; r.even = a; r.odd = b; return r; }
 inline real8 pairs(const real4 a, const real4 b) { real8 r; r.s0145 = a; r.s2367 = b; return r; }
 
@@ -27,6 +27,4 @@ FUNCTION transpose_8(global real* to, const int to_stride, global const real* fr
     }
   }
 }
-
-#define TRANSPOSE(size, to, to_stride, from, from_stride) \
-  JOIN(transpose_, size)(to, to_stride, from, from_stride)
+#define TRANSPOSE(size, to, to_stride, from, from_stride) JOIN(transpose_, size)(to, to_stride, from, from_stride)

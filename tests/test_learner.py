@@ -33,17 +33,13 @@ class Recorded:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
-    def learn(self, window, target, **options):
+    def start_learning(self, window, target):
         self.calls.append(("learn", tuple(window), tuple(target)))
-        return self.network.learn(window, target, **options)
+        self.network.start_learning(window, target)
 
     def predict(self, window, **options):
         self.calls.append(("predict", tuple(window)))
         return self.network.predict(window, **options)
-
-    def learn_then_predict(self, window, target, following, **options):
-        self.calls += [("learn", tuple(window), tuple(target)), ("predict", tuple(following))]
-        return self.network.learn_then_predict(window, target, following, **options)
 
 
 def bars(rng, count):
@@ -117,6 +113,55 @@ def test_a_feature_that_is_no_number_is_refused_and_changes_nothing(rng, bad, wh
     assert all(np.array_equal(before[name], network.state()[name]) for name in before)
     assert learner.pending == pending
     learner.on_bar(20, [0.0, 0.0], 1.0, 0.0, 0.5)  # the bar can still come
+
+
+def begun(learner, some, first=0):
+    told = []
+    for bar, (row, *prices) in enumerate(some, start=first):
+        learner.begin_bar(bar, *prices)
+        learner.begin_bar(bar, *prices)  # once is enough
+        told.append(learner.on_bar(bar, row, *prices))
+    return told
+
+
+@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learns": False}], ids=str)
+def test_a_bar_that_began_before_its_features_were_known_is_the_same_to_the_bit(rng, options):
+    some = bars(rng, 40)
+    (early, network), (plain, other) = make(**options), make(**options)
+    assert begun(early, some) == feed(plain, some)
+    assert network.calls == other.calls
+    assert all(np.array_equal(value, other.state()[name]) for name, value in network.state().items())
+
+
+def test_what_a_bar_s_prices_taught_is_learned_once_whatever_its_features(rng):
+    some = bars(rng, 21)
+    learner, network = make()
+    plain, other = make()
+    feed(learner, some[:-1])
+    expected = feed(plain, some)[-1]
+    row, *prices = some[-1]
+    learner.begin_bar(20, *prices)
+    with pytest.raises(NonFiniteError, match="bar 20: b is nan; the bar was not taken"):
+        learner.on_bar(20, [0.0, float("nan")], *prices)
+    with pytest.raises(CheckpointError, match="bar 20 has begun and not ended: save after it"):
+        learner.state()
+    with pytest.raises(ValueError, match="and were"):
+        learner.on_bar(20, row, *np.add(prices, 1).tolist())
+    assert learner.on_bar(20, row, *prices) == expected
+    assert network.calls == other.calls
+
+
+@pytest.mark.parametrize(
+    ("bar", "high"), [(0, 1.0), (5, float("nan")), (5, float("inf")), (4, 1.0), (6, 1.0)], ids=str
+)
+def test_a_bar_that_would_be_refused_does_not_begin(rng, bar, high):
+    some = bars(rng, 5 if bar else 0)
+    learner, network = make()
+    feed(learner, some)
+    calls, pending = list(network.calls), learner.pending
+    learner.begin_bar(bar, high, 0.0, 0.5)
+    assert (network.calls, learner.pending) == (calls, pending)
+    learner.state()  # no bar has begun
 
 
 def test_bars_must_come_one_by_one(rng):

@@ -123,6 +123,15 @@ def in_two_calls(network, windows, targets):
     return np.array(found)
 
 
+def without_waiting(network, windows, targets):
+    """Learn in a launch of its own that nobody waits for: the prediction is sent behind it."""
+    found = [network.predict(windows[0], update_statistics=True)]
+    for window, target, following in zip(windows[:-1], targets, windows[1:], strict=True):
+        network.start_learning(window, target)
+        found.append(network.predict(following, update_statistics=True))
+    return np.array(found)
+
+
 def in_one_launch(network, windows, targets):
     first = network.predict(windows[0], update_statistics=True)
     return np.array([first, *network.learn_then_predict(windows[:-1], targets, windows[1:])])
@@ -136,7 +145,7 @@ def in_uneven_launches(network, windows, targets):
     return np.concatenate(found)
 
 
-WAYS = [recomputed, in_two_calls, in_one_launch, in_uneven_launches]
+WAYS = [recomputed, in_two_calls, without_waiting, in_one_launch, in_uneven_launches]
 
 
 def run(way, layers, place, data, **options):
@@ -314,25 +323,36 @@ def test_inputs_are_not_touched_and_outputs_are_the_caller_s(place, data):
     assert_same_bits(first, kept, "outputs of an earlier call")
 
 
+def test_what_nobody_waits_for_is_learned_in_its_order(place, data):
+    windows, targets = data
+    waiting, hasty = network_of(LAYERS, place), network_of(LAYERS, place)
+    for window, target in zip(windows, targets, strict=False):
+        waiting.learn(window, target, update_statistics=False)
+        hasty.start_learning(window, target)  # again, before the last one is done
+    assert hasty.steps == STEPS
+    for name, tensor in waiting.state().items():
+        assert_same_bits(hasty.state()[name], tensor, name)
+
+
 def test_work_done_meanwhile_changes_no_bit(place, data):
-    (windows, targets), done = data, []
+    (windows, _), done = data, []
     plain, busy = network_of(LAYERS, place), network_of(LAYERS, place)
-    for window, target, following in zip(windows, targets, windows[1:], strict=False):
-        expected = plain.learn_then_predict(window, target, following)
-        found = busy.learn_then_predict(window, target, following, meanwhile=lambda: done.append(1))
+    for window in windows:
+        expected = plain.predict(window, update_statistics=True)
+        found = busy.predict(window, update_statistics=True, meanwhile=lambda: done.append(1))
         assert_same_bits(found, expected)
-    assert len(done) == STEPS
+    assert len(done) == STEPS + 1
 
 
-def test_what_fails_meanwhile_is_told_and_the_step_was_done(place, data):
+def test_what_fails_meanwhile_is_told_and_the_window_was_predicted(place, data):
     def fail():
         raise OSError("disk full")
 
-    (windows, targets), network = data, network_of(LAYERS, place)
+    (windows, _), network = data, network_of(LAYERS, place)
     with pytest.raises(OSError, match="disk full"):
-        network.learn_then_predict(windows[0], targets[0], windows[1], meanwhile=fail)
+        network.predict(windows[0], update_statistics=True, meanwhile=fail)
     other = network_of(LAYERS, place)
-    other.learn_then_predict(windows[0], targets[0], windows[1])
+    other.predict(windows[0], update_statistics=True)
     for name, tensor in network.state().items():
         assert_same_bits(tensor, other.state()[name], name)
 

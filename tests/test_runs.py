@@ -244,7 +244,7 @@ def test_a_run_that_its_strategy_ends_says_so(tmp_path):
 
 def test_where_nothing_ran_only_what_is_in_the_folder_is_removed(tmp_path, monkeypatch):
     class Divides(Small):
-        def decide(self, signal):
+        def prenext(self):
             return 1 / 0
 
     (real := tmp_path / "real").mkdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class NumpyEngine:
             for state, seed in zip(block, seeds, strict=True)
         ]
 
-    def run(self, *call: Any, meanwhile: Callable[[], None] | None = None) -> tuple[Array, Array]:
+    def run(self, *call: Any, meanwhile: Any = None, wait: bool = True) -> tuple[Array, Array]:
         *passes, rates, first_step = call
         by_lane = np.broadcast_to(rates, (len(self._networks), *rates.shape[-2:]))
         calls = zip(self._networks, ((*passes, own, first_step) for own in by_lane), strict=True)

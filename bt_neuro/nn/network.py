@@ -25,6 +25,7 @@ from bt_neuro.nn.runner import Runner
 from bt_neuro.nn.summary import layer_times, summary
 
 Array = NDArray[np.floating]
+_Both = tuple[Array, Array]  # outputs of learning and of predicting
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and how long Ctrl-C waits
 
 
@@ -137,13 +138,20 @@ class Network:
         return "\n".join(map(str, [table, *self.optimizers, self.layout.loss]))
 
     # -- what it does ----------------------------------------------------------------------------------------
-    def predict(self, inputs: ArrayLike, *, update_statistics: bool = False) -> Array:
+    def predict(
+        self,
+        inputs: ArrayLike,
+        *,
+        update_statistics: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Array:
         """Return the outputs for each window.
 
         Parameters
         ----------
         inputs : (steps, n_inputs), or one window
         update_statistics : let each window move the running statistics, as in a stream
+        meanwhile : called once a launch while the device is at work; it must not use this network
 
         Returns
         -------
@@ -151,7 +159,7 @@ class Network:
         """
         windows = self._windows(inputs)
         mode = Mode.PREDICT | (Mode.PREDICT_MOVES if update_statistics else 0)
-        _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows)
+        _, out = self._run(mode, windows[:0], np.empty((0, self.n_outputs)), windows, meanwhile=meanwhile)
         return self._shaped(out, np.ndim(inputs))
 
     def learn(
@@ -178,21 +186,17 @@ class Network:
         out, _ = self._run(mode, windows, wanted, windows[:0], rows=int(batch_size))
         return self._shaped(out, np.ndim(inputs))
 
-    def learn_then_predict(
-        self,
-        inputs: ArrayLike,
-        targets: ArrayLike,
-        next_inputs: ArrayLike,
-        *,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> Array:
+    def start_learning(self, inputs: ArrayLike, targets: ArrayLike) -> None:
+        """Learn without moving the statistics, and return at once: what is asked of the network next waits."""
+        windows, wanted = self._windows(inputs), self._targets(targets)
+        self._run(Mode.LEARN, windows, wanted, windows[:0], wait=False)
+
+    def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
         The prediction moves the running statistics, learning does not: they hold its window already. Where
         the window to learn is the one predicted just before, its activations are still in place, and the
         forward pass of learning is spared; the results are the same to the bit.
-
-        `meanwhile` is called, once a launch, while the device is at work; it must not use this network.
 
         Returns
         -------
@@ -202,7 +206,7 @@ class Network:
         mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
         if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
-        _, out = self._run(mode, windows, wanted, following, meanwhile=meanwhile)
+        _, out = self._run(mode, windows, wanted, following)
         return self._shaped(out, np.ndim(next_inputs))
 
     def _run(
@@ -213,8 +217,8 @@ class Network:
         predict: Array,
         *,
         rows: int = 1,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> tuple[Array, Array]:
+        **how: Any,  # `meanwhile` and `wait` of the engine's run
+    ) -> _Both:
         steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
         if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
@@ -224,20 +228,13 @@ class Network:
         self._engine_with_state(rows)
         size = max(_WINDOWS_A_LAUNCH // rows, 1) * rows
         if steps <= size:  # one live bar: every microsecond counts
-            return self._launch(mode, learn, targets, predict, meanwhile)
+            return self._launch(mode, learn, targets, predict, **how)
         parts = [slice(start, start + size) for start in range(0, steps, size)]
-        results = [self._launch(mode, learn[part], targets[part], predict[part], meanwhile) for part in parts]
+        results = [self._launch(mode, learn[part], targets[part], predict[part], **how) for part in parts]
         learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
 
-    def _launch(
-        self,
-        mode: int,
-        learn: Array,
-        targets: Array,
-        predict: Array,
-        meanwhile: Callable[[], None] | None,
-    ) -> tuple[Array, Array]:
+    def _launch(self, mode: int, learn: Array, targets: Array, predict: Array, **how: Any) -> _Both:
         if self._learns_otherwise:
             # A mask makes the learning pass differ from the prediction, so nothing of that can be kept.
             mode &= ~Mode.CHAINED
@@ -246,7 +243,7 @@ class Network:
         first, steps = self.steps + 1, -(-len(learn) // self._engine.rows)
         rates = np.array([[one.rates(first + i) for i in range(steps)] for one in self.optimizers])
         try:
-            return self._engine.run(mode, learn, targets, predict, rates, first, meanwhile=meanwhile)
+            return self._engine.run(mode, learn, targets, predict, rates, first, **how)
         finally:  # the device has done its part also where `meanwhile` failed
             self.steps += steps
             # Without a prediction that moved the statistics, activations in place belong to other statistics.

@@ -211,6 +211,7 @@ class NeuroStrategy(bt.Strategy):
             self.pretraining.begin(len(self.network.seeds))
         if saved is not None:
             self._go_on(saved)
+        self._prices = self.data.high, self.data.low, self.data.close
         self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
@@ -234,6 +235,14 @@ class NeuroStrategy(bt.Strategy):
     def fingerprint(self) -> Fingerprint:
         """Of all bars so far."""
         return self._replay.fingerprint
+
+    def _next(self) -> None:
+        # Not in next(): the network learns while backtrader computes the indicators and tells of orders.
+        # A next() of one's own may give the learner other prices, or pass a bar over.
+        bars, is_own = len(self.data), type(self).next is not NeuroStrategy.next
+        if not (is_own or bars == self._seen_bars or self.training or self._train_at or self.replaying):
+            self.learner.begin_bar(bars - 1, *[line[0] for line in self._prices])
+        super()._next()
 
     def prenext(self) -> None:
         bars = len(self.data)
