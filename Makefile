@@ -57,6 +57,7 @@ $(VENV)/.has-parity: PIP += --retries 1 --extra-index-url $(TORCH_INDEX)
 $(VENV)/.has-%: pyproject.toml | $(BIN)/pip
 	@echo "installing bt-neuro[$(EXTRAS)] into $(VENV), some minutes the first time"
 	@$(PIP) --editable ".[$(EXTRAS)]"
+	@$(BIN)/python -m compileall -q bt_neuro  # as pip does with a wheel: a start takes half a second less
 	@touch $@
 
 $(BIN)/pip:
