@@ -56,6 +56,38 @@ def test_cerebro_runs_it_twice(mode: dict[str, Any]) -> None:
         assert_same(cerebro.run()[0].table(), bars)
 
 
+@run_modes
+def test_a_feed_of_one_s_own_loads_in_its_own_way(mode: dict[str, Any]) -> None:
+    class WithMood(BarsFeed):
+        lines = ("mood",)
+
+        def _load(self) -> bool:
+            loaded = super()._load()
+            self.lines.mood[0] = self.lines.close[0] * 2
+            return loaded
+
+    def read(strategy: bt.Strategy) -> Iterator[None]:
+        while True:
+            moods.append(strategy.data.mood[0])
+            yield
+
+    bars, moods = random_hours(20), list[float]()
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    cerebro.adddata(WithMood(bars=bars))
+    cerebro.addstrategy(Script, script=read)
+    cerebro.run()
+    assert moods == (bars["close"] * 2).tolist()
+
+
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=["default", "exactbars=1"])
+def test_dates_alone_cut_as_on_pandas_data(mode: dict[str, Any]) -> None:
+    bars = random_hours(48)
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    cerebro.adddata(BarsFeed(bars=bars, fromdate=bars["datetime"][4], todate=bars["datetime"][43]))
+    cerebro.addstrategy(ReadBars)
+    assert_same(cerebro.run()[0].table(), bars[4:44])
+
+
 def test_times_are_backtraders_to_the_bit() -> None:
     rng = np.random.default_rng(3)
     times = pd.Series(pd.to_datetime(rng.integers(0, 2_500_000_000, 2000), unit="s"))

@@ -187,7 +187,7 @@ class Network:
         return self._shaped(out, np.ndim(inputs))
 
     def start_learning(self, inputs: ArrayLike, targets: ArrayLike) -> None:
-        """Learn without moving the statistics, and return at once: what is asked of the network next waits."""
+        """Learn without moving the statistics, and return at once: what is asked of it next waits."""
         windows, wanted = self._windows(inputs), self._targets(targets)
         self._run(Mode.LEARN, windows, wanted, windows[:0], wait=False)
 

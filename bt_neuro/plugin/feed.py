@@ -77,8 +77,8 @@ class BarsFeed(bt.feed.DataBase):
 
     def load(self) -> bool:
         p = self.p
-        altered = self._filters or self._barstack or self._barstash or self._tzinput
-        if altered or p.fromdate is not None or p.todate is not None:
+        filtered = self._filters or self._barstack or self._barstash or self._tzinput
+        if type(self) is not BarsFeed or filtered or p.fromdate is not None or p.todate is not None:
             return super().load()
         # backtrader moves every line on by a NaN, and has `_load` write over it: 5 microseconds a bar more.
         row = next(self._rows, None)
