@@ -24,6 +24,7 @@ from bt_neuro.history import History
 from bt_neuro.lessons import Lesson, Training, train
 from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
+from bt_neuro.observed import Observed
 from bt_neuro.pending import Pending, state_array
 from bt_neuro.signals import CLASSES, Scored, Signal
 
@@ -91,8 +92,7 @@ class Learner:
         self.network_s = self.last_step_s = 0.0
         self._largest = float(np.finfo(network.dtype).max)
         self._pending = Pending(label.delay_bars)
-        self._observed: dict[int, NDArray[np.floating]] = {}  # windows whose labels are not known yet
-        self._lessons: list[Lesson] = []  # that `train` will learn
+        self._observed = Observed()
         self._history = History(history_bars, len(feature_names), network.dtype)
         self._last_bar: int | None = None
         self._begun: _Begun | None = None
@@ -150,11 +150,9 @@ class Learner:
         self._check(bar, features, high, low, close)
         self._history.append(features)
         self._last_bar = bar
-        for label_bar, target in self._known(bar, high, low, close):
-            if (window := self._observed.pop(label_bar, None)) is not None:
-                self._lessons.append(Lesson(label_bar, bar, window, target))
+        self._observed.label(self._known(bar, high, low, close), bar)
         if (window := self._history.window) is not None:
-            self._observed[bar] = window
+            self._observed.add(bar, window)
 
     def train(self, eras: int = 1, embargo_bars: int = 0) -> Training:
         """Learn what was observed, from the oldest window to the latest, `eras` times.
@@ -188,14 +186,7 @@ class Learner:
             When there is nothing to learn.
         """
         last = -1 if self._last_bar is None else self._last_bar
-        lessons = [lesson for lesson in self._lessons if first_bar <= lesson.bar <= last - embargo_bars]
-        self._lessons, self._observed = [], {}
-        if not lessons:
-            since = f"from bar {first_bar} " if first_bar else ""
-            raise StrategyError(
-                f"no bar {since}up to bar {last} has both a full window and a label: train on more"
-            )
-        return lessons
+        return self._observed.take(first_bar, last - embargo_bars)
 
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)
@@ -218,7 +209,7 @@ class Learner:
             for _, _, window, target in lessons:
                 self.network.start_learning(window, target)
         elif self.keeps_lessons:
-            self._lessons += lessons
+            self._observed.keep(lessons)
         self._begun = _Begun(prices, scored, perf_counter() - start)
         return self._begun
 
@@ -286,7 +277,7 @@ class Learner:
         """Return arrays and plain values that, with the network's own, let `restore` go on to the bit."""
         if self._begun is not None:
             raise CheckpointError(f"bar {self._begun.prices[0]} has begun and not ended: save after it")
-        if self._lessons or self._observed:
+        if self._observed:
             raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
         arrays = {
             "learner.history": self._history.rows().astype(float),

@@ -53,6 +53,7 @@ ORDER = (
     "eras",
     "history",
     "lessons",
+    "observed",
     "pending",
     "learner",
     "checkpoint",

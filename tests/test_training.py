@@ -86,9 +86,7 @@ def test_the_rehearsal_leaves_no_trace(rng):
     observe(learner, some)
     observe(plain, some)
     learner.train()
-    lessons = plain._lessons
-    plain._lessons, plain._observed = [], {}
-    for lesson in lessons:
+    for lesson in plain.take_lessons():
         plain.network.learn(lesson.window, lesson.target)
     assert feed(learner, later, first=100) == feed(plain, later, first=100)
 

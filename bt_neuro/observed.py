@@ -1,0 +1,54 @@
+"""Bars that are learned in one go: windows that wait for their labels, and the lessons they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import StrategyError
+from bt_neuro.lessons import Lesson
+from bt_neuro.market.labels import Known
+
+
+class Observed:
+    """What a learner has seen and not learned; true where there is any."""
+
+    def __init__(self) -> None:
+        self._windows: dict[int, NDArray[np.floating]] = {}  # whose labels are not known yet
+        self._lessons: list[Lesson] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._windows or self._lessons)
+
+    def add(self, bar: int, window: NDArray[np.floating]) -> None:
+        """Let a window wait for its label."""
+        self._windows[bar] = window
+
+    def label(self, known: Iterable[Known], bar: int) -> None:
+        """Make lessons of the windows whose labels a bar made known."""
+        for label_bar, target in known:
+            if (window := self._windows.pop(label_bar, None)) is not None:
+                self._lessons.append(Lesson(label_bar, bar, window, target))
+
+    def keep(self, lessons: Iterable[Lesson]) -> None:
+        """Add lessons that were scored and not learned."""
+        self._lessons += lessons
+
+    def take(self, first_bar: int, last_bar: int) -> list[Lesson]:
+        """Return the lessons of these bars, both inclusive, rising in time; forget all there is.
+
+        Raises
+        ------
+        StrategyError
+            When there are none.
+        """
+        lessons = [lesson for lesson in self._lessons if first_bar <= lesson.bar <= last_bar]
+        self._lessons, self._windows = [], {}
+        if not lessons:
+            since = f"from bar {first_bar} " if first_bar else ""
+            raise StrategyError(
+                f"no bar {since}up to bar {last_bar} has both a full window and a label: train on more"
+            )
+        return lessons
