@@ -186,7 +186,7 @@ class Learner:
             When there is nothing to learn.
         """
         last = -1 if self._last_bar is None else self._last_bar
-        return self._observed.take(first_bar, last - embargo_bars)
+        return self._observed.take(first_bar, last, embargo_bars)
 
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)

@@ -36,15 +36,15 @@ class Observed:
         """Add lessons that were scored and not learned."""
         self._lessons += lessons
 
-    def take(self, first_bar: int, last_bar: int) -> list[Lesson]:
-        """Return the lessons of these bars, both inclusive, rising in time; forget all there is.
+    def take(self, first_bar: int, last_bar: int, embargo_bars: int) -> list[Lesson]:
+        """Return the lessons up to `embargo_bars` before the last bar, rising in time; forget all there is.
 
         Raises
         ------
         StrategyError
             When there are none.
         """
-        lessons = [lesson for lesson in self._lessons if first_bar <= lesson.bar <= last_bar]
+        lessons = [lesson for lesson in self._lessons if first_bar <= lesson.bar <= last_bar - embargo_bars]
         self._lessons, self._windows = [], {}
         if not lessons:
             since = f"from bar {first_bar} " if first_bar else ""
