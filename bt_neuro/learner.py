@@ -55,7 +55,7 @@ class Learner:
     window : the last window predicted, or None
     keeps_lessons : whether what `learns` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
-    network_s : seconds spent in the network so far; `last_step_s` in the last bar
+    network_s : seconds spent on launches and on waiting for the network so far; `last_step_s` in the last bar
     """
 
     def __init__(
@@ -116,8 +116,9 @@ class Learner:
         Raises
         ------
         NonFiniteError
-            When a feature, high, low or close is not finite; nothing has changed then. Or when the network's
-            outputs are not, after the step: lower the learning rate.
+            When a feature, high, low or close is not finite; nothing has changed then, but for what
+            `begin_bar` has done. Or when the network's outputs are not, after the step: lower the learning
+            rate.
         ValueError
             When bars do not follow one another, or this one began with other prices.
         """
@@ -147,6 +148,8 @@ class Learner:
 
         Raises as `on_bar` does.
         """
+        if self._begun is not None:
+            raise ValueError(f"bar {self._begun.prices[0]} has begun: end it with on_bar")
         self._check(bar, features, high, low, close)
         self._history.append(features)
         self._last_bar = bar
@@ -224,17 +227,17 @@ class Learner:
         finite = math.isfinite(sum(features) + high + low + close)
         if finite and min(features) >= -self._largest and max(features) <= self._largest:
             return
+        left = "the bar was not taken: mend it, or drop it"
+        if self._begun is not None:
+            left = "the bar was not taken, but for its prices: mend the feature"
         names = (*self.feature_names, "high", "low", "close")
         named = list(zip(names, (*features, high, low, close), strict=True))
         for name, value in named:
             if not math.isfinite(value):
-                raise NonFiniteError(
-                    f"bar {bar}: {name} is {value}; the bar was not taken: mend it, or drop it"
-                )
+                raise NonFiniteError(f"bar {bar}: {name} is {value}; {left}")
         name, value = max(named, key=lambda one: abs(one[1]))
         raise NonFiniteError(
-            f"bar {bar}: {name} is {value}, too large for {np.dtype(self.network.dtype)}; "
-            "the bar was not taken: scale it"
+            f"bar {bar}: {name} is {value}, too large for {np.dtype(self.network.dtype)}: scale it; {left}"
         )
 
     @property
@@ -321,4 +324,4 @@ class Learner:
                 f"learner.label is no state of {type(self.label).__name__}: {told}"
             ) from error
         self._history.set_rows(history)
-        self._last_bar, self._pending = last_bar, pending
+        self._last_bar, self._pending, self._begun = last_bar, pending, None

@@ -1,7 +1,6 @@
 // transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
 // Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8
-// Launch   called by the item that owns the square. Four columns at a time: a vector holds them of row r and of row
-//          r + 4, so that no number need cross from one half of a vector to the other, which is slow
+// Launch   called by the item that owns the square; its vectors are halves of rows r and r + 4: no number crosses over
 // Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
 
 #define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))

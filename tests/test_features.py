@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import backtrader as bt
@@ -156,6 +157,34 @@ def test_calendar_is_metatraders() -> None:
     assert set(sunday["weekday"]) == {0}
     assert set(sunday["month"]) == {12}
     assert list(sunday["hour"]) == list(range(24))
+
+
+class Eastern(tzinfo):
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        return timedelta(hours=-5)
+
+    def dst(self, _: datetime | None) -> timedelta:
+        return timedelta()
+
+
+@pytest.mark.parametrize("zone", [None, Eastern()], ids=["as stamped", "of a zone"])
+@pytest.mark.parametrize("days", [0, 1], ids=["hours", "days, stamped a moment before midnight"])
+def test_calendar_is_that_of_the_feed(days: int, zone: tzinfo | None) -> None:
+    class Compare(Record):
+        def next(self) -> None:
+            now = self.data.datetime.datetime(0)
+            said = [self.features[name][0] for name in ("hour", "weekday", "month")]
+            self.rows.append([said, [now.hour, now.isoweekday() % 7, now.month]])
+
+    cerebro, data = bt.Cerebro(stdstats=False), BarsFeed(bars=random_hours(24 * 45), tz=zone)
+    if days:
+        cerebro.resampledata(data, timeframe=bt.TimeFrame.Days)
+    else:
+        cerebro.adddata(data)
+    cerebro.addstrategy(Compare)
+    (ran,) = cerebro.run()
+    assert len(ran.rows) > 5
+    assert all(said == expected for said, expected in ran.rows)
 
 
 def test_a_strategy_adds_lines_of_its_own(bars: pd.DataFrame) -> None:

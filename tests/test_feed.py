@@ -48,12 +48,17 @@ def test_strategy_reads_the_frame(mode: dict[str, Any], monkeypatch: pytest.Monk
 
 @run_modes
 def test_cerebro_runs_it_twice(mode: dict[str, Any]) -> None:
+    class LooksBack(ReadBars):
+        def __init__(self) -> None:
+            super().__init__()
+            bt.ind.SMA(self.data.close, period=5)
+
     bars = random_hours(20)
     cerebro = bt.Cerebro(stdstats=False, **mode)
     cerebro.adddata(BarsFeed(bars=bars))
-    cerebro.addstrategy(ReadBars)
+    cerebro.addstrategy(LooksBack)
     for _ in range(2):
-        assert_same(cerebro.run()[0].table(), bars)
+        assert_same(cerebro.run()[0].table(), bars[4:])
 
 
 @run_modes

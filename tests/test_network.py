@@ -334,6 +334,19 @@ def test_what_nobody_waits_for_is_learned_in_its_order(place, data):
         assert_same_bits(hasty.state()[name], tensor, name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["del network; gc.collect(); time.sleep(0.5)", "sys.exit(0)"])
+def test_a_network_may_go_while_its_device_is_at_work(end):
+    code = """if True:
+        import gc, sys, time
+        import numpy as np
+        from bt_neuro import Dense, Network
+        network = Network([Dense(200, "tanh"), Dense(3, "sigmoid")], inputs=400)
+        network.start_learning(np.ones((1000, 400)), np.ones((1000, 3)))
+        """
+    assert subprocess.run([sys.executable, "-c", code + end], timeout=120).returncode == 0
+
+
 def test_work_done_meanwhile_changes_no_bit(place, data):
     (windows, _), done = data, []
     plain, busy = network_of(LAYERS, place), network_of(LAYERS, place)

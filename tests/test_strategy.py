@@ -3,8 +3,9 @@
 import itertools
 
 import backtrader as bt
+import numpy as np
 import pytest
-from modes import hours, random_hours, run
+from modes import hours, random_hours, run, run_modes
 from small import LAYERS, Logged, Small
 
 from bt_neuro import (
@@ -197,6 +198,62 @@ def test_a_feature_that_is_nan_is_named_with_its_bar():
 
     with pytest.raises(NonFiniteError, match=r"2024-01-02 16:00:00, bar 40: hole is nan"):
         run(Divides, random_hours(60), MODE)
+
+
+class Early(Small):
+    """Has nothing of its own that backtrader calls before the network learns."""
+
+    def start(self):
+        super().start()
+        self.log = []
+
+    def decide(self, signal):
+        self.log.append((signal, self.network.steps, list(self.scored)))
+        super().decide(signal)
+
+
+def passing(name):
+    """Return `Early` with a hook of its own, which makes it wait for next()."""
+
+    def hook(self, *args):
+        return getattr(super(cls, self), name)(*args)
+
+    cls = type(f"Has_{name}", (Early,), {name: hook, "__module__": __name__})
+    return cls
+
+
+@pytest.mark.parametrize("name", ["next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"])
+@run_modes
+def test_a_network_that_begins_early_says_the_same_to_the_bit(mode, name):
+    early, late = (run(one, random_hours(150), mode) for one in (Early, passing(name)))
+    assert (early._begins_early, late._begins_early) == (True, False)
+    assert len(early.log) > 100
+    assert early.log == late.log
+    for tensor, value in early.network.state().items():
+        assert np.array_equal(value, late.network.state()[tensor]), tensor
+
+
+def test_before_orders_are_told_nothing_of_the_bar_is_learned():
+    class Watches(Early):
+        def notify_order(self, order):
+            assert self.network.steps == (self.log[-1][1] if self.log else 0)
+            self.learner.state()  # can be saved
+
+    assert len(run(Watches, random_hours(150), {"exactbars": 1}).log) > 100
+
+
+def test_a_label_that_is_no_number_is_told_with_its_time():
+    class Hole(FractalLabel):
+        def update(self, bar, *prices):
+            known = super().update(bar, *prices)
+            return [Known(one.bar, (float("nan"), 0.0, 1.0)) for one in known] if bar == 60 else known
+
+    class Labelled(Early):
+        def label(self):
+            return Hole(1)
+
+    with pytest.raises(NonFiniteError, match=r"2024-01-03 12:00:00, target 0 of step 0 is nan"):
+        run(Labelled, random_hours(80), {"exactbars": 1})
 
 
 def test_analyzers_count_what_the_strategy_was_told():

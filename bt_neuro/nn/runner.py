@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ class _Mailbox:
 
     def send(self, size: int) -> None:
         if self._buffer is not None:
-            self._cl.enqueue_copy(self._queue, self._buffer, self.array[:size], is_blocking=False)
+            copy, numbers = self._cl.enqueue_copy, self.array[:size]
+            self._sent = copy(self._queue, self._buffer, numbers, is_blocking=False)  # dropped, it would wait
 
     def receive(self, done: Any, size: int) -> None:
         if self._buffer is not None:
@@ -53,11 +55,10 @@ class _Launch:
     """The kernel with mailboxes of its own: another one can be sent while this one is still at work."""
 
     def __init__(
-        self, cl: Any, queue: Any, program: Program, built: Any, memory: Any, lanes: int, mailbox: Any
+        self, enqueue: Any, program: Program, memory: Any, lanes: int, mailbox: Any, kernel: Any
     ) -> None:
-        self._cl, self._queue, self._program, self._memory = cl, queue, program, memory
-        self._lanes, self._mailbox = lanes, mailbox
-        self._kernel = cl.Kernel(built, "network_run")  # kept: program.name would make one at each call
+        self._enqueue, self._program, self._memory = enqueue, program, memory
+        self._lanes, self._mailbox, self._kernel = lanes, mailbox, kernel
         self._windows = 0  # there is room for
         self._prepared: tuple[int, int, int] | None = None
         self._done: Any = None
@@ -77,8 +78,8 @@ class _Launch:
             if numbers.size:
                 part[...] = numbers  # the one place where numbers become the kernel's own type
         self._inbox.send(self._sent)
-        items, enqueue = self._program.shape.work_items, self._cl.enqueue_nd_range_kernel
-        self._done = enqueue(self._queue, self._kernel, (self._lanes * items,), (items,))
+        items = self._program.shape.work_items
+        self._done = self._enqueue(self._kernel, (self._lanes * items,), (items,))
 
     def receive(self) -> tuple[Array, Array]:
         self._outbox.receive(self._done, self._received)
@@ -145,8 +146,10 @@ class Runner:
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
         memory = self._networks, cl.Buffer(context, flags, hostbuf=folded)
         mailbox = partial(_Mailbox, cl, context, self._queue, self._dtype)
-        launch = partial(_Launch, cl, self._queue, program, built, memory, len(seeds), mailbox)
-        self._launches = {passes: launch() for passes in (Mode.LEARN, Mode.PREDICT, _BOTH)}
+        enqueue = partial(cl.enqueue_nd_range_kernel, self._queue)
+        launch, kernel = partial(_Launch, enqueue, program, memory, len(seeds), mailbox), "network_run"
+        self._launches = {n: launch(cl.Kernel(built, kernel)) for n in (Mode.LEARN, Mode.PREDICT, _BOTH)}
+        finalize(self, self._queue.finish)  # a mailbox must not go while a launch writes to it
         self.write(block)
 
     def write(self, block: Array) -> None:

@@ -151,7 +151,9 @@ class Hits:
 
 
 class StepTime(bt.Analyzer):
-    """Seconds the network took a bar: learning and predicting, launch and wait included.
+    """Seconds a bar spent on launches and on waiting for the network, which learns and predicts.
+
+    Not in them is what it learns while backtrader is busy with the bar.
 
     Methods
     -------

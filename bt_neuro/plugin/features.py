@@ -8,8 +8,6 @@ its own at every bar; and some parts are not MetaTrader's (see `MetaTraderFeatur
 from __future__ import annotations
 
 from collections import deque
-from datetime import date
-from functools import lru_cache
 
 import backtrader as bt
 
@@ -17,7 +15,6 @@ from bt_neuro.errors import StrategyError
 
 RSI_PERIOD = CCI_PERIOD = ATR_PERIOD = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
-_HOURS_ROUNDING = 1e-7  # backtrader counts days from the year 1 in a double, exact to 10 microseconds
 
 
 class MetaTraderFeatures(bt.Indicator):
@@ -66,9 +63,7 @@ class MetaTraderFeatures(bt.Indicator):
             )
         self.addminperiod(MACD_SLOW + MACD_SIGNAL - 1)
         # Looked up once: by name or by turns backtrader takes longer to find a line than to read it.
-        self._bar = [
-            getattr(self.data, name) for name in ("datetime", "open", "high", "low", "close", "volume")
-        ]
+        self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
         self._figures = list(self.lines)
         # The past lies here and not in the lines, which keep none of it with exactbars=1.
         self._typical: deque[float] = deque(maxlen=CCI_PERIOD)
@@ -88,9 +83,8 @@ class MetaTraderFeatures(bt.Indicator):
 
     def _observe(self) -> tuple[float, ...]:
         """Take in the bar that has just closed and return its twelve figures."""
-        time, open_, high, low, close, volume = [line[0] for line in self._bar]
-        day, hour = divmod(int(time * 24 + _HOURS_ROUNDING), 24)
-        weekday, month = _weekday_and_month(day)
+        open_, high, low, close, volume = [line[0] for line in self._prices]
+        time = self.data.datetime.datetime(0)
         last = close if self._close is None else self._close
         rsi = self._wilder(close - last)
         atr = self._true_range(high, low, last)
@@ -102,9 +96,9 @@ class MetaTraderFeatures(bt.Indicator):
             high - open_,
             low - open_,
             volume / 1000.0,
-            float(hour),
-            weekday,
-            month,
+            float(time.hour),
+            float(time.isoweekday() % 7),
+            float(time.month),
             rsi,
             cci,
             atr,
@@ -141,13 +135,6 @@ class MetaTraderFeatures(bt.Indicator):
         deviation = sum([abs(price - mean) for price in self._typical]) / CCI_PERIOD
         # The mean of equal prices can be one rounding off them, and rounding / rounding is not 0 but +-67.
         return (typical - mean) / (0.015 * deviation) if deviation > 1e-12 * abs(mean) else 0.0
-
-
-@lru_cache(maxsize=8)
-def _weekday_and_month(day: int) -> tuple[float, float]:
-    # backtrader's num2date takes 2 microseconds for what changes once a day.
-    then = date.fromordinal(day)
-    return float(then.isoweekday() % 7), float(then.month)
 
 
 def default_features(data: bt.feed.DataBase) -> dict[str, bt.LineBuffer]:

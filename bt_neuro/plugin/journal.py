@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.signals import Scored, Signal
 
-MOST_WAITING = 1024  # where a network never learns, nothing calls for the reading
+MOST_WAITING = 1024  # while bars are only learned, nothing calls for the reading
 NOW_AND_THEN_BARS = 256
 STATISTICS_BARS = 100  # from one look at the running statistics to the next: the article's window
 

@@ -26,6 +26,9 @@ from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
 
+# What backtrader calls of a strategy at a bar before the network has learned from it.
+_CALLED_BEFORE = ("next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund")
+
 
 class NeuroStrategy(bt.Strategy):
     """Learn on every bar, predict every bar, trade the signals.
@@ -212,6 +215,9 @@ class NeuroStrategy(bt.Strategy):
         if saved is not None:
             self._go_on(saved)
         self._prices = self.data.high, self.data.low, self.data.close
+        # Where any of it is the subclass's own, it must find the network as it was.
+        own = (getattr(type(self), name) is not getattr(NeuroStrategy, name) for name in _CALLED_BEFORE)
+        self._begins_early = not any(own)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
@@ -237,11 +243,14 @@ class NeuroStrategy(bt.Strategy):
         return self._replay.fingerprint
 
     def _next(self) -> None:
-        # Not in next(): the network learns while backtrader computes the indicators and tells of orders.
-        # A next() of one's own may give the learner other prices, or pass a bar over.
-        bars, is_own = len(self.data), type(self).next is not NeuroStrategy.next
-        if not (is_own or bars == self._seen_bars or self.training or self._train_at or self.replaying):
-            self.learner.begin_bar(bars - 1, *[line[0] for line in self._prices])
+        # Not in next(): the network learns while backtrader computes the indicators.
+        bars = len(self.data)
+        waits = self.training or self._train_at or self.replaying or bars == self._seen_bars
+        if self._begins_early and not waits:
+            try:
+                self.learner.begin_bar(bars - 1, *[line[0] for line in self._prices])
+            except NonFiniteError as error:
+                raise self._with_time(error) from error
         super()._next()
 
     def prenext(self) -> None:
@@ -271,12 +280,15 @@ class NeuroStrategy(bt.Strategy):
                 return
             signal, self.scored = self.learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
-            self.learner.catch_up()  # with the bars before, which were whole
-            raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
+            raise self._with_time(error) from error
         if signal is not None:
             self.signal = signal
             if data._laststatus != data.DELAYED:
                 self.decide(signal)
+
+    def _with_time(self, error: NonFiniteError) -> NonFiniteError:
+        self.learner.catch_up()  # with the bars before, which were whole
+        return NonFiniteError(f"{self.data.datetime.datetime(0)}, {error}")
 
     def _start(self) -> None:
         super()._start()
