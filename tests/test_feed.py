@@ -51,7 +51,7 @@ def test_cerebro_runs_it_twice(mode: dict[str, Any]) -> None:
     class LooksBack(ReadBars):
         def __init__(self) -> None:
             super().__init__()
-            bt.ind.SMA(self.data.close, period=5)
+            bt.ind.SMA(period=5)
 
     bars = random_hours(20)
     cerebro = bt.Cerebro(stdstats=False, **mode)
