@@ -34,6 +34,7 @@ class _Begun(NamedTuple):
 
     prices: tuple[int, float, float, float]  # its number, high, low and close
     scored: list[Scored]
+    left: list[Lesson]  # to be learned with the prediction
     seconds: float  # in the network
 
 
@@ -132,9 +133,7 @@ class Learner:
         self._last_bar = bar
         self.window = self._history.window
         start = perf_counter()
-        outputs = None
-        if self.window is not None:
-            outputs = self.network.predict(self.window, update_statistics=True, meanwhile=self.catch_up)
+        outputs = self._predict(begun.left)
         self.last_step_s = begun.seconds + perf_counter() - start
         self.network_s += self.last_step_s
         if outputs is None or self.window is None:
@@ -208,13 +207,23 @@ class Learner:
     def _begin(self, prices: tuple[int, float, float, float]) -> _Begun:
         scored, lessons = self._pending.score(self._known(*prices), prices[0])
         start = perf_counter()
-        if self.learns:
-            for _, _, window, target in lessons:
-                self.network.start_learning(window, target)
-        elif self.keeps_lessons:
-            self._observed.keep(lessons)
-        self._begun = _Begun(prices, scored, perf_counter() - start)
+        if not self.learns:
+            self._observed.keep(lessons if self.keeps_lessons else [])
+            lessons = []
+        # Of several networks each reads its weights once where it learns and predicts in one launch.
+        first = len(lessons) if len(self.network.seeds) == 1 else len(lessons) - 1
+        for _, _, window, target in lessons[:first]:
+            self.network.start_learning(window, target)
+        self._begun = _Begun(prices, scored, lessons[first:], perf_counter() - start)
         return self._begun
+
+    def _predict(self, left: list[Lesson]) -> NDArray[np.floating] | None:
+        if self.window is None:
+            return None
+        if not left:
+            return self.network.predict(self.window, update_statistics=True, meanwhile=self.catch_up)
+        self.catch_up()
+        return self.network.learn_then_predict(left[0].window, left[0].target, self.window)
 
     def catch_up(self) -> None:
         """Do the work that waits, as it is done while the network is busy."""

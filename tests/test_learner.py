@@ -37,6 +37,10 @@ class Recorded:
         self.calls.append(("learn", tuple(window), tuple(target)))
         self.network.start_learning(window, target)
 
+    def learn_then_predict(self, window, target, following):
+        self.calls += [("learn", tuple(window), tuple(target)), ("predict", tuple(following))]
+        return self.network.learn_then_predict(window, target, following)
+
     def predict(self, window, **options):
         self.calls.append(("predict", tuple(window)))
         return self.network.predict(window, **options)
@@ -49,8 +53,8 @@ def bars(rng, count):
     return list(zip(features, closes + 1, closes - 1, closes, strict=True))
 
 
-def make(wing=1, **options):
-    network = Recorded(small_network(HISTORY * len(FEATURES), seed=3))
+def make(wing=1, seed=3, **options):
+    network = Recorded(small_network(HISTORY * len(FEATURES), seed=seed))
     return Learner(network, FractalLabel(wing), FEATURES, HISTORY, **options), network
 
 
@@ -124,7 +128,7 @@ def begun(learner, some, first=0):
     return told
 
 
-@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learns": False}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learns": False}, {"seed": (3, 4)}], ids=str)
 def test_a_bar_that_began_before_its_features_were_known_is_the_same_to_the_bit(rng, options):
     some = bars(rng, 40)
     (early, network), (plain, other) = make(**options), make(**options)
