@@ -143,6 +143,21 @@ def test_wrong_usage_is_exit_code_2(words):
     assert bt_neuro(*words).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backtest", SAMPLE, "--seeds", 2, "--param", "seeds=3"),
+        ("backtest", SAMPLE, "--freeze", "--param", "learns=True"),
+        ("walk-forward", SAMPLE, "--train", "9b", "--test", "9b", "--size", 1, "--param", "size=0.5"),
+        ("lookahead-check", SAMPLE, "--seeds", 2, "--param", "seeds=2"),
+    ],
+)
+def test_a_parameter_by_its_option_and_by_param_is_wrong_usage(words):
+    out = bt_neuro(*words)
+    assert out.exit_code == 2
+    assert re.search(r"--param: \w+ has an option too, and both are given", out.stderr)
+
+
 def test_check_says_what_was_understood():
     out = bt_neuro("check", SAMPLE)
     assert out.exit_code == 0

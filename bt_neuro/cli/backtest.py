@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal as signals
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,6 +31,7 @@ from bt_neuro.cli.common import (
     app,
     errors,
     progress_bar,
+    strategy_and_parameters,
 )
 
 
@@ -78,19 +79,11 @@ def backtest(
         from bt_neuro.errors import StrategyError
         from bt_neuro.evaluate.account import Account
         from bt_neuro.evaluate.runs import backtest as run
-        from bt_neuro.plugin.loading import load_strategy, parse_parameters
-        from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.console import render
 
-        chosen: Any = load_strategy(strategy) if strategy else NeuroStrategy
-        parameters: dict[str, Any] = {"device": device, "seed": seed}
-        given = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
-        parameters |= {name: value for name, value in given.items() if value is not None}
-        if until_settled:
-            parameters["until_settled"] = True
-        if freeze:
-            parameters["learns"] = False
-        parameters |= parse_parameters(param or [], chosen)
+        options = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
+        options |= {"until_settled": until_settled or None, "learns": False if freeze else None}
+        chosen, parameters = strategy_and_parameters(strategy, param, device=device, seed=seed, **options)
         if eras is not None and parameters.get("pretrain", chosen.params.pretrain) is None:
             raise StrategyError("--eras says how often --pretrain FROM..TO is learned: give that too")
         account = Account(cash=cash, commission=commission, spread=spread, slippage=slippage)

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -98,6 +98,21 @@ def errors() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)
         raise typer.Exit(130) from interrupt
+
+
+def strategy_and_parameters(
+    strategy: str | None, param: list[str] | None, **options: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Return the class that --strategy names, and its parameters by options (None: not given) and --param."""
+    from bt_neuro.plugin.loading import load_strategy, parse_parameters
+    from bt_neuro.plugin.strategy import NeuroStrategy
+
+    chosen = load_strategy(strategy) if strategy else NeuroStrategy
+    given = {name: value for name, value in options.items() if value is not None}
+    written = parse_parameters(param or [], chosen)
+    for name in given.keys() & written.keys() - {"device", "seed"}:  # which always have a value
+        raise typer.BadParameter(f"{name} has an option too, and both are given", param_hint="--param")
+    return chosen, given | written
 
 
 @contextmanager

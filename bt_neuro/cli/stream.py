@@ -11,22 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from bt_neuro.cli.common import Device, Freeze, app, errors
+from bt_neuro.cli.common import Device, Freeze, Param, Seed, Strategy, app, errors, strategy_and_parameters
 
 LONGEST_LINE = 1 << 16
 
 
 @app.command(epilog="Example: bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl")
 def stream(
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert."),
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")
-    ] = None,
+    strategy: Strategy = None,
+    param: Param = None,
     device: Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of the initial weights and of dropout.")] = 0,
+    seed: Seed = 0,
     freeze: Freeze = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Bars between checkpoints.")] = 100,
     resume: Annotated[
@@ -44,21 +39,17 @@ def stream(
     with errors():
         from bt_neuro.errors import NeuroError
         from bt_neuro.evaluate.stream import stream as run
-        from bt_neuro.plugin.loading import load_strategy, parse_parameters
-        from bt_neuro.plugin.strategy import NeuroStrategy
 
         if sys.stdin is None or sys.stdout is None:
             raise NeuroError("bars come from standard input, signals go to standard output: open both")
-        chosen = load_strategy(strategy) if strategy else NeuroStrategy
-        parameters: dict[str, Any] = {"device": device, "seed": seed}
-        if freeze:
-            parameters["learns"] = False
+        options = {"device": device, "seed": seed, "learns": False if freeze else None}
+        chosen, parameters = strategy_and_parameters(strategy, param, **options)
         manifest = run(
             read_lines(sys.stdin.fileno(), complain),
             tell,
             complain=complain,
             strategy=chosen,
-            parameters=parameters | parse_parameters(param or [], chosen),
+            parameters=parameters,
             out=out,
             resume=resume,
             history=history,

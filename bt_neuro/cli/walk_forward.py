@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -29,6 +29,7 @@ from bt_neuro.cli.common import (
     app,
     errors,
     progress_bar,
+    strategy_and_parameters,
 )
 
 
@@ -96,18 +97,15 @@ def walk_forward(
     with errors():
         from bt_neuro.evaluate.account import Account
         from bt_neuro.evaluate.walk_forward.run import walk_forward as run
-        from bt_neuro.plugin.loading import load_strategy, parse_parameters
-        from bt_neuro.plugin.strategy import NeuroStrategy
         from bt_neuro.report.walk_forward import render
 
-        parameters: dict[str, Any] = {"device": device, "seed": seed}
-        parameters |= {k: v for k, v in (("size", size), ("seeds", seeds)) if v is not None}
-        parameters |= parse_parameters(param or [], load_strategy(strategy) if strategy else NeuroStrategy)
+        options = {"device": device, "seed": seed, "size": size, "seeds": seeds}
+        chosen, parameters = strategy_and_parameters(strategy, param, **options)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar("folds") as progress:
             result = run(
                 file,
-                strategy=strategy or NeuroStrategy,
+                strategy=strategy or chosen,
                 parameters=parameters,
                 account=Account(cash=cash, commission=commission, spread=spread, slippage=slippage),
                 train=train,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ from bt_neuro.cli.common import (
     app,
     errors,
     progress_bar,
+    strategy_and_parameters,
 )
 
 
@@ -51,19 +52,14 @@ def warmup_check(
     """Start a strategy later and later, and say after how many bars that no longer matters."""
     with errors():
         from bt_neuro.evaluate.checks.warmup import warmup_check as check
-        from bt_neuro.plugin.loading import load_strategy, parse_parameters
-        from bt_neuro.plugin.strategy import NeuroStrategy
 
-        chosen = load_strategy(strategy) if strategy else NeuroStrategy
-        parameters: dict[str, Any] = {"device": device, "seed": seed}
-        if seeds is not None:
-            parameters["seeds"] = seeds
-        parameters |= parse_parameters(param or [], chosen)
+        options = {"device": device, "seed": seed, "seeds": seeds}
+        chosen, parameters = strategy_and_parameters(strategy, param, **options)
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:
             result = check(
                 file,
-                strategy=strategy or NeuroStrategy,
+                strategy=strategy or chosen,
                 parameters=parameters,
                 bars_options={**bars_options, "keep_flat": keep_flat, "repair": repair},
                 step=step,
