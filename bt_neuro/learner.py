@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError
+from bt_neuro.errors import CheckpointError
 from bt_neuro.fields import Fields
 from bt_neuro.history import History
 from bt_neuro.lessons import Lesson, Training, train
@@ -26,6 +26,7 @@ from bt_neuro.market.labels import Known, Label
 from bt_neuro.nn.network import Network
 from bt_neuro.observed import Observed
 from bt_neuro.pending import Pending, state_array
+from bt_neuro.refusals import refuse, require_fit, require_in_time
 from bt_neuro.signals import CLASSES, Scored, Signal
 
 
@@ -68,22 +69,7 @@ class Learner:
         *,
         learns: bool = True,
     ) -> None:
-        inputs = history_bars * len(feature_names)
-        if network.n_inputs != inputs:
-            raise LayerError(
-                f"the network has {network.n_inputs} inputs, "
-                f"{history_bars} bars of {len(feature_names)} features make {inputs}"
-            )
-        if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
-            found = f"label classes {tuple(label.classes)} and {network.n_outputs} network outputs"
-            raise LayerError(f"{found}: both must be {CLASSES}")
-        if getattr(network.layout.layers[-1], "activation", None) not in ("sigmoid", "softmax"):
-            raise LayerError(
-                f"the last layer must end in a sigmoid or softmax, to be read as probabilities; it is "
-                f"{network.layout.layers[-1]}"
-            )
-        if label.delay_bars < 1 or label.delay_bars % 1:
-            raise LayerError(f"label.delay_bars is {label.delay_bars!r}: give a whole number, 1 or more")
+        require_fit(network, label, len(feature_names), history_bars)
         self.network, self.label, self.learns = network, label, learns
         self.delay_bars = label.delay_bars
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
@@ -192,16 +178,7 @@ class Learner:
 
     def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
         known = self.label.update(bar, high, low, close)
-        for label_bar, target in known:
-            if not 0 < bar - label_bar <= self.delay_bars:
-                came = f"the label of bar {label_bar} came at bar {bar}"
-                if label_bar >= bar:
-                    raise StrategyError(f"{came}, which no prediction comes before: it must come later")
-                raise StrategyError(f"{came}, later than its delay_bars {self.delay_bars}: raise that")
-            if sum(target) == 0:
-                raise StrategyError(
-                    f"the label of bar {label_bar} is {target}: it must hold at least one class"
-                )
+        require_in_time(known, bar, self.delay_bars)
         return known
 
     def _begin(self, prices: tuple[int, float, float, float]) -> _Begun:
@@ -239,15 +216,8 @@ class Learner:
         left = "the bar was not taken: mend it, or drop it"
         if self._begun is not None:
             left = "the bar was not taken, but for its prices: mend the feature"
-        names = (*self.feature_names, "high", "low", "close")
-        named = list(zip(names, (*features, high, low, close), strict=True))
-        for name, value in named:
-            if not math.isfinite(value):
-                raise NonFiniteError(f"bar {bar}: {name} is {value}; {left}")
-        name, value = max(named, key=lambda one: abs(one[1]))
-        raise NonFiniteError(
-            f"bar {bar}: {name} is {value}, too large for {np.dtype(self.network.dtype)}: scale it; {left}"
-        )
+        names, values = (*self.feature_names, "high", "low", "close"), (*features, high, low, close)
+        refuse(bar, names, values, self.network.dtype, left)
 
     @property
     def _outputs(self) -> int:

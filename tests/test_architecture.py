@@ -55,6 +55,7 @@ ORDER = (
     "lessons",
     "observed",
     "pending",
+    "refusals",
     "learner",
     "checkpoint",
     "plugin",
