@@ -222,13 +222,40 @@ def passing(name):
     return cls
 
 
-@pytest.mark.parametrize("name", ["next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"])
+OWN = ["features", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"]
+
+
+@pytest.mark.parametrize("name", OWN)
 @run_modes
 def test_a_network_that_begins_early_says_the_same_to_the_bit(mode, name):
     early, late = (run(one, random_hours(150), mode) for one in (Early, passing(name)))
     assert (early._begins_early, late._begins_early) == (True, False)
     assert len(early.log) > 100
     assert early.log == late.log
+    for tensor, value in early.network.state().items():
+        assert np.array_equal(value, late.network.state()[tensor]), tensor
+
+
+@pytest.mark.parametrize("column", ["open", "volume", "high", "low", "close"])
+def test_a_bar_that_is_refused_has_taught_nothing(column):
+    bars = random_hours(80).set_index("datetime").astype(float)
+    bars.loc[bars.index[60], column] = float("nan")
+
+    def refused(strategy):
+        class Kept(strategy):
+            def start(self):
+                super().start()
+                kept.append(self)
+
+        kept, cerebro = [], bt.Cerebro(stdstats=False)
+        cerebro.adddata(bt.feeds.PandasData(dataname=bars, openinterest=None))
+        cerebro.addstrategy(Kept)
+        with pytest.raises(NonFiniteError, match="2024-01-03 12:00:00, bar 60: "):
+            cerebro.run(exactbars=1)
+        return kept[0]
+
+    early, late = refused(Early), refused(passing("next"))
+    assert early.network.steps == late.network.steps > 0
     for tensor, value in early.network.state().items():
         assert np.array_equal(value, late.network.state()[tensor]), tensor
 

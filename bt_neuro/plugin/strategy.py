@@ -26,8 +26,10 @@ from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
 
-# What backtrader calls of a strategy at a bar before the network has learned from it.
-_CALLED_BEFORE = ("next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund")
+# With one of these of its own a strategy keeps the plain order. Features may be no numbers, and a bar that is
+# refused must have taught nothing; the others are called before a bar is learned, and find the network so.
+_BEFORE_LEARNING = ("features", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund")
+_LARGEST_BAR = 1e30  # below it the default features are numbers of any network's kind
 
 
 class NeuroStrategy(bt.Strategy):
@@ -214,10 +216,9 @@ class NeuroStrategy(bt.Strategy):
             self.pretraining.begin(len(self.network.seeds))
         if saved is not None:
             self._go_on(saved)
-        self._prices = self.data.high, self.data.low, self.data.close
-        # Where any of it is the subclass's own, it must find the network as it was.
-        own = (getattr(type(self), name) is not getattr(NeuroStrategy, name) for name in _CALLED_BEFORE)
-        self._begins_early = not any(own)
+        data, base, mine = self.data, NeuroStrategy, type(self)
+        self._bar_lines = data.open, data.volume, data.high, data.low, data.close
+        self._begins_early = all(getattr(mine, name) is getattr(base, name) for name in _BEFORE_LEARNING)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
@@ -247,11 +248,16 @@ class NeuroStrategy(bt.Strategy):
         bars = len(self.data)
         waits = self.training or self._train_at or self.replaying or bars == self._seen_bars
         if self._begins_early and not waits:
+            self._begin_bar(bars - 1)
+        super()._next()
+
+    def _begin_bar(self, bar: int) -> None:
+        numbers = [line[0] for line in self._bar_lines]
+        if sum(map(abs, numbers)) < _LARGEST_BAR:
             try:
-                self.learner.begin_bar(bars - 1, *[line[0] for line in self._prices])
+                self.learner.begin_bar(bar, *numbers[-3:])
             except NonFiniteError as error:
                 raise self._with_time(error) from error
-        super()._next()
 
     def prenext(self) -> None:
         bars = len(self.data)
