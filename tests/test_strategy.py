@@ -229,7 +229,7 @@ OWN = ["features", "next", "notify_order", "notify_trade", "notify_cashvalue", "
 @run_modes
 def test_a_network_that_begins_early_says_the_same_to_the_bit(mode, name):
     early, late = (run(one, random_hours(150), mode) for one in (Early, passing(name)))
-    assert (early._begins_early, late._begins_early) == (True, False)
+    assert (early._head_start.allowed, late._head_start.allowed) == (True, False)
     assert len(early.log) > 100
     assert early.log == late.log
     for tensor, value in early.network.state().items():

@@ -21,15 +21,11 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted, rising_bars
 from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.head_start import HeadStart
 from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.replay import Replay
 from bt_neuro.signals import Scored, Signal
-
-# With one of these of its own a strategy keeps the plain order. Features may be no numbers, and a bar that is
-# refused must have taught nothing; the others are called before a bar is learned, and find the network so.
-_BEFORE_LEARNING = ("features", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund")
-_LARGEST_BAR = 1e30  # below it the default features are numbers of any network's kind
 
 
 class NeuroStrategy(bt.Strategy):
@@ -216,9 +212,7 @@ class NeuroStrategy(bt.Strategy):
             self.pretraining.begin(len(self.network.seeds))
         if saved is not None:
             self._go_on(saved)
-        data, base, mine = self.data, NeuroStrategy, type(self)
-        self._bar_lines = data.open, data.volume, data.high, data.low, data.close
-        self._begins_early = all(getattr(mine, name) is getattr(base, name) for name in _BEFORE_LEARNING)
+        self._head_start = HeadStart(self, NeuroStrategy, self.learner)
         self._replay = Replay(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
@@ -244,20 +238,14 @@ class NeuroStrategy(bt.Strategy):
         return self._replay.fingerprint
 
     def _next(self) -> None:
-        # Not in next(): the network learns while backtrader computes the indicators.
         bars = len(self.data)
         waits = self.training or self._train_at or self.replaying or bars == self._seen_bars
-        if self._begins_early and not waits:
-            self._begin_bar(bars - 1)
-        super()._next()
-
-    def _begin_bar(self, bar: int) -> None:
-        numbers = [line[0] for line in self._bar_lines]
-        if sum(map(abs, numbers)) < _LARGEST_BAR:
+        if self._head_start.allowed and not waits:
             try:
-                self.learner.begin_bar(bar, *numbers[-3:])
+                self._head_start.begin(bars - 1)
             except NonFiniteError as error:
                 raise self._with_time(error) from error
+        super()._next()
 
     def prenext(self) -> None:
         bars = len(self.data)
