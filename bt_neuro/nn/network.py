@@ -203,7 +203,7 @@ class Network:
         the predictions, shaped as `predict`'s
         """
         windows, wanted, following = self._windows(inputs), self._targets(targets), self._windows(next_inputs)
-        mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES
+        mode = Mode.BOTH | Mode.PREDICT_MOVES
         if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
             mode |= Mode.CHAINED
         _, out = self._run(mode, windows, wanted, following)
@@ -219,8 +219,8 @@ class Network:
         rows: int = 1,
         **how: Any,  # `meanwhile` and `wait` of the engine's run
     ) -> _Both:
-        steps, both = max(len(learn), len(predict)), Mode.LEARN | Mode.PREDICT
-        if len(targets) != len(learn) or (mode & both == both and len(predict) != len(learn)):
+        steps, does_both = max(len(learn), len(predict)), mode & Mode.BOTH == Mode.BOTH
+        if len(targets) != len(learn) or (does_both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
             raise LayerError(f"{counts}: give as many of each")
         if not steps:

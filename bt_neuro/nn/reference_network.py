@@ -84,6 +84,7 @@ class Mode:
 
     LEARN = 1
     PREDICT = 2
+    BOTH = LEARN | PREDICT
     LEARN_MOVES = 4  # the learning pass moves the running statistics (history learned without predicting)
     PREDICT_MOVES = 8
     HELD = 16  # the activations of the first window to learn are still in place: no forward pass for it

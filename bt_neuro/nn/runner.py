@@ -17,7 +17,6 @@ from bt_neuro.nn.program import Program
 from bt_neuro.nn.reference_network import Mode
 
 Array = NDArray[np.floating]
-_BOTH = Mode.LEARN | Mode.PREDICT
 
 
 class _Mailbox:
@@ -42,7 +41,7 @@ class _Mailbox:
     def send(self, size: int) -> None:
         if self._buffer is not None:
             copy, numbers = self._cl.enqueue_copy, self.array[:size]
-            self._sent = copy(self._queue, self._buffer, numbers, is_blocking=False)  # dropped, it would wait
+            self._copy = copy(self._queue, self._buffer, numbers, is_blocking=False)  # dropped, it would wait
 
     def receive(self, done: Any, size: int) -> None:
         if self._buffer is not None:
@@ -52,7 +51,7 @@ class _Mailbox:
 
 
 class _Launch:
-    """The kernel with mailboxes of its own: another one can be sent while this one is still at work."""
+    """A kept kernel with mailboxes of its own: another one can be sent while this one is still at work."""
 
     def __init__(
         self, enqueue: Any, program: Program, memory: Any, lanes: int, mailbox: Any, kernel: Any
@@ -67,7 +66,7 @@ class _Launch:
         self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
     ) -> None:
         if self._done is not None:
-            self._done.wait()
+            self._done.wait()  # until then the mailboxes are the last launch's
         launch = mode, len(learn), len(predict)
         if self._prepared != launch:
             self._prepare(*launch)
@@ -148,7 +147,7 @@ class Runner:
         mailbox = partial(_Mailbox, cl, context, self._queue, self._dtype)
         enqueue = partial(cl.enqueue_nd_range_kernel, self._queue)
         launch, kernel = partial(_Launch, enqueue, program, memory, len(seeds), mailbox), "network_run"
-        self._launches = {n: launch(cl.Kernel(built, kernel)) for n in (Mode.LEARN, Mode.PREDICT, _BOTH)}
+        self._launches = {n: launch(cl.Kernel(built, kernel)) for n in (Mode.LEARN, Mode.PREDICT, Mode.BOTH)}
         finalize(self, self._queue.finish)  # a mailbox must not go while a launch writes to it
         self.write(block)
 
@@ -177,7 +176,7 @@ class Runner:
         once the device is at work, and what it raises once the device is done. Without `wait` the device may
         still be at work, and there are no windows in the outputs; what is sent next is done next.
         """
-        launch = self._launches[mode & _BOTH]
+        launch = self._launches[mode & Mode.BOTH]
         launch.send(mode, *numbers)
         if meanwhile is not None or not wait:
             self._queue.flush()  # else a runtime may wait for the wait

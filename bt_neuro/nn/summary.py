@@ -61,7 +61,7 @@ def _timed(layout: Layout, engine: Engine, windows: int) -> Callable[..., float]
     rates = np.array([layout.optimizer.rates(step) for step in range(1, windows + 1)])
 
     def run(skipped: int = 0) -> float:
-        mode = Mode.LEARN | Mode.PREDICT | Mode.PREDICT_MOVES | skipped * Mode.SKIPPED
+        mode = Mode.BOTH | Mode.PREDICT_MOVES | skipped * Mode.SKIPPED
         start = time.perf_counter()
         engine.run(mode, inputs[0], targets, inputs[1], rates, 1)
         return time.perf_counter() - start
