@@ -15,7 +15,7 @@ help:
 	@echo "make demo       backtest the sample in data/, results in runs/demo"
 	@echo "make test       the quick tests, under two minutes"
 	@echo "make test-slow  the others: parity with torch, every runtime, a browser, kills, the wheel"
-	@echo "make lint       ruff: rules and format    make format   mend what can be mended"
+	@echo "make lint       ruff, import-linter, deptry   make format   mend what can be mended"
 	@echo "make types      mypy, strict              make check    lint, types and test"
 	@echo "make wheel      sdist and wheel in dist/"
 
@@ -33,6 +33,8 @@ test-slow: $(VENV)/.has-parity
 lint: $(VENV)/.has-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
 
 format: $(VENV)/.has-dev
 	$(BIN)/ruff check --fix .

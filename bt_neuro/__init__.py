@@ -10,7 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bt_neuro.article import article_layers
+    from bt_neuro.account.account import Account
+    from bt_neuro.account.costs import Costs
+    from bt_neuro.bars.line_reader import Bar, LineReader
+    from bt_neuro.bars.reader import Bars, read_bars
     from bt_neuro.errors import (
         BarsError,
         CheckpointError,
@@ -21,18 +24,9 @@ if TYPE_CHECKING:
         NonFiniteError,
         StrategyError,
     )
-    from bt_neuro.evaluate.account import Account
-    from bt_neuro.evaluate.checks.lookahead import LookaheadResult, lookahead_check
-    from bt_neuro.evaluate.checks.warmup import WarmupResult, warmup_check
-    from bt_neuro.evaluate.compare.run import Comparison, compare
-    from bt_neuro.evaluate.folder import Result, open_run
-    from bt_neuro.evaluate.runs import backtest
-    from bt_neuro.evaluate.tune.run import Tuning, tune
-    from bt_neuro.evaluate.walk_forward.run import WalkForward, walk_forward
-    from bt_neuro.market.bars import Bars, read_bars
-    from bt_neuro.market.fractals import FractalLabel
-    from bt_neuro.market.labels import Known, Label
-    from bt_neuro.market.lines import Bar, LineReader
+    from bt_neuro.learning.fractals import FractalLabel
+    from bt_neuro.learning.labels import Known, Label
+    from bt_neuro.learning.signals import Scored, Signal
     from bt_neuro.nn.layers import (
         LSTM,
         Activation,
@@ -45,6 +39,7 @@ if TYPE_CHECKING:
         TransformerEncoder,
     )
     from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
+    from bt_neuro.nn.models import article_layers
     from bt_neuro.nn.network import Network
     from bt_neuro.nn.normalization import (
         BatchNorm,
@@ -54,30 +49,35 @@ if TYPE_CHECKING:
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
     from bt_neuro.plugin.checkpoint import Checkpoint
-    from bt_neuro.plugin.costs import Costs
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
-    from bt_neuro.plugin.live import LiveFeed
+    from bt_neuro.plugin.live_feed import LiveFeed
     from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
-    from bt_neuro.signals import Scored, Signal
+    from bt_neuro.runs.backtest import backtest
+    from bt_neuro.runs.folder import Result, open_run
+    from bt_neuro.studies.compare import Comparison, compare
+    from bt_neuro.validation.lookahead import LookaheadResult, lookahead_check
+    from bt_neuro.validation.tune import Tuning, tune
+    from bt_neuro.validation.walk_forward import WalkForward, walk_forward
+    from bt_neuro.validation.warmup import WarmupResult, warmup_check
 
 _HOME = {
-    "article": "article_layers",
+    "nn.models": "article_layers",
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
-    "evaluate.account": "Account",
-    "evaluate.compare.run": "Comparison compare",
-    "evaluate.folder": "Result open_run",
-    "evaluate.checks.lookahead": "LookaheadResult lookahead_check",
-    "evaluate.runs": "backtest",
-    "evaluate.tune.run": "Tuning tune",
-    "evaluate.walk_forward.run": "WalkForward walk_forward",
-    "evaluate.checks.warmup": "WarmupResult warmup_check",
-    "market.bars": "Bars read_bars",
-    "market.fractals": "FractalLabel",
-    "market.labels": "Known Label",
-    "market.lines": "Bar LineReader",
+    "account.account": "Account",
+    "studies.compare": "Comparison compare",
+    "runs.folder": "Result open_run",
+    "validation.lookahead": "LookaheadResult lookahead_check",
+    "runs.backtest": "backtest",
+    "validation.tune": "Tuning tune",
+    "validation.walk_forward": "WalkForward walk_forward",
+    "validation.warmup": "WarmupResult warmup_check",
+    "bars.reader": "Bars read_bars",
+    "learning.fractals": "FractalLabel",
+    "learning.labels": "Known Label",
+    "bars.line_reader": "Bar LineReader",
     "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
     "TransformerEncoder",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
@@ -86,13 +86,13 @@ _HOME = {
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.checkpoint": "Checkpoint",
-    "plugin.costs": "Costs",
+    "account.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
-    "plugin.live": "LiveFeed",
+    "plugin.live_feed": "LiveFeed",
     "plugin.observers": "RunningStatistics",
     "plugin.strategy": "NeuroStrategy",
-    "signals": "Scored Signal",
+    "learning.signals": "Scored Signal",
 }
 _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for name in names.split()}
 

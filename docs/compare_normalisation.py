@@ -61,7 +61,7 @@ def none(activation):
     return bn.BatchNorm(1)
 
 
-CONTESTANTS = {
+VARIANTS = {
     "the article's, window 100": partial(bn.BatchNorm, 100),
     "none": none,
     "batch normalisation, a channel's positions together": bn.BatchNormalization,
@@ -76,7 +76,7 @@ def main(path):
         windows, targets = windows_and_targets(frame.iloc[start : start + BARS].reset_index(drop=True))
         base = ((targets - targets.mean(axis=0)) ** 2).mean()
         print(f"bars {start} to {start + BARS}: frequencies alone {base:.4f}")
-        for name, norm in CONTESTANTS.items():
+        for name, norm in VARIANTS.items():
             learner = bn.Network(network(norm), windows.shape[1], optimizer=bn.Adam(2e-4), seed=SEEDS)
             learner.predict(windows[0], update_statistics=True)
             predicted = learner.learn_then_predict(windows[:-1], targets[:-1], windows[1:])

@@ -14,7 +14,7 @@ from river import (
     tree,
 )
 
-from bt_neuro.river import NeuroClassifier
+from bt_neuro.nn.river import NeuroClassifier
 
 DATA = {
     "Phishing": datasets.Phishing,

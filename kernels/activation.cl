@@ -3,7 +3,7 @@
 //   ReLU max(z, 0)
 // Shapes   any number or vector, elementwise
 // Launch   no loop of their own: macros, used inside the layers
-// Twin     reference_activations.py: activate, activation_slope      Source  Gizlyk, "Neural networks made easy" (MQL5)
+// Twin     reference/activations.py: activate, activation_slope      Source  Gizlyk, "Neural networks made easy" (MQL5)
 
 #define ONE ((real)1)
 #define LEAKY_SLOPE ((real)0.01)

@@ -8,7 +8,7 @@
 // Launch   inside the network's one work-group. A lane is one (query position, head); a vector of lanes meets
 //          all keys, so that every sum runs down a vector and none across it. Keys and values are repeated
 //          to PERIOD columns for that: lane l needs column l % PERIOD
-// Twin     reference.py: attention_forward, attention_backward      Source  Vaswani et al. 2017, section 3.2
+// Twin     reference/layers.py: attention_forward, attention_backward      Source  Vaswani et al. 2017, section 3.2
 
 #define LANES (POSITIONS * HEADS)
 #define CONTEXT (KEY_DIM * HEADS)

@@ -9,7 +9,7 @@
 //          1 / min(t, M); PUBLISHED 1: the article's gradient; offsets AT_GAMMA AT_BETA AT_MOVING_MEAN
 //          AT_MOVING_VARIANCE AT_SAMPLES
 // Launch   inside the network's one work-group, vectors dealt out to the items
-// Twin     reference_norms.py: batch_norm_move, batch_norm_forward, batch_norm_backward, published_gradient,
+// Twin     reference/normalization.py: batch_norm_move, batch_norm_forward, batch_norm_backward, published_gradient,
 //          published_adam_step
 // Source   Gizlyk, "Neural networks made easy (Part 13)"; gradient exact, checked by finite differences
 

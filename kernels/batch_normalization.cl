@@ -8,7 +8,7 @@
 // Macros   ROWS windows there is room for; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides
 //          CHANNELS; EPSILON; MOMENTUM; offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
 // Launch   inside the network's one work-group; an item owns a vector of channels
-// Twin     reference_norms.py: batch_normalization_forward, batch_normalization_backward
+// Twin     reference/normalization.py: batch_normalization_forward, batch_normalization_backward
 // Source   Ioffe and Szegedy 2015; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
 
 #define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)

@@ -3,7 +3,7 @@
 // Shapes   windows, drows (ROWS, POSITIONS, N_IN)   inp, dinp (ROWS, N)
 // Macros   ROWS inputs of N numbers; POSITIONS windows of N_IN numbers; STRIDE from one window's start to the next
 // Launch   inside the network's one work-group; an item owns its inputs, so the order of sums is fixed
-// Twin     reference.py: conv1d_rows, conv1d_fold      Source  transpose of the window view, conv1d_rows
+// Twin     reference/layers.py: conv1d_rows, conv1d_fold      Source  transpose of the window view, conv1d_rows
 
 // OVERWRITES windows.
 FUNCTION NAMED(conv1d_unfold)(global real* restrict windows, global const real* restrict inp) {

@@ -11,7 +11,7 @@
 //          MATMUL_INP the functions of matmul.cl for out and for dinp
 // Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
 //          weights and moments are the largest thing in memory and are read and written once a step
-// Twin     reference.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
+// Twin     reference/layers.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
 
 #define COLUMN(c) min((c) * WIDE, STRIP - WIDE)
 

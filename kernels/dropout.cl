@@ -3,7 +3,7 @@
 // Shapes   all (ROWS, N)
 // Macros   ROWS windows; N neurons; THRESHOLD rate 2^32; KEEP 1 / (1 - rate)
 // Launch   inside the network's one work-group; masks depend on seed, layer, step and neuron only
-// Twin     reference.py: dropout_forward, dropout_backward      Source  Srivastava et al. 2014; Gizlyk, "Neural networks made easy" (MQL5)
+// Twin     reference/layers.py: dropout_forward, dropout_backward      Source  Srivastava et al. 2014; Gizlyk, "Neural networks made easy" (MQL5)
 
 FUNCTION NAMED(dropout_forward)(FORWARD_ARGUMENTS) {
   FOR_ITEMS(i, ROWS * N) {

@@ -9,7 +9,7 @@
 //          saves; AT_WIDE to AT_LANES, in the scratch that blocks share; QKV PROJECT EXPAND CONTRACT, ATTENTION, NORM
 //          the stamps it calls of dense.cl, attention.cl, layer_norm.cl
 // Launch   inside the network's one work-group
-// Twin     reference.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
+// Twin     reference/layers.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
 
 #define PARAMETER(name) (parameters + block * BLOCK_PARAMETERS + AT_##name)
 #define SAVED(name) (saved + block * BLOCK_SAVED + AT_##name)

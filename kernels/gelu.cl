@@ -3,7 +3,7 @@
 // Shapes   all (ROWS, N)
 // Macros   ROWS windows of N numbers; WIDTH vector: divides N
 // Launch   inside the network's one work-group, vectors dealt out to the items
-// Twin     reference_activations.py: gelu_forward, gelu_backward      Source  Hendrycks and Gimpel 2016
+// Twin     reference/activations.py: gelu_forward, gelu_backward      Source  Hendrycks and Gimpel 2016
 
 #define BELOW(x) ((real)0.5 * (ONE + erf((x) * (real)0.70710678118654752)))
 

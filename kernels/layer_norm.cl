@@ -4,7 +4,7 @@
 // Shapes   a, b, out, dout (ROWS, N)   rate (ROWS)
 // Macros   ROWS; N numbers a row; WIDTH vector: divides N; EPSILON
 // Launch   inside the network's one work-group; partial sums meet in local memory, in the items' order
-// Twin     reference_norms.py: layer_norm_forward, layer_norm_backward      Source  Ba, Kiros, Hinton 2016
+// Twin     reference/normalization.py: layer_norm_forward, layer_norm_backward      Source  Ba, Kiros, Hinton 2016
 
 FUNCTION NAMED(layer_norm_forward)(
     global real* restrict out, global real* restrict rate,

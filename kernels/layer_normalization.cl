@@ -4,7 +4,7 @@
 // Shapes   inp, out (ROWS, POSITIONS, CHANNELS), a sample a position   saved: rate (ROWS, POSITIONS)
 // Macros   ROWS windows; POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON
 // Launch   inside the network's one work-group; an item owns whole samples
-// Twin     reference_norms.py: layer_normalization_forward, layer_normalization_backward
+// Twin     reference/normalization.py: layer_normalization_forward, layer_normalization_backward
 // Source   Ba, Kiros, Hinton 2016
 
 #define FOR_CHANNELS(i, s) for (int i = (s) * CHANNELS; i < ((s) + 1) * CHANNELS; i += WIDTH)

@@ -7,7 +7,7 @@
 // Macros   ROWS windows; POSITIONS; UNITS; WIDTH vector: divides UNITS; SEQUENCES 1: out holds all positions
 // Launch   inside the network's one work-group, an item owns a vector of units; the positions of a row follow
 //          one another, with a barrier between
-// Twin     reference.py: lstm_forward, lstm_backward      Source  Hochreiter and Schmidhuber 1997; Gers et al. 2000
+// Twin     reference/layers.py: lstm_forward, lstm_backward      Source  Hochreiter and Schmidhuber 1997; Gers et al. 2000
 
 #define GATE(k) (gates + (4 * s + (k)) * UNITS + u)
 #define DGATE(k) (dgates + (4 * s + (k)) * UNITS + u)

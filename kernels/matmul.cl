@@ -7,7 +7,7 @@
 //          positions a tile: divides POSITIONS
 // Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
 //          sums stay in registers; vectors that do not fill a row overlap: twice made is quicker than narrow
-// Twin     reference.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
+// Twin     reference/layers.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
 
 FUNCTION NAMED(matmul)(
     global real* restrict out, global const real* restrict inp,

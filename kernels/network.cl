@@ -6,9 +6,9 @@
 //          targets (windows, N_OUTPUTS), windows to learn, windows to predict (windows, N_INPUTS)
 //          outbox (lanes, 2, windows, N_OUTPUTS): outputs before learning, predictions
 // Launch   one work-group of WORK_ITEMS a lane: global size lanes * WORK_ITEMS
-// Twin     reference_network.py: ReferenceNetwork.run, Mode      Source  order of one bar, docs/order-of-one-bar.md
+// Twin     reference/network.py: ReferenceNetwork.run, Mode      Source  order of one bar, docs/order-of-one-bar.md
 
-#define MODE_LEARN 1           // the bits of reference_network.py: Mode
+#define MODE_LEARN 1           // the bits of reference/network.py: Mode
 #define MODE_PREDICT 2
 #define MODE_LEARN_MOVES 4
 #define MODE_PREDICT_MOVES 8

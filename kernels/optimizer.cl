@@ -8,7 +8,7 @@
 //          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
 //          parameters and scaled down to the length CLIP_NORM
 // Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
-// Twin     reference.py: clipped, optimizer_step      Source  Kingma and Ba 2015
+// Twin     reference/layers.py: clipped, optimizer_step      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 

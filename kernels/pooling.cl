@@ -5,7 +5,7 @@
 // Macros   ROWS windows; POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; POOLED positions of the output; SIZE
 //          positions that make one; STRIDE; LARGEST 1: the largest, 0: the mean
 // Launch   inside the network's one work-group; an item owns a vector of channels of a row
-// Twin     reference.py: pooling_forward, pooling_backward      Source  Goodfellow et al. 2016, section 9.3
+// Twin     reference/layers.py: pooling_forward, pooling_backward      Source  Goodfellow et al. 2016, section 9.3
 
 #define INPUT(k) (((row) * POSITIONS + p * STRIDE + (k)) * CHANNELS + c)
 #define OUTPUT ((row * POOLED + p) * CHANNELS + c)

@@ -2,7 +2,7 @@
 //   Philox2x32, 10 rounds: (low, high) <- (hi32(low M) ^ key ^ high, lo32(low M)), key += W
 // Shapes   single numbers
 // Launch   called by the item that needs the bits
-// Twin     reference.py: philox      Source  Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers"
+// Twin     reference/layers.py: philox      Source  Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers"
 
 inline uint philox(const uint counter, const uint step, uint key) {
   uint low = counter, high = step;

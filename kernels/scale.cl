@@ -4,7 +4,7 @@
 // Macros   ROWS windows; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides CHANNELS; SCALES 1:
 //          there is a gamma; CENTERS 1: there is a beta; ACTIVATION; offsets AT_GAMMA AT_BETA
 // Launch   inside the network's one work-group; an item owns a vector of channels
-// Twin     reference_norms.py: scale_forward, scale_backward      Source  Ioffe and Szegedy 2015
+// Twin     reference/normalization.py: scale_forward, scale_backward      Source  Ioffe and Szegedy 2015
 
 #define GAMMA(c) (SCALES ? LOAD(WIDTH, net + AT_GAMMA + c) : (VEC(WIDTH))(1))
 #define BETA(c) (CENTERS ? LOAD(WIDTH, net + AT_BETA + c) : (VEC(WIDTH))(0))

@@ -3,7 +3,7 @@
 // Shapes   all (ROWS, N)
 // Macros   ROWS windows; N outputs
 // Launch   inside the network's one work-group; an item takes whole rows, which are short
-// Twin     reference_activations.py: softmax_forward, softmax_backward      Source  Bridle 1990
+// Twin     reference/activations.py: softmax_forward, softmax_backward      Source  Bridle 1990
 
 FUNCTION NAMED(softmax_forward)(FORWARD_ARGUMENTS) {
   FOR_ITEMS(row, ROWS) {

@@ -1,7 +1,7 @@
 // transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
 // Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8
 // Launch   called by the item that owns the square; its vectors are halves of rows r and r + 4: no number crosses over
-// Twin     NumPy's .T in reference.py: dense_backward      Source  butterfly of interleaved pairs
+// Twin     NumPy's .T in reference/layers.py: dense_backward      Source  butterfly of interleaved pairs
 
 #define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))
 inline real8 numbers(const real4 a, const real4 b) { real8 r; r.even = a; r.odd = b; return r; }

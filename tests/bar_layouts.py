@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bt_neuro.market.bars import Bars
+from bt_neuro.bars.reader import Bars
 
 POINT = 100_000  # a price of the tests is a whole number of points, so its text is exact
 

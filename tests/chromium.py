@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bt_neuro.report.still import find_browser
+from bt_neuro.report.screenshot import find_browser
 
 DRAWN = "html[data-drawn=all]"
 # The chart's parts as they lie in the page: what is drawn, and the range it is drawn for.

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+from paths import SAMPLE
 
 from bt_neuro import Comparison, compare, read_bars
-from bt_neuro.evaluate.compare.folder import MANIFEST, ComparisonFolder
-from bt_neuro.evaluate.compare.passes import CONTESTANTS
-from bt_neuro.evaluate.compare.spans import Spans
-from bt_neuro.evaluate.compare.study import EXACT, Study
-from bt_neuro.evaluate.compare.windows import Windows
+from bt_neuro.studies.compare_folder import MANIFEST, ComparisonFolder
+from bt_neuro.studies.experiment import EXACT, Study
+from bt_neuro.studies.passes import VARIANTS
+from bt_neuro.studies.spans import Spans
+from bt_neuro.studies.windows import Windows
 
-SAMPLE = Path(__file__).parents[1] / "data" / "SYNTHETIC_EURUSD_H1.csv"
 GRID = (1e-3, 5e-5)
 SKILL = {"plain": 0.1, "dropout": 0.1, "batch_norm": 0.6, "batch_norm-published": 0.4}
 
@@ -29,7 +29,7 @@ def planted_comparison(
     grid_skill: dict[str, tuple[float, ...]] | None = None,
     end: str = "2024-02-24",
 ) -> Comparison:
-    """Write a comparison in which contestants know so much of the labels: 0 nothing, 1 all; NaN diverged.
+    """Write a comparison in which variants know so much of the labels: 0 nothing, 1 all; NaN diverged.
 
     `grid_skill` is what they know of the first half at each rate of `GRID`.
     """
@@ -56,7 +56,7 @@ def planted_comparison(
     for one in EXACT:
         known = (grid_skill or {}).get(one.name, tuple(skill[one.name] for _ in GRID))
         study.folder.keep(f"{one.name}-grid", said(windows, study.spans.choice, known))
-    for one in CONTESTANTS:
+    for one in VARIANTS:
         for number, step in enumerate(study.steps()):
             known = tuple(min(skill[one.name] + 0.02 * number, 1) for _ in study.lanes(one))
             study.folder.keep(f"{one.name}-{step.name}", said(windows, step.bars, known, number))

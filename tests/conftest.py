@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bt_neuro.errors import DeviceError
-from bt_neuro.nn.device import Device, listed, tried
+from bt_neuro.nn.opencl.device import Device, listed, tried
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.optimizers import SGD, Optimizer
-from bt_neuro.nn.reference import loss_value
-from bt_neuro.nn.reference_network import Mode, ReferenceNetwork
+from bt_neuro.nn.reference.layers import loss_value
+from bt_neuro.nn.reference.network import Mode, ReferenceNetwork
 
 Array = NDArray[np.floating]
 Gradients = dict[str, Array]

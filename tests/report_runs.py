@@ -6,11 +6,11 @@ import shutil
 from copy import deepcopy
 from pathlib import Path
 
+from paths import ROOT
 from small import Small
 
 from bt_neuro import Result, backtest
 
-ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 

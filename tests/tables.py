@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from random_walk import random_walk
 
-from bt_neuro.market.fractals import fractal_targets
+from bt_neuro.learning.fractals import fractal_targets
 
 HISTORY = 4
 FEATURES = 3
@@ -21,10 +21,10 @@ class Tables:
     bars: pd.DataFrame
     features: np.ndarray
 
-    def answered(self, baseline_answers, **changed):
+    def answered(self, baseline_probabilities, **changed):
         """Call with these tables, or what has changed of them."""
         mine = {"predictions": self.predictions, "bars": self.bars, "features": self.features}
-        return baseline_answers(**mine | changed, history_bars=HISTORY)
+        return baseline_probabilities(**mine | changed, history_bars=HISTORY)
 
 
 def make_tables(seed: int = 0, rows: int = 400, skill: float = 1.0, wing: int = 1) -> Tables:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modes import MODES, hours, random_hours, run
+from paths import ROOT
 from small import LAYERS
 
 from bt_neuro import BarsFeed, CheckpointError, HitRate, Label, Signal, StrategyError, backtest
@@ -25,7 +25,6 @@ from bt_neuro.plugin.loading import load_strategy
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
-ROOT = Path(__file__).resolve().parent.parent
 FILES = {path.stem: path for path in sorted((ROOT / "strategies").glob("*.py"))}
 GALLERY = {name: load_strategy(str(path)) for name, path in FILES.items()}
 SMALL = {"device": "numpy", "history_bars": 4, "learning_rate": 0.01}
@@ -72,7 +71,7 @@ def test_a_backtest_of_it_writes_its_folder(name, tmp_path):
 
 
 class Random:
-    """Trades random signals, so that there is something to see, and not the network's."""
+    """Trades shuffled signals, so that there is something to see, and not the network's."""
 
     def start(self):
         super().start()
@@ -114,11 +113,11 @@ class Peeks(Logged):
 def sees_the_future(strategy, cut=120):
     """Tell whether what came before a bar changes when the bars from it on are cut off, or absurd."""
     bars = random_hours(200)
-    poisoned = bars.copy()
-    poisoned.loc[cut:, ["open", "high", "low", "close"]] = [900.0, 1000.0, 1e-3, 0.5]
+    perturbed = bars.copy()
+    perturbed.loc[cut:, ["open", "high", "low", "close"]] = [900.0, 1000.0, 1e-3, 0.5]
     past, *others = (
         [entry for entry in run(strategy, some, MODE).log if entry[0] < cut]
-        for some in (bars, bars[:cut], poisoned)
+        for some in (bars, bars[:cut], perturbed)
     )
     assert {"signal", "label", "fill"} <= {kind for _, kind, *_ in past}
     return any(other != past for other in others)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from paths import DATA
 
-from bt_neuro.market.bars import Bars, read_bars
+from bt_neuro.bars.reader import Bars, read_bars
 
-DATA = Path(__file__).parents[1] / "data"
 SAMPLE = DATA / "SYNTHETIC_EURUSD_H1.csv"
 
 

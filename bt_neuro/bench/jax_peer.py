@@ -21,7 +21,7 @@ FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 class JaxNetwork:
-    """Every way of the contestant is one compiled call that gives its buffers to the next.
+    """Every way of the variant is one compiled call that gives its buffers to the next.
 
     `stream` compiles the backward pass of the last prediction and the next forward pass into one call: what
     the gradient needs of a prediction leaves that call and enters the next.
@@ -133,7 +133,7 @@ class JaxNetwork:
         out, statistics, kept = self._predicted_to_learn(state[0], statistics, window)
         return state, statistics, kept, out
 
-    # -- the contestant --------------------------------------------------------------------------------------
+    # -- the variant --------------------------------------------------------------------------------------
     def _rates(self) -> Array:
         self._steps += 1
         return np.array(self._optimizer.rates(self._steps), np.float32)

@@ -1,9 +1,9 @@
-"""Our own network as a contestant: on a device, or as the NumPy reference."""
+"""Our own network as a variant: on a device, or as the NumPy reference."""
 
 from __future__ import annotations
 
-from bt_neuro.article import article_layers
 from bt_neuro.bench.peer import Array, Start
+from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam
 

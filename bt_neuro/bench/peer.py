@@ -1,4 +1,4 @@
-"""What a contestant must do, and the check that it computes the same as the others before it is timed."""
+"""What a variant must do, and the check that it computes the same as the others before it is timed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Start:
-    """Where every contestant starts: tensors by name, (1, ...), statistics that hold some bars already."""
+    """Where every variant starts: tensors by name, (1, ...), statistics that hold some bars already."""
 
     state: dict[str, Array]
     learning_rate: float = LEARNING_RATE
@@ -70,7 +70,7 @@ class Bars:
 
 
 def check_outputs(peer: Peer, bars: Bars) -> Array:
-    """Run every way of the contestant for a few bars; return all outputs."""
+    """Run every way of the variant for a few bars; return all outputs."""
     w, t = bars.windows, bars.targets
     outputs = [peer.begin(w[0])]
     outputs += [peer.stream(t[i - 1], w[i]) for i in range(1, 16)]

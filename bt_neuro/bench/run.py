@@ -1,4 +1,4 @@
-"""Checks every contestant, then times them in turns."""
+"""Checks every variant, then times them in turns."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ WAYS = {
 OURS, MANY = "bt-neuro", "bt-neuro, many bars a launch"
 MISSING = "not installed: pip install 'bt-neuro[peers]'"
 _ROUNDS = 10
-_CHUNK_S = 0.3  # a slow contestant makes fewer calls a round, at least one
+_CHUNK_S = 0.3  # a slow variant makes fewer calls a round, at least one
 _WARM_BARS = 200
-_PATIENCE_S = 180  # for a contestant that compiles
+_PATIENCE_S = 180  # for a variant that compiles
 
 
 def _from(module: str, name: str) -> Factory:
@@ -57,20 +57,20 @@ def run_bench(
     Parameters
     ----------
     device : as in `Network`
-    steps : calls timed of every way of every contestant, in ten rounds; contestants take turns in each round
+    steps : calls timed of every way of every variant, in ten rounds; variants take turns in each round
     peers : time PyTorch and JAX too, where installed
     compiled : let ``torch.compile`` take part as well; given up when it takes over three minutes
     progress : called with what is being done
 
     Returns
     -------
-    plain JSON values: "machine", "ways" (what each measures), "rows" (one a contestant: "status" is measured,
+    plain JSON values: "machine", "ways" (what each measures), "rows" (one a variant: "status" is measured,
     or why not; per way "median_us" and "min_us" of single calls, "ratio" of its median to ours), "call_us"
     (a network of one neuron: what a call costs besides arithmetic), "build_s"
 
     Notes
     -----
-    Every contestant starts from the same numbers and must give our outputs within 3e-6 over 36 bars of all
+    Every variant starts from the same numbers and must give our outputs within 3e-6 over 36 bars of all
     ways before it is timed; one that computes something else is reported as wrong.
     """
     tell = progress or (lambda text: None)
@@ -85,7 +85,7 @@ def run_bench(
         start = Start(network.state())
         bars = Bars(bars.windows[_WARM_BARS:], bars.targets[_WARM_BARS:])
         ours = OwnPeer(start, network, OURS, "one launch a bar; stream: the activations are still in place")
-        rows, contestants = _admitted(ours, start, bars, peers, compiled, tell)
+        rows, variants = _admitted(ours, start, bars, peers, compiled, tell)
         times: dict[str, dict[str, list[float]]] = {row["name"]: {way: [] for way in WAYS} for row in rows}
         times[MANY] = {way: [] for way in WAYS}
         small = Network([Dense(1)], bars.windows.shape[1], device=device)
@@ -94,7 +94,7 @@ def run_bench(
             tell(f"round {turn + 1} of {_ROUNDS}")
             share = len(range(turn, steps, _ROUNDS))
             for way in WAYS:
-                for name, peer in contestants.items():
+                for name, peer in variants.items():
                     times[name][way] += _timed(_caller(peer, way, bars), share)
                 times[MANY][way].append(_timed_launch(network, way, bars, steps))
             calls += _timed(lambda i: small.predict(bars.windows[i]), share)
@@ -139,10 +139,10 @@ def _one_core() -> Iterator[int | None]:
 def _admitted(
     ours: OwnPeer, start: Start, bars: Bars, peers: bool, compiled: bool, tell: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], dict[str, Peer]]:
-    """Return a row for each contestant, and those that passed the check, ours first."""
+    """Return a row for each variant, and those that passed the check, ours first."""
     expected = check_outputs(ours, bars)
     rows: list[dict[str, Any]] = [{"name": OURS, "about": ours.about, "status": "measured"}]
-    contestants: dict[str, Peer] = {OURS: ours}
+    variants: dict[str, Peer] = {OURS: ours}
     factories: dict[str, Factory] = {"NumPy reference": reference}
     factories |= PEERS if peers else {}
     factories |= COMPILED if peers and compiled else {}
@@ -163,10 +163,10 @@ def _admitted(
             continue
         row |= {"about": peer.about, "largest_difference": difference, "ready_s": time.perf_counter() - began}
         if difference <= TOLERANCE:  # false for NaN too
-            contestants[name] = peer
+            variants[name] = peer
         else:
             row["status"] = f"wrong: its outputs differ from ours by {difference:.1e}"
-    return rows, contestants
+    return rows, variants
 
 
 @contextmanager

@@ -8,7 +8,7 @@ HEAD = "microseconds a bar, median (smallest), times ours"
 
 
 def render(result: dict[str, Any]) -> str:
-    """Return what `run_bench` measured as text: a table, what each contestant does, how it was measured."""
+    """Return what `run_bench` measured as text: a table, what each variant does, how it was measured."""
     ways: dict[str, str] = result["ways"]
     width = max(len(row["name"]) for row in result["rows"]) + 2
     lines = [HEAD, "", " " * width + "".join(f"{way:>24}" for way in ways)]

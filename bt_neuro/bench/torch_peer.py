@@ -119,7 +119,7 @@ class TorchNetwork:
             self.statistics = statistics
         return out
 
-    # -- the contestant --------------------------------------------------------------------------------------
+    # -- the variant --------------------------------------------------------------------------------------
     def predict(self, window: Array) -> Array:
         with self.torch.no_grad():
             return self.forward(window, moves=True).numpy()

@@ -76,10 +76,10 @@ def backtest(
 ) -> None:
     """Run a strategy over a file of bars, learning on every bar."""
     with errors():
+        from bt_neuro.account.account import Account
         from bt_neuro.errors import StrategyError
-        from bt_neuro.evaluate.account import Account
-        from bt_neuro.evaluate.runs import backtest as run
         from bt_neuro.report.console import render
+        from bt_neuro.runs.backtest import backtest as run
 
         options = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
         options |= {"until_settled": until_settled or None, "learns": False if freeze else None}

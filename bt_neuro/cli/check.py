@@ -24,8 +24,8 @@ def check(
 ) -> None:
     """Print what was understood of a bar file, or why it is refused."""
     with errors():
-        from bt_neuro.market.bars import read_bars
-        from bt_neuro.market.check import describe, render
+        from bt_neuro.bars.describe import describe, render
+        from bt_neuro.bars.reader import read_bars
 
         bars = read_bars(
             file, start=start, end=end, tz=tz, resample=resample, keep_flat=keep_flat, repair=repair

@@ -69,10 +69,10 @@ def compare(
         if file is None:
             raise typer.BadParameter("give a file of bars, or --statistics", param_hint="FILE")
 
-        from bt_neuro.evaluate.compare.run import GRID
-        from bt_neuro.evaluate.compare.run import compare as run
         from bt_neuro.report.compare_text import render
-        from bt_neuro.report.still import take_picture
+        from bt_neuro.report.screenshot import take_picture
+        from bt_neuro.studies.compare import GRID
+        from bt_neuro.studies.compare import compare as run
 
         bars_options = {"start": start, "end": end, "tz": tz, "resample": resample}
         with progress_bar() as progress:

@@ -39,7 +39,7 @@ def lookahead_check(
     device: Device = "auto",
     seed: Seed = 0,
     seeds: Seeds = None,
-    cuts: Annotated[int, typer.Option(min=1, help="Places where the future is cut off and poisoned.")] = 12,
+    cuts: Annotated[int, typer.Option(min=1, help="Places where the future is cut off and perturbed.")] = 12,
     processes: Processes = 2,
     start: Start = None,
     end: End = None,
@@ -51,7 +51,7 @@ def lookahead_check(
 ) -> None:
     """Look for use of bars that have not closed; exit code 1 when there is one."""
     with errors():
-        from bt_neuro.evaluate.checks.lookahead import lookahead_check as check
+        from bt_neuro.validation.lookahead import lookahead_check as check
 
         options = {"device": device, "seed": seed, "seeds": seeds}
         chosen, parameters = strategy_and_parameters(strategy, param, **options)

@@ -14,7 +14,7 @@ from bt_neuro.cli.common import Device, Json, app, errors
 def devices(as_json: Json = False) -> None:
     """List the OpenCL devices, each tried with a small kernel."""
     with errors():
-        from bt_neuro.nn.device import REMEDY, listed, tried
+        from bt_neuro.nn.opencl.device import REMEDY, listed, tried
 
         found = [tried(device) for device in listed()]
         if as_json:
@@ -44,7 +44,7 @@ def devices(as_json: Json = False) -> None:
 @app.command(epilog="Example: bt-neuro bench --steps 500 --no-peers")
 def bench(
     device: Device = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="Calls timed of each way of each contestant.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Calls timed of each way of each variant.")] = 200,
     peers: Annotated[
         bool, typer.Option(help="Time PyTorch and JAX in the same run, where installed.")
     ] = True,

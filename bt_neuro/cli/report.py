@@ -25,8 +25,8 @@ def report(
 ) -> None:
     """Write a run's report.html anew, and open it: one page that needs no network."""
     with errors():
-        from bt_neuro.evaluate.pages import write_page_of
-        from bt_neuro.report.still import take_picture
+        from bt_neuro.report.screenshot import take_picture
+        from bt_neuro.studies.pages import write_page_of
 
         written = [write_page_of(run)]
         if png:

@@ -10,9 +10,9 @@ import typer
 
 def statistics(out: Path | None, *, seed: int, png: bool, as_json: bool) -> None:
     """Test when exponential averages join moving ones; errors are the caller's to turn into lines."""
-    from bt_neuro.evaluate.compare.joining_folder import compare_statistics
-    from bt_neuro.report.joining import render_text
-    from bt_neuro.report.still import take_picture
+    from bt_neuro.report.ema_convergence import render_text
+    from bt_neuro.report.screenshot import take_picture
+    from bt_neuro.studies.ema_convergence_folder import compare_statistics
 
     result = compare_statistics(out, seed=seed)
     if png:

@@ -38,7 +38,7 @@ def stream(
     """
     with errors():
         from bt_neuro.errors import NeuroError
-        from bt_neuro.evaluate.stream import stream as run
+        from bt_neuro.runs.stream import stream as run
 
         if sys.stdin is None or sys.stdout is None:
             raise NeuroError("bars come from standard input, signals go to standard output: open both")

@@ -113,9 +113,9 @@ def tune(
 ) -> None:
     """Search a strategy's parameters over walk-forward folds, and say how much of the best is luck."""
     with errors():
-        from bt_neuro.evaluate.account import Account
-        from bt_neuro.evaluate.tune.run import tune as run
-        from bt_neuro.report.tune import render
+        from bt_neuro.account.account import Account
+        from bt_neuro.report.tune_console import render
+        from bt_neuro.validation.tune import tune as run
 
         options = {"device": device, "seed": seed, "size": size}
         chosen, parameters = strategy_and_parameters(strategy, param, **options)

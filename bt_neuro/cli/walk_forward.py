@@ -95,9 +95,9 @@ def walk_forward(
 ) -> None:
     """Test on bars that were not learned before, fold after fold, and report them together."""
     with errors():
-        from bt_neuro.evaluate.account import Account
-        from bt_neuro.evaluate.walk_forward.run import walk_forward as run
-        from bt_neuro.report.walk_forward import render
+        from bt_neuro.account.account import Account
+        from bt_neuro.report.walk_forward_console import render
+        from bt_neuro.validation.walk_forward import walk_forward as run
 
         options = {"device": device, "seed": seed, "size": size, "seeds": seeds}
         chosen, parameters = strategy_and_parameters(strategy, param, **options)

@@ -51,7 +51,7 @@ def warmup_check(
 ) -> None:
     """Start a strategy later and later, and say after how many bars that no longer matters."""
     with errors():
-        from bt_neuro.evaluate.checks.warmup import warmup_check as check
+        from bt_neuro.validation.warmup import warmup_check as check
 
         options = {"device": device, "seed": seed, "seeds": seeds}
         chosen, parameters = strategy_and_parameters(strategy, param, **options)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.reference_activations import Array
-from bt_neuro.nn.reference_network import ReferenceNetwork
-from bt_neuro.nn.runner import Runner
+from bt_neuro.nn.opencl.runner import Runner
+from bt_neuro.nn.reference.activations import Array
+from bt_neuro.nn.reference.network import ReferenceNetwork
 
 
 class NumpyEngine:

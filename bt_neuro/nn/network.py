@@ -13,15 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from bt_neuro.errors import LayerError, NonFiniteError, did_you_mean
 from bt_neuro.nn import storage
 from bt_neuro.nn.config import to_config
-from bt_neuro.nn.device import Device, choose
 from bt_neuro.nn.engine import Engine, NumpyEngine
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, loss_of
+from bt_neuro.nn.opencl.device import Device, choose
+from bt_neuro.nn.opencl.program import Program
+from bt_neuro.nn.opencl.runner import Runner
 from bt_neuro.nn.optimizers import Optimizer, one_a_lane
-from bt_neuro.nn.program import Program
-from bt_neuro.nn.reference_network import Mode
-from bt_neuro.nn.runner import Runner
+from bt_neuro.nn.reference.network import Mode
 from bt_neuro.nn.summary import layer_times, summary
 
 Array = NDArray[np.floating]

@@ -17,8 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from bt_neuro.errors import CheckpointError, LayerError
-from bt_neuro.fields import Fields
-from bt_neuro.files import replacing
+from bt_neuro.io import Fields, atomic_write
 from bt_neuro.nn.config import from_config
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layout import Layout
@@ -50,7 +49,7 @@ def write(path: Path, tensors: Tensors, about: dict[str, Any]) -> None:
     # One key: safetensors writes several in an order of its own.
     metadata = {METADATA: json.dumps({**plain, CHECKSUM: checksum(tensors, plain)})}
     try:
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(save(tensors, metadata))  # save_file lets nobody else read it
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {path}: {error}; make room, or give another folder") from error
@@ -108,13 +107,13 @@ class SavedNetwork:
         if told != checksum(tensors, values):
             raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
-        optimizer = config.plain("optimizer")
+        optimizer = config.any("optimizer")
         if isinstance(optimizer, list):
             optimizer = [_described(one, Optimizer, len(tensors)) for one in optimizer]
         else:
             optimizer = _described(optimizer, Optimizer, len(tensors))
-        loss = _described(config.plain("loss"), Loss, len(tensors))
-        inputs, seeds = config.whole("inputs", 1, MOST_INPUTS), config.wholes("seeds")
+        loss = _described(config.any("loss"), Loss, len(tensors))
+        inputs, seeds = config.integer("inputs", 1, MOST_INPUTS), config.integers("seeds")
         single_lane, precision = config.flag("single_lane"), config.text("precision")
         if precision not in ("single", "double"):
             raise config.refuse("precision", "single or double")
@@ -123,7 +122,7 @@ class SavedNetwork:
         layout = Layout(layers, inputs, one_a_lane(optimizer, len(seeds))[0], loss)
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
-        steps = config.whole("steps")
+        steps = config.integer("steps")
         return cls(
             path, tensors, about, layers, inputs, optimizer, loss, seeds, single_lane, precision, steps
         )
@@ -146,7 +145,7 @@ def _described(config: Any, kind: Any, most_blocks: int) -> Any:
     """Return what it describes; the file's tensors bound the one option that costs time by itself."""
     options = Fields(config, "a layer, optimiser or loss")
     if "blocks" in options.values:
-        options.whole("blocks", 1, most_blocks)
+        options.integer("blocks", 1, most_blocks)
     try:
         described = from_config(options.values)
     except TypeError as error:  # an option is missing, or none that can be compared

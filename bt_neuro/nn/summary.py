@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.nn.engine import Engine
 from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.reference_network import Mode
+from bt_neuro.nn.reference.network import Mode
 
 _WINDOWS, _RUN_S, _ROUNDS = 64, 0.01, 5
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.eras import ARTICLE_WINDOW, RunningMean
-from bt_neuro.fields import Fields
-from bt_neuro.plugin.journal import Entry
-from bt_neuro.signals import Scored
+from bt_neuro.io import Fields
+from bt_neuro.learning.eras import ARTICLE_WINDOW, RunningMean
+from bt_neuro.learning.signals import Scored
+from bt_neuro.plugin.run_observer import BarRecord
 
 
 class HitRate(bt.Analyzer):
@@ -59,7 +59,7 @@ class HitRate(bt.Analyzer):
 
 
 class Hits:
-    """What `HitRate` counts; its params and its analysis, for a journal to add to."""
+    """What `HitRate` counts; its params and its analysis, for a run_observer to add to."""
 
     def __init__(
         self, window: int = 1000, article_window: int = ARTICLE_WINDOW, *, resumes: bool = True
@@ -72,7 +72,7 @@ class Hits:
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
         self._error, self._forecast, self._undefine = (RunningMean(article_window) for _ in range(3))
 
-    def read(self, entry: Entry) -> None:
+    def read(self, entry: BarRecord) -> None:
         for scored in entry.scored:
             self.add(scored)
 
@@ -124,11 +124,11 @@ class Hits:
     def restore(self, saved: Fields) -> None:
         if not self._resumes:
             return
-        self.scored_bars = saved.whole("scored_bars")
+        self.scored_bars = saved.integer("scored_bars")
         self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
         self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self._recent.maxlen)
         for name, counts in self._counts().items():
-            counts.update({key: saved.group(name).whole(key) for key in counts})
+            counts.update({key: saved.group(name).integer(key) for key in counts})
         for name, mean in self._means().items():
             mean.restore(saved.group(name))
 
@@ -176,7 +176,7 @@ class StepTime(bt.Analyzer):
 
 
 class Seconds:
-    """What `StepTime` counts, for a journal to add to."""
+    """What `StepTime` counts, for a run_observer to add to."""
 
     _STEP = math.log(1.02)
     _BINS = 1200  # from 1 microsecond to some 5 hours
@@ -185,7 +185,7 @@ class Seconds:
         self._counts = [0] * self._BINS
         self._bars, self._total, self._max = 0, 0.0, 0.0
 
-    def read(self, entry: Entry) -> None:
+    def read(self, entry: BarRecord) -> None:
         if entry.step_s is not None:
             self.add(entry.step_s)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.checkpoint import MODEL, save
-from bt_neuro.eras import Era
 from bt_neuro.errors import CheckpointError, StrategyError
+from bt_neuro.learning.checkpoint import MODEL, save
+from bt_neuro.learning.eras import Era
 from bt_neuro.plugin.checks import require_counted
-from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import PRETRAINING
-from bt_neuro.plugin.replay import time_of
+from bt_neuro.plugin.resume import time_of
+from bt_neuro.plugin.run_observer import with_state
 
 
 class Checkpoint(bt.Analyzer):
@@ -107,7 +107,7 @@ class Checkpoint(bt.Analyzer):
         bars = {**strategy.fingerprint.state(), "last_time": time_of(strategy.fingerprint.last)}
         if last_bar is not None:
             require_counted(strategy, last_bar + 1)
-        strategy.learner.catch_up()  # what a journal's readers have not read is in no state
+        strategy.learner.catch_up()  # what a run_observer's readers have not read is in no state
         keepers = with_state(strategy.analyzers.getitems())
         states = {name: keeper.state() for name, keeper in keepers.items()}
         about = dict(self.p.about or {})

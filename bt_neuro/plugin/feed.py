@@ -10,8 +10,8 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
-from bt_neuro.market.timeframe import commonest_step
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import backtrader as bt
 
-from bt_neuro.learner import Learner
+from bt_neuro.learning.learner import Learner
 
 # With one of these of its own a strategy has none. Features may be no numbers, and a bar that is refused must
 # have taught nothing; the others are called before a bar is learned, and must find the network so.

@@ -7,11 +7,11 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from bt_neuro.checkpoint import Saved
-from bt_neuro.eras import Era, EraLog
+from bt_neuro.bars.clock import Bound, Span
 from bt_neuro.errors import BarsError, CheckpointError, StrategyError
-from bt_neuro.lessons import Lesson, study
-from bt_neuro.market.clock import Bound, Span
+from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.eras import Era, EraLog
+from bt_neuro.learning.fit import Example, study
 from bt_neuro.plugin.checks import rising_bars
 
 PRETRAINING = "pretraining"  # in a checkpoint
@@ -30,7 +30,7 @@ class Pretraining:
     ----------
     eras : how many there shall be
     log : the `EraLog`; known once there is a network
-    lessons : what is learned; empty before the span is over, and where a run goes on after it
+    examples : what is learned; empty before the span is over, and where a run goes on after it
     seconds : that the eras of this run took
     """
 
@@ -45,7 +45,7 @@ class Pretraining:
         self._start, self._stop = (time.astype(datetime) for time in (self.span.start, self.span.stop))
         self._first_bar: int | None = None
         self.log = EraLog(0)
-        self.lessons: list[Lesson] = []
+        self.examples: list[Example] = []
         self.seconds = 0.0
 
     @classmethod
@@ -93,8 +93,8 @@ class Pretraining:
         def on_launch(learned: int) -> None:
             number = len(self.ended) + 1
             for one in listeners:
-                if hasattr(one, "notify_lessons"):
-                    one.notify_lessons(number, learned, len(self.lessons))
+                if hasattr(one, "notify_examples"):
+                    one.notify_examples(number, learned, len(self.examples))
             if strategy.env._event_stop:
                 raise KeyboardInterrupt(f"interrupted in era {number} of {self.eras}")
 
@@ -105,11 +105,11 @@ class Pretraining:
 
         if self._first_bar is None:
             raise StrategyError(f"no bar lies in pretrain {self.span.text}: give a span that holds bars")
-        self.lessons = strategy.learner.take_lessons(self._first_bar, self._embargo_bars)
+        self.examples = strategy.learner.take_examples(self._first_bar, self._embargo_bars)
         start = perf_counter()
         study(
             strategy.network,
-            self.lessons,
+            self.examples,
             self.log,
             eras=self.eras,
             until_settled=self._until_settled,

@@ -6,26 +6,26 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.article import article_layers
-from bt_neuro.checkpoint import Saved
-from bt_neuro.eras import Era
+from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learner import Learner
-from bt_neuro.lessons import Training
-from bt_neuro.market.fingerprint import Fingerprint
-from bt_neuro.market.fractals import FractalLabel
-from bt_neuro.market.labels import Label
+from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.eras import Era
+from bt_neuro.learning.fit import Training
+from bt_neuro.learning.fractals import FractalLabel
+from bt_neuro.learning.labels import Label
+from bt_neuro.learning.learner import Learner
+from bt_neuro.learning.signals import Scored, Signal
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
+from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted, rising_bars
 from bt_neuro.plugin.features import default_features
 from bt_neuro.plugin.head_start import HeadStart
-from bt_neuro.plugin.journal import with_state
 from bt_neuro.plugin.pretraining import Pretraining
-from bt_neuro.plugin.replay import Replay
-from bt_neuro.signals import Scored, Signal
+from bt_neuro.plugin.resume import ResumeVerification
+from bt_neuro.plugin.run_observer import with_state
 
 
 class NeuroStrategy(bt.Strategy):
@@ -213,7 +213,7 @@ class NeuroStrategy(bt.Strategy):
         if saved is not None:
             self._go_on(saved)
         self._head_start = HeadStart(self, NeuroStrategy, self.learner)
-        self._replay = Replay(self.data, saved, list(self._feature_lines))
+        self._replay = ResumeVerification(self.data, saved, list(self._feature_lines))
 
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
@@ -304,7 +304,7 @@ class NeuroStrategy(bt.Strategy):
         if self._train_at and bar >= self._train_at[0]:
             self._train_at = [later for later in self._train_at if later > bar]
             self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
-            self.learner.keeps_lessons, self.training = bool(self._train_at), False
+            self.learner.keeps_examples, self.training = bool(self._train_at), False
         elif (
             self.training
             and self.pretraining

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-NAMES = 40  # of contestants
+NAMES = 40  # of variants
 
 
 def render(manifest: dict[str, Any]) -> str:

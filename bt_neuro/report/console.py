@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bt_neuro.evaluate.scores import NETWORK, percent
+from bt_neuro.metrics.classification import NETWORK, percent
 
 # label, metric, format; units stand in the label, as in backtesting.py
 BLOCK: tuple[tuple[str, str, str], ...] = (

@@ -20,9 +20,10 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from bt_neuro.evaluate.answers import PROBABILITIES, targets_of
-from bt_neuro.evaluate.calibration import reliability_curve, threshold_sweep
-from bt_neuro.evaluate.scores import MINIMUM_SIGNALS, brier_scores, hit_rate_over_time
+from bt_neuro.learning.signals import CLASSES, signals_of
+from bt_neuro.metrics.calibration import reliability_curve, threshold_sweep
+from bt_neuro.metrics.classification import MINIMUM_SIGNALS, brier_scores, hit_rate_over_time
+from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.style import (
     BLUE,
@@ -35,7 +36,6 @@ from bt_neuro.report.style import (
     in_percent,
     time_figure,
 )
-from bt_neuro.signals import CLASSES, signals_of
 
 Array = NDArray[np.floating]
 

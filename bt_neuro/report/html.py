@@ -16,8 +16,8 @@ from bokeh.resources import Resources
 from bokeh.settings import settings
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.evaluate.scores import percent
-from bt_neuro.files import replacing
+from bt_neuro.io import atomic_write
+from bt_neuro.metrics.classification import percent
 
 HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ def write_page(folder: Path, text: str) -> Path:
     """
     page = folder / "report.html"
     try:
-        with replacing(page) as partial:
+        with atomic_write(page) as partial:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NeuroError(

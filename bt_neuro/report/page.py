@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from bt_neuro.evaluate.scores import NETWORK
-from bt_neuro.market.bars import Bars
+from bt_neuro.bars.reader import Bars
+from bt_neuro.metrics.classification import NETWORK
 from bt_neuro.report.console import BLOCK, account_notes
 from bt_neuro.report.html import render, write_page
-from bt_neuro.report.run import Run
+from bt_neuro.report.run_tables import Run
 from bt_neuro.report.sections import sections
-from bt_neuro.report.walk_forward import BLOCK as FOLDS_BLOCK
+from bt_neuro.report.walk_forward_console import BLOCK as FOLDS_BLOCK
 
 MOST_TRADES = 500
 

@@ -11,9 +11,9 @@ from bokeh.layouts import column
 from bokeh.models import Column
 from numpy.typing import NDArray
 
-from bt_neuro.evaluate.drift import error_changes
-from bt_neuro.evaluate.scores import MINIMUM_SIGNALS
-from bt_neuro.market.bars import Bars
+from bt_neuro.bars.reader import Bars
+from bt_neuro.metrics.classification import MINIMUM_SIGNALS
+from bt_neuro.metrics.drift import error_changes
 from bt_neuro.report.chart import MOST_BARS, price_chart
 from bt_neuro.report.figures import (
     account_figure,
@@ -27,7 +27,7 @@ from bt_neuro.report.figures import (
 )
 from bt_neuro.report.fold_figures import fold_hits_figure, fold_returns_figure
 from bt_neuro.report.html import Section
-from bt_neuro.report.run import Run, bar_table, bars_of, baseline_signals
+from bt_neuro.report.run_tables import Run, bar_table, bars_of, baseline_signals
 
 
 def plot(run: Run, bars: Bars | None = None) -> Column:

@@ -1,0 +1,1 @@
+"""The account a strategy trades: cash and costs."""

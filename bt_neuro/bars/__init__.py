@@ -1,0 +1,1 @@
+"""Bar files: detection, parsing, validation, time zones and resampling."""

@@ -1,1 +1,0 @@
-"""Whether a strategy sees the future, and how many bars it needs before it can be trusted."""

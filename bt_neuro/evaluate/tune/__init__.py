@@ -1,1 +1,0 @@
-"""A search over a strategy's parameters, judged by walk-forward folds."""

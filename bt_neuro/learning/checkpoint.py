@@ -1,0 +1,141 @@
+"""A checkpoint: the network, what the learner holds, and which bars they have seen, in one file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.errors import CheckpointError
+from bt_neuro.io import Fields
+from bt_neuro.learning.learner import Learner
+from bt_neuro.nn.network import Network
+from bt_neuro.nn.storage import SavedNetwork
+
+MODEL = "model.safetensors"
+
+
+def model_file(path: str | Path) -> Path:
+    """Return the checkpoint that a path means: the file itself, or the one in a folder of a run."""
+    path = Path(path)
+    return path / MODEL if path.is_dir() else path
+
+
+def save(
+    path: Path, learner: Learner, *, bars: dict[str, Any], analyzers: dict[str, Any], about: dict[str, Any]
+) -> None:
+    """Write all that is needed to go on, whole or not at all.
+
+    Parameters
+    ----------
+    path : file
+    learner : with its network
+    bars : fingerprint of the bars up to the last one learned
+    analyzers : state of each analyzer that has one, by name
+    about : whatever else should travel along
+    """
+    arrays, values = learner.state()
+    label = learner.label
+    values["label_kind"] = {"class": type(label).__name__, "delay_bars": learner.delay_bars}
+    versions = {"python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in ("bt-neuro", "numpy", "backtrader")}
+    parts = {"learner": values, "bars": bars, "analyzers": analyzers, "versions": versions}
+    learner.network.save(path, extra=arrays, about={**about, **parts})
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A checkpoint as read from its file.
+
+    Attributes
+    ----------
+    last_bar : number of the last bar that was learned; None when there was none yet
+    """
+
+    network: SavedNetwork
+    last_bar: int | None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Saved:
+        """Read a checkpoint: a file, or the folder of a run.
+
+        Raises
+        ------
+        CheckpointError
+            When it is missing, damaged, of a newer version, or a bare network to which no bars belong.
+        """
+        network = SavedNetwork.read(model_file(path))
+        if "learner" not in network.about.values:
+            raise CheckpointError(
+                f"{network.path} holds a network but not which bars it has seen: no run can go on from it; "
+                "use Network.load"
+            )
+        return cls(network, network.about.group("learner").integer_or_none("last_bar"))
+
+    @property
+    def path(self) -> Path:
+        return self.network.path
+
+    @property
+    def bars(self) -> Fields:
+        """Fingerprint of the bars up to the last one learned."""
+        return self.network.about.group("bars")
+
+    @property
+    def analyzers(self) -> Fields:
+        """State of the analyzers, by name."""
+        return self.network.about.group("analyzers")
+
+    def restore(self, learner: Learner) -> None:
+        """Set a learner to this state.
+
+        Raises
+        ------
+        CheckpointError
+            When it has other features, layers, label or optimiser; the first difference is named.
+        """
+        self.restore_network(learner)
+        try:
+            learner.restore(self.network.tensors, self.network.about.group("learner"))
+        except CheckpointError as error:
+            raise CheckpointError(f"cannot go on from {self.path}: {error}") from error
+
+    def restore_network(self, learner: Learner) -> None:
+        """Set the network alone to this state, for a learner that sees all bars again; raises the same."""
+        for difference in self._differences(learner):
+            raise CheckpointError(f"cannot go on from {self.path}: {difference}")
+        learner.network.set_state(self.network.tensors, self.network.steps)
+
+    def _differences(self, learner: Learner) -> Iterator[str]:
+        values, network, saved = self.network.about.group("learner"), learner.network, self.network
+        kind = values.group("label_kind")
+        pairs: list[tuple[str, Any, Any]] = [
+            ("features", values.texts("features"), list(learner.feature_names)),
+            ("history_bars", values.integer("history_bars", 1), learner.history_bars),
+            ("label", kind.text("class"), type(learner.label).__name__),
+            (
+                "wing, the label's delay",
+                kind.integer("delay_bars", 1),
+                learner.delay_bars,
+            ),
+            ("number of layers", len(saved.layers), len(network.layout.layers)),
+        ]
+        layers = enumerate(zip(saved.layers, network.layout.layers, strict=False))
+        pairs += [(f"layer {index}", then, now) for index, (then, now) in layers]
+        pairs += [
+            ("optimizer", saved.optimizer, _optimizer_of(network)),
+            ("loss", saved.loss, network.layout.loss),
+            ("precision", saved.precision, network.precision),
+        ]
+        for name, then, now in pairs:
+            if then != now:
+                yield f"its {name}: {then}; here: {now}"
+
+
+def _optimizer_of(network: Network) -> Any:
+    """Return the optimiser of all lanes, or a list with that of each."""
+    each = list(network.optimizers)
+    return each if len(each) > 1 else each[0]

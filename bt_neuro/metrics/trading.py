@@ -1,0 +1,254 @@
+"""What the account made of the signals, from its tables: net beside gross, and what luck explains of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from bt_neuro.account.account import Account
+from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
+from bt_neuro.metrics.classification import percent
+from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
+
+Array = NDArray[np.floating]
+Figures = dict[str, Any]
+
+YEAR_S = 365.25 * 86_400
+MINIMUM_DAYS = 30  # of returns; below this no verdict is given
+SIGNIFICANT = 0.95  # of the probabilistic Sharpe ratio
+PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
+
+
+def money_figures(
+    equity: pd.DataFrame,
+    trades: pd.DataFrame,
+    bars: pd.DataFrame,
+    account: Account,
+    point: float,
+    first_bar: int | None,
+) -> Figures:
+    """Return every figure of the account; what is undefined is None.
+
+    Parameters
+    ----------
+    equity, trades : as in ``equity.csv`` and ``trades.csv``
+    bars : as `read_bars` returns them, for the spread column
+    account : cash and costs
+    point : price of one point of spread
+    first_bar : the first bar that had a prediction, where buy and hold begins too
+
+    Returns
+    -------
+    dict
+        Units stand in the keys: ``_pct``, ``_bars``, and the period and scale of each ratio. Money in units
+        of the account.
+    """
+    start, end = account.cash, float(equity["equity"].iloc[-1]) if len(equity) else account.cash
+    span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() if len(equity) else 0
+    years = span_s / YEAR_S
+    daily = daily_returns(equity, start)
+    days_a_year = len(daily) / years if years else 0.0
+    fall = max_drawdown(equity)
+    # Of a few days, a yearly return is not a figure but a shout.
+    yearly = 100 * ((end / start) ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and end > 0 else None
+    costs = float(trades["costs"].sum())
+    sharpe = sharpe_ratio(daily, days_a_year)
+    held = buy_and_hold(equity, bars, account, point, first_bar)
+    more = 100 * (end / start - 1) - (held["buy_and_hold_after_costs_pct"] or 0.0)
+    return {
+        "equity_start": start,
+        "equity_end": end,
+        "return_pct": 100 * (end / start - 1),
+        "return_before_costs_pct": 100 * ((end + costs) / start - 1),
+        "annual_return_pct": yearly,
+        **held,
+        "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
+        **fall,
+        "has_costs": has_costs(bars, account, trades),
+        "lost_at": lost_at(equity),
+        "sharpe_ratio": sharpe,
+        "sharpe_ratio_daily_annualised": sharpe,
+        "sortino_ratio_daily_annualised": sortino_ratio(daily, days_a_year),
+        "calmar_ratio_whole_run": (
+            yearly / fall["max_drawdown_pct"] if yearly is not None and fall["max_drawdown_pct"] else None
+        ),
+        **significance(daily, days_a_year, more),
+        "open_trades": int(equity["position"].iloc[-1] != 0) if len(equity) else 0,
+        **trade_figures(trades),
+    }
+
+
+def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
+    """Return the change of equity from the last bar of a date to that of the next; the first from `cash`.
+
+    Dates without bars have no return. Once the equity is gone, so are returns.
+    """
+    evening = equity.groupby(equity["datetime"].dt.normalize())["equity"].last().to_numpy(dtype=float)
+    gone = np.flatnonzero(evening <= 0)
+    if len(gone):
+        evening = evening[: gone[0] + 1]
+    before = np.concatenate([[cash], evening[:-1]])
+    return evening / before - 1
+
+
+def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> bool:
+    """Tell whether trades cost anything; before the first has closed, whether one would."""
+    if len(trades):  # a strategy may have told its broker other costs
+        return bool(trades["costs"].any() or account.slippage)
+    spread = bars.get("spread", 0.0) if account.spread is None else account.spread
+    return bool(np.any(spread) or account.commission or account.slippage)
+
+
+def lost_at(equity: pd.DataFrame) -> str | None:
+    """Return when all was lost, after which backtrader trades on and no broker would; None if never."""
+    gone = equity.loc[equity["equity"] <= 0, "datetime"]
+    return str(gone.iloc[0]) if len(gone) else None
+
+
+def max_drawdown(equity: pd.DataFrame) -> Figures:
+    """Return the deepest fall of the equity from a peak, when it began, ended, and was made good."""
+    values = equity["equity"].to_numpy(dtype=float)
+    nothing = {"max_drawdown_pct": 0.0, "max_drawdown_peak": None, "max_drawdown_trough": None}
+    nothing["max_drawdown_recovered"] = None
+    peaks = np.maximum.accumulate(values)
+    falls = 1 - values / peaks
+    if not len(values) or not falls.any():
+        return nothing
+    trough = int(falls.argmax())
+    peak = int(values[: trough + 1].argmax())
+    whole_again = np.flatnonzero(values[trough:] >= values[peak])
+    times = equity["datetime"]
+    return {
+        "max_drawdown_pct": 100 * float(falls[trough]),
+        "max_drawdown_peak": str(times.iloc[peak]),
+        "max_drawdown_trough": str(times.iloc[trough]),
+        "max_drawdown_recovered": str(times.iloc[trough + whole_again[0]]) if len(whole_again) else None,
+    }
+
+
+def buy_and_hold(
+    equity: pd.DataFrame, bars: pd.DataFrame, account: Account, point: float, first_bar: int | None
+) -> Figures:
+    """Return what holding one unit from the first prediction to the last close gave.
+
+    Before costs, and after commission, half a spread and slippage paid once to enter and once to leave. Where
+    bars are missing in between, as between the folds of a walk-forward, nothing is held.
+    """
+    held = equity["bar"].to_numpy()
+    held = held[held >= first_bar] if first_bar is not None else held[:0]
+    if not len(held):
+        return {"buy_and_hold_return_pct": None, "buy_and_hold_after_costs_pct": None}
+    before = after = 1.0
+    for part in np.split(held, np.flatnonzero(np.diff(held) > 1) + 1):
+        ends = [int(part[0]), int(part[-1])]
+        first, last = (float(bars["close"].iloc[bar]) for bar in ends)
+        enter, leave = (
+            price * account.commission + (0.5 * _spread(bars, account, bar) + account.slippage) * point
+            for price, bar in zip((first, last), ends, strict=True)
+        )
+        before, after = before * last / first, after * (last - leave) / (first + enter)
+    return {
+        "buy_and_hold_return_pct": 100 * (before - 1),
+        "buy_and_hold_after_costs_pct": 100 * (after - 1),
+    }
+
+
+def _spread(bars: pd.DataFrame, account: Account, bar: int) -> float:
+    if account.spread is not None:
+        return account.spread
+    return float(bars["spread"].iloc[bar]) if "spread" in bars else 0.0
+
+
+def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
+    """Return the annualised ratio of the mean return to the root mean square of the losses; target 0.
+
+    None without a loss. Sortino and van der Meer 1991.
+
+    Examples
+    --------
+    >>> round(sortino_ratio([0.02, -0.01, 0.02, -0.01], periods_a_year=252), 3)
+    11.225
+    """
+    r = np.asarray(returns, dtype=float)
+    downside = math.sqrt(float((np.minimum(r, 0) ** 2).mean())) if len(r) else 0.0
+    return float(r.mean()) / downside * math.sqrt(periods_a_year) if downside > 1e-12 else None
+
+
+def significance(daily: Array, days_a_year: float, more_pct: float) -> Figures:
+    """Return how far the net return is from luck: a probability, an interval, and a verdict in plain words.
+
+    ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
+    of the mean daily return, annualised without compounding, comes from a block bootstrap.
+    """
+    probability = probabilistic_sharpe_ratio(daily)
+    mean = block_bootstrap(
+        np.stack([daily, np.ones_like(daily)], axis=1), lambda sums: sums[..., 0] / sums[..., 1]
+    )
+    a_year = 100 * days_a_year
+    return {
+        "days": len(daily),
+        "probabilistic_sharpe_ratio_pct": percent(probability),
+        "mean_return_a_year_pct": a_year * mean.value if mean else None,
+        "mean_return_a_year_low_pct": a_year * mean.low if mean else None,
+        "mean_return_a_year_high_pct": a_year * mean.high if mean else None,
+        "money_verdict": money_verdict(len(daily), probability, mean, more_pct),
+    }
+
+
+def money_verdict(
+    days: int, probability: float | None, mean: Interval | None, more_pct: float = math.inf
+) -> str:
+    """Return in plain words whether the net return is more than luck.
+
+    Both must say so: the probabilistic Sharpe ratio, which knows skew and fat tails, and the bootstrap, which
+    knows that days hang together. `more_pct` is the return less that of buy and hold: who only held what rose
+    has shown no skill.
+
+    Examples
+    --------
+    >>> money_verdict(12, 0.99, Interval(0.01, 0.001, 0.02))
+    'too few days to judge the money: 12 of 30'
+    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02))
+    'the profit is more than luck'
+    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02), more_pct=-5)
+    'no skill in money: the profit is more than luck, but buy and hold made more'
+    >>> money_verdict(900, 0.80, Interval(0.01, -0.001, 0.02))
+    'no skill in money'
+    >>> money_verdict(900, 0.01, Interval(-0.01, -0.02, -0.001))
+    'no skill in money: the loss is more than bad luck'
+    """
+    if days < MINIMUM_DAYS:
+        return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
+    if probability is None or mean is None:
+        return NO_SKILL
+    if mean.low > 0 and probability > SIGNIFICANT:
+        return PROFIT if more_pct > 0 else f"{NO_SKILL}: {PROFIT}, but buy and hold made more"
+    if mean.high < 0 and probability < 1 - SIGNIFICANT:
+        return f"{NO_SKILL}: the loss is more than bad luck"
+    return NO_SKILL
+
+
+def trade_figures(trades: pd.DataFrame) -> Figures:
+    """Return what the closed trades add up to; the win rate is of trades, the hit rate of signals."""
+    closed = len(trades)
+    if not closed:
+        names = ("win_rate_pct", "profit_before_costs", "profit_after_costs", "costs", "profit_factor")
+        more = ("best_trade_pct", "worst_trade_pct", "mean_trade_bars")
+        return {"trades": 0, **dict.fromkeys(names + more)}
+    net = trades["net"]
+    lost = float(net[net <= 0].sum())
+    return {
+        "trades": closed,
+        "win_rate_pct": 100 * float((net > 0).mean()),
+        "profit_before_costs": float(trades["gross"].sum()),
+        "profit_after_costs": float(net.sum()),
+        "costs": float(trades["costs"].sum()),
+        "profit_factor": -float(net[net > 0].sum()) / lost if lost else None,
+        "best_trade_pct": float(trades["net_pct"].max()),
+        "worst_trade_pct": float(trades["net_pct"].min()),
+        "mean_trade_bars": float(trades["bars"].mean()),
+    }

@@ -1,0 +1,1 @@
+"""OpenCL devices, programs and launches."""

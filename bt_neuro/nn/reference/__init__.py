@@ -1,0 +1,1 @@
+"""The NumPy reference of every layer: the definition the kernels are tested against."""

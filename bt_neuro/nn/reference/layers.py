@@ -1,0 +1,254 @@
+"""The layers in NumPy: slow, clear, any precision. They define what the kernels must compute.
+
+Each section is the twin of the kernel file it names, with the same function names. Gradients are called
+d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation
+(the loss's begins them). The layers that normalise are in `reference_norms`, the walk in `reference_network`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.nn.layer import ActivationName
+from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
+from bt_neuro.nn.losses import Loss
+from bt_neuro.nn.optimizers import SGD, Optimizer
+from bt_neuro.nn.reference.activations import Array, Pass, Saved, Tensors, activate, activation_slope
+from bt_neuro.nn.reference.normalization import layer_norm_backward, layer_norm_forward
+
+
+# random.cl --------------------------------------------------------------------------------------------------
+def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint64]:
+    """Return 32 random bits for each (counter, step) under a key: the first word of Philox2x32-10."""
+    low = np.asarray(counter, np.uint64)
+    high = np.full_like(low, step)
+    for _ in range(10):
+        product = low * np.uint64(0xD256D193)
+        low, high = (product >> np.uint64(32)) ^ np.uint64(key) ^ high, product & np.uint64(0xFFFFFFFF)
+        key = (key + 0x9E3779B9) & 0xFFFFFFFF
+    return low
+
+
+# dense.cl ---------------------------------------------------------------------------------------------------
+def dense_forward(inp: Array, kernel: Array, bias: Array, activation: ActivationName) -> Array:
+    """Return act(inp @ kernel + bias): (positions, n_in) to (positions, n_out)."""
+    return activate(inp @ kernel + bias, activation)
+
+
+def dense_backward(
+    dout: Array, out: Array, inp: Array, kernel: Array, activation: ActivationName
+) -> tuple[Array, Array, Array]:
+    """Return dinp, dkernel, dbias."""
+    dz = dout * activation_slope(out, activation)
+    return dz @ kernel.T, inp.T @ dz, dz.sum(axis=0)
+
+
+# conv1d.cl --------------------------------------------------------------------------------------------------
+def conv1d_rows(inp: Array, size: int, stride: int) -> Array:
+    """Return the (positions, size) windows of a flat input, `stride` apart: Conv1D is Dense on them."""
+    return np.lib.stride_tricks.sliding_window_view(inp, size)[::stride]
+
+
+def conv1d_fold(drows: Array, n: int, stride: int) -> Array:
+    """Return the gradient of the flat input: windows that overlap add up."""
+    dinp = np.zeros(n, drows.dtype)
+    for position, row in enumerate(drows):
+        dinp[position * stride : position * stride + row.size] += row
+    return dinp
+
+
+# dropout.cl -------------------------------------------------------------------------------------------------
+def dropout_key(seed: int, layer: int) -> int:
+    return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
+
+
+def dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Multiply by a mask, 0 or 1 / (1 - rate), by key, step and neuron only; predicting, change nothing."""
+    if p.step is None:
+        return s["inp"]
+    counter = np.arange(s["inp"].size, dtype=np.uint64)
+    bits = philox(counter, p.step & 0xFFFFFFFF, p.key).reshape(s["inp"].shape)
+    s["mask"] = np.where(bits < layer.threshold, 0.0, 1 / (1 - layer.rate)).astype(s["inp"].dtype)
+    return s["inp"] * s["mask"]
+
+
+def dropout_backward(layer: Dropout, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    return dout * s["mask"], {}
+
+
+# attention.cl -----------------------------------------------------------------------------------------------
+def attention_forward(qkv: Array, heads: int, key_dim: int) -> tuple[Array, Array]:
+    """Return context (positions, key_dim x heads) and weights (heads, queries, keys).
+
+    The columns of `qkv` are (query key value, key_dim, heads): heads lie side by side, where a vector unit
+    wants them.
+    """
+    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2)
+    scores = query @ key.transpose(0, 2, 1) / np.sqrt(qkv.dtype.type(key_dim))
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights = weights / weights.sum(axis=-1, keepdims=True)
+    return (weights @ value).transpose(1, 2, 0).reshape(len(qkv), -1), weights
+
+
+def attention_backward(dcontext: Array, qkv: Array, weights: Array, heads: int, key_dim: int) -> Array:
+    """Return dqkv."""
+    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2)
+    dout = dcontext.reshape(len(qkv), key_dim, heads).transpose(2, 0, 1)
+    dweights = dout @ value.transpose(0, 2, 1)
+    dscores = weights * (dweights - (weights * dweights).sum(axis=-1, keepdims=True))
+    dscores = dscores / np.sqrt(qkv.dtype.type(key_dim))
+    parts = dscores @ key, dscores.transpose(0, 2, 1) @ query, weights.transpose(0, 2, 1) @ dout
+    return np.stack(parts).transpose(2, 0, 3, 1).reshape(qkv.shape)
+
+
+# encoder.cl -------------------------------------------------------------------------------------------------
+def encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Keep what each block needs for its backward pass."""
+    inp, s["blocks"] = s["inp"], []
+    for b in range(layer.blocks):
+
+        def through(name: str, inp: Array, activation: ActivationName = None, b: int = b) -> Array:
+            return dense_forward(inp, t[f"block{b}.{name}_kernel"], t[f"block{b}.{name}_bias"], activation)
+
+        kept: Saved = {"inp": inp, "qkv": through("qkv", inp)}
+        kept["context"], kept["weights"] = attention_forward(kept["qkv"], layer.num_heads, layer.key_dim)
+        projected = through("project", kept["context"])
+        kept["mid"], kept["mid_rate"] = layer_norm_forward(inp, projected, layer.epsilon)
+        kept["hidden"] = through("expand", kept["mid"], "leaky_relu")
+        contracted = through("contract", kept["hidden"])
+        inp, kept["norm_rate"] = layer_norm_forward(kept["mid"], contracted, layer.epsilon)
+        kept["norm"] = inp
+        s["blocks"].append(kept)
+    return activate(inp, layer.activation)
+
+
+def encoder_backward(layer: TransformerEncoder, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    d: Tensors = {}
+    dout = dout * activation_slope(s["out"], layer.activation)
+    for b, kept in reversed([*enumerate(s["blocks"])]):
+
+        def through(name: str, dout: Array, out: Array, inp: Array, act: ActivationName, b: int = b) -> Array:
+            names = f"block{b}.{name}_kernel", f"block{b}.{name}_bias"
+            dinp, d[names[0]], d[names[1]] = dense_backward(dout, out, inp, t[names[0]], act)
+            return dinp
+
+        dsum = layer_norm_backward(dout, kept["norm"], kept["norm_rate"])
+        dhidden = through("contract", dsum, dsum, kept["hidden"], None)
+        dmid = dsum + through("expand", dhidden, kept["hidden"], kept["mid"], "leaky_relu")
+        dsum = layer_norm_backward(dmid, kept["mid"], kept["mid_rate"])
+        dcontext = through("project", dsum, dsum, kept["context"], None)
+        dqkv = attention_backward(dcontext, kept["qkv"], kept["weights"], layer.num_heads, layer.key_dim)
+        dout = dsum + through("qkv", dqkv, dqkv, kept["inp"], None)
+    return dout, d
+
+
+# pooling.cl -------------------------------------------------------------------------------------------------
+def pooling_windows(inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array:
+    """Return (pooled, channels, pool_size) views of (positions, channels)."""
+    return np.lib.stride_tricks.sliding_window_view(inp, layer.pool_size, axis=0)[:: layer.step]
+
+
+def pooling_forward(layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, p: Pass) -> Array:
+    windows = pooling_windows(s["inp"], layer)
+    return windows.max(axis=-1) if isinstance(layer, MaxPooling1D) else windows.mean(axis=-1)
+
+
+def pooling_backward(
+    layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
+    """Return dinp: to the first of the largest, or in equal parts; windows that overlap add up."""
+    windows, dinp = pooling_windows(s["inp"], layer), np.zeros_like(s["inp"])
+    if isinstance(layer, MaxPooling1D):
+        shares = np.arange(layer.pool_size) == windows.argmax(axis=-1)[..., None]
+    else:
+        shares = np.full(windows.shape, 1 / layer.pool_size)
+    for p, (d, share) in enumerate(zip(dout, shares.astype(dinp.dtype), strict=True)):
+        dinp[p * layer.step :][: layer.pool_size] += (d[:, None] * share).T
+    return dinp, {}
+
+
+# lstm.cl ----------------------------------------------------------------------------------------------------
+def lstm_forward(layer: LSTM, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Keep gates, cells and the output before, a row a position."""
+    positions, units = len(s["inp"]), layer.units
+    gates = s["gates"] = s["inp"] @ t["kernel"] + t["bias"]
+    cell = s["cell"] = np.zeros((positions, units), gates.dtype)
+    outputs = np.zeros((positions + 1, units), gates.dtype)
+    s["before"] = outputs[:-1]
+    for n in range(positions):
+        z = (gates[n] + outputs[n] @ t["recurrent_kernel"]).reshape(4, units)
+        i, f, o = (activate(z[k], "sigmoid") for k in (0, 1, 3))
+        g = np.tanh(z[2])
+        cell[n] = f * cell[n - 1] + i * g if n else i * g
+        gates[n] = np.concatenate([i, f, g, o])
+        outputs[n + 1] = o * np.tanh(cell[n])
+    return outputs[1:] if layer.return_sequences else outputs[-1]
+
+
+def lstm_backward(layer: LSTM, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+    cell, recurrent = s["cell"], t["recurrent_kernel"]
+    dgates, dcell, dh = np.zeros_like(s["gates"]), np.zeros_like(cell[0]), np.zeros_like(cell[0])
+    for n in reversed(range(len(cell))):
+        if layer.return_sequences or n == len(cell) - 1:
+            dh = dh + (dout[n] if layer.return_sequences else dout)
+        i, f, g, o = s["gates"][n].reshape(4, -1)
+        top = np.tanh(cell[n])
+        dcell = dcell + dh * o * (1 - top * top)
+        last = cell[n - 1] if n else np.zeros_like(dcell)
+        slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
+        dgates[n] = (np.stack([dcell * g, dcell * last, dcell * i, dh * top]) * slopes).ravel()
+        dcell, dh = dcell * f, recurrent @ dgates[n]
+    gradients = {"kernel": s["inp"].T @ dgates, "recurrent_kernel": s["before"].T @ dgates}
+    return dgates @ t["kernel"].T, gradients | {"bias": dgates.sum(axis=0)}
+
+
+# loss.cl ----------------------------------------------------------------------------------------------------
+def loss_value(out: Array, wanted: Array, loss: Loss) -> float:
+    """Return the loss of (windows, outputs), what the gradients below are of."""
+    if not loss.needs_softmax:
+        return float(((out - wanted) ** 2).mean())
+    return float(-(wanted * (1 - out) ** loss.gamma * np.log(out)).sum() / len(out))
+
+
+def mean_squared_error_backward(out: Array, wanted: Array) -> Array:
+    """Return dout, (windows, outputs)."""
+    return (2 / out.shape[-1]) * (out - wanted) / len(out)
+
+
+def categorical_crossentropy_backward(out: Array, wanted: Array, gamma: float) -> Array:
+    """Return the gradient before the softmax: finite, however sure the softmax is."""
+    pull = wanted
+    if gamma:
+        log = np.log(np.maximum(out, np.finfo(out.dtype).tiny))
+        rest = 1 - out
+        # 0 to a power below 1: where all is known, nothing pulls.
+        slope = np.where(rest > 0, rest, 1) ** (gamma - 1) * (rest > 0)
+        pull = (wanted * (rest**gamma - gamma * slope * out * log)).astype(out.dtype)
+    return (out * pull.sum(axis=-1, keepdims=True) - pull) / len(out)
+
+
+# optimizer.cl -----------------------------------------------------------------------------------------------
+def clipped(gradients: dict[str, Array], optimizer: Optimizer) -> dict[str, Array]:
+    """Return the gradients within the optimiser's limit, if it has one."""
+    if (limit := optimizer.global_clipnorm) is not None:
+        length = np.sqrt(sum((gradient * gradient).sum() for gradient in gradients.values()))
+        return {name: gradient * (limit / max(length, limit)) for name, gradient in gradients.items()}
+    return gradients
+
+
+def optimizer_step(
+    optimizer: Optimizer, parameter: Array, gradient: Array, moments: list[Array], rates: Array
+) -> None:
+    """Move parameters and moments in place. `rates` is what `Optimizer.rates(step)` gives."""
+    if isinstance(optimizer, SGD):
+        (delta,) = moments
+        delta[...] = rates[0] * gradient + rates[1] * delta
+        parameter -= delta
+        return
+    m, v = moments
+    m += (1 - optimizer.beta_1) * (gradient - m)
+    v += (1 - optimizer.beta_2) * (gradient * gradient - v)
+    if rates[2]:
+        parameter -= rates[2] * parameter
+    parameter -= rates[0] * m / (np.sqrt(v) + rates[1])

@@ -1,0 +1,132 @@
+"""The network as a classifier of river: for its pipelines, metrics and `progressive_val_score`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+from bt_neuro.errors import LayerError
+from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import Dense
+from bt_neuro.nn.losses import Loss
+from bt_neuro.nn.network import Network
+from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.optimizers import Adam, Optimizer
+
+HIDDEN = (BatchNorm(100), Dense(64, "tanh"), Dense(64, "tanh"))
+
+
+class NeuroClassifier(base.Classifier):  # type: ignore[misc]
+    """A network that learns one sample at a time, with a softmax over the classes it has met.
+
+    Parameters
+    ----------
+    layers
+        The layers before the output; the first one normalises, so that features need no scaling.
+    optimizer
+        What moves the weights; ``Adam(1e-3)`` by default.
+    loss
+        What learning makes small; `CategoricalCrossentropy` with `class_weight` where a class is rare.
+    n_features
+        Room for so many features. One takes its place when it is first learned from; a missing one is 0.
+    n_classes
+        Room for so many classes.
+    seed
+        Of the initial weights.
+    device
+        As in `Network`: "auto", "cpu", "gpu", part of a device's name, or "numpy".
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics
+    >>> from bt_neuro.nn.river import NeuroClassifier
+    >>> model = NeuroClassifier(device="numpy")
+    >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy()).get() > 0.85
+    True
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] = HIDDEN,
+        optimizer: Optimizer | None = None,
+        loss: str | Loss = "categorical_crossentropy",
+        n_features: int = 32,
+        n_classes: int = 8,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.layers, self.optimizer, self.loss = layers, optimizer, loss
+        self.n_features, self.n_classes, self.seed, self.device = n_features, n_classes, seed, device
+        self._features: dict[Any, int] = {}  # places, in the order of first appearance
+        self._classes: dict[Any, int] = {}
+        self._network: Network | None = None
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    @classmethod
+    def _unit_test_params(cls) -> Any:
+        yield {"device": "numpy"}
+
+    def learn_one(self, x: dict[Any, Any], y: Any) -> None:
+        """Learn one sample; raise LayerError where there is no room for a new feature or class."""
+        # By name within a sample: the order of a dictionary means nothing.
+        self._make_room(self._features, sorted(x.keys() - self._features.keys(), key=str), "n_features")
+        self._make_room(self._classes, [y] if y not in self._classes else [], "n_classes")
+        target = np.zeros(self.n_classes)
+        target[self._classes[y]] = 1
+        self._made().learn(self._window(x), target)
+
+    def predict_proba_one(self, x: dict[Any, Any], **_: Any) -> dict[Any, float]:
+        """Return the probability of each class met so far; nothing moves."""
+        if not self._classes:
+            return {}
+        outputs = self._made().predict(self._window(x)).astype(float)[: len(self._classes)]
+        total = outputs.sum()
+        shares = outputs / total if total > 0 else np.full(len(outputs), 1 / len(outputs))
+        return dict(zip(self._classes, shares.tolist(), strict=True))
+
+    def _make_room(self, places: dict[Any, int], names: list[Any], limit: str) -> None:
+        if len(places) + len(names) > getattr(self, limit):
+            raise LayerError(
+                f"no room for {names[-1]!r} beside {len(places)} others: raise {limit}={getattr(self, limit)}"
+            )
+        places.update({name: len(places) + i for i, name in enumerate(names)})
+
+    def _window(self, x: dict[Any, Any]) -> NDArray[np.floating]:
+        window = np.zeros(self.n_features)
+        for name, value in x.items():
+            if name in self._features:  # one never learned from says nothing
+                window[self._features[name]] = value
+        return window
+
+    def _made(self) -> Network:
+        if self._network is None:
+            layers = [*self.layers, Dense(self.n_classes, "softmax")]
+            self._network = Network(
+                layers,
+                self.n_features,
+                optimizer=self.optimizer or Adam(1e-3),
+                loss=self.loss,
+                seed=self.seed,
+                device=self.device,
+            )
+        return self._network
+
+    # A device's memory is no Python object: copies carry the numbers and build anew.
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if self._network is not None:
+            state["_network"] = (self._network.state(), self._network.steps)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        numbers = state.pop("_network")
+        self.__dict__.update(state, _network=None)
+        if numbers is not None:
+            self._made().set_state(*numbers)

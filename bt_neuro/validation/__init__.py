@@ -1,0 +1,1 @@
+"""Walk-forward tests, parameter search, look-ahead and warm-up checks."""

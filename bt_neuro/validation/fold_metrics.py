@@ -1,0 +1,201 @@
+"""The figures of a fold and of all folds together, and the sentence that sums them up: pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import Bars
+from bt_neuro.learning.fit import Training
+from bt_neuro.learning.signals import CLASSES
+from bt_neuro.metrics.classification import (
+    NETWORK,
+    best_baseline,
+    hit_rate_difference,
+    percent,
+    predictor_scores,
+    verdict,
+)
+from bt_neuro.metrics.predictions import PROBABILITIES, labels_of, probabilities_of
+from bt_neuro.metrics.summary import after_costs, seed_figures
+from bt_neuro.metrics.trading import PROFIT, money_figures
+
+Array = NDArray[np.floating]
+Figures = dict[str, Any]
+RATES = ("coverage", "hit_rate", "hit_rate_low", "hit_rate_high")
+MONEY = (
+    "equity_start",
+    "equity_end",
+    "return_pct",
+    "buy_and_hold_after_costs_pct",
+    "max_drawdown_pct",
+    "sharpe_ratio_daily_annualised",
+    "trades",
+    "win_rate_pct",
+)
+BETTER = "better than every baseline"
+
+
+def in_sample_figures(training: Training | None) -> Figures:
+    """Return how the network answers the last of what it learned; None where it learned nothing.
+
+    It is asked the way the test part asks it, learning along or not, so that only one thing differs: these
+    bars it has seen before. Training makes no trades, so there is no in-sample return.
+    """
+    if training is None:
+        names = (
+            "examples",
+            "in_sample_bars",
+            "in_sample_signals",
+            "in_sample_hits",
+            "in_sample_hit_rate_pct",
+        )
+        return dict.fromkeys((*names, "in_sample_mean_squared_error"))
+    outputs = np.atleast_3d(training.outputs.T).T  # (networks, rows, 3), of one network too
+    answers = np.mean([probabilities_of(lane) for lane in outputs], axis=0)
+    labels = labels_of(training.targets[-len(answers) :])
+    table = pd.DataFrame({"bar": training.bars[-len(answers) :], "label": labels, "signal": "none"})
+    table = table.assign(known_bar=training.known_bars[-len(answers) :], **dict.fromkeys(PROBABILITIES, 0.0))
+    scores = predictor_scores(table, {"in sample": answers})["in sample"]
+    targets, given = training.targets[-len(answers) :], outputs.mean(axis=0)
+    return {
+        "examples": len(training.targets),
+        "in_sample_bars": scores["scored_bars"],
+        "in_sample_signals": scores["signals"],
+        "in_sample_hits": scores["hits"],
+        "in_sample_hit_rate_pct": percent(scores["hit_rate"]),
+        "in_sample_mean_squared_error": float(((given - targets) ** 2).mean()),
+    }
+
+
+def signal_figures(predictions: pd.DataFrame, answers: dict[str, Array], errors: Array) -> Figures:
+    """Return the figures of the signals in a test part.
+
+    Parameters
+    ----------
+    predictions : its rows, as in ``predictions.csv``
+    answers : of the baselines, to the same rows
+    errors : (scored bars,) mean squared errors of the network's outputs
+    """
+    scores = predictor_scores(predictions, answers)
+    network = scores.pop(NETWORK)
+    best, rate = best_baseline(scores) or (None, None)
+    return {
+        **{name: network[name] for name in ("scored_bars", "signals", "hits")},
+        **{f"{name}_pct": percent(network[name]) for name in RATES},
+        "best_baseline": best,
+        "best_baseline_hit_rate_pct": percent(rate),
+        "mean_squared_error": float(errors.mean()) if len(errors) else None,
+    }
+
+
+def account_figures(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Figures:
+    """Return the figures of the account over rows of equity; `account.cash` is what they began with."""
+    figures = money_figures(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
+    return {name: figures[name] for name in MONEY}
+
+
+def summary(
+    rows: pd.DataFrame,
+    predictions: pd.DataFrame,
+    baselines: pd.DataFrame,
+    equity: pd.DataFrame,
+    trades: pd.DataFrame,
+    votes: Array | None,
+    bars: Bars,
+    account: Account,
+) -> Figures:
+    """Return the figures of all folds together.
+
+    Parameters
+    ----------
+    rows : as in ``folds.csv``
+    predictions, baselines, equity, trades : the stitched tables
+    votes : (predictions, networks, 3), the outputs of each of several networks; None if there was one
+    bars, account : what was run over, and the money
+    """
+    answers = {
+        name: np.eye(len(CLASSES))[pd.Categorical(baselines[name], CLASSES).codes]
+        for name in baselines.columns.drop(["bar", "fold"])
+    }
+    errors = rows["mean_squared_error"].astype(float)
+    signals = signal_figures(predictions, answers, np.empty(0))
+    best = signals["best_baseline"]
+    difference = hit_rate_difference(predictions, answers[best]) if best else None
+    learned = rows[rows["in_sample_signals"].notna()]
+    in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
+    rate = _ratio(signals["hits"], signals["signals"])
+    compared = rows[rows["hit_rate_pct"].notna() & rows["best_baseline_hit_rate_pct"].notna()]
+    better = int((compared["hit_rate_pct"] > compared["best_baseline_hit_rate_pct"]).sum())
+    first = int(equity["bar"].iloc[0])
+    return {
+        "folds": len(rows),
+        "start": str(equity["datetime"].iloc[0]),
+        "end": str(equity["datetime"].iloc[-1]),
+        "bars": len(equity),
+        **signals,
+        "difference_pct": percent(difference["difference"]) if difference else None,
+        "verdict": verdict(signals["signals"], difference),
+        "seeds": seed_figures(predictions, votes) if votes is not None else None,
+        "folds_compared": len(compared),
+        "folds_better": better,
+        "folds_better_pct": percent(_ratio(better, len(compared))),
+        "in_sample_hit_rate_pct": percent(in_sample),
+        "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
+        "mean_squared_error": _mean(errors, rows["scored_bars"]),
+        "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
+        **money_figures(equity, trades, bars.frame, account, bars.point, first),
+    }
+
+
+def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
+    """Return a walk-forward in one plain sentence, and whether it shows skill in another."""
+    folds = f"{m['folds']} folds" if m["folds"] != 1 else "1 fold"
+    text = (
+        f"{file}, {m['start'][:10]} to {m['end'][:10]}, {folds} of {options['test']} "
+        f"after {options['train']} of training "
+        f"({options['ingest']}{', ' + options['mode'] if options['ingest'] == 'refit' else ''})"
+    )
+    if missing:
+        text += f", {missing} more not finished"
+    if m["hit_rate_pct"] is None:
+        text += ": no signals out of sample"
+    else:
+        text += (
+            f": out of sample {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
+            f"{m['hit_rate_pct']:.1f} % of them hit "
+            f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f}), {m['verdict']}"
+        )
+        if m["best_baseline"] is not None:
+            text += f" (best baseline: {m['best_baseline']}, {m['best_baseline_hit_rate_pct']:.1f} %)"
+        if m["folds_compared"]:
+            text += f" and better in {m['folds_better']} of {m['folds_compared']} folds"
+        if m["walk_forward_efficiency_pct"] is not None:
+            text += (
+                f"; that is {m['walk_forward_efficiency_pct']:.0f} % of the "
+                f"{m['in_sample_hit_rate_pct']:.1f} % in sample"
+            )
+    text += (
+        f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)} "
+        f"against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold. "
+    )
+    if m["verdict"] != BETTER:
+        return text + "This shows no skill."
+    if m["money_verdict"] != PROFIT:  # a coin's walk has fractals too, half of which shows
+        return text + f"Signals on random walks beat the baselines too; {m['money_verdict']}."
+    return text + f"This shows skill: {PROFIT}."
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _mean(values: pd.Series, weights: pd.Series) -> float | None:
+    known = values.notna()
+    if not weights[known].sum():
+        return None
+    return float(np.average(values[known].astype(float), weights=weights[known].astype(float)))

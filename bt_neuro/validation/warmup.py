@@ -1,0 +1,281 @@
+"""How many bars must come before what a strategy says can be trusted? Shown by starting it later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import StrategyError
+from bt_neuro.plugin.feed import backtrader_timeframe
+from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.validation.trace import Floats, Trace
+from bt_neuro.validation.trace_processes import recorder
+from bt_neuro.validation.trace_recording import Run
+
+TOLERANCE = 1e-9  # of a feature, relative to its largest value
+ALIKE = 0.95  # share of equal buys and sells from which two networks may be taken for one
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a network that began late does against one that began with the file, some time after its start.
+
+    Attributes
+    ----------
+    from_bar, to_bar : bars since the late start
+    bars : compared, of all late starts together
+    same_signals : share of them where both say the same
+    same_trades : the same among bars where at least one says buy or sell; None without such bars
+    mean_difference : of the probabilities, absolute
+    late_error, early_error : mean squared errors of the outputs, None where no label was known
+    """
+
+    from_bar: int
+    to_bar: int
+    bars: int
+    same_signals: float
+    same_trades: float | None
+    mean_difference: float
+    late_error: float | None
+    early_error: float | None
+
+
+@dataclass(frozen=True)
+class WarmupResult:
+    """What the check found; printed, it is a plain sentence.
+
+    Attributes
+    ----------
+    file, strategy : what was checked
+    starts : how many bars later it was started
+    first_prediction : the bar since the start, counted from 1, that has the first prediction
+    features_agree_after : bars after which all features agree within 1e-9 of their largest value; None if
+        some never do
+    slowest_feature : the last one to agree
+    stages : learning, each stage as long as all before it
+    """
+
+    file: str
+    strategy: str
+    starts: tuple[int, ...]
+    first_prediction: int
+    features_agree_after: int | None
+    slowest_feature: str
+    stages: tuple[Stage, ...]
+
+    @property
+    def trades_agree_after(self) -> int | None:
+        """Bars after which 95 % of the buys and sells are the same, to the end; None if they never are."""
+        agreed = None
+        for stage in reversed(self.stages):
+            if stage.same_trades is None or stage.same_trades < ALIKE:
+                break
+            agreed = stage.from_bar
+        return agreed
+
+    def __str__(self) -> str:
+        if self.features_agree_after is None:
+            indicators = f"do not come to agree, for {self.slowest_feature} depends on where the bars begin"
+        else:
+            indicators = f"agree after {self.features_agree_after:,} bars, {self.slowest_feature} the last"
+        last = self.stages[-1]
+        if last.same_trades is None:
+            learning = "the network gives no signal to compare"
+        elif self.trades_agree_after is None:
+            learning = f"the signals do not come to agree, after {last.from_bar:,} bars "
+        else:
+            learning = f"the signals agree after {self.trades_agree_after:,} bars, in the end "
+        if last.same_trades is not None:
+            learning += f"{100 * last.same_trades:.0f} % of the buys and sells are the same"
+        if last.late_error is not None:
+            learning += f", with a squared error of {last.late_error:.4f} against {last.early_error:.4f}"
+        first, latest = self.starts[0], self.starts[-1]
+        later = f"{first:,} bars" if first == latest else f"{first:,} to {latest:,} bars"
+        return (
+            f"{self.strategy} on {self.file}, started {later} later: the features {indicators}; {learning}."
+        )
+
+    @property
+    def table(self) -> str:
+        """The stages, one a line."""
+        lines = ["bars since the start   same signals   same trades   difference   error late / early"]
+        for stage in self.stages:
+            trades = "--" if stage.same_trades is None else f"{100 * stage.same_trades:.1f} %"
+            errors = (f"{e:.4f}" if e is not None else "--" for e in (stage.late_error, stage.early_error))
+            lines.append(
+                f"{f'{stage.from_bar:,} to {stage.to_bar:,}':<20}{100 * stage.same_signals:>13.1f} %"
+                f"{trades:>14}{stage.mean_difference:>13.4f}   {' / '.join(errors)}"
+            )
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        plain = asdict(self) | {"starts": list(self.starts), "stages": [asdict(s) for s in self.stages]}
+        return {**plain, "trades_agree_after": self.trades_agree_after, "sentence": str(self)}
+
+
+def warmup_check(
+    path: str | Path,
+    *,
+    strategy: type[NeuroStrategy] | str = NeuroStrategy,
+    parameters: dict[str, Any] | None = None,
+    bars_options: dict[str, Any] | None = None,
+    step: int = 500,
+    starts: int = 4,
+    span: int = 8000,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> WarmupResult:
+    """Start a strategy later and later, and compare it with one that saw the file from its first bar.
+
+    Indicators forget: after some bars their values no longer tell where they began. A network that learns
+    does not come to the same weights; what can be asked is whether it decides alike, and does as well.
+
+    Parameters
+    ----------
+    path : bar file, whatever `read_bars` reads
+    strategy : a class, or "FILE.py:Class"
+    parameters : its params
+    bars_options : of `read_bars`
+    step, starts : start `step`, 2 `step`, ... bars later, so many times
+    span : bars to go on after each start; fewer where the file is shorter
+    processes : as in `lookahead_check`
+    progress : called now and then with (bars done, bars in all)
+
+    Returns
+    -------
+    WarmupResult
+
+    Raises
+    ------
+    NeuroError
+        When the file or the strategy cannot be used, or the file is too short to predict after a late start.
+
+    Examples
+    --------
+    >>> result = warmup_check("data/SYNTHETIC_EURUSD_H1.csv", parameters={"device": "numpy"},
+    ...                       step=50, starts=1, span=80)
+    >>> result.first_prediction, result.starts
+    (53, (50,))
+    """
+    if min(step, starts, span) < 1:
+        raise StrategyError(f"step {step}, starts {starts}, span {span}: give 1 or more of each")
+    bars = read_bars(path, **(bars_options or {}))
+    frame, late = bars.frame, [step * (number + 1) for number in range(starts)]
+    bars.require(late[-1] + 2, f"a start {late[-1]:,} bars later")
+    span = min(span, len(frame) - late[-1])
+    whole = Run(
+        frame[: late[-1] + span],
+        strategy,
+        parameters or {},
+        bars.point,
+        backtrader_timeframe(frame["datetime"]),
+    )
+    runs = [whole, *(replace(whole, frame=frame[start : start + span]) for start in late)]
+    total, done = sum(len(run.frame) for run in runs), 0
+
+    def tell(bars_done: int) -> None:
+        nonlocal done
+        done += bars_done
+        if progress:
+            progress(done, total)
+
+    with recorder(processes, tell) as traces:
+        early, *later = traces(runs)
+    for trace in (early, *later):
+        if trace.failure:
+            raise StrategyError(f"the strategy failed: {trace.failure}")
+        if trace.first_signal is None:
+            raise StrategyError(f"{path}: nothing was predicted in {span:,} bars; give a longer span or file")
+    pairs = [(trace, _from(early, start, span)) for trace, start in zip(later, late, strict=True)]
+    agree_after, slowest = _features_agree(pairs)
+    return WarmupResult(
+        file=bars.path.name,
+        strategy=strategy if isinstance(strategy, str) else strategy.__name__,
+        starts=tuple(late),
+        first_prediction=1 + max(trace.first_signal or 0 for trace in later),
+        features_agree_after=agree_after,
+        slowest_feature=slowest,
+        stages=tuple(stage for stage in _stages(pairs, step, span) if stage),
+    )
+
+
+def _from(trace: Trace, start: int, span: int) -> Trace:
+    """Return what a trace holds from a bar on."""
+    part = slice(start, start + span)
+    return replace(
+        trace,
+        lines={name: line[part] for name, line in trace.lines.items()},
+        outputs=trace.outputs[part],
+        probabilities=trace.probabilities[part],
+        targets=trace.targets[part],
+        signals=trace.signals[part],
+    )
+
+
+def _features_agree(pairs: Sequence[tuple[Trace, Trace]]) -> tuple[int | None, str]:
+    """Return after how many bars all features agree, and which was the last to."""
+    last = {name: max(_last_difference(*pair, name) for pair in pairs) for name in pairs[0][0].features}
+    slowest = max(last, key=lambda name: last[name])
+    never = last[slowest] == min(late.bars for late, _ in pairs)
+    return (None if never else last[slowest]), slowest
+
+
+def _last_difference(late: Trace, early: Trace, name: str) -> int:
+    """Return the number of the last bar, counted from 1, where a feature differs; 0 if it never does."""
+    here, there = late.lines[name], early.lines[name]
+    size = float(np.nanmax(np.abs(there), initial=0.0))
+    agrees = np.abs(here - there) <= TOLERANCE * size  # not where the late one is not known yet
+    differs = np.flatnonzero(~agrees)
+    return int(differs[-1]) + 1 if len(differs) else 0
+
+
+def _stages(pairs: Sequence[tuple[Trace, Trace]], step: int, span: int) -> list[Stage | None]:
+    edges = [0]
+    while edges[-1] < span:
+        edges.append(min(2 * edges[-1] or step, span))
+    return [_stage(pairs, a, b) for a, b in pairwise(edges)]
+
+
+def _stage(pairs: Sequence[tuple[Trace, Trace]], first: int, end: int) -> Stage | None:
+    part = slice(first, end)
+    said = [(late.signals != "") & (early.signals != "") for late, early in pairs]
+
+    def both(of: Callable[[Trace], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return what all late and all early networks had, at the bars where both said something."""
+        late, early = (
+            np.concatenate(
+                [of(pair[which])[part][bars[part]] for pair, bars in zip(pairs, said, strict=True)]
+            )
+            for which in (0, 1)
+        )
+        return late, early
+
+    late, early = both(lambda trace: trace.signals)
+    if not len(late):
+        return None
+    same, trades = late == early, (late != "none") | (early != "none")
+    errors = np.stack(both(_squared_errors))
+    known = np.isfinite(errors).all(axis=0)
+    late_error, early_error = errors[:, known].mean(axis=1).tolist() if known.any() else (None, None)
+    return Stage(
+        first,
+        end,
+        bars=len(same),
+        same_signals=float(same.mean()),
+        same_trades=float(same[trades].mean()) if trades.any() else None,
+        mean_difference=float(np.abs(np.subtract(*both(lambda trace: trace.probabilities))).mean()),
+        late_error=late_error,
+        early_error=early_error,
+    )
+
+
+def _squared_errors(trace: Trace) -> Floats:
+    return np.asarray(((trace.outputs - trace.targets) ** 2).mean(axis=1))

@@ -1,0 +1,110 @@
+"""Times and numbers, in every way they are written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from bar_layouts import LAYOUTS, Written, assert_same_bars, frame_of, save, walk
+
+from bt_neuro.bars.reader import read_bars
+
+
+class TestTimes:
+    SHORT = Written("{t:%d/%m/%Y %H:%M},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n")
+
+    def test_the_whole_column_decides_on_day_and_month(self, tmp_path: Path) -> None:
+        written = walk(200, daily=True, start=datetime(2023, 1, 2))  # its first row above 12 is the tenth
+        for row in ("{t:%d/%m/%Y},{o},{h},{l},{c},{v}", "{t:%m/%d/%Y},{o},{h},{l},{c},{v}"):
+            layout = Written(row, "Date,Open,High,Low,Close,Volume\n")
+            assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+    def test_hours_of_the_first_days_of_a_month_cannot_be_months(self, tmp_path: Path) -> None:
+        written = walk(150, start=datetime(2024, 4, 1))
+        assert_same_bars(read_bars(save(tmp_path, self.SHORT.write(written))), frame_of(written))
+
+    @pytest.mark.parametrize(
+        "cell",
+        [
+            "{t:%Y-%m-%d %H:%M:%S}",
+            "{t:%Y/%m/%d %H:%M}",
+            "{t:%Y.%m.%d %H:%M:%S.%f}",
+            "{t:%Y%m%dT%H%M%S}",
+            "{t:%Y%m%d%H%M}",
+            "{t:%d.%m.%Y %H:%M}",
+            "{t:%d-%m-%Y %H:%M}",
+            "{t:%m-%d-%Y %H:%M}",
+            "{t:%d/%m/%y %H:%M}",
+            "{t:%b %d; %Y %H:%M}",
+            "{t:%d %b %Y %H:%M}",
+            "{t:%d-%b-%Y %H:%M:%S}",
+            "{t:%m/%d/%Y %I:%M %p}",
+            "{t:%m/%d/%Y %I:%M:%S %p}",
+            "{t:%Y-%m-%d %I:%M%p}",
+            "{t:%Y-%m-%d %H:%M:%S}+00",
+            "{t:%Y-%m-%d %H:%M:%S} UTC",
+            "{s}.0",
+            "{ms}",
+            "{ms}000",
+            "{ns}",
+        ],
+    )
+    def test_every_way_to_write_a_time(self, tmp_path: Path, cell: str) -> None:
+        cell = f'"{cell.replace(";", ",")}"' if ";" in cell else cell
+        layout = Written(cell + ",{o},{h},{l},{c},{v}", "when,open,high,low,close,volume\n")
+        assert_same_bars(read_bars(save(tmp_path, layout.write(walk()))), frame_of(walk()))
+
+    def test_am_and_pm_may_be_small(self, tmp_path: Path) -> None:
+        written = Written("{t:%m/%d/%Y %I:%M %p},{o},{h},{l},{c}", "when,open,high,low,close\n").write(walk())
+        small = written.replace(b"AM", b"am").replace(b"PM", b"pm")
+        assert_same_bars(read_bars(save(tmp_path, small)), frame_of(walk()))
+
+    def test_years_of_two_digits_after_the_name_of_a_month(self, tmp_path: Path) -> None:
+        layout = Written("{t:%d-%b-%y},{o},{h},{l},{c}", "Date,Open,High,Low,Close\n")
+        written = walk(daily=True)
+        assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+    def test_unix_times_may_gain_a_digit(self, tmp_path: Path) -> None:
+        written = walk(start=datetime(2001, 9, 8))
+        for cell in ("{s}", "{ms}", "{ns}"):
+            layout = Written(cell + ",{o},{h},{l},{c}", "time,open,high,low,close\n")
+            assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("price", "volume", "expected"),
+        [
+            ("1234.5", "1500", (1234.5, 1500)),
+            ('"1,234.50"', '"1,500"', (1234.5, 1500)),
+            ('"1,234.50"', "1500", (1234.5, 1500)),
+            ('"1.234,50"', "1500", (1234.5, 1500)),
+            ('"1234,5"', '"1,5K"', (1234.5, 1500)),
+            ('"1.234,50"', '"1,50M"', (1234.5, 1.5e6)),
+            ("1.2345e-05", "1.5e+03", (1.2345e-05, 1500)),
+            ("1234", "2.5b", (1234, 2.5e9)),
+        ],
+    )
+    def test_styles(self, tmp_path: Path, price: str, volume: str, expected: tuple[float, float]) -> None:
+        rows = (f"2024-01-{day},{price},{price},{price},{price},{volume}\n" for day in range(10, 20))
+        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Volume\n" + "".join(rows)))
+        assert set(bars.frame["close"]) == {expected[0]}
+        assert set(bars.frame["volume"]) == {expected[1]}
+
+    def test_missing_volumes_count_as_0_and_are_told(self, tmp_path: Path) -> None:
+        rows = (f"2024-01-{day},1.1,1.2,1.0,1.1,{'-' if day == 12 else 5}\n" for day in range(10, 20))
+        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Vol.\n" + "".join(rows)))
+        assert bars.frame["volume"].tolist() == [5, 5, 0, 5, 5, 5, 5, 5, 5, 5]
+        assert "1 row without volume; it counts as 0." in bars.notes
+
+    def test_columns_told_by_order_are_told_of(self, tmp_path: Path) -> None:
+        bars = read_bars(save(tmp_path, LAYOUTS["unknown words and order"].write(walk())))
+        note = "Told by order and consistency, not by name: open cc, high dd, low ee, close bb."
+        assert note in bars.notes
+
+    def test_lines_of_blanks_and_separators_are_no_rows(self, tmp_path: Path) -> None:
+        text = LAYOUTS["MetaTrader 4"].write(walk()).decode()
+        bars = read_bars(save(tmp_path, text.replace("\r\n", "\r\n   \r\n,,,\r\n\r\n", 3) + ",,,,,,\n"))
+        assert_same_bars(bars, frame_of(walk()))
+        assert bars.dropped == {}

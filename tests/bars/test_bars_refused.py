@@ -1,0 +1,304 @@
+"""Files that must not be trusted: every refusal, word for word, and what --repair makes of it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bar_layouts import as_parquet, save, utf_16
+
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import BarsError
+
+HEAD = "Date,Open,High,Low,Close,Volume\n"
+
+
+def rows(n: int = 30) -> list[str]:
+    """Return hourly rows that are all right, the first in line 2 below HEAD."""
+    times = pd.date_range("2024-01-15", periods=n, freq="h").strftime("%Y-%m-%d %H:%M")
+    return [f"{time},1.1000,1.1020,1.0990,1.1011,{100 + i}" for i, time in enumerate(times)]
+
+
+def with_lines(**lines: str) -> str:
+    """Return good rows in which the line numbered in the name (line7=...) reads otherwise."""
+    text = rows()
+    for name, row in lines.items():
+        text[int(name.removeprefix("line")) - 2] = row
+    return HEAD + "\n".join(text) + "\n"
+
+
+def zipped(*names: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.writestr(name, HEAD)
+    return packed.getvalue()
+
+
+def two_timeframes(daily_first: bool) -> str:
+    days = pd.date_range("2024-01-01" if daily_first else "2024-01-17", periods=25, freq="D")
+    hours = pd.date_range("2024-01-26" if daily_first else "2024-01-15", periods=48, freq="h")
+    times = days.append(hours) if daily_first else hours.append(days)
+    return HEAD + "".join(f"{time:%Y-%m-%d %H:%M},1.1,1.2,1.0,1.1,5\n" for time in times)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file, what is said of it, and the bars that --repair leaves."""
+
+    content: bytes | str
+    text: str
+    repaired: int | None = None  # None: --repair does not help
+
+
+REFUSALS = {
+    "its only row broken off": Refusal(
+        "Date,Open,High,Low,Close\n2024-01-15 00:00,1.1000,1.1020,1.0990,",
+        "1 row with an unreadable close: line 2: 2024-01-15 00:00, close ''.\n"
+        "Correct them, or let --repair drop them.",
+    ),
+    "empty": Refusal("", "the file is empty.\nExport the bars again."),
+    "no table": Refusal(
+        "<!DOCTYPE html>\n<html><body>Not found</body></html>\n",
+        "no line holds a time and four prices; the file begins with '<!DOCTYPE html>'.\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
+    "header alone": Refusal(
+        HEAD,
+        "no line holds a time and four prices; the file begins with 'Date,Open,High,Low,Close,Volume'.\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
+    "times unlike any": Refusal(
+        HEAD + "Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100\n" * 3,
+        "no line holds a time and four prices; "
+        "line 2 is 'Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100'.\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
+    "binary": Refusal(
+        b"a,b\nc,\0d\n" * 100, "line 2: binary data, not text.\nExport the bars as CSV."
+    ),
+    "broken UTF-16": Refusal(
+        utf_16(with_lines())[:-1], "line 31: broken UTF-16-LE text.\nExport the bars again."
+    ),
+    "broken gzip": Refusal(
+        gzip.compress(with_lines().encode())[:-20],
+        "cannot be unpacked (Compressed file ended before the end-of-stream marker was reached).\n"
+        "Unpack it yourself, or export it again.",
+    ),
+    "two files in a zip": Refusal(
+        zipped("EURUSD.csv", "GBPUSD.csv"),
+        "a zip must hold one bar file; this one holds EURUSD.csv, GBPUSD.csv.\nUnpack it and name the file.",
+    ),
+    "Excel": Refusal(
+        zipped("[Content_Types].xml", "xl/workbook.xml"),
+        "an Excel workbook.\nSave the sheet as CSV and read that.",
+    ),
+    "broken Parquet": Refusal(
+        as_parquet(with_lines())[:-1],
+        "damaged Parquet.\nWrite the file again.",
+    ),
+    "ticks": Refusal(
+        "time,bid,ask,last,volume\n2024-01-15 00:00:00,1.1,1.2,1.1,5\n2024-01-15 00:00:01,1.3,1.2,1.4,5\n",
+        "no column is called open or high or low, nor told by order and consistency among "
+        "time, bid, ask, last, volume.\nName the columns time, open, high, low, close.",
+    ),
+    "times unread": Refusal(
+        with_lines(line5="2024-01-15 3pm,1.1,1.2,1.0,1.1,5", line9="2024-02-30 10:00,1.1,1.2,1.0,1.1,5"),
+        "2 rows with an unreadable time: line 5: 2024-01-15 3pm; line 9: 2024-02-30 10:00.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=28,
+    ),
+    "one offset missing": Refusal(
+        "time,open,high,low,close\n2024-01-15T00:00Z,1.1,1.2,1.0,1.1\n2024-01-15T01:00,1.1,1.2,1.0,1.1\n"
+        "2024-01-15T02:00Z,1.1,1.2,1.0,1.1\n",
+        "1 row with an unreadable time: line 3: 2024-01-15T01:00.\nCorrect them, or let --repair drop them.",
+        repaired=2,
+    ),
+    "day or month": Refusal(
+        HEAD + "".join(f"{day:02d}/03/2024,1.1,1.2,1.0,1.1,5\n" for day in range(1, 12)),
+        "dates such as 01/03/2024 may begin with the day or the month: no day is above 12.\n"
+        "Write dates as 2020-01-31.",
+    ),
+    "price unread": Refusal(
+        with_lines(line4="2024-01-15 02:00,1.1000,1.10.20,1.0990,1.1010,1"),
+        "1 row with an unreadable high: line 4: 2024-01-15 02:00, high 1.10.20.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "prices missing": Refusal(
+        with_lines(
+            line4="2024-01-15 02:00,1.1000,,1.0990,,1",
+            line5="2024-01-15 03:00,1.1000,1e5,1.0990,1.1010,1",
+            line6="2024-01-15 04:00,1.1000,1.1020,1.0990,nan,1",
+            line7="2024-01-15 05:00,1.1000,1.1020,1.0990, 1.1010,1",
+        ),
+        "4 rows with an unreadable high or close: line 4: 2024-01-15 02:00, high '', close ''; "
+        "line 5: 2024-01-15 03:00, high 1e5, close 1.1010; line 6: 2024-01-15 04:00, high 1.1020, close nan; "
+        "and 1 more.\nCorrect them, or let --repair drop them.",
+        repaired=26,
+    ),
+    "volume unread": Refusal(
+        with_lines(line3="2024-01-15 01:00,1.1000,1.1020,1.0990,1.1010,many"),
+        "1 row with an unreadable volume: line 3: 2024-01-15 01:00, volume many.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "thousands or decimals": Refusal(
+        HEAD + "".join(f'2024-01-{day},"12,345","12,350","12,340","12,344",5\n' for day in range(10, 20)),
+        "1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.",
+    ),
+    "torn lines": Refusal(
+        with_lines(
+            line4="2024-01-15 02:00,1.1000,1.1020", line8="2024-01-15 06:00,1,1000,1.1020,1.0990,1.1010,1"
+        ),
+        "2 lines without the 6 cells of the others: line 4: '2024-01-15 02:00,1.1000,1.1020'; "
+        "line 8: '2024-01-15 06:00,1,1000,1.1020,1.0990,1.'.\nCorrect them, or let --repair drop them.",
+        repaired=28,
+    ),
+    "torn first line": Refusal(
+        with_lines(line2="2024-01-15 00:00,1.1000,1.1020"),
+        "1 line without the 6 cells of the others: line 2: '2024-01-15 00:00,1.1000,1.1020'.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "open quotation mark": Refusal(
+        with_lines(line4='2024-01-15 02:00,"1.1000,1.1020,1.0990,1.1010,1'),
+        "line 4: a quotation mark is not closed.\nCorrect the line, or delete it.",
+    ),
+    "zero prices": Refusal(
+        with_lines(line2="1970-01-01 00:00,0,0,0,0,0", line3="1970-01-01 00:00,0,0,0,0,0"),
+        "2 rows with zero or negative prices: line 2: 1970-01-01 00:00, open 0, high 0, low 0, close 0; "
+        "line 3: 1970-01-01 00:00, open 0, high 0, low 0, close 0.\nCorrect them, or let --repair drop them.",
+        repaired=28,
+    ),
+    "high below low": Refusal(
+        with_lines(line6="2024-01-15 04:00,1.1000,1.0990,1.1020,1.1010,1"),
+        "1 row with the high below the low: line 6: 2024-01-15 04:00, high 1.0990, low 1.1020.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "close outside": Refusal(
+        with_lines(line6="2024-01-15 04:00,1.1000,1.1020,1.0990,1.1023,1"),
+        "1 row with open or close outside high and low: line 6: 2024-01-15 04:00, open 1.1000, high 1.1020, "
+        "low 1.0990, close 1.1023.\nCorrect them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "lost decimal point": Refusal(
+        with_lines(line6="2024-01-15 04:00,1.1000,11020,1.0990,1.1010,1"),
+        "1 row with a high or low five times away from open and close: line 6: 2024-01-15 04:00, "
+        "open 1.1000, high 11020, low 1.0990, close 1.1010.\nCorrect them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "negative volume": Refusal(
+        with_lines(line6="2024-01-15 04:00,1.1000,1.1020,1.0990,1.1010,-1"),
+        "1 row with a negative volume: line 6: 2024-01-15 04:00, volume -1.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "negative spread": Refusal(
+        "time,open,high,low,close,volume,spread\n"
+        + "".join(f"{row},{-10 if number == 4 else 10}\n" for number, row in enumerate(rows())),
+        "1 row with a negative spread: line 6: 2024-01-15 04:00, spread -10.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "contradiction": Refusal(
+        with_lines(line7="2024-01-15 04:00,1.1000,1.1030,1.0990,1.1010,1"),
+        "2 rows contradicting another of the same time: "
+        "line 6: 2024-01-15 04:00, open 1.1000, high 1.1020, low 1.0990, close 1.1011, volume 104; "
+        "line 7: 2024-01-15 04:00, open 1.1000, high 1.1030, low 1.0990, close 1.1010, volume 1.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=28,
+    ),
+    "time backwards": Refusal(
+        with_lines(line7="2042-01-15 05:00,1.1000,1.1030,1.0990,1.1010,1"),
+        "1 row where time goes backwards: line 7: 2042-01-15 05:00.\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
+    ),
+    "days, then hours": Refusal(
+        two_timeframes(daily_first=True),
+        "two timeframes: the bars are H1, but D1 from line 2 (2024-01-01 00:00:00) "
+        "to line 27 (2024-01-26 00:00:00).\n"
+        'Read the H1 bars alone with --from "2024-01-26 00:00:00".',
+    ),
+    "hours, then days": Refusal(
+        two_timeframes(daily_first=False),
+        "two timeframes: the bars are H1, but D1 from line 50 (2024-01-17 00:00:00) "
+        "to line 74 (2024-02-10 00:00:00).\n"
+        'Read the H1 bars alone with --to "2024-01-16 23:00:00".',
+    ),
+    "one bar": Refusal(
+        HEAD + rows()[0] + "\n", "1 bar; a timeframe needs two.\nGive a longer file."
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusal_names_line_value_and_remedy(tmp_path: Path, name: str) -> None:
+    case = REFUSALS[name]
+    path = save(tmp_path, case.content)
+    with pytest.raises(BarsError) as refused:
+        read_bars(path)
+    assert str(refused.value) == f"{path}: {case.text}"
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_repair_drops_what_it_can_and_says_so(tmp_path: Path, name: str) -> None:
+    case = REFUSALS[name]
+    path = save(tmp_path, case.content)
+    if case.repaired is None:
+        with pytest.raises(BarsError):
+            read_bars(path, repair=True)
+        return
+    bars = read_bars(path, repair=True)
+    assert len(bars) == case.repaired
+    [(what, dropped)] = bars.dropped.items()
+    assert dropped == int(case.text.split()[0])
+    assert any(note.startswith("Dropped") and what in note for note in bars.notes)
+
+
+def test_the_cut_heals_two_timeframes(tmp_path: Path) -> None:
+    path = save(tmp_path, two_timeframes(daily_first=True))
+    assert len(read_bars(path, start="2024-01-26 00:00:00")) == 48
+    path = save(tmp_path, two_timeframes(daily_first=False))
+    assert len(read_bars(path, end="2024-01-16 23:00:00")) == 48
+
+
+def test_a_bad_row_outside_the_cut_does_not_matter(tmp_path: Path) -> None:
+    path = save(tmp_path, with_lines(line3="2024-01-15 01:00,0,0,0,0,0"))
+    assert len(read_bars(path, start="2024-01-15 02:00")) == 28
+
+
+def test_exact_duplicates_are_dropped_with_a_count(tmp_path: Path) -> None:
+    lines = rows()
+    bars = read_bars(save(tmp_path, HEAD + "\n".join(lines[:20] + lines[10:]) + "\n"))
+    assert bars.dropped == {"repeating another exactly": 10}
+    assert len(bars) == 30
+
+
+def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
+    text = "A title\n\n" + with_lines(line9="2024-01-15 07:00,1.1,0,1.0,1.1,1")
+    text = text.replace("2024-01-15 04:00", "\n2024-01-15 04:00")  # blank lines count too
+    with pytest.raises(BarsError, match=r"line 12: 2024-01-15 07:00, open 1\.1, high 0"):
+        read_bars(save(tmp_path, text))
+
+
+@pytest.mark.parametrize("missing", ["bars.cvs", "nowhere/bars.csv"])
+def test_missing_files(tmp_path: Path, missing: str) -> None:
+    save(tmp_path, with_lines())
+    with pytest.raises(BarsError) as refused:
+        read_bars(tmp_path / missing)
+    hint = " Did you mean bars.csv?" if missing == "bars.cvs" else ""
+    assert str(refused.value) == f"{tmp_path / missing}: no such file.{hint}"
+
+
+def test_folders(tmp_path: Path) -> None:
+    with pytest.raises(BarsError) as refused:
+        read_bars(tmp_path)
+    assert str(refused.value) == f"{tmp_path}: a folder, not a file.\nName one bar file in it."

@@ -1,0 +1,220 @@
+"""The command line: exit codes, what goes to stdout and what to stderr, errors with a remedy."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from command import bt_neuro
+from paths import ROOT
+
+from bt_neuro.cli import app
+
+SAMPLE = str(ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv")
+BARRIERS = str(ROOT / "strategies" / "triple_barrier.py")
+SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
+JANUARY = ["--to", "2024-01-31"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cli") / "run"
+
+
+@pytest.fixture(scope="module")
+def ran(folder):
+    return bt_neuro("backtest", SAMPLE, *JANUARY, "--strategy", SMALL, "--device", "numpy", "--out", folder)
+
+
+def test_backtest_prints_its_sentence_first(ran, folder):
+    assert ran.exit_code == 0, ran.output
+    first = ran.stdout.splitlines()[0]
+    assert re.match(
+        r"SYNTHETIC_EURUSD_H1\.csv, 2024-01-02 to 2024-01-31, [\d,]+ bars: "
+        r"[\d,]+ signals on [\d.]+ % of the bars, "
+        r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), .* \(best baseline: [a-z -]+, [\d.]+ %\); "
+        r"the account returned [+-][\d.]+ % "
+        r"after costs against [+-][\d.]+ % for buy and hold: [\w :]+\.$",
+        first,
+    ), first
+    assert ran.stdout.rstrip().endswith(f"Written to {folder}")
+    assert ran.stderr == ""
+
+
+def test_backtest_prints_a_block_that_agrees_with_its_file(ran, folder):
+    metrics = json.loads((folder / "run.json").read_text())["metrics"]
+    block = dict(re.findall(r"^(\S.*?) {2,}(\S+(?: \S+)?)$", ran.stdout, re.MULTILINE))
+    assert block["# Trades"] == f"{metrics['trades']:,d}"
+    assert block["Return [%]"] == f"{metrics['return_pct']:.2f}"
+    assert block["Mean Squared Error of Outputs"] == f"{metrics['mean_squared_error']:.4f}"
+
+
+def test_json_is_alone_on_stdout(tmp_path):
+    out = bt_neuro(
+        "backtest", SAMPLE, *JANUARY, "--strategy", SMALL, "--device", "numpy", "--json", "--out", tmp_path
+    )
+    assert json.loads(out.stdout) == json.loads((tmp_path / "run.json").read_text())
+
+
+def test_options_reach_the_strategy_and_the_account(tmp_path):
+    words = ["--param", "wing=2", "--seed", "7", "--cash", "500", "--size", "0.5", "--spread", "3"]
+    out = bt_neuro(
+        "backtest", SAMPLE, *JANUARY, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path, *words
+    )
+    assert out.exit_code == 0, out.output
+    manifest = json.loads((tmp_path / "run.json").read_text())
+    parameters = {name: manifest["parameters"][name] for name in ("wing", "seed", "size", "device")}
+    assert parameters == {"wing": 2, "seed": 7, "size": 0.5, "device": "numpy"}
+    assert (manifest["account"]["cash"], manifest["account"]["spread"]) == (500, 3)
+
+
+EMPTY = "class Nothing: pass\n"
+TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B(NeuroStrategy): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "complaint"),
+    [
+        (["backtest", "missing.csv"], {}, r"missing\.csv.*"),
+        (["backtest", "empty.csv"], {"empty.csv": ""}, r"empty\.csv.*"),
+        (["backtest", "poem.csv"], {"poem.csv": "roses,are\nred,violets\n"}, r"poem\.csv.*"),
+        (["backtest", SAMPLE, "--strategy", "gone.py"], {}, r"strategy file gone\.py does not exist.*"),
+        (["backtest", SAMPLE, "--strategy", "no.py"], {"no.py": EMPTY}, r"no\.py holds no strategy.*"),
+        (["backtest", SAMPLE, "--strategy", "two.py"], {"two.py": TWO}, r".*say which: two\.py:A"),
+        (["backtest", SAMPLE, "--strategy", "two.py:C"], {"two.py": TWO}, r"two\.py has no strategy 'C'.*"),
+        (["backtest", SAMPLE, "--strategy", "bad.py"], {"bad.py": "1 / 0"}, r".*ZeroDivisionError.*"),
+        (["backtest", SAMPLE, "--param", "wnig=2"], {}, r".*no parameter 'wnig'\. Did you mean wing\?"),
+        (["backtest", SAMPLE, "--param", "wing"], {}, r"parameter 'wing' needs a value.*"),
+        (
+            ["backtest", SAMPLE, "--strategy", BARRIERS, "--param", "width=abc"],
+            {},
+            r"width is 'abc': give a number, as its default 2\.0",
+        ),
+        (["backtest", SAMPLE, "--param", "wing=0"], {}, r"wing is 0: give a whole number, 1 or more"),
+        (["backtest", SAMPLE, "--param", "wing=1.5"], {}, r"wing is 1\.5: give a whole number.*"),
+        (["backtest", SAMPLE, "--param", "history_bars=0"], {}, r"history_bars is 0.*"),
+        (["backtest", SAMPLE, "--param", "seed=abc"], {}, r"seed is 'abc'.*"),
+        (
+            ["backtest", SAMPLE, "--param", "learning_rate=abc"],
+            {},
+            r"learning_rate is 'abc': give a number.*",
+        ),
+        (["backtest", SAMPLE, "--param", "learns=no"], {}, r"learns is 'no': give True or False"),
+        (["backtest", SAMPLE, "--param", "size=-1"], {}, r"size is -1: give a number, 0 or more"),
+        (
+            ["backtest", SAMPLE, "--device", "abacus"],
+            {},
+            r"no OpenCL (device fits --device abacus|runtime is installed).*",
+        ),
+        (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash is -5.*"),
+        (["check", "missing.csv"], {}, r"missing\.csv.*"),
+        (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),
+        (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),
+    ],
+)
+def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, complaint):
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        Path(name).write_text(text)
+    out = bt_neuro(*words)
+    assert out.exit_code == 1, out.output
+    assert out.stdout == ""
+    assert re.match(f"Error: {complaint}", out.stderr, re.DOTALL), out.stderr
+    assert len(out.stderr.splitlines()) <= 6
+    assert "Traceback" not in out.stderr
+    assert not list(Path("runs").glob("*"))
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("BT_NEURO_DEBUG", "1")
+    out = bt_neuro("check", "missing.csv")
+    assert type(out.exception).__name__ == "BarsError"
+
+
+@pytest.mark.parametrize("words", [[], ["backtest"], ["backtest", SAMPLE, "--sped", "1"], ["fly"]])
+def test_wrong_usage_is_exit_code_2(words):
+    assert bt_neuro(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backtest", SAMPLE, "--seeds", 2, "--param", "seeds=3"),
+        ("backtest", SAMPLE, "--freeze", "--param", "learns=True"),
+        ("walk-forward", SAMPLE, "--train", "9b", "--test", "9b", "--size", 1, "--param", "size=0.5"),
+        ("lookahead-check", SAMPLE, "--seeds", 2, "--param", "seeds=2"),
+    ],
+)
+def test_a_parameter_by_its_option_and_by_param_is_wrong_usage(words):
+    out = bt_neuro(*words)
+    assert out.exit_code == 2
+    assert re.search(r"--param: \w+ has an option too, and both are given", out.stderr)
+
+
+def test_check_says_what_was_understood():
+    out = bt_neuro("check", SAMPLE)
+    assert out.exit_code == 0
+    assert "MetaTrader 5 export" in out.stdout
+    assert json.loads(bt_neuro("check", SAMPLE, "--json").stdout)["bars"] == 6000
+
+
+def test_devices_lists_what_works():
+    out = bt_neuro("devices")
+    assert "numpy" in out.stdout
+    rows = json.loads(bt_neuro("devices", "--json").stdout)
+    assert (out.exit_code == 0) == any(row["works"] for row in rows)
+
+
+def test_a_strategy_that_leaves_is_no_success(tmp_path):
+    file = tmp_path / "leaves.py"
+    file.write_text(
+        "from bt_neuro import NeuroStrategy\n"
+        "class Leaves(NeuroStrategy):\n    def features(self):\n        raise SystemExit(0)\n"
+    )
+    out = bt_neuro("backtest", str(SAMPLE), "--strategy", str(file), "--out", str(tmp_path / "run"))
+    assert out.exit_code == 1
+    assert "Error: the strategy left by exit(0)" in out.stderr
+
+
+@pytest.mark.slow
+def test_a_stream_needs_both_ends_open(tmp_path):
+    for ends in ("<&-", "</dev/null >&-"):
+        command = f"{sys.executable} -m bt_neuro stream --device numpy --out {tmp_path / 'run'} {ends}"
+        out = subprocess.run(command, shell=True, capture_output=True, text=True)
+        assert out.returncode == 1
+        assert "Error: bars come from standard input" in out.stderr
+
+
+def test_every_command_has_an_example():
+    for name in typer.main.get_command(app).commands:
+        out = bt_neuro(name, "--help")
+        assert f"Example: bt-neuro {name}" in " ".join(out.stdout.split()), name
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["pandas", "numpy", "backtrader", "pyopencl", "scipy"]
+    code = f"import sys, bt_neuro.cli; print([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+def test_version():
+    assert re.match(r"bt-neuro \d+\.\d+\.\d+", bt_neuro("--version").stdout)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_left_is_one_clear_error():
+    command = [sys.executable, "-m", "bt_neuro", "check", SAMPLE]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: No space left on device.\nMake room there, or write elsewhere.\n"
+
+
+def test_a_strategy_that_is_no_python_file_is_told_so():
+    refused = bt_neuro("backtest", SAMPLE, "--strategy", SAMPLE)
+    assert refused.exit_code == 1
+    assert f"strategy file {SAMPLE} is no Python file" in refused.stderr

@@ -1,0 +1,123 @@
+"""The sentence says what the figures say, and nothing to learn from earns no skill."""
+
+from functools import partial
+
+import pytest
+from random_walk import SEEDS, random_walk, walk_file
+from small import Small
+
+from bt_neuro import backtest
+from bt_neuro.metrics.summary import sentence
+from bt_neuro.metrics.trading import PROFIT
+
+backtest = partial(backtest, report=False)  # the page takes as long as all the rest
+
+FAST = {"device": "auto"}  # Small asks for NumPy, to be the same everywhere
+METRICS = {
+    "start": "2003-07-25 10:00:00",
+    "end": "2016-12-30 23:00:00",
+    "bars": 83_260,
+    "account_start": "2003-07-25 10:00:00",
+    "account_bars": 83_260,
+    "predicted_start": "2003-07-29 14:00:00",
+    "scored_bars": 83_207,
+    "signals": 23_893,
+    "coverage_pct": 28.7,
+    "hit_rate_pct": 58.2,
+    "hit_rate_low_pct": 57.6,
+    "hit_rate_high_pct": 58.9,
+    "verdict": "better than every baseline",
+    "best_baseline": "softmax regression",
+    "baselines": {"softmax regression": {"hit_rate": 0.553}},
+    "return_pct": -46.3,
+    "has_costs": True,
+    "buy_and_hold_after_costs_pct": -8.44,
+    "money_verdict": "no skill in money",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "expected"),
+    [
+        (
+            {},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: 23,893 signals on 28.7 % of the bars, 58.2 % of "
+            "them hit (95 % interval 57.6 to 58.9), better than every baseline (best baseline: softmax "
+            "regression, 55.3 %); the account returned -46.3 % after costs against -8.4 % for buy and hold: "
+            "no skill in money.",
+        ),
+        (
+            {"signals": 0, "best_baseline": None, "buy_and_hold_after_costs_pct": None, "return_pct": 0.0},
+            "interrupted",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars (interrupted before the end): no signals; the "
+            "account returned +0.0 % after costs: no skill in money.",
+        ),
+        (
+            {"scored_bars": 0, "signals": 0, "best_baseline": None}
+            | {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; resumed at 2010-01-04 "
+            "00:00:00 with a flat account; the account returned -46.3 % after costs against -8.4 % for buy "
+            "and hold: no skill in money.",
+        ),
+        (
+            {"signals": 0, "best_baseline": None, "has_costs": False},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: no signals; the account returned -46.3 % without "
+            "any costs against -8.4 % for buy and hold: no skill in money.",
+        ),
+        (
+            {"scored_bars": 0, "signals": 0, "best_baseline": None},
+            "complete",
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; the account returned "
+            "-46.3 % after costs against -8.4 % for buy and hold: no skill in money.",
+        ),
+    ],
+)
+def test_the_sentence(changed, status, expected):
+    assert sentence(METRICS | changed, "x.csv", status) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "resumed"),
+    [
+        ({"account_start": "2006-01-02 00:00:00", "account_bars": 66_000}, ""),
+        (
+            {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
+            "; resumed at 2010-01-04 00:00:00 with a flat account",
+        ),
+    ],
+)
+def test_the_sentence_of_a_run_with_eras(changed, resumed):
+    eras = {"eras": 10, "span": "2003-05-05..2005-12-31"}
+    metrics = METRICS | {"predicted_start": "2006-01-02 00:00:00", "scored_bars": 0} | changed
+    told = sentence(metrics, "x.csv", "complete", eras)
+    assert ", 83,260 bars, tested after 10 eras on 2003-05-05..2005-12-31: nothing could be scored" in told
+    assert f" 55.3 %){resumed}; the account returned" in told
+
+
+def test_a_walk_has_sound_bars_and_its_seed():
+    walk = random_walk(1, 2_000)
+    assert (walk["high"] >= walk[["open", "close"]].max(axis=1)).all()
+    assert (walk["low"] <= walk[["open", "close"]].min(axis=1)).all()
+    assert (walk["open"][1:].to_numpy() == walk["close"][:-1].to_numpy()).all()
+    assert random_walk(1, 2_000).equals(walk)
+    moves = walk["close"].pct_change().dropna()
+    assert abs(moves.autocorr()) < 0.06
+    assert moves.std() == pytest.approx(0.0012, rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_random_walk_is_no_skill_in_money(tmp_path):
+    """Without costs, the harder case: with them the account loses. 50,000 bars each are in docs/scores.md."""
+    called = 0
+    for seed in SEEDS:
+        result = backtest(
+            walk_file(tmp_path, seed, 3_000), strategy=Small, parameters=FAST, out=tmp_path / f"run{seed}"
+        )
+        skill = result.metrics["money_verdict"] == PROFIT
+        called += skill
+        assert str(result).endswith(f": {result.metrics['money_verdict']}.")
+        assert skill or "no skill in money" in str(result)
+    assert called <= 2

@@ -1,0 +1,262 @@
+"""Scores of answers: every statistic against scipy, scikit-learn, or a case made by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, log_loss
+from tables import make_tables, prediction_table
+
+from bt_neuro.learning.signals import signals_of
+from bt_neuro.metrics.baselines import baseline_probabilities
+from bt_neuro.metrics.bootstrap import block_bootstrap, block_length
+from bt_neuro.metrics.classification import (
+    NETWORK,
+    best_baseline,
+    hit_rate_difference,
+    hit_rate_over_time,
+    predictor_scores,
+    verdict,
+    wilson_bounds,
+    wilson_interval,
+)
+from bt_neuro.metrics.predictions import network_signals, targets_of
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return make_tables(rows=800)
+
+
+@pytest.fixture(scope="module")
+def answers(tables):
+    return tables.answered(baseline_probabilities)
+
+
+@pytest.fixture(scope="module")
+def scores(tables, answers):
+    return predictor_scores(tables.predictions, answers)
+
+
+@given(signals=st.integers(1, 10**6), part=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
+def test_wilson_is_scipys(signals, part, confidence):
+    hits = round(part * signals)
+    expected = stats.binomtest(hits, signals).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(hits, signals, confidence) == pytest.approx(expected, abs=1e-12)
+
+
+def test_wilson_without_signals():
+    assert wilson_interval(0, 0) is None
+    assert np.isnan(wilson_bounds([0], [0])).all()
+
+
+def test_the_networks_counts_are_those_of_the_file(tables, scores):
+    hit = tables.predictions["hit"].dropna()
+    mine = scores[NETWORK]
+    assert (mine["signals"], mine["hits"]) == (len(hit), hit.sum())
+    assert mine["hit_rate"] == pytest.approx(hit.mean())
+    assert mine["scored_bars"] == (tables.predictions["label"] != "").sum()
+    assert mine["coverage"] == pytest.approx(len(hit) / mine["scored_bars"])
+
+
+def test_probabilities_are_scored_as_scikit_learn_does(tables, answers, scores):
+    p = tables.predictions
+    one_class = ~p["label"].isin(["", "both"])  # scikit-learn knows no bar of two classes
+    only = {name: answer[one_class] for name, answer in answers.items()}
+    scores = predictor_scores(p[one_class].reset_index(drop=True), only)
+    label = p["label"][one_class]
+    for name, answer in {NETWORK: p[["p_none", "p_buy", "p_sell"]].to_numpy()[one_class], **only}.items():
+        one_hot = targets_of(p[one_class])
+        assert scores[name]["brier_score"] == pytest.approx(((answer - one_hot) ** 2).sum(axis=1).mean())
+        assert scores[name]["mean_squared_error"] == pytest.approx(scores[name]["brier_score"] / 3)
+        if (answer == 0).any():
+            assert scores[name]["log_loss"] is None  # was sure, and wrong
+        else:
+            in_order = answer[:, [1, 0, 2]]  # scikit-learn sorts labels by name
+            assert scores[name]["log_loss"] == pytest.approx(log_loss(label, in_order))
+
+
+def test_a_bar_that_is_top_and_bottom_is_half_of_each():
+    p = prediction_table([7], [[0.2, 0.5, 0.3]], [[0, 1, 1]])
+    mine = predictor_scores(p, {})[NETWORK]
+    assert mine["hits"] == mine["accuracy"] == 1
+    assert mine["brier_score"] == pytest.approx(0.04 + 0 + 0.04)
+    assert mine["mean_squared_error"] == pytest.approx((0.04 + 0.25 + 0.49) / 3)  # targets as the learner's
+    assert mine["log_loss"] == pytest.approx(-(math.log(0.5) + math.log(0.3)) / 2)
+
+
+def test_kappa_by_hand():
+    #        bar   10      11      12      13      14     15      wing 1: bar 11 knows the label of bar 10
+    labels = ["none", "none", "buy", "none", "buy", "buy"]
+    said = ["none", "buy", "buy", "none", "none", "buy"]  # 4 of 6 right
+    # commonest so far   none  none   none   none  none   none: right on 3 of 6
+    # last label known   none  none   none   buy   none   buy:  right on 3 of 6 (bars 10, 11, 15)
+    rows = np.eye(3)
+    names = ["none", "buy", "sell"]
+    p = prediction_table(
+        np.arange(10, 16),
+        [rows[names.index(name)] for name in said],
+        [rows[names.index(name)] for name in labels],
+    )
+    mine = predictor_scores(p, {})[NETWORK]
+    assert mine["accuracy"] == pytest.approx(4 / 6)
+    assert mine["kappa_majority"] == pytest.approx((4 / 6 - 3 / 6) / (1 - 3 / 6))
+    assert mine["kappa_no_change"] == pytest.approx((4 / 6 - 3 / 6) / (1 - 3 / 6))
+
+
+def test_kappas_reference_is_scikit_learns_dummy(tables):
+    p = tables.predictions[:150]
+    p = p[~p["label"].isin(["both", ""])].reset_index(drop=True)
+    dummy, said = DummyClassifier(strategy="most_frequent"), []
+    for bar in p["bar"]:
+        seen = p["label"][p["known_bar"] <= bar]
+        # A tie goes to the first class: none, buy, sell; scikit-learn's to the first by name.
+        codes = seen.map({"none": 0, "buy": 1, "sell": 2})
+        said.append(int(dummy.fit(np.zeros((len(seen), 1)), codes).predict([[0]])[0]) if len(seen) else 0)
+    truth = p["label"].map({"none": 0, "buy": 1, "sell": 2})
+    reference, accuracy = accuracy_score(truth, said), accuracy_score(truth, network_signals(p))
+    kappa = predictor_scores(p, {})[NETWORK]["kappa_majority"]
+    assert kappa == pytest.approx((accuracy - reference) / (1 - reference))
+
+
+def test_no_knowledge_has_no_kappa(scores):
+    assert scores["majority class"]["kappa_majority"] == pytest.approx(0)
+    assert scores["shuffled signals"]["kappa_majority"] < 0.02
+
+
+def test_nothing_scored_is_undefined_not_zero(tables, answers):
+    p = tables.predictions.assign(label="", known_bar=np.nan, hit=np.nan)
+    for figures in predictor_scores(p, answers).values():
+        assert figures.pop("scored_bars") == figures.pop("signals") == figures.pop("hits") == 0
+        assert set(figures.values()) == {None}
+    assert hit_rate_difference(p, answers["two-bar rule"]) is None
+    assert hit_rate_over_time(p, answers).empty
+
+
+# The block bootstrap.
+
+
+def means(columns):
+    return columns[..., 0] / columns[..., 1]
+
+
+def counted(series):
+    return np.stack([series, np.ones(len(series))], axis=1)
+
+
+def test_blocks_of_one_row_are_scipys_bootstrap(rng):
+    series = rng.exponential(size=200)
+    expected = stats.bootstrap((series,), np.mean, n_resamples=5_000, method="percentile", rng=1)
+    found = block_bootstrap(counted(series), means, block=1, resamples=5_000)
+    assert found.value == pytest.approx(series.mean())
+    width = expected.confidence_interval.high - expected.confidence_interval.low
+    assert found[1:] == pytest.approx(expected.confidence_interval, abs=0.04 * width)
+
+
+def test_blocks_see_that_neighbours_are_alike(rng):
+    n, memory = 5_000, 0.8
+    shocks = rng.normal(size=n)
+    series = np.zeros(n)
+    for i in range(1, n):
+        series[i] = memory * series[i - 1] + shocks[i]
+    # The deviation of the mean of an autoregression of order one, for long series.
+    true = 1 / (1 - memory) / math.sqrt(n)
+    by_blocks = block_bootstrap(counted(series), means, block=100)
+    by_rows = block_bootstrap(counted(series), means, block=1)
+    deviation = (by_blocks.high - by_blocks.low) / (2 * stats.norm.ppf(0.975))
+    assert deviation == pytest.approx(true, rel=0.15)
+    assert by_blocks.high - by_blocks.low > 2 * (by_rows.high - by_rows.low)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says(rng):
+    held = 0
+    for _ in range(200):
+        found = block_bootstrap(counted(rng.normal(size=400)), means, resamples=400)
+        held += found.low < 0 < found.high
+    assert 0.90 <= held / 200 <= 0.98
+
+
+def test_the_draws_are_seeded_and_memory_bounded(monkeypatch, rng):
+    series = counted(rng.normal(size=500))
+    once = block_bootstrap(series, means, seed=3)
+    assert block_bootstrap(series, means, seed=3) == once != block_bootstrap(series, means, seed=4)
+    monkeypatch.setattr("bt_neuro.metrics.bootstrap._AT_ONCE", 100)  # many small draws
+    assert block_bootstrap(series, means, seed=3) == pytest.approx(once, rel=0.5)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(0, 1), (1, 1), (1000, 10), (83_207, 44)])
+def test_block_length(rows, expected):
+    assert block_length(rows) == expected
+
+
+# The comparison with the best baseline.
+
+
+def test_the_difference_is_that_of_the_rates(tables, answers, scores):
+    found = hit_rate_difference(tables.predictions, answers["two-bar rule"])
+    expected = scores[NETWORK]["hit_rate"] - scores["two-bar rule"]["hit_rate"]
+    assert found["difference"] == pytest.approx(expected)
+    assert found["low"] < expected < found["high"]
+
+
+def test_what_both_share_cancels(tables):
+    own = tables.predictions[["p_none", "p_buy", "p_sell"]].to_numpy()
+    found = hit_rate_difference(tables.predictions, own)
+    assert (found["difference"], found["low"], found["high"]) == (0, 0, 0)
+
+
+def test_no_verdict_without_a_signal_of_the_other(tables):
+    silent = np.tile([1.0, 0, 0], (len(tables.predictions), 1))
+    assert hit_rate_difference(tables.predictions, silent) is None
+
+
+@pytest.mark.parametrize(
+    ("skill", "expected"),
+    [
+        (3.0, "better than every baseline"),
+        (-1.0, "worse than a simple baseline"),
+    ],
+)
+def test_the_verdict_follows_skill(skill, expected):
+    tables = make_tables(rows=1500, skill=skill)
+    answers = tables.answered(baseline_probabilities)
+    scores = predictor_scores(tables.predictions, answers)
+    network = scores.pop(NETWORK)
+    name, _ = best_baseline(scores)
+    assert verdict(network["signals"], hit_rate_difference(tables.predictions, answers[name])) == expected
+
+
+def test_a_baseline_of_few_signals_is_not_the_best():
+    figures = {"lucky": {"signals": 29, "hit_rate": 1.0}, "usual": {"signals": 30, "hit_rate": 0.4}}
+    assert best_baseline(figures) == ("usual", 0.4)
+    assert best_baseline({"lucky": figures["lucky"]}) is None
+    assert verdict(1000, None) == "no baseline to compare with"
+
+
+def test_luck_is_seldom_called_skill():
+    called = 0
+    for seed in range(40):
+        tables = make_tables(seed, rows=600, skill=0.0)
+        noise = np.random.default_rng(seed + 100).dirichlet([1, 1, 1], len(tables.predictions))
+        difference = hit_rate_difference(tables.predictions, noise)
+        called += verdict(1000, difference) == "better than every baseline"
+    assert called <= 4  # one in 40 is to be expected
+
+
+def test_hit_rate_over_time_is_pandas_rolling(tables, answers):
+    p = tables.predictions[tables.predictions["label"] != ""]
+    table = hit_rate_over_time(tables.predictions, answers, window=100)
+    expected = p["hit"].rolling(100, min_periods=1).mean()[99:]
+    assert table["hit_rate"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert table["bar"].tolist() == p["bar"][99:].tolist()
+    assert (table["low"] < table["hit_rate"]).all()
+    assert (table["hit_rate"] < table["high"]).all()
+    signals, targets = signals_of(answers["softmax regression"]), targets_of(tables.predictions)
+    hit = pd.Series(np.where(signals > 0, targets[np.arange(len(signals)), signals], np.nan))[: len(p)]
+    rolled = hit.rolling(100, min_periods=1).mean()[99:]
+    assert table["softmax regression"].to_numpy() == pytest.approx(rolled.to_numpy(), nan_ok=True)

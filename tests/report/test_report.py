@@ -1,0 +1,265 @@
+"""What the report is made of: curves against plain loops, tables against the run's files, broken runs."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_runs import SAMPLE, copied, run_of
+from typer.testing import CliRunner
+
+from bt_neuro import NeuroError, Result, open_run, read_bars
+from bt_neuro.cli import app
+from bt_neuro.learning.eras import RunningMean
+from bt_neuro.report import console, screenshot
+from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
+from bt_neuro.report.page import render_page, write_report
+from bt_neuro.report.run_tables import bar_table, bars_of
+from bt_neuro.report.screenshot import find_browser
+from bt_neuro.report.sections import sections
+from bt_neuro.studies.pages import latest
+
+numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("report") / "run")
+
+
+@pytest.fixture
+def broken(run, tmp_path):
+    return copied(run, tmp_path / "run")
+
+
+def rewritten(run: Result, table: str, change) -> Result:
+    """Change one table of a run's folder, and open it again."""
+    path = run.folder / f"{table}.csv"
+    change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
+    return open_run(run.folder)
+
+
+def told(run: Result, **manifest) -> Result:
+    """Change a run's manifest, and open it again."""
+    changed = {key: value for key, value in {**run.manifest, **manifest}.items() if value is not None}
+    (run.folder / "run.json").write_text(json.dumps(changed))
+    return open_run(run.folder)
+
+
+# Curves
+
+
+@given(numbers, st.integers(1, 20))
+def test_the_running_mean_is_the_analyzer_s(samples, window):
+    plain, expected = RunningMean(window), []
+    for sample in samples:
+        plain.add(sample)
+        expected.append(plain.get())
+    assert np.allclose(running_mean(samples, window), expected, atol=1e-9)
+
+
+def test_the_article_s_curves_end_where_the_run_s_figures_are(run):
+    last = {name: curve["value"].iloc[-1] for name, curve in article_curves(run.predictions).items()}
+    assert 100 * last["forecast"] == pytest.approx(run.metrics["forecast_pct"])
+    assert 100 * last["undefine"] == pytest.approx(run.metrics["undefine_pct"])
+
+
+@given(numbers, st.integers(2, 30))
+def test_thinning_keeps_highest_and_lowest_in_order(values, points):
+    at = thinned(values, points)
+    kept = np.asarray(values)[at]
+    assert (np.diff(at) > 0).all()
+    assert (kept.min(), kept.max()) == (min(values), max(values))
+    assert len(at) <= max(points, 2) or len(values) <= points
+
+
+@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=40))
+def test_drawdown_is_measured_from_the_highest_so_far(equity):
+    expected = [100 * (now / max(equity[: bar + 1]) - 1) for bar, now in enumerate(equity)]
+    assert np.allclose(drawdown_pct(equity), expected)
+
+
+# Tables
+
+
+def test_the_table_holds_what_the_files_say(run):
+    table = bar_table(run, read_bars(SAMPLE, end="2024-02-15"))
+    p = run.predictions
+    assert len(table) == len(run.equity)
+    assert (table["signal"] == 1).sum() == (p["signal"] == "buy").sum() > 0
+    assert (table["hit"] == 1).sum() == run.metrics["hits"]
+    assert (table["fractal"] > 0).sum() == p["label"].isin(["buy", "sell", "both"]).sum()
+    assert (table["high"] >= table["close"]).all()
+    start = table["hold"].first_valid_index()
+    assert (start, table["hold"][start]) == (p["bar"].iloc[0], run.equity["equity"].iloc[0])
+
+
+def test_a_resumed_run_keeps_the_bars_before_its_account(broken):
+    resumed = rewritten(broken, "equity", lambda equity: equity[equity["bar"] >= 300])
+    whole = bar_table(resumed, read_bars(SAMPLE, end="2024-02-15"))
+    assert (whole.index[0], whole["equity"].first_valid_index()) == (0, 300)
+    assert (whole["hold"].first_valid_index(), whole["hold"][300]) == (300, whole["equity"][300])
+    assert bar_table(resumed, None).index[0] == 300
+    assert "Account" in render_page(resumed)
+
+
+def test_bars_are_read_again_only_if_they_are_the_same(broken, tmp_path):
+    assert bars_of(broken)[1] == ""
+    source = tmp_path / "bars.csv"
+    data = broken.manifest["data"]
+    for change, why in (
+        ({"file": str(source)}, "is not there any more"),
+        ({"sha256": "0"}, "has changed since the run"),
+        ({"options": {"resample": "H4", "end": "2024-02-15"}}, "was read with other options"),
+        ({"options": {"start": "2024-01-10"}}, "was read with other options"),
+    ):
+        bars, told_why = bars_of(told(broken, data=data | change))
+        assert bars is None
+        assert told_why.endswith(why)
+
+
+# Pages of runs that went wrong
+
+
+LITTLE = {
+    "no trades": ("trades", lambda table: table[:0], "No trade was closed."),
+    "no signals": ("predictions", lambda table: table.assign(signal="none", hit=""), "Calibration"),
+    "no labels": ("predictions", lambda table: table.assign(label="", known_bar="", hit=""), "Nothing"),
+    "no predictions": ("predictions", lambda table: table[:0], "Nothing could be scored"),
+    "one prediction": ("predictions", lambda table: table[:1], "Drift"),
+    "no bars": ("equity", lambda table: table[:0], "No bar ran"),
+}
+
+
+@pytest.mark.parametrize(("table", "change", "said"), LITTLE.values(), ids=LITTLE)
+def test_little_to_show_is_still_a_page(broken, table, change, said):
+    assert said in render_page(rewritten(broken, table, change))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ({"status": "failed", "error": "bar 7: low", "metrics": None}, "This run failed: bar 7: low."),
+        ({"status": "interrupted"}, "This run was interrupted."),
+    ],
+    ids=["failed", "interrupted"],
+)
+def test_a_page_says_how_its_run_ended(broken, manifest, said):
+    assert said in " ".join(render_page(told(broken, **manifest)).split())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"account": {"spread_source": "none: 0", "mean_spread_points": 0.0}},
+            "No spread: the file has no",
+        ),
+        ({"metrics": {"lost_at": "2024-01-09 10:00:00"}}, "All money was lost by 2024-01-09 10:00:00"),
+    ],
+    ids=["no costs", "lost"],
+)
+def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, said):
+    changed = {name: broken.manifest[name] | value for name, value in changed.items()}
+    assert said in render_page(told(broken, **changed)).partition("<h2>")[0]
+    assert said in console.render(broken.manifest | changed)
+    assert said not in render_page(broken)
+
+
+def test_figures_over_time_are_drawn_where_there_is_some(broken):
+    whole = {part.name for part in sections(broken)}
+    few = rewritten(broken, "predictions", lambda table: table[:100])
+    assert whole - {part.name for part in sections(few)} == {"hits"}
+    np.save(few.folder / "statistics.npy", np.load(few.folder / "statistics.npy")[:1])
+    assert "inputs" not in {part.name for part in sections(few)}
+
+
+def test_closes_are_drawn_where_the_bars_are_gone(broken):
+    page = render_page(told(broken, data=broken.manifest["data"] | {"file": "gone.csv"}))
+    assert "Closes alone, for gone.csv is not there any more." in page
+
+
+DAMAGE = {
+    "no folder": (shutil.rmtree, "is no run"),
+    "half a manifest": (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
+    "no manifest": (lambda folder: (folder / "run.json").write_text("[]"), "no manifest"),
+    "no table": (lambda folder: (folder / "equity.csv").unlink(), "table cannot be read"),
+    "another table": (lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("damage", "complaint"), DAMAGE.values(), ids=DAMAGE)
+def test_what_is_no_run_is_refused(broken, damage, complaint):
+    damage(broken.folder)
+    with pytest.raises(NeuroError, match=complaint):
+        open_run(broken.folder)
+
+
+def test_a_run_that_has_not_ended_is_refused(broken):
+    with pytest.raises(NeuroError, match="has not ended"):
+        told(broken, status="running")
+
+
+def test_a_page_is_written_whole_or_not_at_all(broken):
+    before = (broken.folder / "report.html").read_bytes()
+    (broken.folder / "predictions.csv").write_text("bar\n1\n")
+    with pytest.raises(ValueError, match="datetime"):
+        write_report(Result(broken.folder, broken.manifest))
+    assert (broken.folder / "report.html").read_bytes() == before
+
+
+def test_a_page_that_cannot_be_written_names_its_folder(broken):
+    page = broken.folder / "report.html"
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(NeuroError, match=r"cannot write .*report\.html"):
+        write_report(broken)
+
+
+# Python and the command line
+
+
+def test_plot_returns_the_figures_of_the_page(run):
+    layout = run.plot()
+    for name in ("bars", "equity", "drawdown", "hit_rate", "error", "reliability", "sweep", "drift"):
+        assert layout.select_one({"name": name}) is not None, name
+
+
+def bt_neuro(*words):
+    return CliRunner().invoke(app, ["report", *map(str, words)])
+
+
+def test_the_latest_run_is_the_default(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bt_neuro().exit_code == 1
+    assert bt_neuro().stderr.startswith("Error: no run in runs/")
+    copied(run, tmp_path / "runs" / "one")
+    assert latest("runs").name == "one"
+    out = bt_neuro("--json")
+    assert json.loads(out.stdout) == {"html": "runs/one/report.html"}
+
+
+def test_report_names_its_remedy_and_has_an_example(tmp_path):
+    out = bt_neuro(tmp_path)
+    assert (out.exit_code, out.stdout) == (1, "")
+    assert out.stderr.startswith(f"Error: {tmp_path} is no run")
+    assert "Example: bt-neuro report" in " ".join(bt_neuro("--help").stdout.split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_browser() is None, reason="needs Chromium: apt-get install chromium")
+def test_png_is_a_picture_of_the_page(broken):
+    out = bt_neuro(broken.folder, "--png", "--no-open")
+    assert out.exit_code == 0, out.output
+    assert (broken.folder / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_png_without_a_browser_names_its_remedy(broken, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(screenshot, "PLACES", ())
+    out = bt_neuro(broken.folder, "--png")
+    assert out.exit_code == 1
+    assert "Install Chromium" in out.stderr

@@ -1,0 +1,327 @@
+"""Many folds, one report: what stands in the folder, and that nothing but the folds decides it."""
+
+import html
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from paths import ROOT
+from small import Small
+from typer.testing import CliRunner
+
+from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyError, walk_forward
+from bt_neuro.cli import app
+from bt_neuro.learning.fit import REHEARSED
+from bt_neuro.metrics.predictions import PROBABILITIES, probabilities_of
+from bt_neuro.metrics.trading import PROFIT
+from bt_neuro.report.walk_forward_console import render
+from bt_neuro.validation.fold_metrics import BETTER, sentence
+
+SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
+SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
+WINTER = {"end": "2024-02-16"}
+LENGTHS = {"train": "300b", "test": "200b"}
+OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, "report": False, **LENGTHS}
+FILES = {"baselines.csv", "predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
+
+
+def run(out, **options):
+    return walk_forward(SAMPLE, out=out, **{**OPTIONS, **options})
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("walk") / "run", report=True)
+
+
+def assert_same_folds(one: Path, other: Path) -> None:
+    """Compare all that folds wrote, to the bit; only the seconds they took may differ."""
+    folds = [sorted(path.relative_to(folder) for path in folder.glob("folds/*/*")) for folder in (one, other)]
+    assert folds[0] == folds[1]
+    assert len(folds[0]) > 4
+    tables = [Path(name) for name in FILES - {"model.safetensors"}]
+    for name in folds[0] + tables:
+        if name.name != "fold.json":
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    rows = [pd.read_csv(folder / "folds.csv").drop(columns="seconds") for folder in (one, other)]
+    pd.testing.assert_frame_equal(*rows, check_exact=True)
+
+
+# -- the folder ----------------------------------------------------------------------------------------------
+def test_the_folder_holds_the_report_and_each_fold(result):
+    names = {path.name for path in result.folder.iterdir()}
+    assert names == {
+        "run.json",
+        "report.html",
+        "folds.csv",
+        "baselines.csv",
+        "predictions.csv",
+        "equity.csv",
+        "trades.csv",
+        "folds",
+    }
+    assert json.loads((result.folder / "run.json").read_text()) == result.manifest
+    assert result.manifest["status"] == "complete"
+    for place in (result.folder / "folds").iterdir():
+        assert {path.name for path in place.iterdir()} == FILES | {"fold.json"}
+
+
+def test_a_row_a_fold_that_its_tables_add_up_to(result):
+    for row in result.folds.itertuples():
+        p = result.predictions[result.predictions["fold"] == row.fold]
+        t = result.trades[result.trades["fold"] == row.fold]
+        e = pd.read_csv(result.folder / "folds" / f"{row.fold:02d}" / "equity.csv")
+        assert (row.scored_bars, row.signals) == ((p["label"] != "").sum(), p["hit"].notna().sum())
+        assert row.hits == p["hit"].sum()
+        assert (row.trades, row.test_bars, len(p)) == (len(t), len(e), len(e))
+        assert row.return_pct == pytest.approx(100 * (e["equity"].iloc[-1] / 10_000 - 1))
+        assert row.in_sample_bars == min(row.examples, REHEARSED)
+        assert row.train_end < row.test_start
+
+
+def test_every_bar_is_predicted_once_and_out_of_sample(result):
+    p, folds = result.predictions, result.folds
+    assert (np.diff(p["bar"]) == 1).all()
+    assert len(p) == folds["test_bars"].sum()
+    spans = folds.set_index("fold").loc[p["fold"]]
+    assert (p["datetime"].to_numpy() > spans["train_end"].to_numpy()).all()
+    assert (p["known_bar"] - p["bar"]).dropna().eq(1).all()
+
+
+def test_the_account_goes_on_from_fold_to_fold(result):
+    e, growth = result.equity, 1 + result.folds["return_pct"] / 100
+    assert e["equity"].iloc[-1] == pytest.approx(10_000 * growth.prod())
+    assert result.metrics["equity_end"] == pytest.approx(e["equity"].iloc[-1])
+    ends = e.groupby("fold")["equity"].last()
+    assert ends.to_numpy() == pytest.approx(10_000 * growth.cumprod())
+    # each fold starts flat
+    assert (e.groupby("fold")["position"].first() == 0).all()
+
+
+def test_the_summary_counts_all_folds_together(result):
+    m, rows = result.metrics, result.folds
+    assert m["hit_rate_pct"] == pytest.approx(100 * rows["hits"].sum() / rows["signals"].sum())
+    in_sample = rows["in_sample_hits"].sum() / rows["in_sample_signals"].sum()
+    assert m["walk_forward_efficiency_pct"] == pytest.approx(m["hit_rate_pct"] / in_sample)
+    better = (rows["hit_rate_pct"] > rows["best_baseline_hit_rate_pct"]).sum()
+    assert (m["folds_better"], m["folds"]) == (better, len(rows))
+    assert str(result) == m["sentence"]
+    assert result.metrics["sentence"].startswith("SYNTHETIC_EURUSD_H1.csv, 2024-01-")
+    assert f"{len(rows)} folds of 200b after 300b of training (refit, rolling)" in m["sentence"]
+
+
+def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
+    options = {"bars_options": {"end": "2024-02-01"}}  # one fold
+    vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3}, **options)
+    votes = np.load(vote.folder / "votes.npy").astype(float)
+    said = vote.predictions
+    mean = np.mean([probabilities_of(votes[:, lane]) for lane in range(2)], axis=0)
+    np.testing.assert_allclose(said[PROBABILITIES], mean, atol=1e-9)
+    for lane, rate in enumerate(vote.metrics["seeds"]["hit_rate_pct"]["each"]):
+        alone = run(tmp_path / str(lane), parameters={"seed": 3 + lane}, **options)
+        shown = [f"{p:.9g}" for p in probabilities_of(votes[:, lane]).ravel()]
+        assert shown == [f"{p:.9g}" for p in alone.predictions[PROBABILITIES].to_numpy().ravel()]
+        assert rate == pytest.approx(alone.metrics["hit_rate_pct"])
+    assert "the vote of 2 networks" in render(vote.manifest, vote.folds)
+
+
+def test_no_skill_is_said(tmp_path):
+    blind = run(tmp_path / "run", parameters={"learning_rate": 0.0})
+    assert blind.metrics["sentence"].endswith("This shows no skill.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "end"),
+    [
+        ({"verdict": BETTER, "money_verdict": PROFIT}, " This shows skill: the profit is more than luck."),
+        (
+            {"verdict": BETTER, "money_verdict": "no skill in money"},
+            " Signals on random walks beat the baselines too; no skill in money.",
+        ),
+        ({"verdict": "not clearly better", "money_verdict": PROFIT}, " This shows no skill."),
+    ],
+)
+def test_signals_alone_are_no_skill(result, changed, end):
+    options = {"test": "200b", "train": "300b", "ingest": "refit", "mode": "rolling"}
+    assert sentence(result.metrics | changed, "x.csv", options, 0).endswith(end)
+
+
+@pytest.mark.slow
+# -- ways to ingest ------------------------------------------------------------------------------------------
+def test_one_network_that_goes_through_all_folds(tmp_path, result):
+    update = run(tmp_path / "update", ingest="update")
+    freeze = run(tmp_path / "freeze", ingest="freeze")
+    relearn = run(tmp_path / "relearn", ingest="update", learn_in_test=False)
+    refit_first, *later = (
+        r.predictions[r.predictions["fold"] == 1][["p_buy", "p_sell"]].to_numpy()
+        for r in (result, update, freeze, relearn)
+    )
+    assert np.array_equal(later[0], refit_first)  # the same start, also learning bar by bar
+    assert np.array_equal(later[1], later[2])  # frozen, until the first part is learned
+    assert not np.array_equal(later[1], refit_first)
+    assert relearn.folds["examples"].notna().all()
+    assert freeze.folds["examples"].notna().sum() == update.folds["examples"].notna().sum() == 1
+    # money goes on too: a position may be held over the end of a part
+    assert update.folds["equity_start"].tolist()[1:] == update.folds["equity_end"].tolist()[:-1]
+    models = [path.parent.name for path in update.folder.glob("folds/*/model.safetensors")]
+    assert models == ["03"]
+
+
+def test_no_learning_in_test_parts(tmp_path, result):
+    still = run(tmp_path / "run", learn_in_test=False)
+    assert not np.array_equal(still.predictions["p_buy"], result.predictions["p_buy"])
+    assert still.manifest["parameters"]["learns"] is False
+    assert still.folds["examples"].tolist() == result.folds["examples"].tolist()
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "error", "complaint"),
+    [
+        ({"train": "60b"}, FoldError, r"a training part of 60 bars is too short: .* need 65 to warm up"),
+        ({"train": "9Y", "test": "1Y"}, FoldError, "are too few for train 9Y"),
+        ({"ingest": "refresh"}, FoldError, "ingest is 'refresh': give refit, update or freeze"),
+        ({"ingest": "update", "step": "250b"}, FoldError, "leave no gap, step = test"),
+        ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
+        ({"parameters": {"learns": False}}, StrategyError, "use its option learn_in_test"),
+        ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
+        ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
+        ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),
+        pytest.param(
+            {"cluster": "tcp://127.0.0.1:9"},
+            NeuroError,
+            "no Dask scheduler with workers answers at tcp",
+            marks=pytest.mark.slow,  # needs Dask
+        ),
+    ],
+)
+def test_what_cannot_run_leaves_no_folder(tmp_path, monkeypatch, options, error, complaint):
+    monkeypatch.setattr("bt_neuro.validation.parallel.CLUSTER_ANSWERS_S", 0.5)
+    with pytest.raises(error, match=complaint):
+        run(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+class Breaks(Small):
+    """Fails in the second and the third test part, in two ways."""
+
+    def next(self):
+        super().next()
+        time = str(self.data.datetime.datetime(0))
+        if self.training:
+            return
+        if time == "2024-02-06 05:00:00":
+            raise NonFiniteError("planted")
+        if time == "2024-02-14 05:00:00":
+            raise ZeroDivisionError("planted too")
+
+
+def test_folds_that_fail_do_not_lose_the_others(tmp_path):
+    broken = run(tmp_path / "run", strategy=Breaks)
+    assert broken.failed == {"2": "planted", "3": "ZeroDivisionError: planted too"}
+    assert broken.folds["fold"].tolist() == [1]
+    assert broken.manifest["status"] == "failed"
+    assert "1 fold of 200b" in str(broken)
+    assert ", 2 more not finished" in str(broken)
+
+
+# -- going on ------------------------------------------------------------------------------------------------
+def test_finished_folds_are_kept(tmp_path, result):
+    broken = run(tmp_path / "run", strategy=Breaks)
+    kept = broken.folder / "folds" / "01" / "fold.json"
+    before = kept.stat()
+    again = walk_forward(SAMPLE, resume=broken.folder, **{**OPTIONS, "strategy": Breaks})
+    assert again.failed == broken.failed
+    after = kept.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_fold_that_was_being_written_is_run_again(tmp_path, result):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(result.folder, folder)
+    half = folder / "folds" / ".02.partial"
+    (folder / "folds" / "02").rename(half)
+    (half / "predictions.csv").write_text("bar,da")
+    again = walk_forward(SAMPLE, resume=folder, **OPTIONS)
+    assert_same_folds(again.folder, result.folder)
+    assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"train": "250b"}, "walk_forward.train 300b, and this run has 250b"),
+        ({"eras": 2}, "parameters.eras 1, and this run has 2"),
+        ({"parameters": {"seed": 4}}, "parameters.seed 0, and this run has 4"),
+        ({"account": Account(spread=1.0)}, "account.spread None, and this run has 1.0"),
+        ({"bars_options": {"end": "2024-02-15"}}, "walk_forward.bars_options.end 2024-02-16, and this run"),
+        ({"strategy": Breaks}, "strategy small:Small, and this run has"),
+    ],
+)
+def test_another_run_is_no_resumption(result, options, complaint):
+    with pytest.raises(FoldError, match=complaint):
+        walk_forward(SAMPLE, resume=result.folder, **{**OPTIONS, **options})
+
+
+def test_other_bars_are_no_resumption(tmp_path, result):
+    other = tmp_path / SAMPLE.name
+    header, first, rest = SAMPLE.read_text().split("\n", 2)
+    other.write_text("\n".join([header, f"{first}0", rest]))  # the last number is the spread
+    with pytest.raises(FoldError, match="was begun with data_sha256"):
+        walk_forward(other, resume=result.folder, **OPTIONS)
+
+
+def test_some_folder_is_no_resumption(tmp_path):
+    with pytest.raises(FoldError, match="is no folder of a walk-forward that was begun"):
+        walk_forward(SAMPLE, resume=tmp_path, **OPTIONS)
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+COMMAND = ["walk-forward", SAMPLE, "--to", "2024-02-16", "--train", "300b", "--test", "200b", "--jobs", "1"]
+
+
+def bt_neuro(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, result):
+    out = bt_neuro(*COMMAND, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path)
+    assert out.exit_code == 0, out.output
+    lines = out.stdout.splitlines()
+    assert lines[0] == str(result)
+    assert [line.split()[0] for line in lines[3 : 3 + len(result.folds)]] == ["1", "2", "3"]
+    assert out.stderr == ""
+    assert_same_folds(tmp_path, result.folder)
+
+
+@pytest.mark.slow
+def test_the_command_names_what_failed_and_exits_1(tmp_path):
+    strategy = tmp_path / "breaks.py"
+    strategy.write_text(
+        "from bt_neuro import Dense, NeuroStrategy\n"
+        "class Breaks(NeuroStrategy):\n"
+        "    def layers(self, inputs):\n        return [Dense(3, 'sigmoid')]\n"
+        "    def decide(self, signal):\n"
+        "        if len(self) == 450 and self.data.datetime.date(0).month == 2: 1 / 0\n"
+    )
+    out = bt_neuro(*COMMAND, "--strategy", strategy, "--device", "numpy", "--out", tmp_path / "run", "--json")
+    assert out.exit_code == 1
+    assert json.loads(out.stdout)["failed"] == {"2": "ZeroDivisionError: division by zero"}
+    assert out.stderr.splitlines() == [
+        "Error: fold 2: ZeroDivisionError: division by zero",
+        f"Go on with the folds that failed: --resume {tmp_path / 'run'}",
+    ]
+
+
+def test_the_page_shows_the_folds_side_by_side(result):
+    page = result.folder / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert result.metrics["sentence"] in html.unescape(text)
+    assert all(f'data-target="folds-{figure}"' in text for figure in (0, 1))
+    page.unlink()
+    out = bt_neuro("report", result.folder, "--no-open")
+    assert (out.exit_code, page.exists()) == (0, True), out.output

@@ -1,0 +1,173 @@
+"""Folds in many processes and on a cluster: the same results, whatever dies on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from test_walk_forward import COMMAND, SAMPLE, SMALL, assert_same_folds, run
+
+from bt_neuro import FoldError
+from bt_neuro.validation.parallel import run_tasks
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("walk") / "run")
+
+
+@contextmanager
+def started(*words, **options):
+    process = subprocess.Popen([str(word) for word in words], text=True, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children(pid: int) -> set[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    own = {int(word) for word in found.stdout.split()}
+    return own.union(*(children(child) for child in own))
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and _state(pid) != "Z"}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def wait_until(is_so, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+COMMAND_2 = [sys.executable, "-m", "bt_neuro", *COMMAND[:-1], "2", "--strategy", SMALL, "--device", "numpy"]
+
+
+def test_two_jobs_do_what_one_does(tmp_path, result):
+    assert_same_folds(run(tmp_path / "two", jobs=2, strategy=SMALL).folder, result.folder)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_goes_on_and_leaves_nothing_behind(tmp_path, result, how):
+    folder, kept = tmp_path / "run", tmp_path / "run" / "folds" / "01"
+    (scratch := tmp_path / "scratch").mkdir()
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with started(*COMMAND_2, "--out", folder, stderr=subprocess.PIPE, env=env) as process:
+        wait_until(lambda: any(folder.glob("folds/[0-9]*")))
+        family = children(process.pid)
+        assert len(family) >= 2
+        assert list(scratch.iterdir())
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+    wait_until(lambda: not alive(family), 10)
+    assert not list(scratch.iterdir())
+    finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("folds/[0-9]*")}
+    assert 0 < len(finished) < 3
+    if how != signal.SIGKILL:
+        assert process.returncode == 130
+        assert f"go on with --resume {folder}" in said
+        assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    again = subprocess.run([str(word) for word in [*COMMAND_2, "--resume", folder]], capture_output=True)
+    assert again.returncode == 0
+    assert_same_folds(folder, result.folder)
+    assert {name: (folder / "folds" / name).stat().st_mtime_ns for name in finished} == finished
+    assert kept.exists()
+
+
+def _crash(task: str) -> str:
+    if task == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task.upper()
+
+
+def test_a_process_that_dies_loses_only_its_own_task():
+    outcomes = dict(run_tasks(_crash, ["a", "b", "dies", "c", "d"], jobs=2))
+    assert {task: done for task, done in outcomes.items() if task != "dies"} == {
+        "a": "A",
+        "b": "B",
+        "c": "C",
+        "d": "D",
+    }
+    assert isinstance(outcomes["dies"], FoldError)
+    assert "its process died, twice" in str(outcomes["dies"])
+
+
+@pytest.mark.parametrize("wait", [0.1, 0.3, 0.5, 0.7])
+def test_it_ends_though_a_result_is_on_its_way(tmp_path, wait):
+    """Some 400 MB, which take half a second: what is left of them would be waited for."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\nfrom bt_neuro.validation.parallel import run_tasks\n"
+        "def work(size): return bytes(size)\n"
+        "if __name__ == '__main__':\n"
+        "    results = run_tasks(work, [1, 400_000_000, 400_000_000], jobs=2)\n"
+        f"    next(results); time.sleep({wait}); results.close()\n"
+    )
+    assert subprocess.run([sys.executable, script], timeout=60).returncode == 0
+
+
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from bt_neuro import walk_forward\n"
+        f"walk_forward({str(SAMPLE)!r}, strategy={SMALL!r}, train='300b', test='200b', jobs=2, "
+        f"bars_options={{'end': '2024-02-16'}}, out={str(tmp_path / 'run')!r})\n"
+    )
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert "start below `if __name__ == '__main__':`, or give jobs=1" in out.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@contextmanager
+def dask_cluster(tmp_path, workers=2):
+    """Give the address of a real scheduler on loopback and its worker processes."""
+    file = tmp_path / "scheduler.json"
+    here = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    with ExitStack() as stack:
+        stack.enter_context(started(*dask, *here, **quiet))
+        wait_until(lambda: file.exists() and file.stat().st_size > 0)
+        address = json.loads(file.read_text())["address"]
+        dask = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        hired = [
+            stack.enter_context(
+                started(*dask, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name, **quiet)
+            )
+            for name in range(workers)
+        ]
+        yield address, hired
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_cluster_does_what_one_process_does(tmp_path, result, killed):
+    pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
+    folder, test = tmp_path / "run", "100b" if killed else "200b"  # enough folds to kill in the middle
+    expected = run(tmp_path / "here", test=test) if killed else result
+    with dask_cluster(tmp_path) as (address, workers):
+        command = [*COMMAND_2, "--test", test, "--cluster", address, "--out", folder]
+        with started(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            if killed:
+                wait_until(lambda: any(folder.glob("folds/[0-9]*")))
+                workers[0].kill()
+            said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    assert_same_folds(folder, expected.folder)
