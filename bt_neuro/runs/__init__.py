@@ -1,0 +1,1 @@
+"""Backtests and streams, and the folders they write."""
