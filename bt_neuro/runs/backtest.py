@@ -11,25 +11,25 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
-from bt_neuro.learning.checkpoint import MODEL, Saved
-from bt_neuro.errors import CheckpointError
 from bt_neuro.account.account import Account
-from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
-from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows, resume_rows
-from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
-from bt_neuro.runs.folder import Result, manifest_of, new_folder, write_baselines, write_json
-from bt_neuro.metrics.summary import metrics_of
-from bt_neuro.runs.recording import add_run_observer
-from bt_neuro.runs.tables import EquityRecord
-from bt_neuro.runs.shutdown import graceful_shutdown
-from bt_neuro.io import remove
-from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.bars.clock import Span
+from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.errors import CheckpointError
+from bt_neuro.io import remove
+from bt_neuro.learning.checkpoint import MODEL, Saved
+from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
+from bt_neuro.metrics.summary import metrics_of
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.cerebro import build_cerebro
+from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
+from bt_neuro.runs.folder import Result, manifest_of, new_folder, write_baselines, write_json
+from bt_neuro.runs.recording import add_run_observer
+from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows, resume_rows
+from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.runs.tables import EquityRecord
 
 WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 NOT_BEGUN = "interrupted before the first bar"
@@ -235,7 +235,9 @@ def _scored(
     features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
     votes = np.load(folder / VOTES, mmap_mode="r") if (folder / VOTES).exists() else None
     examples = read_examples(folder)
-    answers = pretrained_baseline_probabilities(examples, predictions, bars.frame, features, ran.learner.history_bars)
+    answers = pretrained_baseline_probabilities(
+        examples, predictions, bars.frame, features, ran.learner.history_bars
+    )
     write_baselines(folder / "baselines.csv", predictions["bar"], answers)
     recorded = ran.analyzers.run_observer.get_analysis()
     return metrics_of(

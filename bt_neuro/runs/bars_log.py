@@ -11,9 +11,9 @@ from typing import IO, Any
 import backtrader as bt
 import pandas as pd
 
+from bt_neuro.bars.line_reader import Bar, LineReader
 from bt_neuro.errors import BarsError, NeuroError
 from bt_neuro.io import atomic_write
-from bt_neuro.bars.line_reader import Bar, LineReader
 
 if sys.platform != "win32":
     import fcntl

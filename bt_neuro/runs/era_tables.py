@@ -9,9 +9,9 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from bt_neuro.io import atomic_write
 from bt_neuro.learning.eras import Era
 from bt_neuro.metrics.predictions import labels_of
-from bt_neuro.io import atomic_write
 
 ERAS, EXAMPLES = "eras.csv", "examples.csv"
 HEADER = ("learning_rate", "era", "error", "undefine_pct", "forecast_pct", "in_sample")

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.errors import NeuroError
 from bt_neuro.account.account import Account
-from bt_neuro.io import atomic_write
 from bt_neuro.bars.reader import Bars
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.errors import NeuroError
+from bt_neuro.io import atomic_write
 from bt_neuro.learning.signals import CLASSES, signals_of
+from bt_neuro.plugin.strategy import NeuroStrategy
 
 PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.runs.resumed_rows import FEATURES, PREDICTIONS, STATISTICS, VOTES, ResumedRows
-from bt_neuro.runs.number_tables import FeatureRecord, StatisticsRecord, VoteRecord
-from bt_neuro.runs.tables import EquityRecord, PredictionRecord, TradeRecord, forget
 from bt_neuro.plugin.analyzers import Hits, Seconds
-from bt_neuro.plugin.run_observer import RunObserver, Reader
+from bt_neuro.plugin.run_observer import Reader, RunObserver
+from bt_neuro.runs.number_tables import FeatureRecord, StatisticsRecord, VoteRecord
+from bt_neuro.runs.resumed_rows import FEATURES, PREDICTIONS, STATISTICS, VOTES, ResumedRows
+from bt_neuro.runs.tables import EquityRecord, PredictionRecord, TradeRecord, forget
 
 
 def add_run_observer(
@@ -28,7 +28,7 @@ def add_run_observer(
 ) -> None:
     """Add the analyzers that write a run's tables and score it as it goes.
 
-    The run_observer's analysis has ``hit_rate`` and ``step_time``, as of the analyzers `HitRate` and `StepTime`.
+    The run_observer's analysis has ``hit_rate`` and ``step_time``, as of `HitRate` and `StepTime`.
 
     Parameters
     ----------
@@ -58,4 +58,6 @@ def add_run_observer(
     kinds = {FEATURES: FeatureRecord, VOTES: VoteRecord, STATISTICS: StatisticsRecord}
     for name, kind in kinds.items():
         readers[Path(name).stem] = kind(partial(numbers, name), resumed_rows.rows.get(name, 0))
-    cerebro.addanalyzer(RunObserver, _name="run_observer", readers=readers, now_and_then=(forget, *now_and_then))
+    cerebro.addanalyzer(
+        RunObserver, _name="run_observer", readers=readers, now_and_then=(forget, *now_and_then)
+    )

@@ -12,12 +12,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.learning.checkpoint import Saved
 from bt_neuro.errors import CheckpointError
+from bt_neuro.io import Fields, atomic_write
+from bt_neuro.learning.checkpoint import Saved
 from bt_neuro.runs.era_tables import EXAMPLES
 from bt_neuro.runs.number_tables import write_numbers
-from bt_neuro.io import Fields
-from bt_neuro.io import atomic_write
 
 PREDICTIONS = "predictions.csv"
 FEATURES, VOTES, STATISTICS = NUMBERS = "features.npy", "votes.npy", "statistics.npy"

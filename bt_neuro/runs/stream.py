@@ -12,21 +12,21 @@ from typing import Any
 
 import backtrader as bt
 
-from bt_neuro.learning.checkpoint import MODEL, Saved
-from bt_neuro.errors import BarsError, CheckpointError, NeuroError
-from bt_neuro.runs.bars_log import BarsTable, SecuredBars
-from bt_neuro.runs.resumed_rows import NUMBERS, PREDICTIONS, ResumedRows, resume_rows
-from bt_neuro.runs.folder import new_folder, strategy_manifest, write_json
-from bt_neuro.runs.recording import add_run_observer
-from bt_neuro.runs.tables import time_text
-from bt_neuro.runs.shutdown import graceful_shutdown
-from bt_neuro.io import remove
-from bt_neuro.bars.reader import read_bars
 from bt_neuro.bars.line_reader import Bar, LineReader
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import BarsError, CheckpointError, NeuroError
+from bt_neuro.io import remove
+from bt_neuro.learning.checkpoint import MODEL, Saved
+from bt_neuro.learning.signals import CLASSES, Scored, Signal
 from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.learning.signals import CLASSES, Scored, Signal
+from bt_neuro.runs.bars_log import BarsTable, SecuredBars
+from bt_neuro.runs.folder import new_folder, strategy_manifest, write_json
+from bt_neuro.runs.recording import add_run_observer
+from bt_neuro.runs.resumed_rows import NUMBERS, PREDICTIONS, ResumedRows, resume_rows
+from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.runs.tables import time_text
 
 BARS = "bars.csv"
 MOST_WAITING = 1024  # bars that may be read ahead of the network

@@ -10,8 +10,8 @@ from typing import IO, Any
 import backtrader as bt
 
 from bt_neuro.io import Fields
-from bt_neuro.plugin.run_observer import BarRecord
 from bt_neuro.learning.signals import Scored, Signal
+from bt_neuro.plugin.run_observer import BarRecord
 
 
 def time_text(number: float) -> str:

@@ -1,6 +1,5 @@
 """A run that was cut in two is one run: predictions, weights, statistics and figures, to the bit."""
 
-from paths import ROOT
 import json
 import os
 import shutil
@@ -9,13 +8,13 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
 from modes import random_hours, run_modes
+from paths import ROOT
 from small import Small
 from typer.testing import CliRunner
 
@@ -34,8 +33,8 @@ from bt_neuro import (
     StrategyError,
     backtest,
 )
-from bt_neuro.learning.checkpoint import Saved
 from bt_neuro.cli import app
+from bt_neuro.learning.checkpoint import Saved
 from bt_neuro.plugin.analyzers import Hits
 from bt_neuro.plugin.run_observer import RunObserver
 

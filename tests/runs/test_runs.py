@@ -1,6 +1,5 @@
 """A whole backtest and its folder: every file, every figure that can be counted again."""
 
-from paths import ROOT
 import json
 import math
 import os
@@ -14,13 +13,14 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from paths import ROOT
 from safetensors import safe_open
 from small import Small
 
 from bt_neuro import Account, BarsError, NeuroError, NonFiniteError, StrategyError, backtest, read_bars
+from bt_neuro.learning.fractals import fractal_targets
 from bt_neuro.runs.folder import _fresh_folder
 from bt_neuro.runs.tables import PredictionRecord
-from bt_neuro.learning.fractals import fractal_targets
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"

@@ -1,6 +1,5 @@
 """Live: a feed that releases bars late, a stream of lines, a process that is stopped or killed."""
 
-from paths import ROOT
 import contextlib
 import json
 import os
@@ -18,16 +17,17 @@ import backtrader as bt
 import numpy as np
 import pytest
 from modes import random_hours
+from paths import ROOT
 from small import Small
 
 from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, StrategyError, backtest
-from bt_neuro.learning.checkpoint import Saved
-from bt_neuro.runs.bars_log import BarsTable
-from bt_neuro.runs.tables import forget
-from bt_neuro.runs.stream import stream
 from bt_neuro.bars.line_reader import Bar
-from bt_neuro.plugin.run_observer import RunObserver
+from bt_neuro.learning.checkpoint import Saved
 from bt_neuro.plugin.live_feed import LiveFeed
+from bt_neuro.plugin.run_observer import RunObserver
+from bt_neuro.runs.bars_log import BarsTable
+from bt_neuro.runs.stream import stream
+from bt_neuro.runs.tables import forget
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
