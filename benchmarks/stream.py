@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 
 TINY = """
-from bt_neuro import BatchNorm, Dense, NeuroStrategy
+from bt_neuro import Dense, NeuroStrategy, RunningBatchNorm
 
 class Tiny(NeuroStrategy):
     params = (("history_bars", 4),)
 
     def layers(self, inputs):
-        return [BatchNorm(100, activation="tanh"), Dense(8, "tanh"), Dense(3, "sigmoid")]
+        return [RunningBatchNorm(100, activation="tanh"), Dense(8, "tanh"), Dense(3, "sigmoid")]
 """
 
 

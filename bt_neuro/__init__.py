@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from bt_neuro.nn.models import article_layers
     from bt_neuro.nn.network import Network
     from bt_neuro.nn.normalization import (
-        BatchNorm,
         BatchNormalization,
         LayerNormalization,
+        RunningBatchNorm,
     )
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
@@ -82,7 +82,7 @@ _HOME = {
     "TransformerEncoder",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.normalization": "BatchNorm BatchNormalization LayerNormalization",
+    "nn.normalization": "BatchNormalization LayerNormalization RunningBatchNorm",
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.checkpoint": "Checkpoint",
@@ -107,7 +107,6 @@ __all__ = [
     "Bars",
     "BarsError",
     "BarsFeed",
-    "BatchNorm",
     "BatchNormalization",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
@@ -139,6 +138,7 @@ __all__ = [
     "NonFiniteError",
     "Reshape",
     "Result",
+    "RunningBatchNorm",
     "RunningStatistics",
     "SGD",
     "Scored",

@@ -46,7 +46,7 @@ def windows_and_targets(bars):
 def network(norm):
     """Return the article's layers; its first normalisation stays, for the features come as they are."""
     return [
-        bn.BatchNorm(100, activation="tanh"),
+        bn.RunningBatchNorm(100, activation="tanh"),
         bn.Conv1D(24, kernel_size=12, strides=12),
         norm(activation="sigmoid"),
         bn.TransformerEncoder(activation="sigmoid"),
@@ -58,11 +58,11 @@ def network(norm):
 
 
 def none(activation):
-    return bn.BatchNorm(1)
+    return bn.RunningBatchNorm(1)
 
 
 VARIANTS = {
-    "the article's, window 100": partial(bn.BatchNorm, 100),
+    "the article's, window 100": partial(bn.RunningBatchNorm, 100),
     "none": none,
     "batch normalisation, a channel's positions together": bn.BatchNormalization,
     "layer normalisation, each position": bn.LayerNormalization,

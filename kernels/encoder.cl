@@ -7,7 +7,7 @@
 //          and of its attention's weights; WIDTH vector: divides N; ACTIVATION of the last block; BLOCK_PARAMETERS,
 //          BLOCK_SAVED; AT_ and a tensor's name, offsets among a block's weights; AT_QKV to AT_RATES, among what it
 //          saves; AT_WIDE to AT_LANES, in the scratch that blocks share; QKV PROJECT EXPAND CONTRACT, ATTENTION, NORM
-//          the stamps it calls of dense.cl, attention.cl, layer_norm.cl
+//          the stamps it calls of dense.cl, attention.cl, residual_norm.cl
 // Launch   inside the network's one work-group
 // Twin     reference/layers.py: encoder_forward, encoder_backward      Source  Vaswani et al. 2017; Gizlyk, "Neural networks made easy" (MQL5)
 
@@ -27,11 +27,11 @@ FUNCTION NAMED(encoder_forward)(
           SAVED(WEIGHTS) + row * WEIGHTS_SIZE, SCRATCH(LANES), SAVED(QKV) + 3 * row * CONTEXT_SIZE);
     CALL(dense_forward, PROJECT)(
         SCRATCH(NARROW), SAVED(CONTEXT), PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS));
-    CALL(layer_norm_forward, NORM)(SAVED(MID), SAVED(RATES), INPUT, SCRATCH(NARROW), shared);
+    CALL(residual_norm_forward, NORM)(SAVED(MID), SAVED(RATES), INPUT, SCRATCH(NARROW), shared);
     CALL(dense_forward, EXPAND)(SAVED(HIDDEN), SAVED(MID), PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS));
     CALL(dense_forward, CONTRACT)(
         SCRATCH(NARROW), SAVED(HIDDEN), PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS));
-    CALL(layer_norm_forward, NORM)(SAVED(NORM), SAVED(RATES) + ROWS, SAVED(MID), SCRATCH(NARROW), shared);
+    CALL(residual_norm_forward, NORM)(SAVED(NORM), SAVED(RATES) + ROWS, SAVED(MID), SCRATCH(NARROW), shared);
   }
   global const real* last = saved + (BLOCKS - 1) * BLOCK_SAVED + AT_NORM;
   FOR_ITEMS(i, ROWS * N / WIDTH)
@@ -56,13 +56,13 @@ FUNCTION NAMED(encoder_backward)(
   }
   SYNC;
   for (int block = BLOCKS - 1; block >= 0; --block) {
-    CALL(layer_norm_backward, NORM)(dinp, SAVED(NORM), SAVED(RATES) + ROWS, shared);
+    CALL(residual_norm_backward, NORM)(dinp, SAVED(NORM), SAVED(RATES) + ROWS, shared);
     CALL(dense_backward, CONTRACT)(SCRATCH(WIDE), dinp, SCRATCH(TURNED), dinp, SAVED(HIDDEN),
         PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS), rates);
     CALL(dense_backward, EXPAND)(SCRATCH(NARROW), SCRATCH(WIDE), SCRATCH(TURNED), SAVED(HIDDEN), SAVED(MID),
         PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS), rates);
     NAMED(add)(dinp, SCRATCH(NARROW));
-    CALL(layer_norm_backward, NORM)(dinp, SAVED(MID), SAVED(RATES), shared);
+    CALL(residual_norm_backward, NORM)(dinp, SAVED(MID), SAVED(RATES), shared);
     CALL(dense_backward, PROJECT)(SCRATCH(NARROW), dinp, SCRATCH(TURNED), dinp, SAVED(CONTEXT),
         PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS), rates);
     for (int row = 0; row < ROWS; ++row)

@@ -3,7 +3,7 @@
 bt-neuro backtest EURUSD_H1.csv --strategy strategies/convolution.py --param filters=32
 """
 
-from bt_neuro import BatchNorm, Conv1D, Dense, NeuroStrategy
+from bt_neuro import Conv1D, Dense, NeuroStrategy, RunningBatchNorm
 
 
 class Convolution(NeuroStrategy):
@@ -21,7 +21,7 @@ class Convolution(NeuroStrategy):
     def layers(self, inputs):
         features = inputs // self.p.history_bars
         return [
-            BatchNorm(100, activation="tanh"),
+            RunningBatchNorm(100, activation="tanh"),
             Conv1D(self.p.filters, kernel_size=features, strides=features, activation="tanh"),
             Conv1D(self.p.filters, kernel_size=3, activation="tanh"),
             Dense(48, activation="tanh"),

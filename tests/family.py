@@ -15,7 +15,6 @@ from bt_neuro import (
     Adam,
     AdamW,
     AveragePooling1D,
-    BatchNorm,
     BatchNormalization,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
@@ -27,6 +26,7 @@ from bt_neuro import (
     MaxPooling1D,
     MeanSquaredError,
     Reshape,
+    RunningBatchNorm,
     TransformerEncoder,
 )
 from bt_neuro.nn.layer import ACTIVATIONS, Layer
@@ -78,17 +78,20 @@ FAMILY = {
     "lstm, sequences": Row([POSITIONS, Conv1D(3, 1), LSTM(5, return_sequences=True), LSTM(3)], 18),
     "attention of one head": Row([POSITIONS, TransformerEncoder(1, num_heads=1, key_dim=4)], 18),
     "encoder": Row([POSITIONS, TransformerEncoder(2, 3, 2, activation="gelu"), Dense(2)], 18),
-    # In a batch the statistics of BatchNorm are the batch's own.
-    "batch norm": Row([Dense(17), BatchNorm(10, "tanh"), Dense(2)], 5),
-    "batch norm on positions": Row([Conv1D(3, 2, 2), BatchNorm(10, "gelu")], 8),
+    # In a batch the statistics of RunningBatchNorm are the batch's own.
+    "batch norm": Row([Dense(17), RunningBatchNorm(10, "tanh"), Dense(2)], 5),
+    "batch norm on positions": Row([Conv1D(3, 2, 2), RunningBatchNorm(10, "gelu")], 8),
     "batch norm, debiased": Row(
-        [Dense(17), BatchNorm(4, "tanh", start="debiased"), Dense(2)], 5, exact_rows=(1,), batches=False
+        [Dense(17), RunningBatchNorm(4, "tanh", start="debiased"), Dense(2)],
+        5,
+        exact_rows=(1,),
+        batches=False,
     ),
     "batch norm, published": Row(  # its gradient is none of the loss, nor a batch's
-        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
+        [Dense(17), RunningBatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
     ),
     "batch norm, published, adam": Row(
-        [Dense(17), BatchNorm(10, "tanh", gradient="published"), Dense(2)],
+        [Dense(17), RunningBatchNorm(10, "tanh", gradient="published"), Dense(2)],
         5,
         optimizer=Adam(1e-3),
         exact_rows=(3,),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from bt_neuro import BatchNorm, Dense, Network, NeuroStrategy
+from bt_neuro import Dense, Network, NeuroStrategy, RunningBatchNorm
 
-LAYERS = (BatchNorm(100, activation="tanh"), Dense(8, activation="tanh"), Dense(3, activation="sigmoid"))
+LAYERS = (
+    RunningBatchNorm(100, activation="tanh"),
+    Dense(8, activation="tanh"),
+    Dense(3, activation="sigmoid"),
+)
 
 
 class Small(NeuroStrategy):

@@ -11,10 +11,10 @@ import numpy as np
 from bt_neuro.bench.peer import Array, Start
 from bt_neuro.nn.layer import LEAKY_SLOPE
 from bt_neuro.nn.layers import TransformerEncoder
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.optimizers import Adam
 
-WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
+WINDOW, EPSILON = RunningBatchNorm().window, RunningBatchNorm().epsilon
 _ENCODER = TransformerEncoder()
 BLOCKS, HEADS, KEY_DIM = _ENCODER.blocks, _ENCODER.num_heads, _ENCODER.key_dim
 FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -41,7 +41,10 @@ class JaxNetwork:
         zeros = partial(jax.tree.map, jax.numpy.zeros_like, parameters)
         self._state = parameters, zeros(), zeros()
         self._statistics = [
-            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"])
+            (
+                tensors[f"running_batch_norm_{i}.moving_mean"],
+                tensors[f"running_batch_norm_{i}.moving_variance"],
+            )
             for i in (0, 2, 5)
         ]
         self._predict = jax.jit(partial(self._outputs, moves=True), donate_argnums=1)
@@ -70,8 +73,8 @@ class JaxNetwork:
             moved.append((constant(mean), constant(variance)))
             return p[f"{layer}.gamma"] * (centred * jax.lax.rsqrt(variance + EPSILON)) + p[f"{layer}.beta"]
 
-        x = np_.tanh(batch_norm(window, statistics[0], "batch_norm_0")).reshape(20, 12)
-        x = jax.nn.sigmoid(batch_norm(dense(x, "conv1d_1."), statistics[1], "batch_norm_2"))
+        x = np_.tanh(batch_norm(window, statistics[0], "running_batch_norm_0")).reshape(20, 12)
+        x = jax.nn.sigmoid(batch_norm(dense(x, "conv1d_1."), statistics[1], "running_batch_norm_2"))
         for b in range(BLOCKS):
             block = f"encoder_3.block{b}."
             qkv = dense(x, f"{block}qkv_").reshape(len(x), 3, KEY_DIM, HEADS)
@@ -83,7 +86,7 @@ class JaxNetwork:
             hidden = np_.where(hidden >= 0, hidden, LEAKY_SLOPE * hidden)
             x = layer_norm(x + dense(hidden, f"{block}contract_"))
         x = dense(jax.nn.sigmoid(x).ravel(), "dense_4.")
-        x = np_.tanh(batch_norm(x, statistics[2], "batch_norm_5"))
+        x = np_.tanh(batch_norm(x, statistics[2], "running_batch_norm_5"))
         x = np_.tanh(dense(x, "dense_6."))
         return jax.nn.sigmoid(dense(x, "dense_7.")), moved if moves else statistics
 

@@ -9,9 +9,9 @@ import numpy as np
 from bt_neuro.bench.peer import Array, Start
 from bt_neuro.nn.layer import LEAKY_SLOPE
 from bt_neuro.nn.layers import TransformerEncoder
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 
-WINDOW, EPSILON = BatchNorm().window, BatchNorm().epsilon
+WINDOW, EPSILON = RunningBatchNorm().window, RunningBatchNorm().epsilon
 _ENCODER = TransformerEncoder()
 BLOCKS, HEADS, KEY_DIM = _ENCODER.blocks, _ENCODER.num_heads, _ENCODER.key_dim
 Statistics = list[tuple[Any, Any]]
@@ -41,7 +41,10 @@ class TorchNetwork:
         }  # fmt: skip
         self.parameters = {name: tensor for name, tensor in tensors.items() if ".moving_" not in name}
         self.statistics: Statistics = [
-            (tensors[f"batch_norm_{i}.moving_mean"], tensors[f"batch_norm_{i}.moving_variance"])
+            (
+                tensors[f"running_batch_norm_{i}.moving_mean"],
+                tensors[f"running_batch_norm_{i}.moving_variance"],
+            )
             for i in (0, 2, 5)
         ]
         self.optimizer = self.make_optimizer(learning_rate)
@@ -86,9 +89,9 @@ class TorchNetwork:
     def outputs(self, window: Any, statistics: Statistics, moves: bool) -> tuple[Any, Statistics]:
         """Return the outputs, and the statistics with this window in them."""
         torch, first, second, third = self.torch, *statistics
-        x, first = self.batch_norm(window, first, "batch_norm_0", moves)
+        x, first = self.batch_norm(window, first, "running_batch_norm_0", moves)
         x = self.dense(torch.tanh(x).view(20, 12), "conv1d_1")
-        x, second = self.batch_norm(x, second, "batch_norm_2", moves)
+        x, second = self.batch_norm(x, second, "running_batch_norm_2", moves)
         x = torch.sigmoid(x)
         for b in range(BLOCKS):
             block = f"encoder_3.block{b}."
@@ -97,7 +100,7 @@ class TorchNetwork:
             hidden = torch.nn.functional.leaky_relu(self.dense(x, f"{block}expand", "_"), LEAKY_SLOPE)
             x = self.layer_norm(x + self.dense(hidden, f"{block}contract", "_"))
         x = self.dense(torch.sigmoid(x).view(1, -1), "dense_4")
-        x, third = self.batch_norm(x.view(-1), third, "batch_norm_5", moves)
+        x, third = self.batch_norm(x.view(-1), third, "running_batch_norm_5", moves)
         x = torch.tanh(self.dense(torch.tanh(x).view(1, -1), "dense_6"))
         return torch.sigmoid(self.dense(x, "dense_7")).view(-1), [first, second, third]
 

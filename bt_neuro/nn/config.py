@@ -15,7 +15,7 @@ _BY_NAME: dict[str, type] = {
             layers,
             "Dense Conv1D TransformerEncoder LSTM MaxPooling1D AveragePooling1D Reshape Activation Dropout",
         ),
-        (normalization, "BatchNorm BatchNormalization LayerNormalization"),
+        (normalization, "RunningBatchNorm BatchNormalization LayerNormalization"),
         (optimizers, "Adam AdamW SGD CosineDecay"),
         (losses, "MeanSquaredError CategoricalCrossentropy CategoricalFocalCrossentropy"),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from bt_neuro.errors import LayerError, did_you_mean
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import Activation, Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 
 EXPERTS = ("plain", "dropout", "batch_norm")
 
@@ -21,7 +21,7 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
     features : of a bar (12); the window is 20 bars in the article
     expert : "batch_norm" (178,755 parameters), or "plain" or "dropout" (176,915), which have no normalisation
         but that of the encoder: tanh of the inputs stands in its place
-    normalization : options of the three `BatchNorm`, such as ``gradient="published"``
+    normalization : options of the three `RunningBatchNorm`, such as ``gradient="published"``
 
     Raises
     ------
@@ -38,7 +38,7 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
     attention = TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid")
     ends: list[Layer] = [Dense(200, activation="tanh"), Dense(3, activation="sigmoid")]
     if expert == "batch_norm":
-        norm = partial(BatchNorm, 100, **normalization)
+        norm = partial(RunningBatchNorm, 100, **normalization)
         return [
             norm(activation="tanh"),
             bars(),
@@ -49,7 +49,7 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
             *ends,
         ]
     if normalization:
-        raise LayerError(f"expert {expert!r} has no BatchNorm: leave {', '.join(normalization)} out")
+        raise LayerError(f"expert {expert!r} has no RunningBatchNorm: leave {', '.join(normalization)} out")
     first = [Activation("tanh"), bars(activation="sigmoid"), attention, Dense(200, activation="tanh")]
     if expert == "dropout":
         first = [one for layer in first for one in (layer, Dropout(0.2))]

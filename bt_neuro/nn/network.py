@@ -34,7 +34,7 @@ class Network:
 
     Parameters
     ----------
-    layers : first to last, such as ``[BatchNorm(100, "tanh"), Dense(64, "tanh"), Dense(3, "sigmoid")]``
+    layers : first to last, such as ``[RunningBatchNorm(100), Dense(64, "tanh"), Dense(3, "sigmoid")]``
     inputs : numbers in one window
     optimizer : `Adam` (default, at its own 1e-4; `NeuroStrategy` passes 2e-4), `AdamW` or `SGD`; a sequence
         gives each lane its own, alike but for their learning rates

@@ -11,7 +11,7 @@ from bt_neuro.nn.layer import ActivationName, Layer, Shape, Tensor
 
 
 @dataclass(frozen=True)
-class BatchNorm(Layer):
+class RunningBatchNorm(Layer):
     """Normalise every neuron by running statistics: batch normalisation with a batch of one.
 
     Parameters
@@ -39,7 +39,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-6
     gradient: Literal["exact", "published"] = "exact"
     start: Literal["published", "debiased"] = "published"
-    kind: ClassVar[str] = "batch_norm"
+    kind: ClassVar[str] = "running_batch_norm"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,7 +147,7 @@ class BatchNormalization(Normalization):
     Notes
     -----
     Learning several windows a step (``batch_size``), the batch normalises. A single window is normalised by
-    the running averages, moved by it first, as in `BatchNorm`; so what was trained in batches goes on
+    the running averages, moved by it first, as in `RunningBatchNorm`; so what was trained in batches goes on
     learning bar by bar. Predictions use the running averages. These hold the variance with n - 1 below, as
     PyTorch's. Ioffe and Szegedy 2015.
     """

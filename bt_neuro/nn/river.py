@@ -14,10 +14,10 @@ from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import Dense
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.network import Network
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.optimizers import Adam, Optimizer
 
-HIDDEN = (BatchNorm(100), Dense(64, "tanh"), Dense(64, "tanh"))
+HIDDEN = (RunningBatchNorm(100), Dense(64, "tanh"), Dense(64, "tanh"))
 
 
 class NeuroClassifier(base.Classifier):  # type: ignore[misc]

@@ -21,15 +21,15 @@ class RunningStatistics(bt.Observer):
     Raises
     ------
     StrategyError
-        When the strategy has no such feature, or its network does not begin with a BatchNorm.
+        When the strategy has no such feature, or its network does not begin with a RunningBatchNorm.
 
     Examples
     --------
     >>> import backtrader as bt
-    >>> from bt_neuro import BarsFeed, BatchNorm, Dense, NeuroStrategy, RunningStatistics, read_bars
+    >>> from bt_neuro import BarsFeed, Dense, NeuroStrategy, RunningBatchNorm, RunningStatistics, read_bars
     >>> class Tiny(NeuroStrategy):
     ...     def layers(self, inputs):
-    ...         return [BatchNorm(100), Dense(3, "sigmoid")]
+    ...         return [RunningBatchNorm(100), Dense(3, "sigmoid")]
     >>> cerebro = bt.Cerebro(stdstats=False)
     >>> frame = read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-31").frame
     >>> _ = cerebro.adddata(BarsFeed(bars=frame)), cerebro.addstrategy(Tiny, device="numpy")
@@ -52,6 +52,6 @@ class RunningStatistics(bt.Observer):
             known = did_you_mean(str(self.p.feature), learner.feature_names)
             raise StrategyError(f"RunningStatistics: there is no feature {self.p.feature!r}.{known}")
         if (held := learner.running_statistics()) is None:
-            raise StrategyError("RunningStatistics: the network does not begin with a BatchNorm")
+            raise StrategyError("RunningStatistics: the network does not begin with a RunningBatchNorm")
         index = learner.feature_names.index(self.p.feature)
         self.lines.mean[0], self.lines.deviation[0] = (float(numbers[index]) for numbers in held)

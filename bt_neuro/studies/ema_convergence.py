@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.nn.reference.normalization import batch_norm_move
+from bt_neuro.nn.reference.normalization import running_batch_norm_move
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def moving(samples: Floats, window: int) -> dict[str, Floats]:
 
 
 def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
-    """Return the running mean and variance of `BatchNorm` at each sample of each draw.
+    """Return the running mean and variance of `RunningBatchNorm` at each sample of each draw.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
     means, variances = np.empty((2, *samples.shape))
     for t, sample in enumerate(samples.T):
         m = min(t + 1, window) if start == "debiased" else window
-        mean, variance = batch_norm_move(sample, mean, variance, m)
+        mean, variance = running_batch_norm_move(sample, mean, variance, m)
         means[:, t], variances[:, t] = mean, variance
     return {"mean": means, "variance": variances}
 

@@ -41,7 +41,7 @@ class EmaConvergenceResult(RunResult):
 
 
 def compare_statistics(out: str | Path | None = None, *, seed: int = 0) -> EmaConvergenceResult:
-    """Test the article's claim of when the exponential averages of `BatchNorm` join the moving ones.
+    """Test the article's claim of when the exponential averages of `RunningBatchNorm` join the moving ones.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def test_without_learning_weights_stay_and_statistics_move(rng):
     feed(learner, bars(rng, 20))
     after = network.state()
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
-    assert changed == {"batch_norm_0.moving_mean", "batch_norm_0.moving_variance"}
+    assert changed == {"running_batch_norm_0.moving_mean", "running_batch_norm_0.moving_variance"}
 
 
 @pytest.mark.parametrize(

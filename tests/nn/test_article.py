@@ -30,7 +30,7 @@ def test_the_default_is_the_expert_of_part_13():
     ("options", "complaint"),
     [
         ({"expert": "batchnorm"}, "unknown expert 'batchnorm'. Did you mean batch_norm"),
-        ({"expert": "plain", "epsilon": 1e-3}, "expert 'plain' has no BatchNorm: leave epsilon out"),
+        ({"expert": "plain", "epsilon": 1e-3}, "expert 'plain' has no RunningBatchNorm: leave epsilon out"),
     ],
 )
 def test_what_an_expert_cannot_be_is_refused(options, complaint):

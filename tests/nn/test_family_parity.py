@@ -98,7 +98,7 @@ def reshape(layer, p, x, rows):
 LAYERS = {
     "activation": lambda layer, p, x, rows: x,
     "dense": dense, "conv1d": conv1d, "pooling": pooling, "lstm": lstm, "encoder": encoder,
-    "reshape": reshape, "batch_norm": normalized, "batch_normalization": normalized,
+    "reshape": reshape, "running_batch_norm": normalized, "batch_normalization": normalized,
     "layer_normalization": layer_normalization,
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ import pytest
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.models import article_layers
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.opencl.runner import Runner
@@ -38,15 +38,15 @@ class Case:
 
 
 MIXED = Case(
-    "batch_norm_forward dense_forward encoder_forward dropout_forward mean_squared_error_backward",
+    "running_batch_norm_forward dense_forward encoder_forward dropout_forward mean_squared_error_backward",
     [
-        BatchNorm(20, "tanh"),
+        RunningBatchNorm(20, "tanh"),
         Conv1D(6, 4, 4),
-        BatchNorm(20, "sigmoid"),
+        RunningBatchNorm(20, "sigmoid"),
         TransformerEncoder(2, 3, 2, activation="sigmoid"),
         Dropout(0.2),
         Dense(24),
-        BatchNorm(20, "tanh"),
+        RunningBatchNorm(20, "tanh"),
         Dense(17, "leaky_relu"),
         Dense(3, "sigmoid"),
     ],
@@ -68,19 +68,19 @@ CASES = {
         17,
     ),
     "batch norm and dropout": Case(
-        "batch_norm_forward batch_norm_backward dropout_forward dropout_backward",
+        "running_batch_norm_forward running_batch_norm_backward dropout_forward dropout_backward",
         [
-            BatchNorm(10, "tanh"),
+            RunningBatchNorm(10, "tanh"),
             Dropout(0.3),
             Dense(17),
-            BatchNorm(2, "leaky_relu"),
+            RunningBatchNorm(2, "leaky_relu"),
             Dense(16),
             Dropout(0.6),
-            BatchNorm(100, "sigmoid"),
+            RunningBatchNorm(100, "sigmoid"),
             Dropout(0.0),
             Dense(2),
-            BatchNorm(5),
-            BatchNorm(1),
+            RunningBatchNorm(5),
+            RunningBatchNorm(1),
         ],
         53,
     ),
@@ -93,14 +93,14 @@ CASES = {
         "dense_forward dense_backward", [Conv1D(8, 4, 4, "sigmoid"), Conv1D(4, 3, 3), Dense(2)], 50
     ),
     "encoder of 8 heads": Case(
-        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
-        "layer_norm_backward",
+        "encoder_forward encoder_backward attention_forward attention_backward residual_norm_forward "
+        "residual_norm_backward",
         [Conv1D(16, 2, 2), TransformerEncoder(2, 8, 4, activation="tanh")],
         40,
     ),
     "encoder of 3, of 16 heads": Case(
-        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
-        "layer_norm_backward",
+        "encoder_forward encoder_backward attention_forward attention_backward residual_norm_forward "
+        "residual_norm_backward",
         [
             Conv1D(5, 3, 3),
             TransformerEncoder(1, 3, 3, 7, "leaky_relu"),
@@ -110,8 +110,8 @@ CASES = {
         21,
     ),
     "encoder of 2, of 6 heads": Case(
-        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
-        "layer_norm_backward",
+        "encoder_forward encoder_backward attention_forward attention_backward residual_norm_forward "
+        "residual_norm_backward",
         [
             Conv1D(17, 2, 1),
             TransformerEncoder(1, 2, 3, 13, "sigmoid"),
@@ -121,8 +121,8 @@ CASES = {
         21,
     ),
     "encoder of 1 head, of one position": Case(
-        "encoder_forward encoder_backward attention_forward attention_backward layer_norm_forward "
-        "layer_norm_backward",
+        "encoder_forward encoder_backward attention_forward attention_backward residual_norm_forward "
+        "residual_norm_backward",
         [
             Conv1D(3, 2, 2),
             TransformerEncoder(1, 1, 3, 4),

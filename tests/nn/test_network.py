@@ -15,7 +15,7 @@ from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteE
 from bt_neuro.nn import storage
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
 from bt_neuro.nn.network import Network
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.opencl import device as devices
 from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
 from bt_neuro.nn.reference.network import Mode
@@ -23,11 +23,11 @@ from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12
 LAYERS = [
-    BatchNorm(10, "tanh"),
+    RunningBatchNorm(10, "tanh"),
     Conv1D(8, 4, 4),
     TransformerEncoder(1, 2, 3, activation="sigmoid"),
     Dense(16),
-    BatchNorm(10, "tanh"),
+    RunningBatchNorm(10, "tanh"),
     Dense(3, "sigmoid"),
 ]
 DROPOUT = [Dense(16, "tanh"), Dropout(0.3), Dense(3, "sigmoid")]
@@ -163,7 +163,12 @@ def test_ways_of_learning_agree_to_the_bit(way, layers, place, data):
 
 def test_ways_of_learning_agree_on_every_device_and_shape(device, data):
     """A network that builds quickly everywhere."""
-    layers = [BatchNorm(10, "tanh"), Dense(16, "leaky_relu"), BatchNorm(10), Dense(3, "sigmoid")]
+    layers = [
+        RunningBatchNorm(10, "tanh"),
+        Dense(16, "leaky_relu"),
+        RunningBatchNorm(10),
+        Dense(3, "sigmoid"),
+    ]
     expected, reference = run(bar_by_bar, layers, device, data)
     for way in (bar_by_bar, *WAYS):
         found, network = run(way, layers, device, data)
@@ -284,7 +289,7 @@ def test_predicting_changes_nothing_unless_asked(place, data):
 
 def test_a_window_of_1_switches_batch_norm_off(place, data):
     plain = [Dense(16, "tanh"), Dense(3)]
-    switched = [BatchNorm(1), Dense(16, "tanh"), BatchNorm(0), Dense(3)]
+    switched = [RunningBatchNorm(1), Dense(16, "tanh"), RunningBatchNorm(0), Dense(3)]
     expected = network_of(plain, place).learn(data[0][:-1], data[1])
     assert_same_bits(network_of(switched, place).learn(data[0][:-1], data[1]), expected)
 
@@ -446,14 +451,14 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
         (lambda: Dense("3"), "units must be a whole number"),
         (lambda: Dense(True), "units must be a number, not True"),
-        (lambda: BatchNorm(epsilon=np.nan), "epsilon must be a number"),
+        (lambda: RunningBatchNorm(epsilon=np.nan), "epsilon must be a number"),
         (lambda: Adam("fast"), "learning_rate must be a number"),
         (lambda: Adam(beta_1=1.0), "below 1"),
         (lambda: SGD(momentum=-0.1), "rates must be 0 or more"),
         (lambda: Dense(0), "units must be 1 or more"),
         (lambda: Dense(1, "reluu"), "activation must be one of"),
         (lambda: Dropout(1.0), r"rate must be in \[0, 1\)"),
-        (lambda: BatchNorm(epsilon=0.0), "epsilon must be positive"),
+        (lambda: RunningBatchNorm(epsilon=0.0), "epsilon must be positive"),
     ],
 )
 def test_layers_that_cannot_be_are_refused(make, complaint):
@@ -504,7 +509,7 @@ def test_a_layer_left_out_is_left_out_on_every_device(best, data):
 
 def test_large_numbers_are_numbers(data):
     """Their squares overflow, they do not; and the check for that is silent."""
-    network = network_of([BatchNorm(10, "tanh"), Dense(3)], "numpy")
+    network = network_of([RunningBatchNorm(10, "tanh"), Dense(3)], "numpy")
     assert np.isfinite(network.predict(np.full(N, 1e30))).all()
     with pytest.raises(NonFiniteError, match="input 1 of step 0 is"):
         network.predict(np.array([1e30, np.inf, *np.zeros(N - 2)]))

@@ -138,8 +138,12 @@ def wrong_layer_norm(dout, out, rate):
 @pytest.mark.parametrize(
     ("home", "function", "fault"),
     [
-        (PASSES, "batch_norm", row_by_row(reference_norms.batch_norm_forward, wrong_batch_norm)),
-        (vars(reference), "layer_norm_backward", wrong_layer_norm),
+        (
+            PASSES,
+            "running_batch_norm",
+            row_by_row(reference_norms.running_batch_norm_forward, wrong_batch_norm),
+        ),
+        (vars(reference), "residual_norm_backward", wrong_layer_norm),
     ],
     ids=["batch norm", "layer norm"],
 )

@@ -1,4 +1,4 @@
-"""BatchNorm as the article publishes it, against the article's own kernels written out once more.
+"""RunningBatchNorm as the article publishes it, against the article's own kernels written out once more.
 
 `ArticleNeuron` transcribes BatchFeedForward, CalcHiddenGradientBatch, UpdateBatchOptionsAdam and
 UpdateBatchOptionsMomentum of Gizlyk, "Neural networks made easy (Part 13)", number by number: its layout of
@@ -12,7 +12,7 @@ import math
 import numpy as np
 import pytest
 
-from bt_neuro import SGD, Adam, AdamW, BatchNorm, Dense, LayerError, Network
+from bt_neuro import SGD, Adam, AdamW, Dense, LayerError, Network, RunningBatchNorm
 from tests.helpers import assert_same_bits
 
 STEPS, N = 1000, 12
@@ -108,10 +108,12 @@ optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIM
 def difference(optimizer, device, precision="double", gradient="published", data=DATA):
     """Return the largest difference from the article's outputs, and from its gamma and beta at the end."""
     outputs, options = article_run(*data, adam=isinstance(optimizer, Adam))
-    layers = [BatchNorm(100, gradient=gradient), BatchNorm(20, "tanh", gradient=gradient)]
+    layers = [RunningBatchNorm(100, gradient=gradient), RunningBatchNorm(20, "tanh", gradient=gradient)]
     network = Network(layers, N, optimizer=optimizer, device=device, precision=precision)
     found = network.learn(*data)
-    moved = [[network.tensor(f"batch_norm_{i}.{name}")[0] for name in ("gamma", "beta")] for i in (0, 1)]
+    moved = [
+        [network.tensor(f"running_batch_norm_{i}.{name}")[0] for name in ("gamma", "beta")] for i in (0, 1)
+    ]
     return max(np.abs(found - outputs).max(), np.abs(np.array(moved) - options[..., 3:].swapaxes(1, 2)).max())
 
 
@@ -149,28 +151,32 @@ def test_each_slip_shows(slip, mended, monkeypatch):
 
 def test_adam_as_published_soon_stands_still():
     """Its NaN: docs/normalisation.md says how soon in the article's network."""
-    network = Network([BatchNorm(20, "tanh", gradient="published")], N, optimizer=Adam(RATE), device="numpy")
+    network = Network(
+        [RunningBatchNorm(20, "tanh", gradient="published")], N, optimizer=Adam(RATE), device="numpy"
+    )
     network.learn(DATA[0][:100], DATA[1][:100])
-    moved = network.tensor("batch_norm_0.gamma")
+    moved = network.tensor("running_batch_norm_0.gamma")
     assert (moved != 1).all()
     network.learn(DATA[0][100:400], DATA[1][100:400])
-    assert_same_bits(network.tensor("batch_norm_0.gamma"), moved)
+    assert_same_bits(network.tensor("running_batch_norm_0.gamma"), moved)
 
 
 def test_printing_times_a_network_as_published():
     """Leaving a layer out must leave its own step out too."""
-    network = Network([BatchNorm(20, gradient="published"), Dense(2)], N, optimizer=Adam(), device="numpy")
-    assert "batch_norm_0" in str(network)
+    network = Network(
+        [RunningBatchNorm(20, gradient="published"), Dense(2)], N, optimizer=Adam(), device="numpy"
+    )
+    assert "running_batch_norm_0" in str(network)
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(global_clipnorm=1.0)])
 def test_what_the_article_has_not_is_refused(optimizer):
     with pytest.raises(LayerError, match="goes with Adam or SGD, unclipped, not "):
-        Network([BatchNorm(10, gradient="published")], 3, optimizer=optimizer, device="numpy")
+        Network([RunningBatchNorm(10, gradient="published")], 3, optimizer=optimizer, device="numpy")
 
 
 def test_a_learning_rate_a_lane_reaches_the_article_s_step(best):
-    layers, (windows, targets) = [BatchNorm(20, "tanh", gradient="published")], DATA
+    layers, (windows, targets) = [RunningBatchNorm(20, "tanh", gradient="published")], DATA
     rates = [Adam(1e-2), Adam(1e-4)]
     lanes = Network(layers, N, optimizer=rates, seed=(0, 0), device=best).learn(windows[:50], targets[:50])
     for lane, optimizer in zip(lanes, rates, strict=True):

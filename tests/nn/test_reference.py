@@ -7,20 +7,20 @@ import pytest
 
 from bt_neuro.nn.layer import ACTIVATIONS
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.normalization import BatchNorm
+from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.reference.activations import Pass, activate
 from bt_neuro.nn.reference.layers import dropout_forward, dropout_key, philox
-from bt_neuro.nn.reference.normalization import batch_norm_move
+from bt_neuro.nn.reference.normalization import running_batch_norm_move
 from tests.helpers import GradientCheck, Sample, assert_close
 
 LAYERS = {
     **{f"dense {a}": ([Dense(3, a)], 5) for a in ACTIVATIONS},
-    **{f"batch norm {a}": ([BatchNorm(7, a)], 6) for a in ACTIVATIONS},
+    **{f"batch norm {a}": ([RunningBatchNorm(7, a)], 6) for a in ACTIVATIONS},
     **{f"conv {a}": ([Conv1D(3, 2, 2, a)], 6) for a in ACTIVATIONS},
     "dense of one": ([Dense(1)], 1),
-    "batch norm of window 2": ([BatchNorm(2)], 5),
-    **{f"batch norm debiased, {m}": ([BatchNorm(m, "tanh", start="debiased")], 6) for m in (3, 100)},
-    "batch norm off": ([Dense(3), BatchNorm(1), BatchNorm(0)], 4),
+    "batch norm of window 2": ([RunningBatchNorm(2)], 5),
+    **{f"batch norm debiased, {m}": ([RunningBatchNorm(m, "tanh", start="debiased")], 6) for m in (3, 100)},
+    "batch norm off": ([Dense(3), RunningBatchNorm(1), RunningBatchNorm(0)], 4),
     "conv with overlap and remainder": ([Conv1D(2, 3, 2)], 8),
     "conv with gaps": ([Conv1D(2, 2, 3)], 9),
     "conv on positions": ([Conv1D(3, 2, 2), Conv1D(2, 2, 1)], 8),
@@ -30,13 +30,13 @@ LAYERS = {
     "encoder of one position": ([Conv1D(3, 4), TransformerEncoder(1, 3, 1, 2, "leaky_relu")], 4),
     "whole network": (
         [
-            BatchNorm(20, "tanh"),
+            RunningBatchNorm(20, "tanh"),
             Conv1D(4, 3, 3),
-            BatchNorm(20, "sigmoid"),
+            RunningBatchNorm(20, "sigmoid"),
             TransformerEncoder(2, 2, 2, activation="sigmoid"),
             Dropout(0.2),
             Dense(6),
-            BatchNorm(20, "tanh"),
+            RunningBatchNorm(20, "tanh"),
             Dense(5, "leaky_relu"),
             Dense(3, "sigmoid"),
         ],
@@ -72,7 +72,7 @@ def test_a_wrong_gradient_is_caught(name, rng):
 
 
 def test_the_published_gradient_of_batch_norm_is_caught(rng):
-    check = GradientCheck(Sample([BatchNorm(7, gradient="published")], 6, rng))
+    check = GradientCheck(Sample([RunningBatchNorm(7, gradient="published")], 6, rng))
     with pytest.raises(AssertionError, match="inputs, random direction 0"):
         check.check(check.gradients())
 
@@ -118,7 +118,7 @@ def running_statistics(samples, window):
     mean = variance = np.zeros(samples.shape[1])
     rows = []
     for sample in samples:
-        mean, variance = batch_norm_move(sample, mean, variance, window)
+        mean, variance = running_batch_norm_move(sample, mean, variance, window)
         rows.append((mean, variance))
     return (np.array(statistic) for statistic in zip(*rows, strict=True))
 

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from bt_neuro import (
     BarsFeed,
-    BatchNorm,
     Checkpoint,
     CheckpointError,
     Dense,
@@ -30,6 +29,7 @@ from bt_neuro import (
     Known,
     Network,
     NeuroStrategy,
+    RunningBatchNorm,
     StrategyError,
     backtest,
 )
@@ -51,7 +51,7 @@ class WithDropout(Small):
     params = (("wing", 2), ("seed", 5))
 
     def layers(self, inputs):
-        return [BatchNorm(50, "tanh"), Dense(16, "tanh"), Dropout(0.3), Dense(3, "sigmoid")]
+        return [RunningBatchNorm(50, "tanh"), Dense(16, "tanh"), Dropout(0.3), Dense(3, "sigmoid")]
 
 
 class Late:
@@ -250,7 +250,7 @@ def test_a_model_can_be_put_to_work_without_learning(first, files, tmp_path):
     assert then.steps == now.steps
     before, after = then.state(), now.state()
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
-    assert moved == {"batch_norm_0.moving_mean", "batch_norm_0.moving_variance"}
+    assert moved == {"running_batch_norm_0.moving_mean", "running_batch_norm_0.moving_variance"}
 
 
 # -- what is refused -----------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def changed(bar, column="close", by=1e-5):
 
 
 def wider(self, inputs):
-    return [BatchNorm(100, "tanh"), Dense(9, "tanh"), Dense(3, "sigmoid")]
+    return [RunningBatchNorm(100, "tanh"), Dense(9, "tanh"), Dense(3, "sigmoid")]
 
 
 SAME = BARS

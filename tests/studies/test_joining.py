@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
-from bt_neuro import BatchNorm, Dense, Network, NeuroError
+from bt_neuro import Dense, Network, NeuroError, RunningBatchNorm
 from bt_neuro.cli import app
 from bt_neuro.report.ema_convergence import lines_figure, write_ema_convergence
 from bt_neuro.studies.ema_convergence import (
@@ -61,7 +61,7 @@ def test_moving_statistics_are_those_of_pandas(samples, window):
 @pytest.mark.parametrize("start", ["published", "debiased"])
 def test_exponential_statistics_are_those_of_the_layer(start):
     samples = np.random.default_rng(3).uniform(-1, 1, (4, 30))
-    layers = [BatchNorm(WINDOW, start=start), Dense(3, "sigmoid")]
+    layers = [RunningBatchNorm(WINDOW, start=start), Dense(3, "sigmoid")]
     network = Network(layers, inputs=4, device="numpy", precision="double")
     found = exponential(samples, WINDOW, start)
     for t, window in enumerate(samples.T):

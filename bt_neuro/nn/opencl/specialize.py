@@ -188,9 +188,9 @@ class Stamps:
             SCALE=1 / math.sqrt(key_dim),
         )
 
-    def layer_norm(self, n: int, epsilon: float, rows: int) -> str:
+    def residual_norm(self, n: int, epsilon: float, rows: int) -> str:
         width = self.shape.width(n)
-        return self._stamp("layer_norm.cl", f"{n}", ROWS=rows, N=n, WIDTH=width, EPSILON=epsilon)
+        return self._stamp("residual_norm.cl", f"{n}", ROWS=rows, N=n, WIDTH=width, EPSILON=epsilon)
 
     def encoder(
         self, positions: int, channels: int, layer: TransformerEncoder, rows: int, block: Offsets,
@@ -218,7 +218,7 @@ class Stamps:
             EXPAND=self.dense(rows * positions, channels, units, "leaky_relu"),
             CONTRACT=self.dense(rows * positions, units, channels, None),
             ATTENTION=self.attention(positions, layer.key_dim, layer.num_heads),
-            NORM=self.layer_norm(n, layer.epsilon, rows),
+            NORM=self.residual_norm(n, layer.epsilon, rows),
         )
 
     def lstm(self, positions: int, channels: int, layer: LSTM, rows: int) -> tuple[str, str, str]:

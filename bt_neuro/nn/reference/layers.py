@@ -15,7 +15,7 @@ from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, Tr
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import SGD, Optimizer
 from bt_neuro.nn.reference.activations import Array, Pass, Saved, Tensors, activate, activation_slope
-from bt_neuro.nn.reference.normalization import layer_norm_backward, layer_norm_forward
+from bt_neuro.nn.reference.normalization import residual_norm_backward, residual_norm_forward
 
 
 # random.cl --------------------------------------------------------------------------------------------------
@@ -114,10 +114,10 @@ def encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) ->
         kept: Saved = {"inp": inp, "qkv": through("qkv", inp)}
         kept["context"], kept["weights"] = attention_forward(kept["qkv"], layer.num_heads, layer.key_dim)
         projected = through("project", kept["context"])
-        kept["mid"], kept["mid_rate"] = layer_norm_forward(inp, projected, layer.epsilon)
+        kept["mid"], kept["mid_rate"] = residual_norm_forward(inp, projected, layer.epsilon)
         kept["hidden"] = through("expand", kept["mid"], "leaky_relu")
         contracted = through("contract", kept["hidden"])
-        inp, kept["norm_rate"] = layer_norm_forward(kept["mid"], contracted, layer.epsilon)
+        inp, kept["norm_rate"] = residual_norm_forward(kept["mid"], contracted, layer.epsilon)
         kept["norm"] = inp
         s["blocks"].append(kept)
     return activate(inp, layer.activation)
@@ -133,10 +133,10 @@ def encoder_backward(layer: TransformerEncoder, t: Tensors, s: Saved, dout: Arra
             dinp, d[names[0]], d[names[1]] = dense_backward(dout, out, inp, t[names[0]], act)
             return dinp
 
-        dsum = layer_norm_backward(dout, kept["norm"], kept["norm_rate"])
+        dsum = residual_norm_backward(dout, kept["norm"], kept["norm_rate"])
         dhidden = through("contract", dsum, dsum, kept["hidden"], None)
         dmid = dsum + through("expand", dhidden, kept["hidden"], kept["mid"], "leaky_relu")
-        dsum = layer_norm_backward(dmid, kept["mid"], kept["mid_rate"])
+        dsum = residual_norm_backward(dmid, kept["mid"], kept["mid_rate"])
         dcontext = through("project", dsum, dsum, kept["context"], None)
         dqkv = attention_backward(dcontext, kept["qkv"], kept["weights"], layer.num_heads, layer.key_dim)
         dout = dsum + through("qkv", dqkv, dqkv, kept["inp"], None)

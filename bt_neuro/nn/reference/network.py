@@ -69,7 +69,7 @@ PASSES: dict[str, tuple[Forward, Backward]] = {
     "lstm": row_by_row(twins.lstm_forward, twins.lstm_backward),
     "pooling": row_by_row(twins.pooling_forward, twins.pooling_backward),
     "dropout": (twins.dropout_forward, twins.dropout_backward),
-    "batch_norm": row_by_row(norms.batch_norm_forward, norms.batch_norm_backward),
+    "running_batch_norm": row_by_row(norms.running_batch_norm_forward, norms.running_batch_norm_backward),
     "batch_normalization": (norms.batch_normalization_forward, norms.batch_normalization_backward),
     "layer_normalization": (norms.layer_normalization_forward, norms.layer_normalization_backward),
     "scale": (norms.scale_forward, norms.scale_backward),

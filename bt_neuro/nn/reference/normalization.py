@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from bt_neuro.nn.normalization import BatchNorm, BatchNormalization, LayerNormalization, Scale
+from bt_neuro.nn.normalization import BatchNormalization, LayerNormalization, RunningBatchNorm, Scale
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.nn.reference.activations import Array, Pass, Saved, Tensors, activate, activation_slope
 
 
-# batch_norm.cl ----------------------------------------------------------------------------------------------
-def batch_norm_move(inp: Array, mean: Array, variance: Array, m: float | Array) -> tuple[Array, Array]:
+# running_batch_norm.cl --------------------------------------------------------------------------------------
+def running_batch_norm_move(
+    inp: Array, mean: Array, variance: Array, m: float | Array
+) -> tuple[Array, Array]:
     """Return mean and variance with one more sample in them, of weight 1 / m."""
     mean = ((m - 1) * mean + inp) / m
     square = (inp - mean) ** 2
     return mean, np.where(variance == 0, square, ((m - 1) * variance + square) / m)
 
 
-def samples_of(layer: BatchNorm, t: Tensors) -> float | Array:
+def samples_of(layer: RunningBatchNorm, t: Tensors) -> float | Array:
     """Return what the statistics' last sample weighs as one of."""
     return np.maximum(t["samples"], 1) if layer.start == "debiased" else layer.window
 
 
-def batch_norm_forward(layer: BatchNorm, t: Tensors, s: Saved, p: Pass) -> Array:
+def running_batch_norm_forward(layer: RunningBatchNorm, t: Tensors, s: Saved, p: Pass) -> Array:
     """Normalise by running statistics, which hold this sample if the pass moves them."""
     mean, variance = t["moving_mean"], t["moving_variance"]
     if p.moves:
         if layer.start == "debiased":
             t["samples"][...] = np.minimum(t["samples"] + 1, layer.window)
-        mean[...], variance[...] = batch_norm_move(s["inp"], mean, variance, samples_of(layer, t))
+        mean[...], variance[...] = running_batch_norm_move(s["inp"], mean, variance, samples_of(layer, t))
     s["xhat"] = (s["inp"] - mean) / np.sqrt(variance + layer.epsilon)
     return activate(t["gamma"] * s["xhat"] + t["beta"], layer.activation)
 
 
-def batch_norm_backward(layer: BatchNorm, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def running_batch_norm_backward(
+    layer: RunningBatchNorm, t: Tensors, s: Saved, dout: Array
+) -> tuple[Array, Tensors]:
     """Return dinp and more. The past is constant, the sample acts through its 1/m of the statistics."""
     m, xhat, root = samples_of(layer, t), s["xhat"], np.sqrt(t["moving_variance"] + layer.epsilon)
     dy = dout * activation_slope(s["out"], layer.activation)
@@ -146,8 +150,8 @@ def scale_backward(layer: Scale, t: Tensors, s: Saved, dout: Array) -> tuple[Arr
     return dy * t["gamma"].reshape(-1) if layer.scale else dy, gradients
 
 
-# layer_norm.cl ----------------------------------------------------------------------------------------------
-def layer_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Array]:
+# residual_norm.cl -------------------------------------------------------------------------------------------
+def residual_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Array]:
     """Return (a + b) made mean 0 and variance 1 as a whole, and the factor 1 / deviation."""
     z = a + b
     z = z - z.mean()
@@ -155,6 +159,6 @@ def layer_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Array
     return z * rate, rate
 
 
-def layer_norm_backward(dout: Array, out: Array, rate: Array) -> Array:
+def residual_norm_backward(dout: Array, out: Array, rate: Array) -> Array:
     """Return the gradient of the sum a + b, which is that of a and of b."""
     return (dout - dout.mean() - out * (dout * out).mean()) * rate

@@ -1,4 +1,4 @@
-// batch_norm.cl - every neuron normalised by its running statistics: a batch of one, a window of M samples.
+// running_batch_norm.cl - every neuron normalised by its running statistics: a batch of one, a window of M samples.
 //   mean <- ((m-1) mean + x) / m     variance <- ((m-1) variance + (x - mean)^2) / m    (only if `moves`; while the
 //   variance is 0, the square is not divided)   m = M, or the samples so far up to M (DEBIASED)
 //   xhat = (x - mean) / sqrt(variance + EPSILON)      out = act(gamma xhat + beta)
@@ -9,11 +9,11 @@
 //          1 / min(t, M); PUBLISHED 1: the article's gradient; offsets AT_GAMMA AT_BETA AT_MOVING_MEAN
 //          AT_MOVING_VARIANCE AT_SAMPLES
 // Launch   inside the network's one work-group, vectors dealt out to the items
-// Twin     reference/normalization.py: batch_norm_move, batch_norm_forward, batch_norm_backward, published_gradient,
-//          published_adam_step
+// Twin     reference/normalization.py: running_batch_norm_move, running_batch_norm_forward, running_batch_norm_backward,
+//          published_gradient, published_adam_step
 // Source   Gizlyk, "Neural networks made easy (Part 13)"; gradient exact, checked by finite differences
 
-FUNCTION NAMED(batch_norm_forward)(FORWARD_ARGUMENTS) {
+FUNCTION NAMED(running_batch_norm_forward)(FORWARD_ARGUMENTS) {
   global real* mean = net + AT_MOVING_MEAN;
   global real* variance = net + AT_MOVING_VARIANCE;
   const real m = DEBIASED ? fmin(net[AT_SAMPLES] + (moves ? ONE : 0), (real)M) : (real)M;
@@ -61,7 +61,7 @@ inline void NAMED(published_adam_step)(
 #endif
 
 // OVERWRITES dinp.
-FUNCTION NAMED(batch_norm_backward)(BACKWARD_ARGUMENTS) {
+FUNCTION NAMED(running_batch_norm_backward)(BACKWARD_ARGUMENTS) {
   global real* gamma = net + AT_GAMMA;
   global real* beta = net + AT_BETA;
   global const real* variance = net + AT_MOVING_VARIANCE;
