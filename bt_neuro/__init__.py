@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         StrategyError,
     )
     from bt_neuro.learning.fractals import FractalLabel
-    from bt_neuro.learning.labels import Known, Label
-    from bt_neuro.learning.signals import Scored, Signal
+    from bt_neuro.learning.labels import ConfirmedLabel, Label
+    from bt_neuro.learning.signals import ScoredSignal, Signal
     from bt_neuro.nn.layers import (
         LSTM,
         Activation,
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     )
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
-    from bt_neuro.plugin.checkpoint import Checkpoint
     from bt_neuro.plugin.features import default_features
     from bt_neuro.plugin.feed import BarsFeed
     from bt_neuro.plugin.live_feed import LiveFeed
+    from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
     from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.runs.backtest import backtest
@@ -76,7 +76,7 @@ _HOME = {
     "validation.warmup": "WarmupResult warmup_check",
     "bars.reader": "Bars read_bars",
     "learning.fractals": "FractalLabel",
-    "learning.labels": "Known Label",
+    "learning.labels": "ConfirmedLabel Label",
     "bars.line_reader": "Bar LineReader",
     "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
     "TransformerEncoder",
@@ -85,14 +85,14 @@ _HOME = {
     "nn.normalization": "BatchNormalization LayerNormalization RunningBatchNorm",
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
-    "plugin.checkpoint": "Checkpoint",
+    "plugin.model_checkpoint": "ModelCheckpoint",
     "account.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
     "plugin.live_feed": "LiveFeed",
     "plugin.observers": "RunningStatistics",
     "plugin.strategy": "NeuroStrategy",
-    "learning.signals": "Scored Signal",
+    "learning.signals": "ScoredSignal Signal",
 }
 _MODULE = {name: f"bt_neuro.{module}" for module, names in _HOME.items() for name in names.split()}
 
@@ -110,9 +110,9 @@ __all__ = [
     "BatchNormalization",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
-    "Checkpoint",
     "CheckpointError",
     "Comparison",
+    "ConfirmedLabel",
     "Conv1D",
     "CosineDecay",
     "Costs",
@@ -122,7 +122,6 @@ __all__ = [
     "FoldError",
     "FractalLabel",
     "HitRate",
-    "Known",
     "LSTM",
     "Label",
     "LayerError",
@@ -132,6 +131,7 @@ __all__ = [
     "LookaheadResult",
     "MaxPooling1D",
     "MeanSquaredError",
+    "ModelCheckpoint",
     "Network",
     "NeuroError",
     "NeuroStrategy",
@@ -141,7 +141,7 @@ __all__ = [
     "RunningBatchNorm",
     "RunningStatistics",
     "SGD",
-    "Scored",
+    "ScoredSignal",
     "Signal",
     "StepTime",
     "StrategyError",

@@ -4,7 +4,7 @@ bt-neuro backtest EURUSD_H1.csv --strategy strategies/triple_barrier.py --param 
 Source: M. Lopez de Prado, Advances in Financial Machine Learning, 2018, chapter 3.
 """
 
-from bt_neuro import CheckpointError, Known, NeuroStrategy
+from bt_neuro import CheckpointError, ConfirmedLabel, NeuroStrategy
 
 
 class TripleBarrierLabel:
@@ -25,7 +25,7 @@ class TripleBarrierLabel:
             down, up = low <= lower, high >= upper
             if down or up or bar - start >= self.delay_bars:
                 self.waiting.remove([start, lower, upper])
-                known.append(Known(start, (float(down == up), float(up > down), float(down > up))))
+                known.append(ConfirmedLabel(start, (float(down == up), float(up > down), float(down > up))))
         self.range = 0.98 * (self.range or high - low) + 0.02 * (high - low)  # of some 50 bars
         self.waiting.append([bar, close - self.width * self.range, close + self.width * self.range])
         return known

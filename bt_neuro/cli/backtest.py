@@ -82,7 +82,7 @@ def backtest(
         from bt_neuro.runs.backtest import backtest as run
 
         options = {"size": size, "seeds": seeds, "pretrain": pretrain, "eras": eras}
-        options |= {"until_settled": until_settled or None, "learns": False if freeze else None}
+        options |= {"until_settled": until_settled or None, "learning": False if freeze else None}
         chosen, parameters = strategy_and_parameters(strategy, param, device=device, seed=seed, **options)
         if eras is not None and parameters.get("pretrain", chosen.params.pretrain) is None:
             raise StrategyError("--eras says how often --pretrain FROM..TO is learned: give that too")

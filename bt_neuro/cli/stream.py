@@ -42,7 +42,7 @@ def stream(
 
         if sys.stdin is None or sys.stdout is None:
             raise NeuroError("bars come from standard input, signals go to standard output: open both")
-        options = {"device": device, "seed": seed, "learns": False if freeze else None}
+        options = {"device": device, "seed": seed, "learning": False if freeze else None}
         chosen, parameters = strategy_and_parameters(strategy, param, **options)
         manifest = run(
             read_lines(sys.stdin.fileno(), complain),

@@ -9,7 +9,7 @@ from typing import Never
 import numpy as np
 
 from bt_neuro.errors import LayerError, NonFiniteError, StrategyError
-from bt_neuro.learning.labels import Known, Label
+from bt_neuro.learning.labels import ConfirmedLabel, Label
 from bt_neuro.learning.signals import CLASSES
 from bt_neuro.nn.network import Network
 
@@ -34,7 +34,7 @@ def require_matching(network: Network, label: Label, features: int, history_bars
         raise LayerError(f"label.delay_bars is {label.delay_bars!r}: give a whole number, 1 or more")
 
 
-def require_in_time(known: Iterable[Known], bar: int, delay_bars: int) -> None:
+def require_in_time(known: Iterable[ConfirmedLabel], bar: int, delay_bars: int) -> None:
     """Raise StrategyError where a label that a bar made known came too early or late, or holds no class."""
     for label_bar, target in known:
         if not 0 < bar - label_bar <= delay_bars:

@@ -47,7 +47,7 @@ def save(
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class Checkpoint:
     """A checkpoint as read from its file.
 
     Attributes
@@ -59,7 +59,7 @@ class Saved:
     last_bar: int | None
 
     @classmethod
-    def read(cls, path: str | Path) -> Saved:
+    def read(cls, path: str | Path) -> Checkpoint:
         """Read a checkpoint: a file, or the folder of a run.
 
         Raises

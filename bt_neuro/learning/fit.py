@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import NonFiniteError
-from bt_neuro.learning.eras import EraLog
+from bt_neuro.learning.epochs import EpochLog
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import rate_at
 
@@ -50,7 +50,7 @@ class Training:
 def study(
     network: Network,
     examples: Sequence[Example],
-    log: EraLog,
+    log: EpochLog,
     *,
     eras: int,
     until_settled: bool = False,
@@ -103,7 +103,7 @@ def train(
     NonFiniteError
         When the outputs are no numbers afterwards.
     """
-    study(network, examples, EraLog(len(network.seeds)), eras=eras)
+    study(network, examples, EpochLog(len(network.seeds)), eras=eras)
     rehearsed = examples[-REHEARSED:]
     outputs = _rehearse(network, rehearsed, delay_bars if learns_along else None)
     _require_numbers(outputs, f"trained up to bar {examples[-1].bar}")

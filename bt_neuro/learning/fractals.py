@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
-from bt_neuro.learning.labels import Known
+from bt_neuro.learning.labels import ConfirmedLabel
 
 # (none, buy, sell), indexed by [bottom][top]
 TARGETS = (
@@ -41,8 +41,8 @@ class FractalLabel:
     ...     print(bar, label.update(bar, high, low, close=low))
     0 []
     1 []
-    2 [Known(bar=1, target=(0.0, 0.0, 1.0))]
-    3 [Known(bar=2, target=(0.0, 1.0, 0.0))]
+    2 [ConfirmedLabel(bar=1, target=(0.0, 0.0, 1.0))]
+    3 [ConfirmedLabel(bar=2, target=(0.0, 1.0, 0.0))]
     """
 
     classes = ("none", "buy", "sell")
@@ -61,7 +61,7 @@ class FractalLabel:
         """Bars between a bar's close and its label: the wing."""
         return self.wing
 
-    def update(self, bar: int, high: float, low: float, close: float) -> list[Known]:
+    def update(self, bar: int, high: float, low: float, close: float) -> list[ConfirmedLabel]:
         """Take the closed bar number `bar`; return the label of bar - wing once it is known.
 
         Raises
@@ -82,7 +82,7 @@ class FractalLabel:
         top = middle_high == max(highs) and highs.count(middle_high) == 1
         bottom = middle_low == min(lows) and lows.count(middle_low) == 1
         del highs[0], lows[0]
-        return [Known(bar - wing, TARGETS[int(bottom)][int(top)])]
+        return [ConfirmedLabel(bar - wing, TARGETS[int(bottom)][int(top)])]
 
     def state(self) -> dict[str, Any]:
         """Return wing, next bar and the bars still waiting, in plain JSON values."""

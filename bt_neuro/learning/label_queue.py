@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.fit import Example
-from bt_neuro.learning.labels import Known
-from bt_neuro.learning.signals import Scored, Signal
+from bt_neuro.learning.labels import ConfirmedLabel
+from bt_neuro.learning.signals import ScoredSignal, Signal
 
 Array = NDArray[np.floating]
 
@@ -40,13 +40,13 @@ class LabelQueue:
         """Let the prediction from a window wait."""
         self._waiting[signal.bar] = window, signal
 
-    def score(self, known: Iterable[Known], bar: int) -> tuple[list[Scored], list[Example]]:
+    def score(self, known: Iterable[ConfirmedLabel], bar: int) -> tuple[list[ScoredSignal], list[Example]]:
         """Take out the predictions whose labels a bar made known; return them scored, and what they teach."""
         scored, examples = [], []
         for label_bar, target in known:
             if (waiting := self._waiting.pop(label_bar, None)) is not None:
                 window, signal = waiting
-                scored.append(Scored(signal, target, bar))
+                scored.append(ScoredSignal(signal, target, bar))
                 examples.append(Example(label_bar, bar, window, target))
         overdue = bar - self._delay_bars
         if self._waiting and next(iter(self._waiting)) < overdue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
-class Known(NamedTuple):
+class ConfirmedLabel(NamedTuple):
     """A label that has just become known: the bar it belongs to and its target."""
 
     bar: int
@@ -33,7 +33,7 @@ class Label(Protocol):
     ...         before, self.last = self.last, close
     ...         if before is None:
     ...             return []
-    ...         return [Known(bar - 1, (0.0, float(close > before), float(close <= before)))]
+    ...         return [ConfirmedLabel(bar - 1, (0.0, float(close > before), float(close <= before)))]
     ...
     ...     def state(self):
     ...         return {"last": self.last}
@@ -44,7 +44,7 @@ class Label(Protocol):
     True
     >>> label = Rises()
     >>> label.update(0, 1.2, 1.0, 1.1), label.update(1, 1.3, 1.1, 1.2)
-    ([], [Known(bar=0, target=(0.0, 1.0, 0.0))])
+    ([], [ConfirmedLabel(bar=0, target=(0.0, 1.0, 0.0))])
     """
 
     @property
@@ -55,7 +55,7 @@ class Label(Protocol):
     def delay_bars(self) -> int:
         """How many bars after t the label of bar t is known at the latest."""
 
-    def update(self, bar: int, high: float, low: float, close: float) -> list[Known]:
+    def update(self, bar: int, high: float, low: float, close: float) -> list[ConfirmedLabel]:
         """Take the closed bar number `bar` and return the labels it made known."""
 
     def state(self) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from bt_neuro.learning._validation import refuse, require_in_time, require_match
 from bt_neuro.learning.feature_window import FeatureWindow
 from bt_neuro.learning.fit import Example, Training, train
 from bt_neuro.learning.label_queue import LabelQueue, state_array
-from bt_neuro.learning.labels import Known, Label
+from bt_neuro.learning.labels import ConfirmedLabel, Label
 from bt_neuro.learning.observed import Observed
-from bt_neuro.learning.signals import CLASSES, Scored, Signal
+from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
 from bt_neuro.nn.network import Network
 
 
@@ -34,7 +34,7 @@ class _Begun(NamedTuple):
     """A bar whose prices were taken, and not yet its features."""
 
     prices: tuple[int, float, float, float]  # its number, high, low and close
-    scored: list[Scored]
+    scored: list[ScoredSignal]
     left: list[Example]  # to be learned with the prediction
     seconds: float  # in the network
 
@@ -49,13 +49,13 @@ class Learner:
     label : says what is to be learned, and when it is known
     feature_names : of the numbers of one bar, for messages and checkpoints
     history_bars : bars in a window (20)
-    learns : False only predicts and scores; the running statistics still move
+    learning : False only predicts and scores; the running statistics still move
 
     Attributes
     ----------
     delay_bars : how many bars after its own a label is known at the latest
     window : the last window predicted, or None
-    keeps_examples : whether what `learns` leaves out is kept for the next `train`
+    keeps_examples : whether what `learning` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent on launches and on waiting for the network so far; `last_step_s` in the last bar
     """
@@ -67,10 +67,10 @@ class Learner:
         feature_names: Sequence[str],
         history_bars: int = 20,
         *,
-        learns: bool = True,
+        learning: bool = True,
     ) -> None:
         require_matching(network, label, len(feature_names), history_bars)
-        self.network, self.label, self.learns = network, label, learns
+        self.network, self.label, self.learning = network, label, learning
         self.delay_bars = label.delay_bars
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
         self.keeps_examples = False
@@ -97,7 +97,7 @@ class Learner:
 
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
-    ) -> tuple[Signal | None, list[Scored]]:
+    ) -> tuple[Signal | None, list[ScoredSignal]]:
         """Take a closed bar; return its signal (None until a window is full) and the predictions it scored.
 
         Raises
@@ -158,7 +158,7 @@ class Learner:
         examples = self.take_examples(embargo_bars=embargo_bars)
         start = perf_counter()
         training = train(
-            self.network, examples, eras=eras, learns_along=self.learns, delay_bars=self.delay_bars
+            self.network, examples, eras=eras, learns_along=self.learning, delay_bars=self.delay_bars
         )
         self.network_s += perf_counter() - start
         return training
@@ -176,7 +176,7 @@ class Learner:
         last = -1 if self._last_bar is None else self._last_bar
         return self._observed.take(first_bar, last, embargo_bars)
 
-    def _known(self, bar: int, high: float, low: float, close: float) -> list[Known]:
+    def _known(self, bar: int, high: float, low: float, close: float) -> list[ConfirmedLabel]:
         known = self.label.update(bar, high, low, close)
         require_in_time(known, bar, self.delay_bars)
         return known
@@ -184,7 +184,7 @@ class Learner:
     def _begin(self, prices: tuple[int, float, float, float]) -> _Begun:
         scored, examples = self._pending.score(self._known(*prices), prices[0])
         start = perf_counter()
-        if not self.learns:
+        if not self.learning:
             self._observed.keep(examples if self.keeps_examples else [])
             examples = []
         # Of several networks each reads its weights once where it learns and predicts in one launch.

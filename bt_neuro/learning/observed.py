@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import StrategyError
 from bt_neuro.learning.fit import Example
-from bt_neuro.learning.labels import Known
+from bt_neuro.learning.labels import ConfirmedLabel
 
 
 class Observed:
@@ -26,7 +26,7 @@ class Observed:
         """Let a window wait for its label."""
         self._windows[bar] = window
 
-    def label(self, known: Iterable[Known], bar: int) -> None:
+    def label(self, known: Iterable[ConfirmedLabel], bar: int) -> None:
         """Make examples of the windows whose labels a bar made known."""
         for label_bar, target in known:
             if (window := self._windows.pop(label_bar, None)) is not None:

@@ -104,7 +104,7 @@ def signals_of(outputs: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.where((buy > none) & (buy > sell), 1, np.where((sell > none) & (sell > buy), 2, 0))
 
 
-class Scored(NamedTuple):
+class ScoredSignal(NamedTuple):
     """A prediction and the label that has become known for it."""
 
     signal: Signal

@@ -9,8 +9,8 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.io import Fields
-from bt_neuro.learning.eras import ARTICLE_WINDOW, RunningMean
-from bt_neuro.learning.signals import Scored
+from bt_neuro.learning.epochs import ARTICLE_WINDOW, RunningMean
+from bt_neuro.learning.signals import ScoredSignal
 from bt_neuro.plugin.run_observer import BarRecord
 
 
@@ -72,11 +72,11 @@ class Hits:
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
         self._error, self._forecast, self._undefine = (RunningMean(article_window) for _ in range(3))
 
-    def read(self, entry: BarRecord) -> None:
-        for scored in entry.scored:
+    def on_bar(self, record: BarRecord) -> None:
+        for scored in record.scored:
             self.add(scored)
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: ScoredSignal) -> None:
         name, hit = scored.signal.name, scored.is_hit
         error = scored.squared_error
         self.scored_bars += 1
@@ -185,9 +185,9 @@ class Seconds:
         self._counts = [0] * self._BINS
         self._bars, self._total, self._max = 0, 0.0, 0.0
 
-    def read(self, entry: BarRecord) -> None:
-        if entry.step_s is not None:
-            self.add(entry.step_s)
+    def on_bar(self, record: BarRecord) -> None:
+        if record.step_s is not None:
+            self.add(record.step_s)
 
     def add(self, seconds: float) -> None:
         self._bars += 1

@@ -33,8 +33,8 @@ def check_parameters(given: Any, defaults: dict[str, Any]) -> None:
         value = getattr(given, name)
         if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
             raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
-    if not isinstance(given.learns, bool):
-        raise StrategyError(f"learns is {given.learns!r}: give True or False")
+    if not isinstance(given.learning, bool):
+        raise StrategyError(f"learning is {given.learning!r}: give True or False")
     for name, default in defaults.items():
         if name in _CHECKED_WHERE_READ:
             continue

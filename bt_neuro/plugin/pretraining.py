@@ -9,8 +9,8 @@ from typing import Any
 
 from bt_neuro.bars.clock import Bound, Span
 from bt_neuro.errors import BarsError, CheckpointError, StrategyError
-from bt_neuro.learning.checkpoint import Saved
-from bt_neuro.learning.eras import Era, EraLog
+from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.learning.epochs import Epoch, EpochLog
 from bt_neuro.learning.fit import Example, study
 from bt_neuro.plugin.checks import rising_bars
 
@@ -29,7 +29,7 @@ class Pretraining:
     Attributes
     ----------
     eras : how many there shall be
-    log : the `EraLog`; known once there is a network
+    log : the `EpochLog`; known once there is a network
     examples : what is learned; empty before the span is over, and where a run goes on after it
     seconds : that the eras of this run took
     """
@@ -44,7 +44,7 @@ class Pretraining:
         self.eras, self._until_settled, self._embargo_bars = eras, until_settled, embargo_bars
         self._start, self._stop = (time.astype(datetime) for time in (self.span.start, self.span.stop))
         self._first_bar: int | None = None
-        self.log = EraLog(0)
+        self.log = EpochLog(0)
         self.examples: list[Example] = []
         self.seconds = 0.0
 
@@ -62,8 +62,8 @@ class Pretraining:
         return cls(params.pretrain, params.eras, params.until_settled, params.embargo_bars)
 
     @property
-    def ended(self) -> list[tuple[Era, ...]]:
-        """The eras so far, an entry an era: one `Era` a network."""
+    def ended(self) -> list[tuple[Epoch, ...]]:
+        """The eras so far, an entry an era: one `Epoch` a network."""
         return self.log.ended
 
     @property
@@ -72,7 +72,7 @@ class Pretraining:
 
     def begin(self, networks: int) -> None:
         """Start with no eras."""
-        self.log = EraLog(networks)
+        self.log = EpochLog(networks)
 
     def is_over(self, bar: int, time: datetime) -> bool:
         """Take the time of a bar that has come; tell whether the span ended before it."""
@@ -100,8 +100,8 @@ class Pretraining:
 
         def on_era() -> None:
             for one in listeners:
-                if hasattr(one, "notify_era"):
-                    one.notify_era(self.ended[-1])
+                if hasattr(one, "notify_epoch"):
+                    one.notify_epoch(self.ended[-1])
 
         if self._first_bar is None:
             raise StrategyError(f"no bar lies in pretrain {self.span.text}: give a span that holds bars")
@@ -122,7 +122,7 @@ class Pretraining:
         """Return what `restore` needs, in plain JSON values."""
         return {"span": self.span.text, "is_over": is_over, **self.log.state()}
 
-    def restore(self, saved: Saved) -> bool:
+    def restore(self, saved: Checkpoint) -> bool:
         """Go on from a checkpoint; tell whether eras are missing, for which the span must be seen again.
 
         Raises

@@ -12,7 +12,7 @@ import numpy as np
 
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError
-from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.checkpoint import Checkpoint
 
 # Of a feature's largest value of late. backtrader computes some indicators in another order of sums where it
 # computes them for all bars at once; another period or formula differs by much more.
@@ -29,7 +29,7 @@ class ResumeVerification:
     features : names, for messages
     """
 
-    def __init__(self, data: bt.feed.DataBase, saved: Saved | None, features: Sequence[str]) -> None:
+    def __init__(self, data: bt.feed.DataBase, saved: Checkpoint | None, features: Sequence[str]) -> None:
         self._lines = [
             getattr(data.lines, name) for name in ("datetime", "open", "high", "low", "close", "volume")
         ]

@@ -9,7 +9,7 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.learning.signals import Scored, Signal
+from bt_neuro.learning.signals import ScoredSignal, Signal
 
 MOST_WAITING = 1024  # while bars are only learned, nothing calls for the reading
 NOW_AND_THEN_BARS = 256
@@ -34,34 +34,34 @@ class BarRecord(NamedTuple):
     features: NDArray[np.floating] | None  # None while indicators warm up
     step_s: float | None  # of the network; None while bars are only learned
     signal: Signal | None  # of this bar
-    scored: list[Scored]  # what this bar made known
+    scored: list[ScoredSignal]  # what this bar made known
     first_open: int  # the first bar whose label may still come
     statistics: tuple[NDArray[np.floating], NDArray[np.floating]] | None  # every `STATISTICS_BARS`
 
 
-class Reader(Protocol):
+class Subscriber(Protocol):
     """Follows a run; what else it offers of `get_analysis`, `state`, `restore` and `stop` is used too."""
 
-    def read(self, entry: BarRecord) -> None:
+    def on_bar(self, record: BarRecord) -> None:
         """Take note of a bar."""
 
 
 class RunObserver(bt.Analyzer):
-    """Note what each new bar shows, and let readers read it in the time that the network takes.
+    """Note what each new bar shows, and let subscribers read it in the time that the network takes.
 
     The device computes on a core of its own, so their work is free; an analyzer each would cost every bar
     1.5 microseconds of backtrader's calls. `get_analysis` and `learner.catch_up` let them catch up. While a
     checkpoint's bars pass again there is nothing to read.
 
     Params:
-      - ``readers`` (default: ``{}``): by the name under which `get_analysis` and a checkpoint know them
+      - ``subscribers`` (default: ``{}``): by the name under which `get_analysis` and a checkpoint know them
       - ``now_and_then`` (default: ``()``): called with the strategy every 256 bars
     """
 
-    params: Any = (("readers", {}), ("now_and_then", ()))
+    params: Any = (("subscribers", {}), ("now_and_then", ()))
 
     def start(self) -> None:
-        self._readers: list[Reader] = list(self.p.readers.values())
+        self._subscribers: list[Subscriber] = list(self.p.subscribers.values())
         self._now_and_then: Iterable[Callable[[bt.Strategy], None]] = self.p.now_and_then
         self._time, self._close = self.data.lines.datetime, self.data.lines.close
         self._waiting: list[BarRecord] = []
@@ -78,14 +78,14 @@ class RunObserver(bt.Analyzer):
                 call(self.strategy)
         if self.strategy.replaying:
             return
-        self._waiting.append(self._entry(bar))
+        self._waiting.append(self._record(bar))
         if not self._is_called:  # only now is there a learner
             self.strategy.learner.while_busy.append(self.catch_up)
             self._is_called = True
         if len(self._waiting) > MOST_WAITING:
             self.catch_up()
 
-    def _entry(self, bar: int) -> BarRecord:
+    def _record(self, bar: int) -> BarRecord:
         strategy = self.strategy
         learner, signal, broker = strategy.learner, strategy.signal, strategy.broker
         account = features = step_s = statistics = None
@@ -113,30 +113,30 @@ class RunObserver(bt.Analyzer):
         )
 
     def catch_up(self) -> None:
-        """Let the readers read what waits."""
+        """Let the subscribers read what waits."""
         waiting, self._waiting = self._waiting, []
-        for entry in waiting:
-            for reader in self._readers:
-                reader.read(entry)
+        for record in waiting:
+            for subscriber in self._subscribers:
+                subscriber.on_bar(record)
 
     def stop(self) -> None:
         self.catch_up()
-        for reader in self._readers:
-            if hasattr(reader, "stop"):
-                reader.stop()
+        for subscriber in self._subscribers:
+            if hasattr(subscriber, "stop"):
+                subscriber.stop()
 
     def get_analysis(self) -> dict[str, Any]:
         self.catch_up()
         return {
-            name: reader.get_analysis()
-            for name, reader in self.p.readers.items()
-            if hasattr(reader, "get_analysis")
+            name: subscriber.get_analysis()
+            for name, subscriber in self.p.subscribers.items()
+            if hasattr(subscriber, "get_analysis")
         }
 
 
 def with_state(analyzers: Iterable[tuple[str, bt.Analyzer]]) -> Mapping[str, Any]:
-    """Return those that have a state to save and restore, by name; of a run_observer its readers."""
+    """Return those that have a state to save and restore, by name; of a run_observer its subscribers."""
     named: dict[str, Any] = {}
     for name, analyzer in analyzers:
-        named |= analyzer.p.readers if isinstance(analyzer, RunObserver) else {name: analyzer}
+        named |= analyzer.p.subscribers if isinstance(analyzer, RunObserver) else {name: analyzer}
     return {name: one for name, one in named.items() if hasattr(one, "state")}

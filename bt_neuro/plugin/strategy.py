@@ -8,13 +8,13 @@ import backtrader as bt
 
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
-from bt_neuro.learning.checkpoint import Saved
-from bt_neuro.learning.eras import Era
+from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import Training
 from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import Label
 from bt_neuro.learning.learner import Learner
-from bt_neuro.learning.signals import Scored, Signal
+from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.nn.layer import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers
@@ -40,7 +40,7 @@ class NeuroStrategy(bt.Strategy):
       - ``history_bars`` (default: ``20``): bars in the network's window
       - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
-      - ``learns`` (default: ``True``): False only predicts
+      - ``learning`` (default: ``True``): False only predicts
       - ``train_at`` (default: ``()``): numbers of bars before which the network learns in one go all it has
         seen and not learned; up to the first of them it does not predict, and nothing is traded
       - ``pretrain`` (default: ``None``): bars that are learned before the first prediction, again and again:
@@ -58,7 +58,7 @@ class NeuroStrategy(bt.Strategy):
     Attributes
     ----------
     signal : the `Signal` of the last bar that had one, or None
-    scored : the predictions whose labels the last bar made known, a list of `Scored`
+    scored : the predictions whose labels the last bar made known, a list of `ScoredSignal`
     training : whether bars are only learned, up to the first of ``train_at`` or the end of ``pretrain``
     pretraining : the `Pretraining`, whose ``ended`` are the eras so far; None without ``pretrain``
     trainings : what was learned in one go so far, a list of `Training`
@@ -76,8 +76,8 @@ class NeuroStrategy(bt.Strategy):
     With ``pretrain`` nothing is predicted or traded up to the end of the span. Bars before it warm up the
     indicators and fill the first window; at its end its bars are learned in their order, as often as ``eras``
     says, from no bar after it and no label that its bars do not make known. The figures of each era are
-    in-sample. `notify_era` is called after each, of the strategy and of every analyzer that has it; a
-    `Checkpoint` saves there, and ``resume`` goes on with the eras that are missing.
+    in-sample. `notify_epoch` is called after each, of the strategy and of every analyzer that has it; a
+    `ModelCheckpoint` saves there, and ``resume`` goes on with the eras that are missing.
 
     Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
     traded.
@@ -102,7 +102,7 @@ class NeuroStrategy(bt.Strategy):
         ("history_bars", 20),
         ("learning_rate", 2e-4),
         ("size", 0.95),
-        ("learns", True),
+        ("learning", True),
         ("train_at", ()),
         ("pretrain", None),
         ("eras", 1),
@@ -124,7 +124,7 @@ class NeuroStrategy(bt.Strategy):
             )
         check_parameters(self.p, dict(type(self).params._getitems()))
         self.signal: Signal | None = None
-        self.scored: list[Scored] = []
+        self.scored: list[ScoredSignal] = []
         self.trainings: list[Training] = []
         self._train_at = rising_bars(self.p.train_at)
         self.pretraining = Pretraining.of(self.p)
@@ -170,7 +170,7 @@ class NeuroStrategy(bt.Strategy):
         elif signal.is_sell and self.position.size >= 0:
             self.order_target_percent(target=-self.p.size)
 
-    def notify_era(self, eras: tuple[Era, ...]) -> None:
+    def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
         """Take note of an era of ``pretrain`` that has ended, of each network; in-sample."""
 
     # -- what backtrader calls -------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class NeuroStrategy(bt.Strategy):
             raise StrategyError(
                 f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
             )
-        saved = None if self.p.resume is None else Saved.read(self.p.resume)
+        saved = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
             raise CheckpointError(
                 f"cannot go on from {saved.path}: it holds {len(saved.network.seeds)} networks, "
@@ -204,7 +204,7 @@ class NeuroStrategy(bt.Strategy):
                 precision=self.p.precision,
             )
             self.learner = Learner(
-                self.network, label, list(self._feature_lines), self.p.history_bars, learns=self.p.learns
+                self.network, label, list(self._feature_lines), self.p.history_bars, learning=self.p.learning
             )
         except LayerError as error:
             raise StrategyError(f"{type(self).__name__}: {error}") from error
@@ -218,7 +218,7 @@ class NeuroStrategy(bt.Strategy):
     def _seeds(self) -> int | range:
         return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
 
-    def _go_on(self, saved: Saved) -> None:
+    def _go_on(self, saved: Checkpoint) -> None:
         if self.pretraining is not None and self.pretraining.restore(saved):
             saved.restore_network(self.learner)
             self.replaying = True

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.learning.eras import ARTICLE_WINDOW
+from bt_neuro.learning.epochs import ARTICLE_WINDOW
 from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
 
 Floats = NDArray[np.float64]

@@ -16,12 +16,12 @@ from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import remove
-from bt_neuro.learning.checkpoint import MODEL, Saved
+from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
 from bt_neuro.metrics.summary import metrics_of
 from bt_neuro.nn.config import to_config
-from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
@@ -111,7 +111,7 @@ def backtest(
     """
     begun = time.perf_counter()
     account = account or Account()
-    saved = None if resume is None else Saved.read(resume)
+    saved = None if resume is None else Checkpoint.read(resume)
     options = bars_options or {}
     bars = read_bars(path, **options)
     params = {**dict(strategy.params._getitems()), **(parameters or {})}
@@ -142,7 +142,9 @@ def backtest(
             if params["pretrain"] is not None:
                 cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
-            cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about)
+            cerebro.addanalyzer(
+                ModelCheckpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about
+            )
             try:
                 ran = _run(cerebro)
             finally:
@@ -190,7 +192,7 @@ def backtest(
     return result
 
 
-def _require_new_bars(saved: Saved, bars: Bars) -> None:
+def _require_new_bars(saved: Checkpoint, bars: Bars) -> None:
     last = saved.last_bar
     if last is None or last < len(bars) - 1:
         return
@@ -200,7 +202,7 @@ def _require_new_bars(saved: Saved, bars: Bars) -> None:
     raise CheckpointError(f"{learned}, but {end}; give at least as many bars, read with the same options")
 
 
-def _resumed(saved: Saved, bars: Bars, resumed_rows: ResumedRows) -> dict[str, Any]:
+def _resumed(saved: Checkpoint, bars: Bars, resumed_rows: ResumedRows) -> dict[str, Any]:
     last = saved.last_bar
     return {
         "from": str(saved.path),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.io import atomic_write
-from bt_neuro.learning.eras import Era
+from bt_neuro.learning.epochs import Epoch
 from bt_neuro.metrics.predictions import labels_of
 
 ERAS, EXAMPLES = "eras.csv", "examples.csv"
@@ -42,7 +42,7 @@ class EraRecord(bt.Analyzer):
         if self.p.report is not None:
             self.p.report(era, self.strategy.pretraining.eras, learned, examples)
 
-    def notify_era(self, eras: tuple[Era, ...]) -> None:
+    def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
         path = Path(self.p.folder, EXAMPLES)
         if not path.exists():
             _write_examples(path, self.strategy.pretraining.examples)

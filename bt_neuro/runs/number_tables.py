@@ -30,8 +30,8 @@ class _NumberRecord:
         self._block: NDArray[np.float32] | None = None
         self._rows, self._filled = rows, 0
 
-    def read(self, entry: BarRecord) -> None:
-        row = self._row(entry)
+    def on_bar(self, record: BarRecord) -> None:
+        row = self._row(record)
         if row is None:
             return
         if self._block is None:
@@ -55,7 +55,7 @@ class _NumberRecord:
             self._file.flush()
         return {"rows": self._rows}
 
-    def _row(self, entry: BarRecord) -> Any:
+    def _row(self, record: BarRecord) -> Any:
         """Return the numbers of this bar, or None."""
         raise NotImplementedError
 
@@ -74,22 +74,22 @@ class _NumberRecord:
 class FeatureRecord(_NumberRecord):
     """The numbers of each bar that the learner took: (bars, features)."""
 
-    def _row(self, entry: BarRecord) -> NDArray[np.floating] | None:
-        return entry.features
+    def _row(self, record: BarRecord) -> NDArray[np.floating] | None:
+        return record.features
 
 
 class VoteRecord(_NumberRecord):
     """The outputs of each of several networks, a row a predicted bar: (bars, networks, 3)."""
 
-    def _row(self, entry: BarRecord) -> Any:
-        return entry.signal and (entry.signal.votes or None)
+    def _row(self, record: BarRecord) -> Any:
+        return record.signal and (record.signal.votes or None)
 
 
 class StatisticsRecord(_NumberRecord):
     """Running mean and deviation of each feature, now and then: (rows, 1 + 2 x features), the bar first."""
 
-    def _row(self, entry: BarRecord) -> NDArray[np.floating] | None:
-        return None if entry.statistics is None else np.concatenate([[entry.bar], *entry.statistics])
+    def _row(self, record: BarRecord) -> NDArray[np.floating] | None:
+        return None if record.statistics is None else np.concatenate([[record.bar], *record.statistics])
 
 
 def write_header(file: Any, shape: tuple[int, ...]) -> None:

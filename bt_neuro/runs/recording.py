@@ -11,7 +11,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.plugin.analyzers import Hits, Seconds
-from bt_neuro.plugin.run_observer import Reader, RunObserver
+from bt_neuro.plugin.run_observer import RunObserver, Subscriber
 from bt_neuro.runs.number_tables import FeatureRecord, StatisticsRecord, VoteRecord
 from bt_neuro.runs.resumed_rows import FEATURES, PREDICTIONS, STATISTICS, VOTES, ResumedRows
 from bt_neuro.runs.tables import EquityRecord, PredictionRecord, TradeRecord, forget
@@ -46,18 +46,18 @@ def add_run_observer(
         path = folder / name
         return files.enter_context(path.open("r+b" if path.exists() else "wb"))
 
-    readers: dict[str, Reader] = {
+    subscribers: dict[str, Subscriber] = {
         # Without tables the baselines know only the bars from here on, and scores are compared bar by bar.
         "hit_rate": Hits(resumes=resumed_rows.has_tables),
         "step_time": Seconds(),
         "predictions": PredictionRecord(text(PREDICTIONS), resumed_rows.rows.get(PREDICTIONS, 0)),
     }
     if has_account:
-        readers["equity"] = EquityRecord(text("equity.csv"))
+        subscribers["equity"] = EquityRecord(text("equity.csv"))
         cerebro.addanalyzer(TradeRecord, _name="trades", file=text("trades.csv"))
     kinds = {FEATURES: FeatureRecord, VOTES: VoteRecord, STATISTICS: StatisticsRecord}
     for name, kind in kinds.items():
-        readers[Path(name).stem] = kind(partial(numbers, name), resumed_rows.rows.get(name, 0))
+        subscribers[Path(name).stem] = kind(partial(numbers, name), resumed_rows.rows.get(name, 0))
     cerebro.addanalyzer(
-        RunObserver, _name="run_observer", readers=readers, now_and_then=(forget, *now_and_then)
+        RunObserver, _name="run_observer", subscribers=subscribers, now_and_then=(forget, *now_and_then)
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields, atomic_write
-from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.runs.era_tables import EXAMPLES
 from bt_neuro.runs.number_tables import write_numbers
 
@@ -30,7 +30,7 @@ class ResumedRows:
     has_tables: bool = True
 
 
-def resume_rows(saved: Saved, folder: Path) -> ResumedRows:
+def resume_rows(saved: Checkpoint, folder: Path) -> ResumedRows:
     """Begin the tables of a run that goes on from a checkpoint; return how many rows they hold then.
 
     Rows after the checkpoint, which a killed run may have written, are left out: the resumed run writes them
@@ -79,7 +79,7 @@ def _copy(table: IO[bytes], new: Path, rows: int) -> None:
         )
 
 
-def _numbers(path: Path, saved: Saved) -> NDArray[Any]:
+def _numbers(path: Path, saved: Checkpoint) -> NDArray[Any]:
     """Return the rows up to the checkpoint; none where the run did not write such a file."""
     states = saved.analyzers
     rows = states.group(path.stem).integer("rows") if path.stem in states.values else 0
@@ -95,7 +95,7 @@ def _numbers(path: Path, saved: Saved) -> NDArray[Any]:
     return numbers[:rows]
 
 
-def _last_windows(saved: Saved) -> NDArray[np.float32]:
+def _last_windows(saved: Checkpoint) -> NDArray[np.float32]:
     """Return the rows that a folder begins with where none were kept: of the first bar still waiting on."""
     tensors = saved.network.tensors
     last, history = saved.last_bar or 0, tensors["learner.history"]
@@ -112,7 +112,7 @@ def _last_windows(saved: Saved) -> NDArray[np.float32]:
     return np.array([rows[bar] for bar in sorted(rows)], np.float32)
 
 
-def _last_votes(saved: Saved) -> NDArray[np.float32]:
+def _last_votes(saved: Checkpoint) -> NDArray[np.float32]:
     """Return the outputs of the bars whose rows still wait, where there are several networks."""
     if saved.network.single_lane or "predictions" not in saved.analyzers.values:
         return np.empty(0, np.float32)

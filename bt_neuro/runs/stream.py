@@ -16,10 +16,10 @@ from bt_neuro.bars.line_reader import Bar, LineReader
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import BarsError, CheckpointError, NeuroError
 from bt_neuro.io import remove
-from bt_neuro.learning.checkpoint import MODEL, Saved
-from bt_neuro.learning.signals import CLASSES, Scored, Signal
-from bt_neuro.plugin.checkpoint import Checkpoint
+from bt_neuro.learning.checkpoint import MODEL, Checkpoint
+from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
 from bt_neuro.plugin.live_feed import LiveFeed
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.bars_log import BarsTable, SecuredBars
 from bt_neuro.runs.folder import new_folder, strategy_manifest, write_json
@@ -87,7 +87,7 @@ def stream(
         if in_place:
             folder, table, saved = _own_folder(Path(str(resume)), out, history)
         else:
-            saved = None if resume is None else Saved.read(resume)
+            saved = None if resume is None else Checkpoint.read(resume)
             frame = _past(saved, history)
             folder = new_folder(out, "stream")
             BarsTable.begin(folder / BARS, frame)
@@ -114,7 +114,7 @@ def stream(
                 cerebro.addanalyzer(Tell, tell=tell, _name="tell")
                 add_run_observer(cerebro, folder, open_files, resumed_rows, has_account=False)
                 cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
-                cerebro.addanalyzer(Checkpoint, path=folder / MODEL, every_bars=checkpoint_every)
+                cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, every_bars=checkpoint_every)
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
             recorded = ran.analyzers.run_observer.get_analysis()
@@ -143,11 +143,11 @@ def stream(
     return {**manifest, "folder": str(folder)}
 
 
-def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, Saved | None]:
+def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, Checkpoint | None]:
     """Return a stream's folder, its bars and its checkpoint, if there is one already."""
     if out is not None or history is not None:
         raise NeuroError(f"{folder} is a stream and goes on in place: leave out --out and --history")
-    saved = Saved.read(folder) if (folder / MODEL).exists() else None
+    saved = Checkpoint.read(folder) if (folder / MODEL).exists() else None
     table = BarsTable(folder / BARS)
     if saved is None:  # killed before its first checkpoint: it begins anew, with the bars it has
         for name in (PREDICTIONS, *NUMBERS):
@@ -155,7 +155,7 @@ def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, 
     return folder, table, saved
 
 
-def _past(saved: Saved | None, history: str | Path | None) -> Any:
+def _past(saved: Checkpoint | None, history: str | Path | None) -> Any:
     """Return the frame of the bars that came before the stream, if any."""
     if saved is None:
         return None if history is None else read_bars(history).frame
@@ -253,7 +253,7 @@ class Tell(bt.Analyzer):
             data.end()
 
 
-def told(bar: int, time: str, signal: Signal | None, scored: list[Scored]) -> dict[str, Any]:
+def told(bar: int, time: str, signal: Signal | None, scored: list[ScoredSignal]) -> dict[str, Any]:
     """Return a bar's signal as plain values; None where there is none yet."""
     return {
         "bar": bar,

@@ -10,7 +10,7 @@ from typing import IO, Any
 import backtrader as bt
 
 from bt_neuro.io import Fields
-from bt_neuro.learning.signals import Scored, Signal
+from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.plugin.run_observer import BarRecord
 
 
@@ -58,25 +58,25 @@ class PredictionRecord:
 
     def __init__(self, file: IO[str], rows: int = 0) -> None:
         self._file, self._written = file, rows
-        self._unknown: dict[int, tuple[str, Signal, Scored | None]] = {}
+        self._unknown: dict[int, tuple[str, Signal, ScoredSignal | None]] = {}
         _begin(file, self.header)
 
     def stop(self) -> None:
         for bar, row in self._unknown.items():  # they stay unknown: a checkpoint goes on from here
             self._file.write(_prediction(bar, *row))
 
-    def read(self, entry: BarRecord) -> None:
-        for one in entry.scored:
+    def on_bar(self, record: BarRecord) -> None:
+        for one in record.scored:
             if one.signal.bar in self._unknown:  # a script's own checkpoint brings no rows of those that wait
                 text, said, _ = self._unknown[one.signal.bar]
                 self._unknown[one.signal.bar] = text, said, one
-        if entry.signal is not None:
-            self._unknown[entry.bar] = time_text(entry.time), entry.signal, None
+        if record.signal is not None:
+            self._unknown[record.bar] = time_text(record.time), record.signal, None
         # Rows stay in the order of bars, though labels with a delay of their own may not.
         while self._unknown:
             bar = next(iter(self._unknown))
             row = self._unknown[bar]
-            if row[-1] is None and bar >= entry.first_open:
+            if row[-1] is None and bar >= record.first_open:
                 return
             self._file.write(_prediction(bar, *row))
             del self._unknown[bar]
@@ -106,11 +106,11 @@ class PredictionRecord:
             if not shaped or not all(0 <= output <= 1 for output in outputs):
                 raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
             signal = Signal.of(bar, outputs)
-            scored = Scored(signal, tuple(target), row.integer("known_bar")) if target else None
+            scored = ScoredSignal(signal, tuple(target), row.integer("known_bar")) if target else None
             self._unknown[bar] = row.text("time"), signal, scored
 
 
-def _prediction(bar: int, time: str, signal: Signal, scored: Scored | None) -> str:
+def _prediction(bar: int, time: str, signal: Signal, scored: ScoredSignal | None) -> str:
     none, buy, sell = signal.probabilities
     row = f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name}"
     if scored is None:
@@ -128,10 +128,10 @@ class EquityRecord:
         self._file = file
         _begin(file, self.header)
 
-    def read(self, entry: BarRecord) -> None:
-        if entry.account is not None:
-            numbers = ",".join(f"{number:.10g}" for number in (entry.close, *entry.account))
-            self._file.write(f"{entry.bar},{time_text(entry.time)},{numbers}\n")
+    def on_bar(self, record: BarRecord) -> None:
+        if record.account is not None:
+            numbers = ",".join(f"{number:.10g}" for number in (record.close, *record.account))
+            self._file.write(f"{record.bar},{time_text(record.time)},{numbers}\n")
 
 
 class TradeRecord(bt.Analyzer):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.learning.eras import RunningFigures
+from bt_neuro.learning.epochs import RunningFigures
 from bt_neuro.metrics.baselines import class_frequencies, two_bar_rule
 from bt_neuro.metrics.bootstrap import Interval
 from bt_neuro.metrics.predictions import DelayedLabels, labels_of

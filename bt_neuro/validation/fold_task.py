@@ -26,9 +26,9 @@ from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
 from bt_neuro.metrics.predictions import labels_of
-from bt_neuro.plugin.checkpoint import Checkpoint
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.folder import Result, write_baselines
@@ -115,7 +115,7 @@ def _run(task: FoldTask) -> list[FoldResult]:
             add_run_observer(cerebro, folder, files, ResumedRows())
             cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": task.span.start}}
-            cerebro.addanalyzer(Checkpoint, path=folder / MODEL, about=about)
+            cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
             (ran,) = cerebro.run(exactbars=1)
         if len(ran.data) < len(frame):
             raise FoldError(f"the strategy ended the run after {len(ran.data):,} of {len(frame):,} bars")

@@ -164,7 +164,7 @@ def combinations(space: Space, at_most: int) -> list[Parameters] | None:
 
     Examples
     --------
-    >>> combinations({"wing": Range(1, 2), "learns": Choice((True, False))}, at_most=4)[:2]
+    >>> combinations({"wing": Range(1, 2), "learning": Choice((True, False))}, at_most=4)[:2]
     [{'wing': 1, 'learns': True}, {'wing': 1, 'learns': False}]
     >>> combinations({"size": Range(0.1, 0.2)}, at_most=4)
     """

@@ -129,7 +129,7 @@ def walk_forward(
     bars = read_bars(path, **bars_options)
     spec, chosen = _importable(strategy)
     given = _checked(parameters or {}, chosen)
-    given |= {"eras": eras, "embargo_bars": embargo_bars, "learns": learn_in_test and ingest != "freeze"}
+    given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learn_in_test and ingest != "freeze"}
     folds = _folds(bars, chosen, given, train, test, step, mode, ingest)
     options = {
         "train": train,
@@ -228,7 +228,7 @@ def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroSt
 
 
 def _checked(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
-    own = {"train_at": "train", "pretrain": "train", "learns": "learn_in_test"}
+    own = {"train_at": "train", "pretrain": "train", "learning": "learn_in_test"}
     own |= {name: name for name in ("eras", "embargo_bars", "resume")}
     known = strategy.params._getkeys()
     for name in parameters:

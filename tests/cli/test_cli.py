@@ -102,7 +102,7 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
             {},
             r"learning_rate is 'abc': give a number.*",
         ),
-        (["backtest", SAMPLE, "--param", "learns=no"], {}, r"learns is 'no': give True or False"),
+        (["backtest", SAMPLE, "--param", "learning=no"], {}, r"learning is 'no': give True or False"),
         (["backtest", SAMPLE, "--param", "size=-1"], {}, r"size is -1: give a number, 0 or more"),
         (
             ["backtest", SAMPLE, "--device", "abacus"],
@@ -143,7 +143,7 @@ def test_wrong_usage_is_exit_code_2(words):
     "words",
     [
         ("backtest", SAMPLE, "--seeds", 2, "--param", "seeds=3"),
-        ("backtest", SAMPLE, "--freeze", "--param", "learns=True"),
+        ("backtest", SAMPLE, "--freeze", "--param", "learning=True"),
         ("walk-forward", SAMPLE, "--train", "9b", "--test", "9b", "--size", 1, "--param", "size=0.5"),
         ("lookahead-check", SAMPLE, "--seeds", 2, "--param", "seeds=2"),
     ],

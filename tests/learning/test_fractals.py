@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.fractals import FractalLabel, fractal_targets
-from bt_neuro.learning.labels import Known, Label
+from bt_neuro.learning.labels import ConfirmedLabel, Label
 
 NONE, BUY, SELL, BOTH = (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)
 
@@ -20,7 +20,9 @@ series = st.lists(st.tuples(st.integers(5, 9), st.integers(1, 5)), max_size=40)
 wings = st.integers(1, 4)
 
 
-def stream(label: FractalLabel, bars: list[tuple[float, float]], first: int = 0) -> list[list[Known]]:
+def stream(
+    label: FractalLabel, bars: list[tuple[float, float]], first: int = 0
+) -> list[list[ConfirmedLabel]]:
     return [label.update(first + i, high, low, low) for i, (high, low) in enumerate(bars)]
 
 
@@ -41,7 +43,7 @@ def stream(label: FractalLabel, bars: list[tuple[float, float]], first: int = 0)
 )
 def test_middle_bar(wing: int, highs: list[float], lows: list[float], target: tuple[int, ...]) -> None:
     known = stream(FractalLabel(wing), list(zip(highs, lows, strict=True)))
-    assert known == [[]] * (2 * wing) + [[Known(wing, target)]]
+    assert known == [[]] * (2 * wing) + [[ConfirmedLabel(wing, target)]]
 
 
 @given(bars=series, wing=wings, first=st.integers(0, 10**6))
@@ -84,7 +86,7 @@ def test_a_state_is_not_shared() -> None:
     stream(label, [(2, 1), (3, 1)])
     other.restore(label.state())
     stream(label, [(2, 1)], first=2)
-    assert other.update(2, 9, 1, 1) == [Known(1, NONE)]
+    assert other.update(2, 9, 1, 1) == [ConfirmedLabel(1, NONE)]
 
 
 def test_another_wing_is_refused() -> None:

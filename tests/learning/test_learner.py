@@ -8,9 +8,9 @@ from small import small_network
 
 from bt_neuro import (
     CheckpointError,
+    ConfirmedLabel,
     Dense,
     FractalLabel,
-    Known,
     LayerError,
     Network,
     NonFiniteError,
@@ -93,7 +93,7 @@ def test_a_score_is_of_the_prediction_made_before_the_label_was_known(rng):
 
 
 def test_without_learning_weights_stay_and_statistics_move(rng):
-    learner, network = make(learns=False)
+    learner, network = make(learning=False)
     before = network.state()
     feed(learner, bars(rng, 20))
     after = network.state()
@@ -128,7 +128,7 @@ def begun(learner, some, first=0):
     return told
 
 
-@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learns": False}, {"seed": (3, 4)}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learning": False}, {"seed": (3, 4)}], ids=str)
 def test_a_bar_that_began_before_its_features_were_known_is_the_same_to_the_bit(rng, options):
     some = bars(rng, 40)
     (early, network), (plain, other) = make(**options), make(**options)
@@ -191,7 +191,11 @@ class Late:
     delay_bars = 4
 
     def update(self, bar, high, low, close):
-        answers = {0: [], 1: [Known(bar - 1, (0.0, 1.0, 0.0)), Known(bar - 3, (1.0, 0.0, 0.0))], 2: []}
+        answers = {
+            0: [],
+            1: [ConfirmedLabel(bar - 1, (0.0, 1.0, 0.0)), ConfirmedLabel(bar - 3, (1.0, 0.0, 0.0))],
+            2: [],
+        }
         return answers[bar % 3]
 
     def state(self):
@@ -219,7 +223,7 @@ def test_labels_may_come_in_any_order_or_never(rng):
     ],
 )
 def test_a_label_comes_after_its_bar_and_within_its_delay(rng, monkeypatch, late, complaint):
-    monkeypatch.setattr(Late, "update", lambda self, bar, *_: [Known(bar - late, (0.0, 1.0, 0.0))])
+    monkeypatch.setattr(Late, "update", lambda self, bar, *_: [ConfirmedLabel(bar - late, (0.0, 1.0, 0.0))])
     learner = Learner(small_network(6), Late(), FEATURES, HISTORY)
     with pytest.raises(StrategyError, match=f"the label of bar {-late} came at bar 0, {complaint}"):
         feed(learner, bars(rng, 1))

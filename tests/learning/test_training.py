@@ -57,17 +57,17 @@ def test_lessons_are_learned_in_their_order_as_if_one_by_one(rng, eras):
     assert learner.network.steps == alone.steps == eras * len(training.bars)
 
 
-@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("learning", [True, False])
 @pytest.mark.parametrize("wing", [1, 3])
-def test_in_sample_answers_are_those_of_a_stream_after_the_training(rng, learns, wing):
+def test_in_sample_answers_are_those_of_a_stream_after_the_training(rng, learning, wing):
     some = bars(rng, 200)
-    learner = make(wing, learns=learns)
+    learner = make(wing, learning=learning)
     observe(learner, some)
     training = learner.train()
     rehearsed = training.bars[-len(training.outputs) :]
     assert len(rehearsed) == min(len(training.bars), REHEARSED)
 
-    again = make(wing, learns=learns)
+    again = make(wing, learning=learning)
     again.network.set_state(learner.network.state(), learner.network.steps)
     said = {}
     first = rehearsed[0] - HISTORY + 1
@@ -186,7 +186,7 @@ def test_poisoned_test_bars_leave_the_training_as_it_was(wing, monkeypatch):
 
 
 def test_what_is_learned_in_one_go_later_is_what_was_not_learned_before():
-    ran = run(train_at=(300, 500), learns=False)
+    ran = run(train_at=(300, 500), learning=False)
     first, second = ran.trainings
     assert first.bars.max() == 298
     assert second.bars.tolist() == list(range(300, 499))

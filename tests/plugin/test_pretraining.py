@@ -24,17 +24,17 @@ from bt_neuro import (
     Adam,
     BarsError,
     BarsFeed,
-    Checkpoint,
     CheckpointError,
     Dropout,
+    ModelCheckpoint,
     NonFiniteError,
     StrategyError,
     backtest,
     open_run,
 )
 from bt_neuro.cli import app
-from bt_neuro.learning.checkpoint import Saved
-from bt_neuro.learning.eras import Era, RunningFigures
+from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.learning.epochs import Epoch, RunningFigures
 from bt_neuro.plugin.pretraining import PRETRAINING
 
 backtest = partial(backtest, report=False)
@@ -55,7 +55,7 @@ class Watched(Small):
         super().start()
         self.told, self.states, self.decided = [], [], []
 
-    def notify_era(self, eras):
+    def notify_epoch(self, eras):
         self.told.append(eras)
         self.states.append(self.network.state())
 
@@ -231,8 +231,8 @@ def test_a_script_of_ones_own_is_told_too(parameters, complaint):
 
 def test_eras_that_diverge_say_so_and_keep_those_before(file, tmp_path):
     class Diverges(Watched):
-        def notify_era(self, eras):
-            super().notify_era(eras)
+        def notify_epoch(self, eras):
+            super().notify_epoch(eras)
             state = self.network.state()
             state["dense_2.bias"] = np.full_like(state["dense_2.bias"], np.nan)
             self.network.set_state(state, self.network.steps)
@@ -241,7 +241,7 @@ def test_eras_that_diverge_say_so_and_keep_those_before(file, tmp_path):
         backtest(file, strategy=Diverges, out=tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (manifest["status"], manifest["pretraining"]["eras"]) == ("failed", 1)
-    assert np.isfinite(Saved.read(tmp_path / "run").network.tensors["dense_2.bias"]).all()
+    assert np.isfinite(Checkpoint.read(tmp_path / "run").network.tensors["dense_2.bias"]).all()
 
 
 # -- what is written -----------------------------------------------------------------------------------------
@@ -306,8 +306,8 @@ def stopping(strategy, at):
         def notify_examples(self, era, learned, examples):
             self.press("launch", era)
 
-        def notify_era(self, eras):
-            super().notify_era(eras)
+        def notify_epoch(self, eras):
+            super().notify_epoch(eras)
             self.press("era", eras[0].number)
 
         def decide(self, signal):
@@ -343,12 +343,12 @@ def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     assert stopped.manifest["stopped_by"] == "SIGINT"
     assert str(stopped).startswith(f"{first}: interrupted, ")
     assert stopped.manifest["pretraining"]["eras"] == done
-    assert Saved.read(first).last_bar == TEST - 1
+    assert Checkpoint.read(first).last_bar == TEST - 1
 
     told = []
 
     class Counted(strategy):
-        def notify_era(self, eras):
+        def notify_epoch(self, eras):
             told.append(eras[0].number)
 
     resumed = backtest(file, strategy=Counted, resume=first, out=second)
@@ -369,7 +369,7 @@ def test_interrupted_in_the_test_it_goes_on_without_learning_an_era(at, file, wh
     assert json.loads((first / "run.json").read_text())["status"] == "interrupted"
 
     class Counted(Watched):
-        def notify_era(self, eras):
+        def notify_epoch(self, eras):
             raise AssertionError(eras)
 
     backtest(file, strategy=Counted, resume=first, out=tmp_path / "second")
@@ -385,7 +385,7 @@ def test_interrupted_in_the_first_era_there_is_nothing_to_go_on_with(file, tmp_p
 
 def test_more_eras_go_on_where_the_fewer_ended(file, tmp_path):
     class Ends(Watched):
-        def notify_era(self, eras):
+        def notify_epoch(self, eras):
             raise KeyboardInterrupt("by a script")
 
     with pytest.raises(KeyboardInterrupt, match="by a script, 1 era finished"):
@@ -411,10 +411,10 @@ def test_another_span_and_a_run_without_one_are_refused(whole, file, tmp_path):
 
 
 def test_in_ones_own_cerebro(tmp_path):
-    """A `Checkpoint` saves each era, and a strategy goes on from it."""
+    """A `ModelCheckpoint` saves each era, and a strategy goes on from it."""
 
     class Ends(Watched):
-        def notify_era(self, eras):
+        def notify_epoch(self, eras):
             if eras[0].number == 2:
                 raise KeyboardInterrupt
 
@@ -422,7 +422,7 @@ def test_in_ones_own_cerebro(tmp_path):
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(BarsFeed(bars=BARS))
         cerebro.addstrategy(strategy, **parameters)
-        cerebro.addanalyzer(Checkpoint, path=tmp_path / name)
+        cerebro.addanalyzer(ModelCheckpoint, path=tmp_path / name)
         return cerebro.run()[0]
 
     one = run_saving(Watched, "whole.safetensors")
@@ -436,15 +436,15 @@ def test_in_ones_own_cerebro(tmp_path):
 
 def test_a_damaged_log_of_eras_is_named(whole):
     from bt_neuro.io import Fields
-    from bt_neuro.learning.eras import EraLog
+    from bt_neuro.learning.epochs import EpochLog
 
-    state = Saved.read(whole.folder).network.about.group(PRETRAINING).values
+    state = Checkpoint.read(whole.folder).network.about.group(PRETRAINING).values
     for damage in ({"ended": [[]]}, {"ended": [[{"number": 0}]]}, {"ended": 3}, {"figures": []}):
         with pytest.raises(CheckpointError):
-            EraLog(1).restore(Fields({**state, **damage}, "pretraining"))
-    log = EraLog(1)
+            EpochLog(1).restore(Fields({**state, **damage}, "pretraining"))
+    log = EpochLog(1)
     log.restore(Fields(state, "pretraining"))
-    assert all(isinstance(era, Era) for (era,) in log.ended)
+    assert all(isinstance(era, Epoch) for (era,) in log.ended)
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
     if sent is not signal.SIGKILL:
         assert killed.returncode == 130
         assert f"go on with --resume {tmp_path / 'killed'}" in complained
-    about = Saved.read(tmp_path / "killed").network.about.group(PRETRAINING)
+    about = Checkpoint.read(tmp_path / "killed").network.about.group(PRETRAINING)
     assert 1 <= len(about.items("ended")) < 60
     assert ended(started("resumed", "--resume", tmp_path / "killed")) == 0
     assert_same(tmp_path / "whole", tmp_path / "resumed")

@@ -10,10 +10,10 @@ from small import LAYERS, Logged, Small
 
 from bt_neuro import (
     BarsFeed,
+    ConfirmedLabel,
     Dense,
     FractalLabel,
     HitRate,
-    Known,
     NeuroStrategy,
     NonFiniteError,
     StepTime,
@@ -59,7 +59,7 @@ class Rises:
         if len(self.closes) <= self.delay_bars:
             return []
         rose = close > self.closes.pop(0)
-        return [Known(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
+        return [ConfirmedLabel(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
 
     def state(self):
         return {"closes": self.closes}
@@ -273,7 +273,9 @@ def test_a_label_that_is_no_number_is_told_with_its_time():
     class Hole(FractalLabel):
         def update(self, bar, *prices):
             known = super().update(bar, *prices)
-            return [Known(one.bar, (float("nan"), 0.0, 1.0)) for one in known] if bar == 60 else known
+            return (
+                [ConfirmedLabel(one.bar, (float("nan"), 0.0, 1.0)) for one in known] if bar == 60 else known
+            )
 
     class Labelled(Early):
         def label(self):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
-from bt_neuro.learning.eras import RunningMean
+from bt_neuro.learning.epochs import RunningMean
 from bt_neuro.report import console, screenshot
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_report

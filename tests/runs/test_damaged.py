@@ -12,7 +12,7 @@ from modes import random_hours, run
 from small import Small
 
 from bt_neuro import CheckpointError, Network, NeuroError, backtest
-from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.nn import storage
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
@@ -83,7 +83,7 @@ def check(path, sound):
     """Load a file in all ways there are; a load must give what was saved."""
     for load in (
         lambda: Network.load(path, device="numpy").state(),
-        lambda: Saved.read(path).network.tensors,
+        lambda: Checkpoint.read(path).network.tensors,
     ):
         tensors, told = outcome(load, CheckpointError)
         assert tensors or (str(path) in told and len(told) < 1000), told

@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from bt_neuro import (
     BarsFeed,
-    Checkpoint,
     CheckpointError,
+    ConfirmedLabel,
     Dense,
     Dropout,
     FractalLabel,
     HitRate,
-    Known,
+    ModelCheckpoint,
     Network,
     NeuroStrategy,
     RunningBatchNorm,
@@ -34,7 +34,7 @@ from bt_neuro import (
     backtest,
 )
 from bt_neuro.cli import app
-from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.plugin.analyzers import Hits
 from bt_neuro.plugin.run_observer import RunObserver
 
@@ -62,7 +62,7 @@ class Late:
 
     def update(self, bar, high, low, close):
         answers = {0: [(bar - 2, (1.0, 0.0, 0.0))], 1: [(bar - 1, (0.0, 1.0, 0.0))], 2: []}
-        return [Known(*answer) for answer in answers[bar % 3] if answer[0] >= 0]
+        return [ConfirmedLabel(*answer) for answer in answers[bar % 3] if answer[0] >= 0]
 
     def state(self):
         return {}
@@ -204,7 +204,7 @@ def test_a_script_s_own_checkpoint_goes_on_in_a_backtest(whole, files, tmp_path)
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BarsFeed(bars=BARS[:300]))
     cerebro.addstrategy(Small)
-    cerebro.addanalyzer(Checkpoint, path=tmp_path / "own.safetensors")
+    cerebro.addanalyzer(ModelCheckpoint, path=tmp_path / "own.safetensors")
     cerebro.run()
     resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=tmp_path / "own.safetensors")
     expected = whole.predictions[whole.predictions["bar"] >= 300].reset_index(drop=True)
@@ -213,7 +213,7 @@ def test_a_script_s_own_checkpoint_goes_on_in_a_backtest(whole, files, tmp_path)
 
 @run_modes
 def test_any_way_backtrader_runs_can_go_on(mode, tmp_path):
-    """Also in a script of one's own: the param resume, the analyzer Checkpoint, indicators of backtrader."""
+    """In a script too: the param resume, the analyzer ModelCheckpoint, indicators of backtrader."""
 
     class WithSlope(Small):
         def features(self):
@@ -224,7 +224,7 @@ def test_any_way_backtrader_runs_can_go_on(mode, tmp_path):
         cerebro.adddata(BarsFeed(bars=BARS[:count]))
         cerebro.addstrategy(WithSlope, **params)
         cerebro.addanalyzer(HitRate)
-        cerebro.addanalyzer(Checkpoint, path=tmp_path / name)
+        cerebro.addanalyzer(ModelCheckpoint, path=tmp_path / name)
         return cerebro.run()[0].analyzers.hitrate.get_analysis()
 
     whole = run(300, "whole.safetensors")
@@ -374,19 +374,24 @@ def test_tables_of_another_run_are_refused(damage, first, files, tmp_path):
 @pytest.mark.parametrize(
     ("strategy", "analyzers", "error", "complaint"),
     [
-        (bt.Strategy, [(Checkpoint, {})], StrategyError, "saves a NeuroStrategy; Strategy is none"),
-        (Small, [(Checkpoint, {}), (HitRate, {})], StrategyError, "must be added after HitRate"),
+        (bt.Strategy, [(ModelCheckpoint, {})], StrategyError, "saves a NeuroStrategy; Strategy is none"),
+        (Small, [(ModelCheckpoint, {}), (HitRate, {})], StrategyError, "must be added after HitRate"),
         (
             Small,
-            [(Checkpoint, {}), (RunObserver, {"readers": {"hits": Hits()}})],
+            [(ModelCheckpoint, {}), (RunObserver, {"subscribers": {"hits": Hits()}})],
             StrategyError,
             "must be added after Hits",
         ),
-        (Small, [(Checkpoint, {"every_bars": 0})], StrategyError, "every_bars is 0"),
-        (Small, [(Checkpoint, {"path": "gone/m.safetensors"})], CheckpointError, "the folder does not exist"),
+        (Small, [(ModelCheckpoint, {"every_bars": 0})], StrategyError, "every_bars is 0"),
+        (
+            Small,
+            [(ModelCheckpoint, {"path": "gone/m.safetensors"})],
+            CheckpointError,
+            "the folder does not exist",
+        ),
         (
             type("Deaf", (Small,), {"prenext": lambda self: None}),
-            [(Checkpoint, {})],
+            [(ModelCheckpoint, {})],
             StrategyError,
             r"Deaf: of 100 bars 67 were counted; prenext\(\) and next\(\) must call super",
         ),
@@ -409,17 +414,17 @@ def test_checkpoints_come_every_so_many_bars_and_at_the_end(tmp_path):
         def next(self):
             super().next()
             path = tmp_path / "model.safetensors"
-            seen.append(Saved.read(path).last_bar if path.exists() else None)
+            seen.append(Checkpoint.read(path).last_bar if path.exists() else None)
 
     seen = []
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BarsFeed(bars=BARS[:230]))
     cerebro.addstrategy(Watched)
-    cerebro.addanalyzer(Checkpoint, path=tmp_path / "model.safetensors", every_bars=100)
+    cerebro.addanalyzer(ModelCheckpoint, path=tmp_path / "model.safetensors", every_bars=100)
     (ran,) = cerebro.run()
     assert list(dict.fromkeys(seen)) == [None, 99, 199]
-    assert ran.analyzers.checkpoint.get_analysis() == {"checkpoints": 3, "last_bar": 229}
-    assert Saved.read(tmp_path).last_bar == 229
+    assert ran.analyzers.modelcheckpoint.get_analysis() == {"checkpoints": 3, "last_bar": 229}
+    assert Checkpoint.read(tmp_path).last_bar == 229
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
@@ -431,7 +436,7 @@ def test_a_label_whose_state_is_no_json_says_so(tmp_path):
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BarsFeed(bars=BARS[:60]))
     cerebro.addstrategy(type("Odd", (Small,), {"label": lambda self: Sets()}))
-    cerebro.addanalyzer(Checkpoint, path=tmp_path / "model.safetensors")
+    cerebro.addanalyzer(ModelCheckpoint, path=tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="must be plain JSON values"):
         cerebro.run()
 
@@ -466,7 +471,7 @@ def test_a_stopped_run_is_whole_and_can_go_on(sent, code, tmp_path):
     assert "interrupted before the end" in said
     manifest = json.loads((tmp_path / "first" / "run.json").read_text())
     assert (manifest["status"], manifest["stopped_by"]) == ("interrupted", sent.name)
-    last = Saved.read(tmp_path / "first").last_bar
+    last = Checkpoint.read(tmp_path / "first").last_bar
     assert last == manifest["metrics"]["bars"] - 1
     shorter = write(bars[: last + 200], tmp_path / "shorter.csv")
     whole = backtest(shorter, strategy=Small, out=tmp_path / "whole")
@@ -491,7 +496,7 @@ def test_killed_at_25_moments_it_goes_on_to_the_same_end(rng, tmp_path):
         time.sleep(moment)
         run.kill()
         run.communicate()
-        last = Saved.read(out).last_bar
+        last = Checkpoint.read(out).last_bar
         assert last == 2999 or (last + 1) % 100 == 0
         if last < 2999:
             out = backtest(bars, strategy=Small, out=tmp_path / f"resumed{number}", resume=out).folder

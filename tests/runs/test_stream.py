@@ -22,7 +22,7 @@ from small import Small
 
 from bt_neuro import BarsError, BarsFeed, CheckpointError, NeuroError, StrategyError, backtest
 from bt_neuro.bars.line_reader import Bar
-from bt_neuro.learning.checkpoint import Saved
+from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.run_observer import RunObserver
 from bt_neuro.runs.bars_log import BarsTable
@@ -195,7 +195,7 @@ def tables(folder, *names):
 
 
 def weights(folder):
-    return {name: tensor.tolist() for name, tensor in Saved.read(folder).network.tensors.items()}
+    return {name: tensor.tolist() for name, tensor in Checkpoint.read(folder).network.tensors.items()}
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def check_all_three(_, device, tmp_path):
     assert weights(streamed.folder) == weights(tested)
     live = run(released(bars, {100: 0.1, 3000: 0.1}), Small, device=device)
     for name, tensor in live.network.state().items():
-        assert np.array_equal(tensor, Saved.read(tested).network.tensors[name]), name
+        assert np.array_equal(tensor, Checkpoint.read(tested).network.tensors[name]), name
 
 
 def test_each_line_says_what_the_tables_say(tested, tmp_path):
@@ -322,8 +322,8 @@ def test_history_is_learned_first(tested, tmp_path):
 
 
 def test_a_frozen_stream_predicts_and_does_not_learn(tmp_path):
-    ran = Stream(as_lines(BARS), tmp_path, parameters={"learns": False})
-    assert Saved.read(tmp_path).network.steps == 0
+    ran = Stream(as_lines(BARS), tmp_path, parameters={"learning": False})
+    assert Checkpoint.read(tmp_path).network.steps == 0
     assert ran.told[-1]["signal"]
 
 
@@ -371,7 +371,7 @@ def test_an_error_of_the_source_is_raised_after_the_checkpoint(tmp_path):
 
     with pytest.raises(OSError, match="went dead"):
         Stream(broken(), tmp_path)
-    assert Saved.read(tmp_path).last_bar == 49
+    assert Checkpoint.read(tmp_path).last_bar == 49
 
 
 def test_a_bar_cut_off_by_a_crash_is_dropped(tested, tmp_path):
@@ -446,7 +446,7 @@ def test_a_stopped_stream_saves_and_exits_0(sent, tmp_path):
     for line in as_lines(BARS)[:70]:
         process.ask(line)
     code, said = process.end(sent)
-    assert (code, Saved.read(tmp_path / "live").last_bar) == (0, 69)
+    assert (code, Checkpoint.read(tmp_path / "live").last_bar) == (0, 69)
     assert said.startswith(f"stopped by {sent.name}; 70 bars, saved in")
 
 
@@ -463,7 +463,7 @@ def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
         said = complaints.read()
     assert process.process.wait(timeout=60) == 1
     assert said == f"Error: nobody reads the signals any more; go on with --resume {tmp_path / 'live'}\n"
-    assert Saved.read(tmp_path / "live").last_bar == 50
+    assert Checkpoint.read(tmp_path / "live").last_bar == 50
 
 
 @pytest.mark.slow

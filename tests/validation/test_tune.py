@@ -42,7 +42,7 @@ SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
         ("history_bars=8..64:log", Range(8, 64, log=True)),
         ("wing=1,2,3", Choice((1, 2, 3))),
         ("precision=single,double", Choice(("single", "double"))),
-        ("learns=True,False", Choice((True, False))),
+        ("learning=True,False", Choice((True, False))),
         ("wing=1,2,2", Choice((1, 2))),
     ],
 )

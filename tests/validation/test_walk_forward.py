@@ -172,7 +172,7 @@ def test_one_network_that_goes_through_all_folds(tmp_path, result):
 def test_no_learning_in_test_parts(tmp_path, result):
     still = run(tmp_path / "run", learn_in_test=False)
     assert not np.array_equal(still.predictions["p_buy"], result.predictions["p_buy"])
-    assert still.manifest["parameters"]["learns"] is False
+    assert still.manifest["parameters"]["learning"] is False
     assert still.folds["examples"].tolist() == result.folds["examples"].tolist()
 
 
@@ -185,7 +185,7 @@ def test_no_learning_in_test_parts(tmp_path, result):
         ({"ingest": "refresh"}, FoldError, "ingest is 'refresh': give refit, update or freeze"),
         ({"ingest": "update", "step": "250b"}, FoldError, "leave no gap, step = test"),
         ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
-        ({"parameters": {"learns": False}}, StrategyError, "use its option learn_in_test"),
+        ({"parameters": {"learning": False}}, StrategyError, "use its option learn_in_test"),
         ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
         ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
         ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),

@@ -38,7 +38,7 @@ class Sum(bt.Indicator):
 class Fixed(Small):
     """Does not learn and has no statistics: what it says depends on its features alone."""
 
-    params = (("learns", False),)
+    params = (("learning", False),)
 
     def layers(self, inputs):
         return [Dense(3, activation="sigmoid")]

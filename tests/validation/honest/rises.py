@@ -1,6 +1,6 @@
 from small import Small
 
-from bt_neuro import Known
+from bt_neuro import ConfirmedLabel
 
 
 class Rising:
@@ -17,7 +17,7 @@ class Rising:
         if len(self.closes) <= self.delay_bars:
             return []
         rose = close > self.closes.pop(0)
-        return [Known(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
+        return [ConfirmedLabel(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
 
     def state(self):
         return {"closes": self.closes}

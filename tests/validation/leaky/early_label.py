@@ -1,6 +1,6 @@
 from small import Small
 
-from bt_neuro import Known
+from bt_neuro import ConfirmedLabel
 
 
 class Early:
@@ -17,7 +17,7 @@ class Early:
             rises = self.close[1] > close
         except IndexError:
             return []
-        return [Known(bar - 1, (0.0, float(rises), float(not rises)))]
+        return [ConfirmedLabel(bar - 1, (0.0, float(rises), float(not rises)))]
 
     def state(self):
         return {}

@@ -65,7 +65,7 @@ class RunningMean:
         self.samples, self.value = saved.integer("samples"), saved.number("value")
 
 
-class Figures(NamedTuple):
+class ArticleFigures(NamedTuple):
     """The article's three running figures; what no sample has moved yet is None.
 
     Attributes
@@ -102,7 +102,7 @@ class RunningFigures:
     """
 
     def __init__(self, networks: int, window: int = ARTICLE_WINDOW) -> None:
-        self._networks = [[RunningMean(window) for _ in Figures._fields] for _ in range(networks)]
+        self._networks = [[RunningMean(window) for _ in ArticleFigures._fields] for _ in range(networks)]
 
     def add(self, outputs: ArrayLike, targets: ArrayLike) -> None:
         """Take the next bars.
@@ -122,14 +122,14 @@ class RunningFigures:
             signalled = np.flatnonzero(signals)
             forecast.extend(100.0 * (wanted[signalled, signals[signalled]] == 1))
 
-    def figures(self) -> list[Figures]:
+    def figures(self) -> list[ArticleFigures]:
         """Return the figures of each network."""
-        return [Figures(*(mean.get() for mean in means)) for means in self._networks]
+        return [ArticleFigures(*(mean.get() for mean in means)) for means in self._networks]
 
     def state(self) -> list[Any]:
         """Return all that `restore` needs, in plain JSON values."""
         return [
-            {name: mean.state() for name, mean in zip(Figures._fields, means, strict=True)}
+            {name: mean.state() for name, mean in zip(ArticleFigures._fields, means, strict=True)}
             for means in self._networks
         ]
 
@@ -145,19 +145,19 @@ class RunningFigures:
             raise CheckpointError(f"running figures of {len(saved)} networks, not of {len(self._networks)}")
         for means, values in zip(self._networks, saved, strict=True):
             fields = Fields(values, "running figures")
-            for name, mean in zip(Figures._fields, means, strict=True):
+            for name, mean in zip(ArticleFigures._fields, means, strict=True):
                 mean.restore(fields.group(name))
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
+class Epoch:
     """One network after one pass over its history; all in-sample.
 
     Attributes
     ----------
     number : 1 for the first
     learning_rate : of its last learning step
-    error, undefine_pct, forecast_pct : the running figures as the era left them, see `Figures`
+    error, undefine_pct, forecast_pct : the running figures as the era left them, see `ArticleFigures`
     """
 
     number: int
@@ -167,7 +167,7 @@ class Era:
     forecast_pct: float | None
 
 
-def settled(previous: Era, last: Era) -> bool:
+def settled(previous: Epoch, last: Epoch) -> bool:
     """Tell whether its error has moved by less than 0.01 and its percentages by less than 0.1.
 
     Notes
@@ -185,9 +185,9 @@ def settled(previous: Era, last: Era) -> bool:
 
     Examples
     --------
-    >>> settled(Era(1, 1e-3, 0.420, 61.00, 52.00), Era(2, 1e-3, 0.415, 60.95, 52.03))
+    >>> settled(Epoch(1, 1e-3, 0.420, 61.00, 52.00), Epoch(2, 1e-3, 0.415, 60.95, 52.03))
     True
-    >>> settled(Era(1, 1e-3, 0.420, 61.00, None), Era(2, 1e-3, 0.420, 61.00, None))
+    >>> settled(Epoch(1, 1e-3, 0.420, 61.00, None), Epoch(2, 1e-3, 0.420, 61.00, None))
     False
     """
     pairs = (
@@ -201,7 +201,7 @@ def settled(previous: Era, last: Era) -> bool:
     )
 
 
-class EraLog:
+class EpochLog:
     """The eras of networks that learn side by side, and the figures that run through all of them.
 
     Parameters
@@ -211,18 +211,18 @@ class EraLog:
     Attributes
     ----------
     figures : `RunningFigures`, to be fed with what is learned
-    ended : an entry an era that has ended: one `Era` a network
+    ended : an entry an era that has ended: one `Epoch` a network
     """
 
     def __init__(self, networks: int) -> None:
         self.figures = RunningFigures(networks)
-        self.ended: list[tuple[Era, ...]] = []
+        self.ended: list[tuple[Epoch, ...]] = []
 
     def end(self, learning_rates: Sequence[float]) -> None:
         """Take note that an era has ended, with the rate at which each network learned last."""
         number, figures = len(self.ended) + 1, self.figures.figures()
         eras = zip(learning_rates, figures, strict=True)
-        self.ended.append(tuple(Era(number, rate, *one) for rate, one in eras))
+        self.ended.append(tuple(Epoch(number, rate, *one) for rate, one in eras))
 
     @property
     def has_settled(self) -> bool:
@@ -254,6 +254,6 @@ class EraLog:
             self.ended.append(tuple(_era(Fields(era, "an era")) for era in eras))
 
 
-def _era(saved: Fields) -> Era:
-    figures = (None if saved.any(name) is None else saved.number(name) for name in Figures._fields)
-    return Era(saved.integer("number", 1), saved.number("learning_rate"), *figures)
+def _era(saved: Fields) -> Epoch:
+    figures = (None if saved.any(name) is None else saved.number(name) for name in ArticleFigures._fields)
+    return Epoch(saved.integer("number", 1), saved.number("learning_rate"), *figures)

@@ -13,7 +13,7 @@ from small import Small
 
 from bt_neuro import BarsFeed, CheckpointError, HitRate
 from bt_neuro.io import Fields
-from bt_neuro.learning.eras import Era, Figures, RunningFigures, RunningMean, settled
+from bt_neuro.learning.epochs import ArticleFigures, Epoch, RunningFigures, RunningMean, settled
 
 WINDOW = 20  # fewer than the run has signals, fractals and bars
 
@@ -54,7 +54,9 @@ def test_figures_are_those_of_the_analyzer(run, parts):
         running.add(outputs[:, some], targets[some])
     said = run.analyzers.hitrate.get_analysis()
     assert min(said["signals"], said["scored_bars"] - said["labels"]["none"]) > WINDOW
-    assert running.figures()[0]._asdict() == pytest.approx({name: said[name] for name in Figures._fields})
+    assert running.figures()[0]._asdict() == pytest.approx(
+        {name: said[name] for name in ArticleFigures._fields}
+    )
 
 
 def test_networks_do_not_mix(run):
@@ -92,9 +94,9 @@ def test_a_state_of_other_networks_is_refused():
 
 def test_what_nothing_has_moved_is_not_a_number():
     running = RunningFigures(1)
-    assert running.figures() == [Figures(None, None, None)]
+    assert running.figures() == [ArticleFigures(None, None, None)]
     running.add([[[0.0, 1.0, 1.0]]], [[1.0, 0.0, 0.0]])  # a tie is no signal, and the bar no fractal
-    assert running.figures() == [Figures(pytest.approx(1.0), None, None)]
+    assert running.figures() == [ArticleFigures(pytest.approx(1.0), None, None)]
 
 
 @given(
@@ -114,7 +116,7 @@ def test_many_samples_at_once_are_one_after_another(parts, window):
     assert again.state() == many.state()
 
 
-ERA = Era(7, 1e-3, error=0.41, undefine_pct=60.0, forecast_pct=55.0)
+ERA = Epoch(7, 1e-3, error=0.41, undefine_pct=60.0, forecast_pct=55.0)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,6 @@ def test_an_era_has_settled_when_no_figure_moves(moved, has):
 
 
 def test_the_rule_finds_where_a_curve_becomes_flat():
-    curve = [Era(n, 1e-3, 0.4 + 0.2 * 0.5**n, 60 + 30 * 0.5**n, 55 - 30 * 0.5**n) for n in range(1, 20)]
+    curve = [Epoch(n, 1e-3, 0.4 + 0.2 * 0.5**n, 60 + 30 * 0.5**n, 55 - 30 * 0.5**n) for n in range(1, 20)]
     first = next(last.number for previous, last in pairwise(curve) if settled(previous, last))
     assert first == 9  # 30 / 2^9 is the first step below 0.1

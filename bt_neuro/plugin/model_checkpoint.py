@@ -9,14 +9,14 @@ import backtrader as bt
 
 from bt_neuro.errors import CheckpointError, StrategyError
 from bt_neuro.learning.checkpoint import MODEL, save
-from bt_neuro.learning.eras import Era
+from bt_neuro.learning.epochs import Epoch
 from bt_neuro.plugin.checks import require_counted
 from bt_neuro.plugin.pretraining import PRETRAINING
 from bt_neuro.plugin.resume import time_of
 from bt_neuro.plugin.run_observer import with_state
 
 
-class Checkpoint(bt.Analyzer):
+class ModelCheckpoint(bt.Analyzer):
     """Save a checkpoint at the end of a run, also of one that was stopped, every so many bars and each era.
 
     Add it last: it also saves the state of the analyzers before it, such as `HitRate`, by their names. A
@@ -40,7 +40,7 @@ class Checkpoint(bt.Analyzer):
     --------
     >>> import tempfile
     >>> import backtrader as bt
-    >>> from bt_neuro import BarsFeed, Checkpoint, Dense, NeuroStrategy, read_bars
+    >>> from bt_neuro import BarsFeed, ModelCheckpoint, Dense, NeuroStrategy, read_bars
     >>> class Tiny(NeuroStrategy):
     ...     def layers(self, inputs):
     ...         return [Dense(3, "sigmoid")]
@@ -48,7 +48,7 @@ class Checkpoint(bt.Analyzer):
     ...     cerebro = bt.Cerebro()
     ...     cerebro.adddata(BarsFeed(bars=read_bars("data/SYNTHETIC_EURUSD_H1.csv", end=end).frame))
     ...     cerebro.addstrategy(Tiny, device="numpy", **params)
-    ...     cerebro.addanalyzer(Checkpoint, path=f"{folder}/model.safetensors")
+    ...     cerebro.addanalyzer(ModelCheckpoint, path=f"{folder}/model.safetensors")
     ...     (strategy,) = cerebro.run()
     ...     return strategy.network.steps
     >>> folder = tempfile.mkdtemp()
@@ -62,7 +62,7 @@ class Checkpoint(bt.Analyzer):
         strategy, every = self.strategy, self.p.every_bars
         if not hasattr(strategy, "replaying"):
             raise StrategyError(
-                f"Checkpoint saves a NeuroStrategy; {type(strategy).__name__} is none, "
+                f"ModelCheckpoint saves a NeuroStrategy; {type(strategy).__name__} is none, "
                 "or its __init__ does not call super().__init__()"
             )
         if every is not None and (not isinstance(every, int) or every < 1):
@@ -70,7 +70,7 @@ class Checkpoint(bt.Analyzer):
         later = list(strategy.analyzers.getitems())[list(strategy.analyzers).index(self) + 1 :]
         for analyzer in with_state(later).values():  # it has not seen the bar yet when this one saves
             name = type(analyzer).__name__
-            raise StrategyError(f"Checkpoint must be added after {name}, whose state it saves too")
+            raise StrategyError(f"ModelCheckpoint must be added after {name}, whose state it saves too")
         self._path = Path(self.p.path)
         if not self._path.parent.is_dir():
             raise CheckpointError(f"cannot write {self._path}: the folder does not exist; make it first")
@@ -90,7 +90,7 @@ class Checkpoint(bt.Analyzer):
         if not self._waits() and (not self._written or self._last_bar != self._bar()):
             self._save()
 
-    def notify_era(self, eras: tuple[Era, ...]) -> None:
+    def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
         """Save: an era that has ended need not be learned again."""
         self._save()
 
