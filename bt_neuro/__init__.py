@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.runs.backtest import backtest
-    from bt_neuro.runs.folder import Result, open_run
+    from bt_neuro.runs.results import Result, open_run
     from bt_neuro.studies.compare import Comparison, compare
     from bt_neuro.validation.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.validation.tune import Tuning, tune
@@ -68,7 +68,7 @@ _HOME = {
     "StrategyError",
     "account.account": "Account",
     "studies.compare": "Comparison compare",
-    "runs.folder": "Result open_run",
+    "runs.results": "Result open_run",
     "validation.lookahead": "LookaheadResult lookahead_check",
     "runs.backtest": "backtest",
     "validation.tune": "Tuning tune",

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from bt_neuro.errors import CheckpointError
+
+PARTIAL = ".partial"  # the end of a temporary file's name
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a name to write to; where the block ends well, that file takes the place of `path` in one step.
+    """Yield a temporary file beside `path`; replace `path` by it if the block succeeds.
 
-    Its bytes reach the disk before its name does. After a power cut the file is then the old one or the new
-    one; without that some file systems leave an empty one under the new name.
+    After a crash or power failure `path` is either the old file or the new one. The temporary file is new,
+    has an unpredictable name, and is removed if the block fails. A symbolic link at `path` is replaced, not
+    followed.
 
     Examples
     --------
@@ -29,18 +33,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
     >>> path.read_text(), [file.name for file in path.parent.iterdir()]
     ('1 2 3', ['figures.txt'])
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
         with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # else some file systems leave an empty file after a power failure
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def open_no_follow(path: Path, mode: str, **options: Any) -> IO[Any]:
+    """Open a file as `open` does; a symbolic link in its place is an OSError, not followed."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, mode, opener=opener, **options)  # Path.open takes no opener
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left in a folder."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
+
+
 def remove(folder: Path) -> None:
-    """Remove a folder and all in it; of a link, or of where one stands, only what is in it."""
+    """Remove a folder and its content; of a symbolic link, only the content it points to."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

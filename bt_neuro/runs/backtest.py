@@ -15,7 +15,6 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
-from bt_neuro.io import remove
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
 from bt_neuro.metrics.summary import metrics_of
@@ -25,8 +24,10 @@ from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
-from bt_neuro.runs.folder import Result, manifest_of, new_folder, write_baselines, write_json
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.manifest import manifest_of, write_baselines
 from bt_neuro.runs.recording import add_run_observer
+from bt_neuro.runs.results import Result
 from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows, resume_rows
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import EquityRecord
@@ -128,63 +129,59 @@ def backtest(
     broker = _TimedBroker()
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
     cerebro = build_cerebro(data, strategy, params, account, point=bars.point, broker=broker)
-    folder = new_folder(out, bars.path.stem)
-    manifest = manifest_of(bars, options, strategy, params, account)
-    try:
+    folder = RunFolder.create(
+        out, bars.path.stem, "backtest", manifest_of(bars, options, strategy, params, account)
+    )
+
+    def has_content() -> bool:
+        return _has_bars(folder.path) or _epochs(folder.path, params["pretrain"]) is not None
+
+    with folder.recording(has_content, can_resume=(folder.path / MODEL).exists):
         resumed_rows = ResumedRows()
         if saved is not None:
-            resumed_rows = resume_rows(saved, folder)
-            manifest["resumed"] = _resumed(saved, bars, resumed_rows)
-        write_json(folder / "run.json", manifest)
+            resumed_rows = resume_rows(saved, folder.path)
+            folder.save(resumed=_resumed(saved, bars, resumed_rows))
         with ExitStack() as files, graceful_shutdown(cerebro.runstop) as stopped_by:
             tell = [lambda strategy: progress(len(strategy.data), len(bars))] if progress else []
-            add_run_observer(cerebro, folder, files, resumed_rows, now_and_then=tell)
+            add_run_observer(cerebro, folder.path, files, resumed_rows, now_and_then=tell)
             if params["pretrain"] is not None:
-                cerebro.addanalyzer(EraRecord, folder=folder, report=era_progress)
+                cerebro.addanalyzer(EraRecord, folder=folder.path, report=era_progress)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
             cerebro.addanalyzer(
-                ModelCheckpoint, path=folder / MODEL, every_bars=checkpoint_every, about=about
+                ModelCheckpoint, path=folder.path / MODEL, every_bars=checkpoint_every, about=about
             )
             try:
-                ran = _run(cerebro)
+                # exactbars=1: lines keep what indicators need, so that memory is flat in the number of bars.
+                (ran,) = cerebro.run(exactbars=1)
             finally:
                 if stopped_by():
-                    manifest["stopped_by"] = stopped_by()
-        if _nothing_ran(folder):  # but for eras, if there are any
+                    folder.manifest["stopped_by"] = stopped_by()
+                if (epochs := _epochs(folder.path, params["pretrain"])) is not None:
+                    folder.manifest["pretraining"] = epochs
+        if not _has_bars(folder.path):
             raise KeyboardInterrupt("interrupted before the first new bar" if saved else NOT_BEGUN)
         if len(ran.data) < len(bars):
-            manifest.setdefault("stopped_by", "strategy")  # which called runstop() itself
-        ended, status = time.perf_counter(), "interrupted" if "stopped_by" in manifest else "complete"
-        manifest |= _outcome(ran, status, folder)
-        result = Result(folder, manifest)  # its tables are read once, for the scores and for the page
-        manifest["metrics"] = _scored(ran, bars, account, manifest, result)
+            folder.manifest.setdefault("stopped_by", "strategy")  # which called runstop() itself
+        ended = time.perf_counter()
+        folder.manifest |= _outcome(ran, "interrupted" if "stopped_by" in folder.manifest else "complete")
+        result = Result(folder.path, folder.manifest)  # reads its tables once, for the scores and the page
+        metrics = _scored(ran, bars, account, result)
         first_bar = broker.first_bar or begun
         pretraining_s = ran.pretraining.seconds if ran.pretraining is not None else 0.0
-        manifest["time"] = {
-            "wall_s": time.perf_counter() - begun,
-            "start_s": first_bar - begun,  # to read the file, load libraries, build the network
-            "pretraining_s": pretraining_s,
-            "network_s": ran.learner.network_s,  # and what analyzers did meanwhile
-            "broker_s": broker.seconds,
-            # feed, indicators, orders, files
-            "feed_s": ended - first_bar - pretraining_s - ran.learner.network_s - broker.seconds,
-            "scores_s": time.perf_counter() - ended,  # baselines, figures
-        }
-        write_json(folder / "run.json", manifest)
-    except BaseException as error:
-        eras = pretraining_manifest(folder, params["pretrain"]) if (folder / MODEL).exists() else None
-        if _nothing_ran(folder) and eras is None:
-            remove(folder)
-            raise
-        told = str(error) or type(error).__name__
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        if eras is not None:
-            manifest["pretraining"] = eras
-        write_json(folder / "run.json", {**manifest, "status": status, "error": told})
-        if status == "interrupted" and eras is not None:
-            finished = f"{eras['eras']} era{'s' if eras['eras'] > 1 else ''} finished"
-            raise KeyboardInterrupt(f"{told}, {finished}: go on with --resume {folder}") from None
-        raise
+        folder.save(
+            rows={f"{name}.csv": len(getattr(result, name)) for name in Result.tables},
+            metrics=metrics,
+            time={
+                "wall_s": time.perf_counter() - begun,
+                "start_s": first_bar - begun,  # to read the file, load libraries, build the network
+                "pretraining_s": pretraining_s,
+                "network_s": ran.learner.network_s,  # and what analyzers did meanwhile
+                "broker_s": broker.seconds,
+                # feed, indicators, orders, files
+                "feed_s": ended - first_bar - pretraining_s - ran.learner.network_s - broker.seconds,
+                "scores_s": time.perf_counter() - ended,  # baselines, figures
+            },
+        )
     if report:
         from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
 
@@ -213,11 +210,9 @@ def _resumed(saved: Checkpoint, bars: Bars, resumed_rows: ResumedRows) -> dict[s
     }
 
 
-def _outcome(ran: NeuroStrategy, status: str, folder: Path) -> dict[str, Any]:
+def _outcome(ran: NeuroStrategy, status: str) -> dict[str, Any]:
     network = ran.network
-    eras = None if ran.pretraining is None else pretraining_manifest(folder, ran.pretraining.span.text)
     return {
-        **({} if eras is None else {"pretraining": eras}),
         "status": status,
         "device": network.device_name,
         "network": {
@@ -229,9 +224,7 @@ def _outcome(ran: NeuroStrategy, status: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _scored(
-    ran: NeuroStrategy, bars: Bars, account: Account, manifest: dict[str, Any], tables: Result
-) -> dict[str, Any]:
+def _scored(ran: NeuroStrategy, bars: Bars, account: Account, tables: Result) -> dict[str, Any]:
     """Return the metrics of the tables that the run has written, and write what the baselines said."""
     folder, predictions = tables.folder, tables.predictions
     features = np.load(folder / FEATURES, mmap_mode="r") if len(predictions) else np.empty((0, 1))
@@ -253,18 +246,17 @@ def _scored(
         hit_rate=recorded["hit_rate"],
         step_time=recorded["step_time"],
         refused_orders=ran.analyzers.trades.get_analysis()["refused_orders"],
-        status=manifest["status"],
-        pretraining=manifest.get("pretraining"),
+        status=tables.manifest["status"],
+        pretraining=tables.manifest.get("pretraining"),
     )
 
 
-def _run(cerebro: bt.Cerebro) -> NeuroStrategy:
-    # exactbars=1: lines keep what indicators need and no more, so that memory is flat in the number of bars.
-    (ran,) = cerebro.run(exactbars=1)
-    return ran
-
-
-def _nothing_ran(folder: Path) -> bool:
+def _has_bars(folder: Path) -> bool:
     header = len(",".join(EquityRecord.header)) + 1
     equity = folder / "equity.csv"
-    return not equity.exists() or equity.stat().st_size <= header
+    return equity.exists() and equity.stat().st_size > header
+
+
+def _epochs(folder: Path, span: str | None) -> dict[str, Any] | None:
+    """Without a checkpoint nothing can be resumed from the epochs, and they do not count."""
+    return pretraining_manifest(folder, span) if span and (folder / MODEL).exists() else None

@@ -1,157 +1,227 @@
-"""The folder of a run: its manifest before the run, its tables after it."""
+"""Run folders: a manifest and tables, each written atomically."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import inspect
 import itertools
 import json
-import math
 import platform
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bt_neuro.account.account import Account
-from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
-from bt_neuro.io import atomic_write
-from bt_neuro.learning.signals import CLASSES, signals_of
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.io import atomic_write, remove, remove_partials
 
+MANIFEST = "run.json"
+SCHEMA_VERSION = 1
 PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """What has ended, and its folder; printed, it is one sentence.
+class RunFolder:
+    """A folder with the results of one run, written by one process.
+
+    Use `create`, `resume` or `open`. All of them write the manifest with the status "running".
 
     Attributes
     ----------
-    folder : where everything lies
-    manifest : what its JSON file says
+    path : pathlib.Path
+    manifest : dict
+        Content of ``run.json``: ``schema_version``, ``kind``, ``status`` ("running", "complete",
+        "interrupted" or "failed"), ``started``, ``versions``, ``platform``, ``rows`` (number of rows of each
+        table), and the keys of the run.
     """
 
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
+    def __init__(self, path: Path, kind: str, manifest: dict[str, Any], *, is_resumed: bool = False) -> None:
+        self.path, self._is_resumed = path, is_resumed
+        self.manifest: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": kind,
+            "status": "running",
+            "started": datetime.now().isoformat(timespec="seconds"),
+            "versions": _versions(),
+            "platform": platform.platform(),
+            "rows": {},
+            **manifest,
+        }
+        self.save()
 
     @property
-    def metrics(self) -> dict[str, Any]:
-        return self.manifest["metrics"]
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
 
-    def __str__(self) -> str:
-        if "metrics" in self.manifest:
-            return str(self.metrics["sentence"])
-        status, error = self.manifest.get("status"), self.manifest.get("error", "nothing was scored")
-        return f"{self.folder}: {status}, {error}"
+    @classmethod
+    def create(cls, out: str | Path | None, name: str, kind: str, manifest: dict[str, Any]) -> RunFolder:
+        """Create a folder and write its manifest.
 
+        Parameters
+        ----------
+        out : str, Path or None
+            Folder to write, which must be new or empty. Default: ``runs/<name>-<time>``.
+        name : str
+            First part of the default folder's name.
+        kind : str
+            Kind of run, such as "backtest".
+        manifest : dict
+            Further keys of the manifest, plain JSON values.
 
-class Result(RunResult):
-    """A finished run and its folder.
-
-    Attributes
-    ----------
-    folder : where everything lies
-    manifest : the content of ``run.json``
-    """
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """One row a predicted bar."""
-        text = {"signal": str, "label": str}
-        return pd.read_csv(
-            self.folder / "predictions.csv",
-            parse_dates=["datetime"],
-            dtype=text,
-            keep_default_na=False,
-            na_values={"hit": [""], "known_bar": [""]},
-        )
-
-    @cached_property
-    def trades(self) -> pd.DataFrame:
-        """One row a closed trade."""
-        return pd.read_csv(self.folder / "trades.csv", parse_dates=["entry_datetime", "exit_datetime"])
-
-    @cached_property
-    def equity(self) -> pd.DataFrame:
-        """One row a bar."""
-        return pd.read_csv(self.folder / "equity.csv", parse_dates=["datetime"])
-
-    def plot(self) -> Any:
-        """Return the figures of ``report.html`` as a Bokeh layout; in a notebook, `bokeh.io.show` shows it.
-
-        Needs the bar file as it was; without it closes are drawn instead of candles.
+        Raises
+        ------
+        NeuroError
+            If the folder is not empty or cannot be written.
         """
-        from bt_neuro.report.sections import plot
+        return cls(_new_folder(out, name), kind, manifest)
 
-        return plot(self)
+    @classmethod
+    def resume(
+        cls, path: str | Path, kind: str, manifest: dict[str, Any], same: Sequence[str] = ()
+    ) -> RunFolder:
+        """Reopen the folder of a run that did not end.
+
+        Parameters
+        ----------
+        path, kind, manifest
+            As in `create`; the manifest of the run that continues.
+        same : sequence of str
+            Keys that must have the value they had, such as "options" or "data.sha256".
+
+        Raises
+        ------
+        NeuroError
+            If the folder holds no run of this kind, or a setting differs. The first one is named.
+        """
+        path = Path(path)
+        before = read_manifest(path)
+        if before["kind"] != kind:
+            raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
+        for key in same:
+            then, now = _flat(key, _value(before, key)), _flat(key, _value(manifest, key))
+            for name in then | now:
+                if then.get(name) != now.get(name):
+                    raise NeuroError(
+                        f"{name} must be {then.get(name)}, as {path} was started with, got {now.get(name)}.\n"
+                        "Give the same value, or start a new run in another folder."
+                    )
+        remove_partials(path)
+        return cls(path, kind, manifest, is_resumed=True)
+
+    @classmethod
+    def open(
+        cls,
+        out: str | Path | None,
+        resume: str | Path | None,
+        name: str,
+        kind: str,
+        manifest: dict[str, Any],
+        same: Sequence[str] = (),
+    ) -> RunFolder:
+        """Create a folder, or reopen the folder `resume` if it is given; see `create` and `resume`."""
+        if resume is None:
+            return cls.create(out, name, kind, manifest)
+        if out is not None:
+            raise NeuroError("give out for a new folder or resume for an existing one, not both")
+        return cls.resume(resume, kind, manifest, same)
+
+    def save(self, **changes: Any) -> None:
+        """Merge changes into the manifest and write it."""
+        self.manifest |= changes
+        text = json.dumps(self.manifest, indent=2, allow_nan=False) + "\n"
+        with atomic_write(self.path / MANIFEST) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+    def write_table(self, name: str, frame: pd.DataFrame, float_format: str | None = None) -> None:
+        """Write a CSV file such as "folds.csv"; its number of rows is in the manifest from the next save."""
+        with atomic_write(self.path / name) as partial:
+            frame.to_csv(
+                partial,
+                index=False,
+                lineterminator="\n",
+                date_format="%Y-%m-%d %H:%M:%S",
+                float_format=float_format,
+            )
+        self.manifest["rows"][name] = len(frame)
+
+    def remove(self) -> None:
+        """Remove the folder and its content."""
+        remove(self.path)
+
+    @contextmanager
+    def recording(
+        self, has_content: Callable[[], bool], can_resume: Callable[[], bool] | None = None
+    ) -> Iterator[None]:
+        """Write the status of a run that ends by an exception, and raise the exception again.
+
+        Parameters
+        ----------
+        has_content : callable
+            Returns whether anything is worth keeping. If not, a new folder is removed.
+        can_resume : callable, optional
+            Returns whether ``--resume`` works with the folder. Default: `has_content`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            With the message of the one that was caught and, if the run can be resumed, the option to do so.
+        """
+        try:
+            yield
+        except BaseException as error:
+            if not self._is_resumed and not has_content():
+                self.remove()
+                raise
+            is_interrupted = isinstance(error, KeyboardInterrupt)
+            message = str(error) or ("interrupted" if is_interrupted else type(error).__name__)
+            self.save(status="interrupted" if is_interrupted else "failed", error=message)
+            if is_interrupted and (can_resume or has_content)():
+                raise KeyboardInterrupt(f"{message}: go on with --resume {self.path}") from None
+            raise
 
 
-def open_run(folder: str | Path) -> Result:
-    """Return the run that a folder holds, finished or not.
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run folder.
 
     Raises
     ------
     NeuroError
-        When the folder holds no ``run.json`` that can be read.
+        If there is none, or it is damaged or of another version.
     """
-    path = Path(folder, "run.json")
+    path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict) or not manifest.keys() >= {"status", "started", "strategy", "data"}:
-            raise ValueError("no manifest of a run")
     except FileNotFoundError:
-        raise NeuroError(f"{folder} is no run: it has no run.json.\nGive the folder of a backtest.") from None
-    except (OSError, ValueError) as error:
-        raise NeuroError(f"{path} cannot be read: {error}.\nGive the folder of a backtest.") from error
-    if manifest.get("status") == "running":
-        raise NeuroError(f"{folder}: the run has not ended.\nWait for it, or run it again if it was killed.")
-    result = Result(Path(folder), manifest)
-    try:
-        result.predictions, result.equity, result.trades  # noqa: B018  # read now, to refuse what is broken
-    except (OSError, ValueError) as error:
-        raise NeuroError(f"{folder}: a table cannot be read: {error}.\nRun the backtest again.") from error
-    return result
+        raise NeuroError(f"{folder} is no run folder: it has no {MANIFEST}. Give another folder.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise NeuroError(f"{path} cannot be read: {error}. Run the command again.") from error
+    texts = ("kind", "status", "started")
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), str) for key in texts):
+        raise NeuroError(f"{path} is no manifest of a run. Give another folder.")
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise NeuroError(
+            f"{path}: schema_version must be {SCHEMA_VERSION}, got {manifest.get('schema_version')!r}. "
+            "Run the command again."
+        )
+    return manifest
 
 
-def new_folder(out: str | Path | None, stem: str) -> Path:
-    """Make the folder of a run, ``runs/<stem>-<time>`` by default; refuse one that holds something."""
+def _new_folder(out: str | Path | None, name: str) -> Path:
     try:
         if out is None:
-            return _fresh_folder(Path("runs", f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"))
+            return _unused_folder(Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}"))
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise NeuroError(f"{folder} holds something already; give another --out")
+            raise NeuroError(f"{folder} must be empty. Give another --out.")
         return folder
     except OSError as error:
-        raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}; give another --out") from error
+        raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}. Give another --out.") from error
 
 
-def new_or_begun(out: str | Path | None, resume: str | Path | None, stem: str) -> Path:
-    """Make a new folder, as `new_folder` does, or return the one to go on with.
-
-    Raises
-    ------
-    NeuroError
-        When both are given.
-    """
-    if resume is None:
-        return new_folder(out, stem)
-    if out is not None:
-        raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
-    return Path(resume)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    """Make a folder that nobody has, for another run may have begun in the same second."""
+def _unused_folder(folder: Path) -> Path:
+    """Another run may start in the same second: number the folder then."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         try:
@@ -163,103 +233,52 @@ def _fresh_folder(folder: Path) -> Path:
     raise AssertionError
 
 
-def manifest_of(
-    bars: Bars,
-    bars_options: dict[str, Any],
-    strategy: type[NeuroStrategy],
-    parameters: dict[str, Any],
-    account: Account,
-) -> dict[str, Any]:
-    """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
-    return {
-        **strategy_manifest(strategy, parameters),
-        "data": {
-            **data_manifest(bars),
-            "options": {name: _plain(value) for name, value in bars_options.items() if value},
-            "timeframe_s": bars.timeframe.total_seconds(),
-            "point": bars.point,
-        },
-        "account": {
-            **asdict(account),
-            "spread_source": _spread_source(account, bars),
-            "mean_spread_points": _mean_spread(account, bars),
-        },
-    }
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | versions
 
 
-def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of any process that runs a strategy."""
-    return {
-        **process_manifest(),
-        "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
-        "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
-    }
+def _value(manifest: dict[str, Any], key: str) -> Any:
+    value: Any = json.loads(json.dumps(manifest, default=str))
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    """Flatten nested settings, so that the one that differs is named."""
+    if not isinstance(value, dict):
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(f"{name}.{key}", inner)
+    return flat
+
+
+# For the modules that do not use RunFolder yet.
+def new_folder(out: str | Path | None, stem: str) -> Path:
+    return _new_folder(out, stem)
+
+
+def new_or_begun(out: str | Path | None, resume: str | Path | None, stem: str) -> Path:
+    if resume is None:
+        return _new_folder(out, stem)
+    if out is not None:
+        raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
+    return Path(resume)
 
 
 def process_manifest() -> dict[str, Any]:
-    """Return what is known of any process that begins to write a folder."""
     return {
         "bt_neuro": importlib.metadata.version("bt-neuro"),
         "status": "running",
         "started": datetime.now().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()}
-        | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "versions": _versions(),
         "platform": platform.platform(),
     }
 
 
-def data_manifest(bars: Bars) -> dict[str, Any]:
-    """Return which bars, and from which file."""
-    times = bars.frame["datetime"]
-    return {
-        "file": str(bars.path),
-        "sha256": bars.sha256,
-        "format": bars.format,
-        "bars": len(bars),
-        "first": str(times.iloc[0]),
-        "last": str(times.iloc[-1]),
-        "notes": list(bars.notes),
-    }
-
-
-def _mean_spread(account: Account, bars: Bars) -> float:
-    if account.spread is not None:
-        return account.spread
-    return float(bars.frame["spread"].mean()) if "spread" in bars.frame else 0.0
-
-
-def _spread_source(account: Account, bars: Bars) -> str:
-    if account.spread is not None:
-        return "option"
-    return "file" if "spread" in bars.frame else "none: 0"
-
-
-def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
-    try:
-        return hashlib.sha256(inspect.getsource(inspect.getmodule(strategy) or strategy).encode()).hexdigest()
-    except (OSError, TypeError):
-        return None
-
-
-def _plain(value: Any) -> Any:
-    is_plain = isinstance(value, str | int | bool | None) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
-    return value if is_plain else repr(value)
-
-
-def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
-    """Write one row a predicted bar: the signal of each baseline."""
-    names = pd.CategoricalDtype(list(CLASSES))
-    signals = {
-        name: pd.Categorical.from_codes(signals_of(answer), dtype=names) for name, answer in answers.items()
-    }
-    pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -22,7 +22,8 @@ from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.bars_log import BarsTable, SecuredBars
-from bt_neuro.runs.folder import new_folder, strategy_manifest, write_json
+from bt_neuro.runs.folder import new_folder, process_manifest, write_json
+from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.recording import add_run_observer
 from bt_neuro.runs.resumed_rows import NUMBERS, PREDICTIONS, ResumedRows, resume_rows
 from bt_neuro.runs.shutdown import graceful_shutdown
@@ -96,7 +97,7 @@ def stream(
         known = table.bars
         if saved is not None:
             params["resume"] = str(saved.path)
-        manifest = strategy_manifest(strategy, params)
+        manifest = {**process_manifest(), **strategy_manifest(strategy, params)}
         try:
             if saved is not None and saved.last_bar is not None and saved.last_bar >= known:
                 ends = f"{saved.path} has learned up to bar {saved.last_bar}"

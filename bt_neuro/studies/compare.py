@@ -14,7 +14,9 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.nn.opencl.device import choose
 from bt_neuro.runs.backtest import WARM_UP_BARS
-from bt_neuro.runs.folder import RunResult, data_manifest, process_manifest
+from bt_neuro.runs.folder import process_manifest
+from bt_neuro.runs.manifest import data_manifest
+from bt_neuro.runs.results import RunResult
 from bt_neuro.studies.compare_folder import ComparisonFolder
 from bt_neuro.studies.experiment import EXACT, Study
 from bt_neuro.studies.hypotheses import hypotheses_of, sentence_of

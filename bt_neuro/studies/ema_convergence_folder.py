@@ -14,7 +14,8 @@ import pandas as pd
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
-from bt_neuro.runs.folder import RunResult, new_folder, write_json
+from bt_neuro.runs.folder import new_folder, write_json
+from bt_neuro.runs.results import RunResult
 from bt_neuro.studies.ema_convergence import DRAWS, SAMPLES, WINDOW, measure_ema_convergence
 
 MANIFEST = "statistics.json"

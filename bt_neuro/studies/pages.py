@@ -9,7 +9,7 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.report.compare import write_comparison
 from bt_neuro.report.ema_convergence import write_ema_convergence
 from bt_neuro.report.page import write_report
-from bt_neuro.runs.folder import open_run
+from bt_neuro.runs.results import Result, open_run
 from bt_neuro.studies.compare import Comparison
 from bt_neuro.studies.compare_folder import MANIFEST as COMPARISON
 from bt_neuro.studies.ema_convergence_folder import MANIFEST as STATISTICS
@@ -42,7 +42,10 @@ def write_page_of(folder: str | Path | None = None, runs: str | Path = "runs") -
         return write_comparison(open_comparison(path))
     if (path / STATISTICS).is_file():
         return write_ema_convergence(open_ema_convergence(path))
-    return write_report(open_run(path))
+    run = open_run(path)
+    if not isinstance(run, Result):
+        raise NeuroError(f"{folder} has no page. Give the folder of a backtest or a walk-forward.")
+    return write_report(run)
 
 
 def latest(runs: str | Path) -> Path:

@@ -31,9 +31,10 @@ from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.folder import Result, write_baselines
+from bt_neuro.runs.manifest import write_baselines
 from bt_neuro.runs.number_tables import npy_bytes
 from bt_neuro.runs.recording import add_run_observer
+from bt_neuro.runs.results import Result
 from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows
 from bt_neuro.validation.fold_metrics import (
     account_figures,

@@ -20,7 +20,7 @@ from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.folder import RunResult
+from bt_neuro.runs.results import RunResult
 from bt_neuro.validation.folds import Length, cut_folds
 from bt_neuro.validation.search_space import Parameters, combinations, parse_search
 from bt_neuro.validation.tune_folder import TuneFolder, open_folder

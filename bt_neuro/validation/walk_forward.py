@@ -19,7 +19,9 @@ from bt_neuro.errors import FoldError, StrategyError, did_you_mean
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import WARM_UP_BARS
-from bt_neuro.runs.folder import Result, manifest_of
+from bt_neuro.runs.folder import process_manifest
+from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.results import Result
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.validation.fold_task import FoldTask, file_sha256, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
@@ -141,6 +143,7 @@ def walk_forward(
         "bars_options": bars_options,
     }
     manifest = manifest_of(bars, bars_options, chosen, {**dict(chosen.params._getitems()), **given}, account)
+    manifest = {"schema_version": 1, "kind": "walk-forward", **process_manifest(), **manifest}
     manifest["walk_forward"] = options
     if left := len(bars) - folds[-1].test.stop:
         manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")

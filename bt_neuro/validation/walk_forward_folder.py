@@ -16,8 +16,9 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.io import atomic_write, remove
-from bt_neuro.runs.folder import Result, new_or_begun, write_json
+from bt_neuro.runs.folder import new_or_begun, write_json
 from bt_neuro.runs.number_tables import write_numbers
+from bt_neuro.runs.results import Result
 from bt_neuro.runs.resumed_rows import VOTES
 from bt_neuro.validation.fold_metrics import sentence, summary
 from bt_neuro.validation.fold_task import BASELINES, FoldResult

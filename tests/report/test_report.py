@@ -39,7 +39,7 @@ def rewritten(run: Result, table: str, change) -> Result:
     """Change one table of a run's folder, and open it again."""
     path = run.folder / f"{table}.csv"
     change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
-    return open_run(run.folder)
+    return told(run, rows={})
 
 
 def told(run: Result, **manifest) -> Result:
@@ -186,8 +186,11 @@ DAMAGE = {
     "no folder": (shutil.rmtree, "is no run"),
     "half a manifest": (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
     "no manifest": (lambda folder: (folder / "run.json").write_text("[]"), "no manifest"),
-    "no table": (lambda folder: (folder / "equity.csv").unlink(), "table cannot be read"),
-    "another table": (lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"), "cannot be read"),
+    "no table": (lambda folder: (folder / "equity.csv").unlink(), "equity.csv is missing"),
+    "another table": (
+        lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"),
+        "entry_bar is missing",
+    ),
 }
 
 
@@ -206,7 +209,7 @@ def test_a_run_that_has_not_ended_is_refused(broken):
 def test_a_page_is_written_whole_or_not_at_all(broken):
     before = (broken.folder / "report.html").read_bytes()
     (broken.folder / "predictions.csv").write_text("bar\n1\n")
-    with pytest.raises(ValueError, match="datetime"):
+    with pytest.raises(NeuroError, match="datetime"):
         write_report(Result(broken.folder, broken.manifest))
     assert (broken.folder / "report.html").read_bytes() == before
 

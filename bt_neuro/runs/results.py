@@ -1,0 +1,392 @@
+"""Results of runs, read from their folders: one class a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.errors import NeuroError
+from bt_neuro.io import open_no_follow
+from bt_neuro.runs.folder import MANIFEST, read_manifest
+
+# Types of columns; a tuple lists the texts that may occur.
+INTEGER, NUMBER, TIME, TEXT, FLAG = "integer", "number", "time", "text", "flag"
+OPTIONAL = "optional number"  # empty where undefined
+SIGNALS = ("none", "buy", "sell")
+Columns = Mapping[str, "str | tuple[str, ...]"]
+
+_DTYPES = {
+    INTEGER: "int64",
+    NUMBER: "float64",
+    OPTIONAL: "float64",
+    TIME: "str",
+    TEXT: "str",
+    FLAG: "bool",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A run and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    folder: Path
+    manifest: dict[str, Any] = field(repr=False)
+
+    tables: ClassVar[tuple[str, ...]] = ()  # attributes that `open_run` reads, so that damage is found there
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.manifest["metrics"]
+
+    def __str__(self) -> str:
+        if self.manifest.get("metrics"):
+            return str(self.metrics["sentence"])
+        status, error = self.manifest.get("status"), self.manifest.get("error", "no bar was scored")
+        return f"{self.folder}: {status}, {error}"
+
+    def read_table(self, name: str, columns: Columns) -> pd.DataFrame:
+        """Return a CSV file of the folder; columns that are not in `columns` are read as they are.
+
+        Raises
+        ------
+        NeuroError
+            If the file is missing or damaged: columns, types or number of rows are not those that the run
+            has written.
+        """
+        path = self.folder / name
+        try:
+            with open_no_follow(path, "r", encoding="utf-8", newline="") as file:
+                table = _parsed(file, columns)
+        except (OSError, ValueError, OverflowError) as error:
+            raise _damaged(path, error) from error
+        rows = self.manifest.get("rows", {}).get(name, len(table))
+        if rows != len(table):
+            raise _damaged(path, f"it must have {rows} rows, got {len(table)}")
+        return table
+
+    def read_array(self, name: str) -> NDArray[Any]:
+        """Return a ``.npy`` file of the folder.
+
+        Raises
+        ------
+        NeuroError
+            If the file is missing or damaged.
+        """
+        path = self.folder / name
+        try:
+            with open_no_follow(path, "rb") as file:
+                return np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(path, error) from error
+
+
+class Result(RunResult):
+    """A backtest and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables: ClassVar[tuple[str, ...]] = ("predictions", "trades", "equity")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row a predicted bar."""
+        return self.read_table("predictions.csv", PREDICTIONS)
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """One row a closed trade."""
+        return self.read_table("trades.csv", TRADES)
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """One row a bar."""
+        return self.read_table("equity.csv", EQUITY)
+
+    def plot(self) -> Any:
+        """Return the figures of ``report.html`` as a Bokeh layout; `bokeh.io.show` shows it in a notebook.
+
+        Needs the bar file as it was. Without it closes are drawn instead of candles.
+        """
+        from bt_neuro.report.sections import plot
+
+        return plot(self)
+
+
+class WalkForward(Result):
+    """A walk-forward and its folder; printed, it is one sentence.
+
+    The tables are those of all folds, out of sample. In `equity` and `trades` each fold starts with the
+    money that the fold before has left.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = (*Result.tables, "folds")
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Number of each failed fold, and its error."""
+        return self.manifest["failed"]
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """One row a finished fold."""
+        return self.read_table("folds.csv", FOLDS)
+
+
+class Tuning(RunResult):
+    """A parameter search and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = ("trials",)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """Parameters of the best trial."""
+        return self.metrics["best"]["parameters"]
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial, the best first, failed ones last."""
+        return self.read_table("trials.csv", {"trial": INTEGER, "state": TEXT})
+
+
+class Comparison(RunResult):
+    """A comparison of the article's networks and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = ("table", "eras")
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a predictor and regime, with intervals."""
+        return self.read_table("compare.csv", COMPARISON)
+
+    @cached_property
+    def eras(self) -> pd.DataFrame:
+        """One row a network and era: the article's figures, all in sample."""
+        return self.read_table("eras.csv", ERAS)
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        """Each claim of the article: its verdict and figures."""
+        return self.metrics["claims"]
+
+
+class EmaConvergence(RunResult):
+    """A study of exponential and moving averages, and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = ("draws", "lines")
+
+    @cached_property
+    def draws(self) -> pd.DataFrame:
+        """One row a draw, statistic and start: the sample from which the averages agree."""
+        return self.read_table("draws.csv", {"statistic": TEXT, "start": TEXT, "draw": INTEGER})
+
+    @cached_property
+    def lines(self) -> pd.DataFrame:
+        """Averages of the first draws, one row a draw, statistic and sample."""
+        columns = {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER}
+        return self.read_table("lines.csv", columns)
+
+
+class Stream(RunResult):
+    """A stream and its folder.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = ("predictions", "bars")
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row a predicted bar."""
+        return self.read_table("predictions.csv", PREDICTIONS)
+
+    @cached_property
+    def bars(self) -> pd.DataFrame:
+        """One row a bar."""
+        return self.read_table("bars.csv", BARS)
+
+
+KINDS: dict[str, type[RunResult]] = {
+    "backtest": Result,
+    "walk-forward": WalkForward,
+    "tune": Tuning,
+    "compare": Comparison,
+    "ema-convergence": EmaConvergence,
+    "stream": Stream,
+}
+
+PREDICTIONS: Columns = {
+    "bar": INTEGER,
+    "datetime": TIME,
+    **dict.fromkeys(("p_none", "p_buy", "p_sell"), NUMBER),
+    "signal": SIGNALS,
+    "label": (*SIGNALS, "both", ""),
+    "known_bar": OPTIONAL,
+    "hit": OPTIONAL,
+}
+EQUITY: Columns = {
+    "bar": INTEGER,
+    "datetime": TIME,
+    **dict.fromkeys(("close", "cash", "equity", "position"), NUMBER),
+}
+TRADES: Columns = {
+    **dict.fromkeys(("entry_bar", "exit_bar"), INTEGER),
+    **dict.fromkeys(("entry_datetime", "exit_datetime"), TIME),
+    "side": ("long", "short"),
+    **dict.fromkeys(("size", "entry_price", "exit_price", "gross", "costs", "net", "net_pct"), NUMBER),
+    "bars": INTEGER,
+}
+BARS: Columns = {
+    "datetime": TIME,
+    **dict.fromkeys(("open", "high", "low", "close", "volume", "spread"), NUMBER),
+}
+FOLDS: Columns = {
+    "fold": INTEGER,
+    **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),
+    **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
+}
+COMPARISON: Columns = {
+    **dict.fromkeys(("expert", "gradient", "which", "regime"), TEXT),
+    "in_sample": FLAG,
+    "bars": INTEGER,
+}
+ERAS: Columns = {
+    **dict.fromkeys(("expert", "gradient", "which"), TEXT),
+    **dict.fromkeys(("seed", "era"), INTEGER),
+}
+
+
+def open_run(folder: str | Path) -> RunResult:
+    """Return the run that a folder holds, complete, interrupted or failed.
+
+    Returns
+    -------
+    RunResult
+        `Result` of a backtest, `WalkForward`, `Tuning`, `Comparison`, `EmaConvergence` or `Stream`.
+
+    Raises
+    ------
+    NeuroError
+        If the folder holds no run that has ended, or a file is damaged. The file is named.
+
+    Examples
+    --------
+    >>> open_run("docs")
+    Traceback (most recent call last):
+    bt_neuro.errors.NeuroError: docs is no run folder: it has no run.json. Give another folder.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path)
+    kind = KINDS.get(manifest["kind"])
+    if kind is None:
+        raise NeuroError(
+            f"{path / MANIFEST}: kind must be one of {', '.join(KINDS)}, got {manifest['kind']}."
+        )
+    if manifest["status"] == "running":
+        raise NeuroError(
+            f"{path}: the run has not ended.\nWait for it. If it was killed, go on with --resume."
+        )
+    if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):
+        raise _damaged(path / MANIFEST, "metrics are missing")
+    result = kind(path, manifest)
+    for table in kind.tables:
+        # A run that broke off may lack a table; one that is there must be sound.
+        if manifest["status"] == "complete" or kind is Result:
+            getattr(result, table)
+    return result
+
+
+def latest_run(runs: str | Path = "runs") -> Path:
+    """Return the folder in `runs` whose manifest was written last.
+
+    Raises
+    ------
+    NeuroError
+        If there is none.
+    """
+    manifests = list(Path(runs).glob(f"*/{MANIFEST}"))
+    if not manifests:
+        raise NeuroError(f"no run in {runs}/. Run bt-neuro backtest first, or give a run's folder.")
+    return max(manifests, key=lambda path: path.stat().st_mtime).parent
+
+
+def _damaged(path: Path, problem: object) -> NeuroError:
+    text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    return NeuroError(f"{path} is missing or damaged: {text}.\nRun the command again.")
+
+
+def _parsed(file: Any, columns: Columns) -> pd.DataFrame:
+    dtypes = {name: TEXT if isinstance(kind, tuple) else kind for name, kind in columns.items()}
+    table = pd.read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
+    for name, kind in columns.items():
+        if name not in table:
+            raise ValueError(f"column {name} is missing")
+        if dtypes[name] == TEXT:
+            table[name] = table[name].fillna("")
+        if kind == TIME:
+            table[name] = pd.to_datetime(table[name], format="ISO8601")
+        values = table[name]
+        if isinstance(kind, tuple):
+            wrong = ~values.isin(kind)
+        elif kind == TIME:
+            wrong = values.isna()
+        elif kind == NUMBER:
+            wrong = ~np.isfinite(values)
+        elif kind == OPTIONAL:
+            wrong = np.isinf(values)
+        else:
+            continue
+        if wrong.any():
+            row = int(wrong.argmax())
+            rule = f"one of {kind}" if isinstance(kind, tuple) else f"a {kind}"
+            raise ValueError(f"{name} of row {row + 1} must be {rule}, got {values.iloc[row]!r}")
+    return table
