@@ -1,0 +1,142 @@
+"""Surrogate markets: the bars of a file with their direction or their order drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.bars.reader import Bars
+from bt_neuro.errors import NeuroError, did_you_mean
+
+Array = NDArray[np.floating]
+
+KINDS = ("sign", "hour", "bars")
+
+
+class _Moves(NamedTuple):
+    """Logarithms of each bar's prices, relative to others: (n,) each."""
+
+    gap: Array  # open to the close before; 0 of the first bar
+    up: Array  # high to open
+    down: Array  # low to open
+    body: Array  # close to open
+
+
+def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
+    """Return the bars of a surrogate market.
+
+    Parameters
+    ----------
+    bars : the market
+    kind : "sign", "hour" or "bars"; see Notes
+    number : of the surrogate, from 1 on; each is another market
+    seed : of all surrogates; the same seed, kind and number give the same bars anywhere
+
+    Returns
+    -------
+    Bars
+        As many bars at the same times and with the same spreads, from the same first open. Prices have the
+        digits of the file, and low <= open, close <= high.
+
+    Raises
+    ------
+    NeuroError
+        Unknown kind.
+
+    Notes
+    -----
+    Moves are ratios of prices, so no price falls below 0. Rounding to the file's digits does not add up.
+
+    ===== ============================================ =====================================================
+    kind  keeps                                        destroys
+    ===== ============================================ =====================================================
+    sign  size, volume and order of all bars: ranges,  direction: each bar is mirrored with its gap where a
+          sessions, calm and wild times                coin falls so. A trend, a reversal, a drift
+    hour  each hour's bars, with their gaps, volumes   the order of weeks: what a bar has to do with the bars
+          and mean direction; the last close           before it, calm and wild times
+    bars  all bars, all gaps, the last close           the order of both, apart from each other: also
+                                                       sessions, and the hours of gaps
+    ===== ============================================ =====================================================
+
+    "hour" draws bars of the same hour of the same weekday for one another. "bars" is the permutation of bars
+    in T. Masters, Permutation and Randomization Tests for Trading System Development, 2020. The first bar
+    stays where it is in both. Spreads keep their times in all three.
+
+    Examples
+    --------
+    >>> from bt_neuro.bars.reader import read_bars
+    >>> bars = read_bars("data/SYNTHETIC_EURUSD_H1.csv")
+    >>> bars.frame[["open", "high", "low", "close"]].iloc[0].tolist()
+    [1.10007, 1.10012, 1.09962, 1.09983]
+    >>> surrogate(bars, "sign", 1).frame[["open", "high", "low", "close"]].iloc[0].tolist()
+    [1.10007, 1.10052, 1.10002, 1.10031]
+    """
+    if kind not in KINDS:
+        raise NeuroError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
+    frame = bars.frame
+    rng = np.random.default_rng([seed, number, KINDS.index(kind)])
+    moves, volume = _moves(frame), frame["volume"].to_numpy()
+    if kind == "sign":
+        moves = _mirrored(moves, rng.integers(0, 2, len(frame)) == 1)
+    else:
+        order, gaps = _orders(frame["datetime"], kind, rng)
+        moves = _Moves(moves.gap[gaps], moves.up[order], moves.down[order], moves.body[order])
+        volume = volume[order]
+    prices = _prices(moves, float(frame["open"].iloc[0]), bars.point)
+    note = f"Surrogate {number}: {kind}, seed {seed}."
+    return replace(bars, frame=frame.assign(**prices, volume=volume), notes=(*bars.notes, note))
+
+
+def _moves(frame: pd.DataFrame) -> _Moves:
+    opened, high, low, close = np.log(frame[["open", "high", "low", "close"]].to_numpy(dtype=float)).T
+    gap = np.zeros(len(frame))
+    gap[1:] = opened[1:] - close[:-1]
+    return _Moves(gap, high - opened, low - opened, close - opened)
+
+
+def _mirrored(moves: _Moves, down: NDArray[np.bool_]) -> _Moves:
+    return _Moves(
+        np.where(down, -moves.gap, moves.gap),
+        np.where(down, -moves.down, moves.up),
+        np.where(down, -moves.up, moves.down),
+        np.where(down, -moves.body, moves.body),
+    )
+
+
+def _orders(
+    times: pd.Series, kind: str, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which bar comes at each place, and whose gap: permutations that keep the first."""
+    order = np.arange(len(times))
+    if kind == "bars":
+        return _shuffled(order, order[1:], rng), _shuffled(order, order[1:], rng)
+    hours = (times.dt.day_of_week * 24 + times.dt.hour).to_numpy()
+    for hour in range(7 * 24):
+        order = _shuffled(order, 1 + np.flatnonzero(hours[1:] == hour), rng)
+    return order, order
+
+
+def _shuffled(
+    order: NDArray[np.intp], places: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    shuffled = order.copy()
+    shuffled[places] = rng.permutation(order[places])
+    return shuffled
+
+
+def _prices(moves: _Moves, first_open: float, point: float) -> dict[str, Array]:
+    ends = np.log(first_open) + np.cumsum(moves.gap + moves.body)
+    opened = ends - moves.body
+    # Each price of a bar from its open alone: equal prices stay equal, and none changes places in rounding.
+    logs = {
+        "open": opened,
+        "high": opened + moves.up,
+        "low": opened + moves.down,
+        "close": opened + moves.body,
+    }
+    digits = round(-np.log10(point))
+    return {name: np.maximum(np.round(np.exp(log), digits), point) for name, log in logs.items()}
