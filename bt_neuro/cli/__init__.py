@@ -1,29 +1,6 @@
 """The command line: one thin function a command. Heavy imports happen inside them, so --help is quick."""
 
-from bt_neuro.cli import (
-    backtest,
-    check,
-    compare,
-    lookahead,
-    machine,
-    report,
-    stream,
-    tune,
-    walk_forward,
-    warmup,
-)
+from bt_neuro.cli import runs, validation, studies, machine  # isort: skip  # the order of the help
 from bt_neuro.cli.common import app
 
-__all__ = [
-    "app",
-    "backtest",
-    "check",
-    "compare",
-    "lookahead",
-    "machine",
-    "report",
-    "stream",
-    "tune",
-    "walk_forward",
-    "warmup",
-]
+__all__ = ["app", "machine", "runs", "studies", "validation"]

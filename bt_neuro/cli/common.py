@@ -1,59 +1,147 @@
-"""What the commands share: the app, common options, errors, progress."""
+"""The Typer application: option groups, errors, exit codes, the split of stdout and stderr, progress."""
 
 from __future__ import annotations
 
 import atexit
 import errno
 import gc
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from copy import copy
+from dataclasses import dataclass, fields, is_dataclass
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A neural network that learns on every bar inside backtrader, and says how good it really was.",
+    help="A neural network that learns on every bar inside backtrader, with measured skill.",
+    epilog="Exit codes: 0 done, 1 problem, 2 wrong usage, 3 a check found something.",
 )
 
+FOUND = 3  # exit code of a check that found something
 FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
+Command = Callable[..., Any]
 Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable result alone on stdout.")]
-Device = Annotated[
-    str, typer.Option(help="auto, cpu, gpu, numpy, an index or part of a name (see `bt-neuro devices`).")
-]
-Freeze = Annotated[bool, typer.Option("--freeze", help="Predict and score only; do not learn.")]
-Strategy = Annotated[
-    str | None, typer.Option(help="Strategy file: mine.py or mine.py:Mine. Default: the article's expert.")
-]
-Param = Annotated[list[str] | None, typer.Option(help="A parameter of the strategy, name=value. Repeatable.")]
-Seed = Annotated[int, typer.Option(help="Of the initial weights and of dropout.")]
-Seeds = Annotated[
-    int | None, typer.Option(min=1, help="Networks that learn side by side, from seed on, and vote.")
-]
-Size = Annotated[float | None, typer.Option(help="Share of the equity a position takes [0.95].")]
-Commission = Annotated[float, typer.Option(help="Fraction of the value traded, each side.")]
-Spread = Annotated[float | None, typer.Option(help="In points. Default: the file's own spread column.")]
-Slippage = Annotated[float, typer.Option(help="In points, against market orders, as far as the bar reaches.")]
-Processes = Annotated[int, typer.Option(min=1, help="Runs at the same time.")]
-
-# How a bar file is read
-Start = Annotated[str | None, typer.Option("--from", help="First time to read, such as 2010-01-01.")]
-End = Annotated[str | None, typer.Option("--to", help="Last time to read; a day means all of it.")]
-Tz = Annotated[str | None, typer.Option(help="Move the bars to this time zone: TO, or FROM,TO.")]
-Resample = Annotated[str | None, typer.Option(help="Build bars of a coarser timeframe, such as H1.")]
-KeepFlat = Annotated[bool, typer.Option(help="Keep flat weekend bars without volume.")]
-Report = Annotated[bool, typer.Option(help="Write report.html too.")]
-Repair = Annotated[bool, typer.Option(help="Drop bad rows, and say so, instead of refusing.")]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a command, printed by `command`.
+
+    Attributes
+    ----------
+    data : plain values, for ``--json``
+    text : texts and rich tables, printed below each other
+    exit_code : 0, or 3 where a check found something
+    """
+
+    data: Any
+    text: Sequence[RenderableType]
+    exit_code: int = 0
+
+
+def command(name: str | None = None, *, example: str, has_json: bool = True) -> Callable[[Command], Command]:
+    """Register a function as a command.
+
+    A parameter whose type is a dataclass stands for the options of that dataclass: its fields become options
+    in a help panel of their own, and the function gets an instance. The function returns an `Outcome`, or
+    None where it prints by itself.
+
+    Parameters
+    ----------
+    name : of the command; the function's own by default
+    example : shown below the help
+    has_json : add the option ``--json``, under which stdout holds the result and nothing else
+    """
+
+    def register(function: Command) -> Command:
+        hints = get_type_hints(function, include_extras=True)
+        groups: dict[str, Any] = {}
+        parameters: list[Parameter] = []
+        for parameter in signature(function).parameters.values():
+            hint = hints[parameter.name]
+            if is_dataclass(hint):
+                groups[parameter.name] = hint
+                parameters += _options(hint)
+            else:
+                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hint))
+        if has_json:
+            parameters.append(Parameter("as_json", Parameter.KEYWORD_ONLY, default=False, annotation=Json))
+
+        def run(**values: Any) -> None:
+            as_json = values.pop("as_json", False)
+            for key, group in groups.items():
+                values[key] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+            with errors():
+                with stdout_to_stderr() if as_json else nullcontext():
+                    outcome = function(**values)
+                if outcome is None:
+                    return
+                if as_json:
+                    typer.echo(json.dumps(outcome.data, indent=2))
+                else:
+                    print_text(outcome.text)
+                raise typer.Exit(outcome.exit_code)
+
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return app.command(name, epilog=f"Example: {example}")(run)
+
+    return register
+
+
+def _options(group: Any) -> Iterator[Parameter]:
+    """Yield the fields of a group as parameters; each names the group's panel."""
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        kind, option = get_args(hints[field.name])
+        option = copy(option)
+        option.rich_help_panel = group.panel
+        yield Parameter(
+            field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, option]
+        )
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Redirect what strategies print, in this process and in those that it starts."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+def print_text(parts: Sequence[RenderableType]) -> None:
+    """Print texts and tables on stdout: folded to a terminal's width, unfolded where there is none."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout, width=None if terminal else 240, markup=False, emoji=False, highlight=False
+    )
+    for part in parts:
+        console.print(part, soft_wrap=not terminal and isinstance(part, str))
+
+
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         from importlib.metadata import version
 
         typer.echo(f"bt-neuro {version('bt-neuro')}")
@@ -75,49 +163,34 @@ def main(
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn our errors into two lines on stderr and exit code 1; BT_NEURO_DEBUG=1 shows the traceback."""
+    """Print an error with a remedy on stderr and exit with code 1; BT_NEURO_DEBUG=1 shows the traceback."""
     from bt_neuro.errors import NeuroError
 
     try:
         yield
     except (NeuroError, OSError) as error:
-        told = str(error)
+        message = str(error)
         if isinstance(error, OSError):
             if error.errno not in FULL_OR_READ_ONLY:
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            told = f"{where}{error.strerror}.\nMake room there, or write elsewhere."
+            message = f"{where}{error.strerror}.\nMake room there, or write elsewhere."
         if os.environ.get("BT_NEURO_DEBUG") == "1":
             raise
-        typer.echo(f"Error: {told}", err=True)
+        typer.echo(f"Error: {message}", err=True)
         raise typer.Exit(1) from error
-    except SystemExit as left:  # a strategy's: what it broke off must not pass for done
-        told = f"the strategy left by exit({left.code!r}); to end a run call self.env.runstop()"
-        typer.echo(f"Error: {told}", err=True)
-        raise typer.Exit(1) from left
+    except SystemExit as exit_call:  # by a strategy: the run is not done
+        message = f"the strategy called exit({exit_call.code!r}). To end a run, call self.env.runstop()."
+        typer.echo(f"Error: {message}", err=True)
+        raise typer.Exit(1) from exit_call
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)
-        raise typer.Exit(130) from interrupt
-
-
-def strategy_and_parameters(
-    strategy: str | None, param: list[str] | None, **options: Any
-) -> tuple[Any, dict[str, Any]]:
-    """Return the class that --strategy names, and its parameters by options (None: not given) and --param."""
-    from bt_neuro.plugin.loading import load_strategy, parse_parameters
-    from bt_neuro.plugin.strategy import NeuroStrategy
-
-    chosen = load_strategy(strategy) if strategy else NeuroStrategy
-    given = {name: value for name, value in options.items() if value is not None}
-    written = parse_parameters(param or [], chosen)
-    for name in given.keys() & written.keys() - {"device", "seed"}:  # which always have a value
-        raise typer.BadParameter(f"{name} has an option too, and both are given", param_hint="--param")
-    return chosen, given | written
+        raise typer.Exit(130) from interrupt  # as shells do
 
 
 @contextmanager
-def progress_bar(what: str = "bars") -> Iterator[Callable[..., None]]:
-    """Show what is done, its rate and time left on stderr; nothing where stderr is no terminal."""
+def progress_bar(unit: str = "bars") -> Iterator[Callable[..., None]]:
+    """Show the work done, its rate and the time left on stderr; nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -127,20 +200,14 @@ def progress_bar(what: str = "bars") -> Iterator[Callable[..., None]]:
         MofNCompleteColumn(),
         BarColumn(),
         TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(what.removesuffix("s"), total=None, rate="")
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(unit.removesuffix("s"), total=None, rate="")
 
-        def report(done: int, total: int, of: str = what.removesuffix("s")) -> None:
+        def report(done: int, total: int, label: str = unit.removesuffix("s")) -> None:
             speed = bar.tasks[task].speed
-            bar.update(
-                task,
-                description=of,
-                completed=done,
-                total=total,
-                rate=f"{speed:,.0f} {what}/s" if speed and speed >= 1 else "",
-            )
+            rate = f"{speed:,.0f} {unit}/s" if speed and speed >= 1 else ""
+            bar.update(task, description=label, completed=done, total=total, rate=rate)
 
         yield report

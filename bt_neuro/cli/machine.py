@@ -1,63 +1,64 @@
-"""bt-neuro devices and bench: what this machine offers, and how fast it is."""
+"""Commands about files and this machine: check, devices, bench."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import Device, Json, app, errors
+from bt_neuro.cli.common import Outcome, command
+from bt_neuro.cli.options import BarFile, BarOptions, Device
 
 
-@app.command(epilog="Example: bt-neuro devices")
-def devices(as_json: Json = False) -> None:
-    """List the OpenCL devices, each tried with a small kernel."""
-    with errors():
-        from bt_neuro.nn.opencl.device import REMEDY, listed, tried
+@command(example="bt-neuro check EURUSD_H1.csv --json")
+def check(file: BarFile, bars: BarOptions) -> Outcome:
+    """Print the format, period, gaps and notes of a bar file, or the reason of its rejection."""
+    from bt_neuro.bars.describe import describe, render
+    from bt_neuro.bars.reader import read_bars
 
-        found = [tried(device) for device in listed()]
-        if as_json:
-            rows = [
-                {
-                    "index": device.index,
-                    "name": device.name,
-                    "runtime": device.runtime,
-                    "version": device.version,
-                    "works": device.problem is None,
-                    "problem": device.problem,
-                }
-                for device in found
-            ]
-            typer.echo(json.dumps(rows, indent=2))
-        else:
-            for device in found:
-                state = f"does not work: {device.problem}" if device.problem else "works"
-                typer.echo(f"{device.index}  {device}, {device.version}: {state}")
-            typer.echo("numpy  always works, some 20 times slower")
-        if not any(device.problem is None for device in found):
-            from bt_neuro.errors import DeviceError
-
-            raise DeviceError(f"no OpenCL device works. {REMEDY}")
+    content = read_bars(file, **bars.as_dict())
+    return Outcome(describe(content), [render(content)])
 
 
-@app.command(epilog="Example: bt-neuro bench --steps 500 --no-peers")
+@command(example="bt-neuro devices")
+def devices() -> Outcome:
+    """List the OpenCL devices and test each with a small kernel."""
+    from bt_neuro.errors import DeviceError
+    from bt_neuro.nn.opencl.device import REMEDY, listed, tried
+
+    names = ("index", "name", "runtime", "version", "problem")
+    found = [tried(device) for device in listed()]
+    text = [
+        f"{device.index}  {device}, {device.version}: "
+        + (f"does not work: {device.problem}" if device.problem else "works")
+        for device in found
+    ]
+    if all(device.problem for device in found):
+        raise DeviceError(f"no OpenCL device works. {REMEDY}")
+    data = [
+        {name: getattr(device, name) for name in names} | {"works": device.problem is None}
+        for device in found
+    ]
+    return Outcome(data, [*text, "numpy  always works, some 20 times slower"])
+
+
+@command(example="bt-neuro bench --steps 500 --no-peers")
 def bench(
     device: Device = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="Calls timed of each way of each variant.")] = 200,
-    peers: Annotated[
-        bool, typer.Option(help="Time PyTorch and JAX in the same run, where installed.")
-    ] = True,
-    compiled: Annotated[
-        bool, typer.Option(help="Let torch.compile take part; it compiles for long.")
+    steps: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way of each variant.")
+    ] = 200,
+    no_peers: Annotated[
+        bool, typer.Option("--no-peers", help="Leave out PyTorch and JAX, where installed.")
     ] = False,
-    as_json: Json = False,
-) -> None:
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Include torch.compile, which compiles for long.")
+    ] = False,
+) -> Outcome:
     """Time one bar of the article's network on one core, beside PyTorch and JAX."""
-    with errors():
-        from bt_neuro.bench import render, run_bench
+    from bt_neuro.bench import render, run_bench
 
-        result = run_bench(
-            device, steps, peers, compiled=compiled, progress=lambda doing: typer.echo(doing, err=True)
-        )
-        typer.echo(json.dumps(result, indent=2) if as_json else render(result))
+    result = run_bench(
+        device, steps, not no_peers, compiled=compiled, progress=lambda text: typer.echo(text, err=True)
+    )
+    return Outcome(result, [render(result)])

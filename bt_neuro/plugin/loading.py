@@ -66,6 +66,9 @@ def _run(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # last, so that no neighbour hides a library
+        sys.path.append(folder)
     sys.modules[module.__name__] = module  # backtrader looks a class up by its module
     try:
         spec.loader.exec_module(module)

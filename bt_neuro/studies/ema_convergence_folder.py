@@ -1,4 +1,4 @@
-"""The folder of `compare --statistics`: what was found, the draws behind it, the page."""
+"""The folder of `ema-convergence`: what was found, the draws behind it, the page."""
 
 from __future__ import annotations
 
@@ -93,7 +93,5 @@ def open_ema_convergence(folder: str | Path) -> EmaConvergenceResult:
         result.manifest.update(json.loads((result.folder / MANIFEST).read_text(encoding="utf-8")))
         result.metrics["claims"], result.draws["band"], result.lines["moving"]  # to refuse what is broken
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise NeuroError(
-            f"{folder} cannot be read: {error}.\nRun bt-neuro compare --statistics again."
-        ) from error
+        raise NeuroError(f"{folder} cannot be read: {error}.\nRun bt-neuro ema-convergence again.") from error
     return result

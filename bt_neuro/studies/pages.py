@@ -23,7 +23,7 @@ def write_page_of(folder: str | Path | None = None, runs: str | Path = "runs") -
 
     Parameters
     ----------
-    folder : of a backtest, a walk-forward, a comparison or ``compare --statistics``; by default the one in
+    folder : of a backtest, a walk-forward, a comparison or ``ema-convergence``; by default the one in
         `runs` that was written last
     runs : where to look
 

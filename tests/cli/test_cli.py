@@ -143,7 +143,7 @@ def test_wrong_usage_is_exit_code_2(words):
     "words",
     [
         ("backtest", SAMPLE, "--seeds", 2, "--param", "seeds=3"),
-        ("backtest", SAMPLE, "--freeze", "--param", "learning=True"),
+        ("backtest", SAMPLE, "--no-learning", "--param", "learning=True"),
         ("walk-forward", SAMPLE, "--train", "9b", "--test", "9b", "--size", 1, "--param", "size=0.5"),
         ("lookahead-check", SAMPLE, "--seeds", 2, "--param", "seeds=2"),
     ],
@@ -151,7 +151,7 @@ def test_wrong_usage_is_exit_code_2(words):
 def test_a_parameter_by_its_option_and_by_param_is_wrong_usage(words):
     out = bt_neuro(*words)
     assert out.exit_code == 2
-    assert re.search(r"--param: \w+ has an option too, and both are given", out.stderr)
+    assert re.search(r"--param: \w+ is given by its own option too", out.stderr)
 
 
 def test_check_says_what_was_understood():
@@ -176,7 +176,7 @@ def test_a_strategy_that_leaves_is_no_success(tmp_path):
     )
     out = bt_neuro("backtest", str(SAMPLE), "--strategy", str(file), "--out", str(tmp_path / "run"))
     assert out.exit_code == 1
-    assert "Error: the strategy left by exit(0)" in out.stderr
+    assert "Error: the strategy called exit(0)" in out.stderr
 
 
 @pytest.mark.slow
@@ -185,7 +185,60 @@ def test_a_stream_needs_both_ends_open(tmp_path):
         command = f"{sys.executable} -m bt_neuro stream --device numpy --out {tmp_path / 'run'} {ends}"
         out = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert out.returncode == 1
-        assert "Error: bars come from standard input" in out.stderr
+        assert "Error: stream needs standard input" in out.stderr
+
+
+PRINTS = """\
+from neighbour import LINE
+from bt_neuro import Dense, NeuroStrategy
+
+class Prints(NeuroStrategy):
+    def layers(self, inputs):
+        print(LINE)
+        return [Dense(3, "sigmoid")]
+"""
+
+
+@pytest.fixture
+def prints(tmp_path):
+    (tmp_path / "neighbour.py").write_text("LINE = 'loud'\n")
+    (tmp_path / "prints.py").write_text(PRINTS)
+    return tmp_path / "prints.py"
+
+
+def test_a_strategy_that_prints_leaves_stdout_to_the_json(prints, tmp_path):
+    words = [*JANUARY, "--strategy", prints, "--device", "numpy", "--out", tmp_path / "run", "--json"]
+    out = bt_neuro("backtest", SAMPLE, *words)
+    assert json.loads(out.stdout)["status"] == "complete"
+    assert "loud" in out.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_folds_in_other_processes_leave_stdout_to_the_json(prints, tmp_path, jobs):
+    words = ["walk-forward", SAMPLE, *JANUARY, "--train", "200b", "--test", "100b", "--strategy", prints]
+    words += ["--device", "numpy", "--jobs", jobs, "--no-report", "--out", tmp_path / "run", "--json"]
+    command = [sys.executable, "-m", "bt_neuro", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["status"] == "complete"
+    assert "loud" in done.stderr
+
+
+def test_help_fits_80_columns_and_names_choices_defaults_and_panels(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = bt_neuro("walk-forward", "--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join("".join(line.strip("│") for line in lines).split())
+    for words in ("fold|continue|never", "rolling|expanding", "[default: 24M]", "[default: (as --test)]"):
+        assert words in text, words
+    for panel in ("Folds", "Strategy", "Account", "Bars", "Output"):
+        assert f"─ {panel} ─" in text, panel
+
+
+def test_a_wrong_choice_is_wrong_usage():
+    out = bt_neuro("walk-forward", SAMPLE, "--retrain", "often")
+    assert out.exit_code == 2
+    assert "never" in out.stderr
 
 
 def test_every_command_has_an_example():

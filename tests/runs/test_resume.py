@@ -242,7 +242,7 @@ def test_the_seed_is_the_checkpoints(files, tmp_path):
 
 def test_a_model_can_be_put_to_work_without_learning(first, files, tmp_path):
     words = ["backtest", files(), "--strategy", f"{ROOT / 'tests' / 'small.py'}:Small", "--device", "numpy"]
-    words += ["--resume", first, "--freeze", "--out", tmp_path / "second"]
+    words += ["--resume", first, "--no-learning", "--out", tmp_path / "second"]
     said = CliRunner().invoke(app, list(map(str, words)))
     assert said.exit_code == 0, said.output
     models = [run / "model.safetensors" for run in (first, tmp_path / "second")]

@@ -32,7 +32,7 @@ draws = arrays(float, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements
 
 
 def invoke(*words):
-    return CliRunner().invoke(app, ["compare", "--statistics", *map(str, words)])
+    return CliRunner().invoke(app, ["ema-convergence", *map(str, words)])
 
 
 @pytest.fixture(scope="module")
@@ -196,5 +196,5 @@ def test_a_damaged_folder_is_refused(folder, tmp_path, damaged):
     for file in folder.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / damaged).write_text("{")
-    with pytest.raises(NeuroError, match="compare --statistics again"):
+    with pytest.raises(NeuroError, match="ema-convergence again"):
         open_ema_convergence(tmp_path)

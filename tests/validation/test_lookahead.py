@@ -234,9 +234,9 @@ def test_the_command_says_what_a_pass_covers_and_what_not():
     assert out.stderr == ""
 
 
-def test_the_command_exits_with_1_and_the_remedy_where_there_is_a_leak():
+def test_the_command_exits_with_3_and_the_remedy_where_there_is_a_leak():
     out = bt_neuro(*WORDS, "--strategy", LEAKY / "rare_peek.py", "--param", "peeks_at=50")
-    assert out.exit_code == 1
+    assert out.exit_code == 3
     sentence, remedy = out.stdout.splitlines()
     assert "at bar 50, " in sentence
     assert "read index 0" in remedy
@@ -244,7 +244,7 @@ def test_the_command_exits_with_1_and_the_remedy_where_there_is_a_leak():
 
 def test_json_is_alone_on_stdout_and_holds_the_leak():
     out = bt_neuro(*WORDS, "--strategy", LEAKY / "close_ahead.py", "--json")
-    assert out.exit_code == 1
+    assert out.exit_code == 3
     told = json.loads(out.stdout)
     assert (told["passed"], told["leak"]["bar"], told["leak"]["what"]) == (False, 36, "the order")
     assert told["remedy"] in str(told["remedy"])

@@ -313,7 +313,7 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
     assert json.loads(out.stdout)["failed"] == {"2": "ZeroDivisionError: division by zero"}
     assert out.stderr.splitlines() == [
         "Error: fold 2: ZeroDivisionError: division by zero",
-        f"Go on with the folds that failed: --resume {tmp_path / 'run'}",
+        f"Run the failed folds again with --resume {tmp_path / 'run'}",
     ]
 
 

@@ -131,7 +131,7 @@ WORDS += ["--processes", "1", "--step", "50", "--starts", "1", "--span", "120"]
 
 def test_the_command_prints_a_sentence_and_a_table():
     out = bt_neuro(*WORDS)
-    assert out.exit_code == 0, out.output
+    assert out.exit_code == 3, out.output  # in 120 bars the RSI does not come to agree
     sentence, _, header, *rows = out.stdout.splitlines()
     assert "started 50 bars later" in sentence
     assert header.startswith("bars since the start")

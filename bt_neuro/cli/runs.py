@@ -1,0 +1,174 @@
+"""Commands of single runs: backtest, stream, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal as signals
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from bt_neuro.cli.common import Outcome, command, progress_bar
+from bt_neuro.cli.options import AccountOptions, BarFile, BarOptions, OutputOptions, StrategyOptions
+
+LONGEST_LINE = 1 << 16
+
+
+@command(example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
+def backtest(
+    file: BarFile,
+    strategy: StrategyOptions,
+    account: AccountOptions,
+    bars: BarOptions,
+    output: OutputOptions,
+    pretrain: Annotated[
+        str | None,
+        typer.Option(metavar="FROM..TO", help="Bars to learn before the test of those after them."),
+    ] = None,
+    eras: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Number of passes over --pretrain.", show_default="1"),
+    ] = None,
+    until_settled: Annotated[
+        bool, typer.Option("--until-settled", help="End the eras early, once their figures settle.")
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Bars between checkpoints.", show_default="at the end only"),
+    ] = None,
+) -> Outcome:
+    """Run a strategy over a bar file, learning on every bar.
+
+    --resume continues a run or a model.safetensors with the file that has grown.
+    """
+    from bt_neuro.errors import StrategyError
+    from bt_neuro.report.console import render
+    from bt_neuro.runs.backtest import backtest as run
+
+    options = {"size": account.size, "pretrain": pretrain, "eras": eras}
+    cls, parameters = strategy.load(**options, until_settled=until_settled or None)
+    if eras is not None and parameters.get("pretrain", cls.params.pretrain) is None:
+        raise StrategyError("--eras needs a span to pretrain on. Give --pretrain FROM..TO too.")
+    with progress_bar() as progress:
+        result = run(
+            file,
+            strategy=cls,
+            parameters=parameters,
+            account=account.account(),
+            out=output.out,
+            bars_options=bars.as_dict(),
+            progress=progress,
+            era_progress=lambda era, n, done, total: progress(done, total, f"era {era} of {n}, bar"),
+            checkpoint_every=checkpoint_every,
+            resume=output.resume,
+            report=not output.no_report,
+        )
+    stopped_by = result.manifest.get("stopped_by", "")
+    # As shells do: 130 after Ctrl-C, 143 after SIGTERM.
+    exit_code = 128 + signals.Signals[stopped_by] if stopped_by in signals.Signals.__members__ else 0
+    text = [render(result.manifest), f"\nWritten to {result.folder}"]
+    return Outcome(result.manifest, text, exit_code)
+
+
+@command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl", has_json=False)
+def stream(
+    strategy: StrategyOptions,
+    checkpoint_every: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Bars between checkpoints.")
+    ] = 100,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Bars to learn first, or those a resumed model has seen."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder to write.", show_default="runs/stream-TIME"),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of a backtest or a stream to continue, or a model."),
+    ] = None,
+) -> None:
+    """Read bars from standard input, learn from each, print one signal per bar as JSON.
+
+    A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object.
+    """
+    from bt_neuro.errors import NeuroError
+    from bt_neuro.runs.stream import stream as run
+
+    if sys.stdin is None or sys.stdout is None:
+        raise NeuroError("stream needs standard input for bars and standard output for signals. Open both.")
+    cls, parameters = strategy.load()
+    signals_out = sys.stdout
+    with redirect_stdout(sys.stderr):  # a strategy may print, and stdout belongs to the signals
+        manifest = run(
+            _read_lines(sys.stdin.fileno()),
+            lambda values: _write_signal(signals_out, values),
+            complain=_warn,
+            strategy=cls,
+            parameters=parameters,
+            out=out,
+            resume=resume,
+            history=history,
+            checkpoint_every=checkpoint_every,
+        )
+    _warn(f"{manifest['status']}; {manifest['bars']:,} bars, saved in {manifest['folder']}")
+
+
+@command(example="bt-neuro report runs/EURUSD_H1-20261120-160448 --png")
+def report(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder.", show_default="the latest one in runs/"),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Write a still picture, report.png, too.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
+) -> Outcome:
+    """Write the report.html of any run anew, and open it. The page needs no network."""
+    from bt_neuro.report.screenshot import take_picture
+    from bt_neuro.studies.pages import write_page_of
+
+    written = [write_page_of(run)]
+    if png:
+        written.append(written[0].with_suffix(".png"))
+        take_picture(*written)
+    if not no_open and sys.stdout.isatty():
+        typer.launch(written[0].resolve().as_uri())
+    return Outcome({path.suffix[1:]: str(path) for path in written}, [*map(str, written)])
+
+
+def _warn(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _write_signal(out: TextIO, values: dict[str, Any]) -> None:
+    try:
+        out.write(json.dumps(values) + "\n")
+        out.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would report the same pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        raise
+
+
+def _read_lines(file: int, warn: Callable[[str], None] = _warn) -> Iterator[str]:
+    """Yield the lines of a pipe as they come.
+
+    Not by iterating over ``sys.stdin``: a thread blocked in there holds a lock, and Python treats that lock
+    as a fatal error at its end.
+    """
+    rest = b""
+    while chunk := os.read(file, LONGEST_LINE):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+        if len(rest) > LONGEST_LINE:
+            yield "a line without end"
+            rest = b""
+    if rest.strip():
+        warn(f"the last line has no end and may be cut off; skipped: {rest[:60].decode('utf-8', 'replace')}")
