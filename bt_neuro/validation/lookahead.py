@@ -15,10 +15,10 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.validation.parallel import ProcessPool
 from bt_neuro.validation.perturb import perturbed
 from bt_neuro.validation.trace import Trace, differences
-from bt_neuro.validation.trace_processes import recorder
-from bt_neuro.validation.trace_recording import Run
+from bt_neuro.validation.trace_recording import Run, record
 
 MASK, CUT, PERTURBED = "mask", "cut", "perturbed"
 READ_AHEAD = (
@@ -168,7 +168,7 @@ def lookahead_check(
     cuts : how many, from the first prediction to an eighth of the file, closer together early: so all of them
         together cost less than running the file once
     processes : runs at the same time; more than 1 needs a strategy that other processes can import (see
-        `recorder`) and, in a script, ``if __name__ == "__main__":``
+        `ProcessPool`) and, in a script, ``if __name__ == "__main__":``
     progress : called now and then with (bars done, bars in all)
 
     Returns
@@ -196,8 +196,8 @@ def lookahead_check(
     timeframe = backtrader_timeframe(frame["datetime"])
     whole = Run(frame, strategy, parameters or {}, bars.point, timeframe, digest_at=at)
     told = _Told(progress or (lambda done, total: None), 2 * len(frame))
-    with recorder(processes, told) as traces:
-        truth, behind_curtain = traces([whole, replace(whole, mask=True)])
+    with ProcessPool(record, processes, told) as pool:
+        truth, behind_curtain = pool.map([whole, replace(whole, mask=True)])
         first = truth.first_signal
         if first is None or first + 1 == len(frame):
             failed = f", or mend the strategy: {truth.failure}" if truth.failure else ""
@@ -209,11 +209,11 @@ def lookahead_check(
             runs = [run for cut in chosen for run in _other_futures(whole, cut)]
             told.total += sum(run.stop_after or len(run.frame) for run in runs)
             ways = product(chosen, (CUT, PERTURBED))
-            found = (_leak(truth, trace, *way) for trace, way in zip(traces(runs), ways, strict=True))
+            found = (_leak(truth, trace, *way) for trace, way in zip(pool.map(runs), ways, strict=True))
             leak = next(filter(None, found), None)
         if leak is not None:
             # To the end: of a few bars two throws of a coin may well be the same.
-            (again,) = traces([whole])
+            (again,) = pool.map([whole])
             _require_the_same(truth, again, len(frame))
             leak = replace(leak, time=str(frame["datetime"].iloc[leak.bar]))
     if truth.failure and not leak:

@@ -1,28 +1,44 @@
-"""Work spread over this machine's cores, or over a Dask cluster; results come as they are ready."""
+"""Tasks run by processes of this machine, or by the workers of a Dask cluster."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import tempfile
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
 
 from bt_neuro.errors import FoldError, NeuroError
 
 Task = TypeVar("Task")
-Done = TypeVar("Done")
-RunResult = Generator[tuple[Task, "Done | NeuroError"]]
+Output = TypeVar("Output")
 
-CLUSTER_ANSWERS_S = 30.0
+CLUSTER_TIMEOUT_S = 30.0
+NOT_STARTED = (
+    "No process could be started. In a script, call below `if __name__ == '__main__':`, or use one process "
+    "(jobs=1)."
+)
+DIED_TWICE = "The process died twice. Free memory, or use fewer jobs."
+READY, PROGRESS, OUTPUT, FAULT, DIED = range(5)  # kinds of messages from a process
+
+_SPAWN = multiprocessing.get_context("spawn")  # OpenCL does not survive a fork
+_report: Callable[[int], object] | None = None
+
+
+def report_progress(units: int) -> None:
+    """Report that the running task has done so many more units; without effect outside a `ProcessPool`."""
+    if _report:
+        _report(units)
 
 
 def cores() -> list[int]:
@@ -33,149 +49,242 @@ def cores() -> list[int]:
 
 
 def run_tasks(
-    work: Callable[[Task], Done], tasks: Sequence[Task], *, jobs: int = 1, cluster: str | None = None
-) -> RunResult[Task, Done]:
-    """Yield each task and what `work` made of it, or the NeuroError it raised, in the order of being done.
+    work: Callable[[Task], Output], tasks: Sequence[Task], *, jobs: int = 1, cluster: str | None = None
+) -> Generator[tuple[Task, Output | NeuroError]]:
+    """Yield each task with its output, or with the NeuroError it raised, in the order of completion.
 
     Parameters
     ----------
-    work : a function that another process can import
-    tasks : plain values, which can be sent to another process
-    jobs : processes at the same time; 1 works in this one
+    work : function that another process can import
+    tasks : picklable values
+    jobs : processes at the same time; 1 runs the tasks in this process
     cluster : address of a Dask scheduler, used instead of this machine
-
-    Notes
-    -----
-    Processes are spawned, for after a fork OpenCL does not work, and end when this one does, however it ends.
-    A task whose process died is tried once more, alone, so that it is known which one was to blame.
     """
     if cluster is not None:
-        return _on_cluster(work, tasks, cluster)
-    if jobs == 1 or not tasks:
-        return ((task, _outcome(_here(work, task))) for task in tasks)
-    return _in_processes(work, tasks, jobs)
+        yield from _on_cluster(work, tasks, cluster)
+        return
+    with ProcessPool(work, min(jobs, len(tasks))) as pool:
+        yield from ((tasks[number], output) for number, output in pool.run(tasks))
 
 
-def _here(work: Callable[[Task], Done], task: Task) -> Future[Done]:
-    future: Future[Done] = Future()
-    try:
-        future.set_result(work(task))
-    except NeuroError as error:
-        future.set_exception(error)
-    return future
+class ProcessPool(Generic[Task, Output]):
+    """Processes that call one function with many tasks.
 
+    A context manager. Leaving it kills the processes, whatever they are doing, and removes their temporary
+    files. They also end with this process, however it ends. A task whose process died runs once more, alone.
 
-def _outcome(future: Future[Any]) -> Any:
-    """Return the result; what is no NeuroError is a fault of ours, and raised."""
-    error = future.exception()
-    if isinstance(error, BrokenProcessPool):
-        return FoldError("its process died, twice: the memory may have been too small")
-    if isinstance(error, NeuroError):
-        return error
-    return future.result()
-
-
-# -- this machine --------------------------------------------------------------------------------------------
-def _in_processes(work: Callable[[Task], Done], tasks: Sequence[Task], jobs: int) -> RunResult[Task, Done]:
-    together, suspects = deque(tasks), deque[Task]()
-    while together or suspects:
-        queue = together or deque([suspects.popleft()])
-        with _pool(min(jobs, len(queue))) as pool:
-            for task, future in _submitted(pool, work, queue, jobs):
-                if together is queue and isinstance(future.exception(), BrokenProcessPool):
-                    suspects.append(task)
-                else:
-                    yield task, _outcome(future)
-
-
-def _submitted(
-    pool: Executor, work: Callable[[Task], Done], queue: deque[Task], jobs: int
-) -> Iterator[tuple[Task, Future[Done]]]:
-    """Submit what is in the queue, `jobs` at a time, until it is empty or the pool is broken."""
-    running: dict[Future[Done], Task] = {}
-    broken = False
-    while running or (queue and not broken):
-        while queue and len(running) < jobs and not broken:
-            try:
-                running[pool.submit(work, queue[0])] = queue[0]
-                queue.popleft()
-            except BrokenProcessPool:
-                broken = True
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            broken = broken or isinstance(future.exception(), BrokenProcessPool)
-            yield running.pop(future), future
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[Executor]:
-    context = multiprocessing.get_context("spawn")
-    started, lifeline, held = context.Value("i", 0), *context.Pipe(duplex=False)
-    scratch = tempfile.mkdtemp(prefix="bt-neuro-")
-    pool = ProcessPoolExecutor(processes, context, _begin, (lifeline, started, processes, scratch))
-    try:
-        yield pool
-    except BaseException:
-        held.close()  # the processes end at once, in the middle of their work
-        # Or in the middle of sending a result, for the rest of which the pool would wait for ever.
-        pool._result_queue._writer.close()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        held.close()
-        lifeline.close()
-        shutil.rmtree(scratch, ignore_errors=True)
-    if not started.value:
-        raise NeuroError(
-            "no process could be started. In a script, start below `if __name__ == '__main__':`, "
-            "or give jobs=1"
-        )
-
-
-def _begin(lifeline: Connection, started: Any, processes: int, scratch: str) -> None:
-    """Prepare a new process: it ends with the one that started it, and keeps to its share of the cores.
-
-    OpenCL's threads wander over all cores otherwise, and two processes on two cores take a third longer.
-    Temporary files lie in `scratch`: a process that is ended cannot clear up, but the last to go can.
+    Parameters
+    ----------
+    work : function that another process can import
+    processes : tasks at the same time; up to 1 runs the tasks in this process
+    progress : called with the units that running tasks pass to `report_progress`
     """
-    tempfile.tempdir = scratch
+
+    # concurrent.futures, loky and pebble were tried. The first two fail every running task when one process
+    # dies, and the processes of all three outlive a parent that is killed. A pipe for each process, instead
+    # of a queue for all, also leaves no lock that a killed process could hold.
+
+    def __init__(
+        self, work: Callable[[Task], Output], processes: int, progress: Callable[[int], object] | None = None
+    ) -> None:
+        self._work, self._processes, self._progress = work, processes, progress
+        self._workers: list[_Worker] = []
+        self._numbers = list(range(processes))[::-1]  # not in use by a worker
+        self._scratch: str | None = None
+
+    def __enter__(self) -> ProcessPool[Task, Output]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in [*self._workers]:
+            self._end(worker)
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Output | NeuroError]]:
+        """Yield the number of each task and its output, or the NeuroError it raised, as tasks complete."""
+        if self._processes <= 1:
+            return ((number, self._run_here(task)) for number, task in enumerate(tasks))
+        return self._run_in_processes(tasks)
+
+    def map(self, tasks: Sequence[Task]) -> Iterator[Output]:
+        """Yield the outputs of tasks in their order; raise the error of the first that failed."""
+        outputs: dict[int, Output | NeuroError] = {}
+        following = 0
+        for number, output in self.run(tasks):
+            outputs[number] = output
+            while following in outputs:
+                ready = outputs.pop(following)
+                if isinstance(ready, NeuroError):
+                    raise ready
+                following += 1
+                yield ready
+
+    def _run_here(self, task: Task) -> Output | NeuroError:
+        global _report
+        _report = self._progress
+        try:
+            return self._work(task)
+        except NeuroError as error:
+            return error
+        finally:
+            _report = None
+
+    def _run_in_processes(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Output | NeuroError]]:
+        waiting, lost, died = deque(range(len(tasks))), deque[int](), set[int]()
+        idle = [*self._workers]
+        running: dict[Connection, tuple[_Worker, int]] = {}
+
+        def start(number: int) -> None:
+            worker = idle.pop() if idle else self._start()
+            worker.send(tasks[number])
+            running[worker.connection] = worker, number
+
+        try:
+            while waiting or running or lost:
+                while waiting and len(running) < self._processes:
+                    start(waiting.popleft())
+                if not running:  # alone: memory for several may have been short
+                    start(lost.popleft())
+                for connection in wait(list(running)):
+                    assert isinstance(connection, Connection)
+                    worker, number = running[connection]
+                    kind, content = worker.receive()
+                    if kind == FAULT:
+                        raise content
+                    if kind == PROGRESS and self._progress:
+                        self._progress(content)
+                    if kind == OUTPUT:
+                        idle.append(running.pop(connection)[0])
+                        yield number, content
+                    if kind == DIED:
+                        self._end(running.pop(connection)[0])
+                        if not worker.is_ready:
+                            raise NeuroError(NOT_STARTED)
+                        if number in died:
+                            yield number, FoldError(DIED_TWICE)
+                        else:
+                            died.add(number)
+                            lost.append(number)
+        finally:
+            for worker, _ in running.values():  # where nobody waits for the others
+                self._end(worker)
+
+    def _start(self) -> _Worker:
+        if self._scratch is None:
+            self._scratch = tempfile.mkdtemp(prefix="bt-neuro-")
+        number = self._numbers.pop()
+        share = cores()[number % self._processes :: self._processes]
+        worker = _Worker(number, self._work, share, self._scratch)
+        self._workers.append(worker)
+        return worker
+
+    def _end(self, worker: _Worker) -> None:
+        if worker not in self._workers:
+            return
+        worker.process.kill()
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+        self._numbers.append(worker.number)
+
+
+class _Worker:
+    """A process of a pool, as its parent sees it."""
+
+    def __init__(self, number: int, work: Callable[[Any], Any], share: list[int], scratch: str) -> None:
+        self.number, self.is_ready = number, False
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=_serve, args=(theirs, work, share, scratch), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def send(self, task: Any) -> None:
+        try:
+            content = pickle.dumps(task)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise NeuroError(
+                f"A task must be picklable to reach another process: {error}. Give the strategy as "
+                "FILE.py:Class, or use one process."
+            ) from error
+        with suppress(OSError):  # it died, as `receive` will find
+            self.connection.send_bytes(content)
+
+    def receive(self) -> tuple[int, Any]:
+        """Return the kind and content of a message."""
+        try:
+            kind, content = self.connection.recv()
+        except (EOFError, OSError):
+            return DIED, None
+        self.is_ready = True
+        return kind, content
+
+
+def _serve(connection: Connection, work: Callable[[Any], Any], share: list[int], scratch: str) -> None:
+    """Run the tasks that come through a connection, in a new process."""
+    global _report
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
-    threading.Thread(target=_end_with, args=(lifeline, scratch), daemon=True).start()
-    with started.get_lock():
-        number = started.value
-        started.value += 1
-    share = cores()[number % processes :: processes]
+    tempfile.tempdir = scratch  # a process that is killed cannot clear up
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     if share and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, share)
+        os.sched_setaffinity(0, share)  # OpenCL's threads wander otherwise: a third slower on two cores
+    with suppress(EOFError, OSError):  # the parent has ended
+        connection.send((READY, None))
+        _report = lambda units: connection.send((PROGRESS, units))  # noqa: E731
+        while True:
+            connection.send(_message(work, connection.recv()))
 
 
-def _end_with(lifeline: Connection, scratch: str) -> None:
+def _message(work: Callable[[Any], Any], task: Any) -> tuple[int, Any]:
     try:
-        lifeline.recv()  # nothing is ever sent: the other end was closed, or its process is gone
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        os._exit(1)
+        return OUTPUT, work(task)
+    except NeuroError as error:
+        return OUTPUT, error
+    except Exception as error:  # noqa: BLE001 - raised by the parent
+        error.add_note(traceback.format_exc())
+        return FAULT, error
 
 
-# -- a cluster -----------------------------------------------------------------------------------------------
-def _on_cluster(work: Callable[[Task], Done], tasks: Sequence[Task], address: str) -> RunResult[Task, Done]:
+def _end_with_parent(scratch: str) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
+
+
+def _on_cluster(
+    work: Callable[[Task], Output], tasks: Sequence[Task], address: str
+) -> Generator[tuple[Task, Output | NeuroError]]:
     try:
-        from distributed import Client
+        from distributed import Client, as_completed
     except ImportError as error:
         raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
     try:
-        client = Client(address, timeout=CLUSTER_ANSWERS_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=CLUSTER_ANSWERS_S)
+        client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
     except (OSError, ValueError, TimeoutError) as error:
         raise NeuroError(
-            f"no Dask scheduler with workers answers at {address}: {error}.\n"
+            f"No Dask scheduler with workers answers at {address}: {error}.\n"
             "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
         ) from error
     with client:
-        executor = client.get_executor(pure=False)
-        sent: dict[Future[Done], Task] = {executor.submit(work, task): task for task in tasks}
-        try:
-            for future in as_completed(sent):
-                yield sent[future], _outcome(future)
-        finally:
-            executor.shutdown(wait=False)  # cancels what is not done
+        futures = {client.submit(work, task, pure=False): task for task in tasks}
+        for future in as_completed(futures, loop=client.loop):
+            yield futures[future], _cluster_output(future, address)
+
+
+def _cluster_output(future: Any, address: str) -> Any:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except NeuroError as error:
+        return error
+    except KilledWorker as error:
+        return FoldError(f"The workers that ran it died: {error}. Free memory, or use fewer workers.")
+    except CancelledError as error:
+        raise NeuroError(
+            f"The Dask scheduler at {address} is gone. Start it again with its workers, and resume."
+        ) from error

@@ -22,6 +22,7 @@ from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.validation.future_mask import FutureMask, indicators_of, lines_of
+from bt_neuro.validation.parallel import report_progress
 from bt_neuro.validation.trace import Floats, Trace
 
 SILENT = (float("nan"),) * 3
@@ -53,11 +54,10 @@ class Run:
     mask: bool = False
 
 
-def record(run: Run, progress: Callable[[int], None] | None = None) -> Trace:
+def record(run: Run) -> Trace:
     """Run a strategy in backtrader's default mode, which preloads the file, and return its trace.
 
-    That is the mode in which a strategy can see the future. `progress` is told how many bars were done since
-    it was last told.
+    That is the mode in which a strategy can see the future. Bars done are reported as progress.
     """
     strategy = load_strategy(run.strategy) if isinstance(run.strategy, str) else run.strategy
     trace = Trace()
@@ -65,7 +65,7 @@ def record(run: Run, progress: Callable[[int], None] | None = None) -> Trace:
     data = BarsFeed(bars=run.frame, timeframe=timeframe, compression=compression)
     broker = _Broker(trace, FutureMask() if run.mask else None)
     cerebro = build_cerebro(data, strategy, run.parameters, Account(), point=run.point, broker=broker)
-    recorder = _Recorder(trace, run, progress or (lambda bars: None))
+    recorder = _Recorder(trace, run)
     cerebro.addanalyzer(_Listener, recorder=recorder)
     try:
         cerebro.run()
@@ -82,8 +82,8 @@ def record(run: Run, progress: Callable[[int], None] | None = None) -> Trace:
 class _Recorder:
     """Listens bar by bar, and finishes the trace."""
 
-    def __init__(self, trace: Trace, run: Run, progress: Callable[[int], None]) -> None:
-        self._tape, self._run, self._progress = trace, run, progress
+    def __init__(self, trace: Trace, run: Run) -> None:
+        self._tape, self._run = trace, run
         self._signals: list[Signal | None] = []  # None: the network said nothing
         self._targets: dict[int, tuple[float, ...]] = {}
         self._digest_at: list[int] | None = None
@@ -109,7 +109,7 @@ class _Recorder:
             strategy.env.runstop()
 
     def _tell(self) -> None:
-        self._progress(self.bars - self._told)
+        report_progress(self.bars - self._told)
         self._told = self.bars
 
     def finish(self, cerebro: bt.Cerebro) -> None:

@@ -15,9 +15,9 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.validation.parallel import ProcessPool
 from bt_neuro.validation.trace import Floats, Trace
-from bt_neuro.validation.trace_processes import recorder
-from bt_neuro.validation.trace_recording import Run
+from bt_neuro.validation.trace_recording import Run, record
 
 TOLERANCE = 1e-9  # of a feature, relative to its largest value
 ALIKE = 0.95  # share of equal buys and sells from which two networks may be taken for one
@@ -187,8 +187,8 @@ def warmup_check(
         if progress:
             progress(done, total)
 
-    with recorder(processes, tell) as traces:
-        early, *later = traces(runs)
+    with ProcessPool(record, processes, tell) as pool:
+        early, *later = pool.map(runs)
     for trace in (early, *later):
         if trace.failure:
             raise StrategyError(f"the strategy failed: {trace.failure}")

@@ -107,7 +107,7 @@ def test_a_process_that_dies_loses_only_its_own_task():
         "d": "D",
     }
     assert isinstance(outcomes["dies"], FoldError)
-    assert "its process died, twice" in str(outcomes["dies"])
+    assert "The process died twice" in str(outcomes["dies"])
 
 
 @pytest.mark.parametrize("wait", [0.1, 0.3, 0.5, 0.7])
@@ -132,19 +132,19 @@ def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
         f"bars_options={{'end': '2024-02-16'}}, out={str(tmp_path / 'run')!r})\n"
     )
     out = subprocess.run([sys.executable, script], capture_output=True, text=True)
-    assert "start below `if __name__ == '__main__':`, or give jobs=1" in out.stderr
+    assert "call below `if __name__ == '__main__':`, or use one process" in out.stderr
     assert not (tmp_path / "run").exists()
 
 
 @contextmanager
 def dask_cluster(tmp_path, workers=2):
-    """Give the address of a real scheduler on loopback and its worker processes."""
+    """Give the address of a real scheduler on loopback, its process and those of its workers."""
     file = tmp_path / "scheduler.json"
     here = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     with ExitStack() as stack:
-        stack.enter_context(started(*dask, *here, **quiet))
+        scheduler = stack.enter_context(started(*dask, *here, **quiet))
         wait_until(lambda: file.exists() and file.stat().st_size > 0)
         address = json.loads(file.read_text())["address"]
         dask = [sys.executable, "-m", "distributed.cli.dask_worker", address]
@@ -154,7 +154,7 @@ def dask_cluster(tmp_path, workers=2):
             )
             for name in range(workers)
         ]
-        yield address, hired
+        yield address, scheduler, hired
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -162,7 +162,7 @@ def test_a_cluster_does_what_one_process_does(tmp_path, result, killed):
     pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
     folder, test = tmp_path / "run", "100b" if killed else "200b"  # enough folds to kill in the middle
     expected = run(tmp_path / "here", test=test) if killed else result
-    with dask_cluster(tmp_path) as (address, workers):
+    with dask_cluster(tmp_path) as (address, _, workers):
         command = [*COMMAND_2, "--test", test, "--cluster", address, "--out", folder]
         with started(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             if killed:
@@ -171,3 +171,18 @@ def test_a_cluster_does_what_one_process_does(tmp_path, result, killed):
             said = process.communicate(timeout=300)[1]
     assert process.returncode == 0, said
     assert_same_folds(folder, expected.folder)
+
+
+def test_a_killed_scheduler_is_named_with_what_to_do(tmp_path):
+    pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
+    folder = tmp_path / "run"
+    with dask_cluster(tmp_path, workers=1) as (address, scheduler, _):
+        command = [*COMMAND_2, "--test", "100b", "--cluster", address, "--out", folder]
+        with started(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            wait_until(lambda: any(folder.glob("folds/[0-9]*")))
+            scheduler.kill()
+            message = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert f"The Dask scheduler at {address} is gone. Start it again" in message
+    assert "Traceback" not in message
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
