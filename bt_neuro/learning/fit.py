@@ -1,9 +1,8 @@
-"""Many windows learned in one go, in launches of many bars, before the network predicts."""
+"""Fitting of a network to many examples, in launches of many bars, before it predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ _EXAMPLES_A_COPY = 1024  # windows are views of one another, and copies are larg
 
 
 class Example(NamedTuple):
-    """A window whose label is known."""
+    """A feature window with a confirmed label."""
 
     bar: int
     known_bar: int
@@ -29,108 +28,80 @@ class Example(NamedTuple):
     target: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What a network learned in one go.
-
-    Attributes
-    ----------
-    bars, known_bars : (examples,) the bars learned, and those at whose close their labels were known
-    targets : (examples, 3)
-    outputs : (last 2,000 examples at most, 3) in-sample: what the network, having learned them all, answers
-        when they come once more; (networks, ..., 3) of several
-    """
-
-    bars: NDArray[np.integer]
-    known_bars: NDArray[np.integer]
-    targets: Array
-    outputs: Array
-
-
-def study(
+def fit(
     network: Network,
     examples: Sequence[Example],
     log: EpochLog,
     *,
-    eras: int,
+    epochs: int,
     until_settled: bool = False,
     on_launch: Callable[[int], None] = lambda learned: None,
-    on_era: Callable[[], None] = lambda: None,
+    on_epoch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Learn examples in their order until `log` knows of `eras` eras; the running statistics move along.
+    """Learn examples in their order until `log` holds `epochs` epochs; the running statistics move along.
 
     Parameters
     ----------
-    network : to be taught
+    network : learns
     examples : one or more, rising in time
-    log : of the eras before, if any, which are not learned again; each era is added when it ends
-    eras : how many there shall have been
-    until_settled : end sooner, with the era in which every network has settled
-    on_launch : called after each launch with the number of examples that this era has learned; what it raises
-        ends the learning there
-    on_era : called after each era, which `log` then knows
+    log : the epochs before, if any, which are not repeated; each epoch is added when it ends
+    epochs : number of epochs in the log at the end
+    until_settled : end sooner, with the epoch in which every network has settled
+    on_launch : called after each launch with the number of examples learned in this epoch; an exception ends
+        the learning there
+    on_epoch : called after each epoch was added to the log
 
     Raises
     ------
     NonFiniteError
-        When the outputs are no numbers.
+        When the outputs are not finite.
     """
-    while not log.is_done(eras, until_settled):
+    while not log.is_done(epochs, until_settled):
         for first in range(0, len(examples), _EXAMPLES_A_COPY):
-            some = examples[first : first + _EXAMPLES_A_COPY]
-            windows, targets = _stacked(some)
+            part = examples[first : first + _EXAMPLES_A_COPY]
+            windows, targets = _stacked(part)
             outputs = network.learn(windows, targets)
-            _require_numbers(outputs, f"learned up to bar {some[-1].bar} in era {len(log.ended) + 1}")
+            _require_finite(outputs, f"learned up to bar {part[-1].bar} in era {len(log.ended) + 1}")
             log.figures.add(outputs.reshape(-1, *targets.shape), targets)
-            on_launch(first + len(some))
+            on_launch(first + len(part))
         log.end(_learning_rates(network))
-        on_era()
+        on_epoch()
 
 
-def train(
-    network: Network, examples: Sequence[Example], *, eras: int, learns_along: bool, delay_bars: int
-) -> Training:
-    """Learn examples in their order, `eras` times; the running statistics move with the windows.
+def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | None) -> Array:
+    """Return the outputs for the last 2,000 examples at most, as if they were new; restore the network.
 
     Parameters
     ----------
-    network : to be taught
+    network : has learned the examples, so the outputs are in-sample
     examples : one or more, rising in time
-    learns_along, delay_bars : how it will run on new bars, and so is rehearsed
+    delay_bars : bars after which each is learned again, as in a test part; None learns nothing
+
+    Returns
+    -------
+    (examples, 3), or (networks, examples, 3) of several
 
     Raises
     ------
     NonFiniteError
-        When the outputs are no numbers afterwards.
+        When the outputs are not finite.
     """
-    study(network, examples, EpochLog(len(network.seeds)), eras=eras)
-    rehearsed = examples[-REHEARSED:]
-    outputs = _rehearse(network, rehearsed, delay_bars if learns_along else None)
-    _require_numbers(outputs, f"trained up to bar {examples[-1].bar}")
-    return Training(
-        np.array([example.bar for example in examples]),
-        np.array([example.known_bar for example in examples]),
-        np.array([example.target for example in examples]),
-        outputs,
-    )
-
-
-def _rehearse(network: Network, examples: Sequence[Example], delay: int | None) -> Array:
-    """Return the answers to examples as if they were new bars, and leave the network as it was.
-
-    With a delay each is learned so many bars later, as in a stream: a network that learns along answers
-    better than one that does not, and out of sample it is asked that way.
-    """
-    windows, targets = _stacked(examples)
+    last = examples[-REHEARSED:]
+    windows, targets = _stacked(last)
     state, steps = network.state(), network.steps
     try:
-        if delay is None:
-            return network.predict(windows, update_statistics=True)
-        first = network.predict(windows[:delay], update_statistics=True)
-        rest = network.learn_then_predict(windows[:-delay], targets[:-delay], windows[delay:])
-        return np.concatenate([first, rest], axis=-2)
+        if delay_bars is None:
+            outputs = network.predict(windows, update_statistics=True)
+        else:
+            first = network.predict(windows[:delay_bars], update_statistics=True)
+            rest = network.learn_then_predict(
+                windows[:-delay_bars], targets[:-delay_bars], windows[delay_bars:]
+            )
+            outputs = np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
+    _require_finite(outputs, f"trained up to bar {last[-1].bar}")
+    return outputs
 
 
 def _learning_rates(network: Network) -> list[float]:
@@ -139,9 +110,9 @@ def _learning_rates(network: Network) -> list[float]:
     return rates if len(rates) > 1 else rates * len(network.seeds)
 
 
-def _require_numbers(outputs: Array, after: str) -> None:
+def _require_finite(outputs: Array, after: str) -> None:
     if not np.isfinite(outputs).all():
-        raise NonFiniteError(f"{after}, the outputs are no numbers: lower the learning rate")
+        raise NonFiniteError(f"{after}, the outputs are not finite. Lower the learning rate.")
 
 
 def _stacked(examples: Sequence[Example]) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning._validation import refuse, require_in_time, require_matching
 from bt_neuro.learning.feature_window import FeatureWindow
-from bt_neuro.learning.fit import Example, Training, train
+from bt_neuro.learning.fit import Example
 from bt_neuro.learning.label_queue import LabelQueue, state_array
 from bt_neuro.learning.labels import ConfirmedLabel, Label
 from bt_neuro.learning.observed import Observed
@@ -55,7 +55,6 @@ class Learner:
     ----------
     delay_bars : how many bars after its own a label is known at the latest
     window : the last window predicted, or None
-    keeps_examples : whether what `learning` leaves out is kept for the next `train`
     while_busy : called at most once a bar, in the time the network takes: work on earlier bars that can wait
     network_s : seconds spent on launches and on waiting for the network so far; `last_step_s` in the last bar
     """
@@ -73,7 +72,6 @@ class Learner:
         self.network, self.label, self.learning = network, label, learning
         self.delay_bars = label.delay_bars
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
-        self.keeps_examples = False
         self.window: NDArray[np.floating] | None = None
         self.while_busy: list[Callable[[], None]] = []
         self.network_s = self.last_step_s = 0.0
@@ -129,7 +127,7 @@ class Learner:
         return signal, scored
 
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
-        """Take a closed bar that is only learned, and only by `train`: no prediction, no score.
+        """Take a closed bar that becomes an example of `take_examples`: no prediction, no score.
 
         Raises as `on_bar` does.
         """
@@ -141,27 +139,6 @@ class Learner:
         self._observed.label(self._known(bar, high, low, close), bar)
         if (window := self._history.window) is not None:
             self._observed.add(bar, window)
-
-    def train(self, eras: int = 1, embargo_bars: int = 0) -> Training:
-        """Learn what was observed, from the oldest window to the latest, `eras` times.
-
-        Only labels known by the last bar taken are learned from, and none of the last `embargo_bars` bars;
-        the others never are. The running statistics move with the windows.
-
-        Raises
-        ------
-        StrategyError
-            When there is nothing to learn.
-        NonFiniteError
-            When the outputs are no numbers afterwards: lower the learning rate.
-        """
-        examples = self.take_examples(embargo_bars=embargo_bars)
-        start = perf_counter()
-        training = train(
-            self.network, examples, eras=eras, learns_along=self.learning, delay_bars=self.delay_bars
-        )
-        self.network_s += perf_counter() - start
-        return training
 
     def take_examples(self, first_bar: int = 0, embargo_bars: int = 0) -> list[Example]:
         """Return what was observed from `first_bar` on and can be learned, rising in time; forget it here.
@@ -185,7 +162,6 @@ class Learner:
         scored, examples = self._pending.score(self._known(*prices), prices[0])
         start = perf_counter()
         if not self.learning:
-            self._observed.keep(examples if self.keeps_examples else [])
             examples = []
         # Of several networks each reads its weights once where it learns and predicts in one launch.
         first = len(examples) if len(self.network.seeds) == 1 else len(examples) - 1
@@ -260,7 +236,9 @@ class Learner:
         if self._begun is not None:
             raise CheckpointError(f"bar {self._begun.prices[0]} has begun and not ended: save after it")
         if self._observed:
-            raise CheckpointError(f"the bars up to bar {self._last_bar} are not learned yet: train() first")
+            raise CheckpointError(
+                f"the bars up to bar {self._last_bar} must be learned first. Call take_examples."
+            )
         arrays = {
             "learner.history": self._history.rows().astype(float),
             **self._pending.arrays(self.network.n_inputs, self._outputs),

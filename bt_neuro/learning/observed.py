@@ -32,10 +32,6 @@ class Observed:
             if (window := self._windows.pop(label_bar, None)) is not None:
                 self._examples.append(Example(label_bar, bar, window, target))
 
-    def keep(self, examples: Iterable[Example]) -> None:
-        """Add examples that were scored and not learned."""
-        self._examples += examples
-
     def take(self, first_bar: int, last_bar: int, embargo_bars: int) -> list[Example]:
         """Return the examples up to `embargo_bars` before the last bar, rising in time; forget all there is.
 

@@ -46,15 +46,6 @@ def check_parameters(given: Any, defaults: dict[str, Any]) -> None:
                 break
 
 
-def rising_bars(train_at: Any) -> list[int]:
-    """Return ``train_at`` as a list, if it is numbers of bars that rise."""
-    bars = list(train_at) if isinstance(train_at, list | tuple) else [train_at]
-    whole = all(isinstance(bar, Integral) and not isinstance(bar, bool) for bar in bars)
-    if not whole or bars != sorted(set(bars)) or min(bars, default=1) < 1:
-        raise StrategyError(f"train_at is {train_at!r}: give a bar's number, 1 or more, or several that rise")
-    return bars
-
-
 def checked_features(make: Callable[[], Any], name: str) -> dict[str, Any]:
     """Return the features that it makes, if they are lines by name that do not look ahead."""
     try:

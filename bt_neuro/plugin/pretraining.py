@@ -11,8 +11,7 @@ from bt_neuro.bars.clock import Bound, Span
 from bt_neuro.errors import BarsError, CheckpointError, StrategyError
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import Epoch, EpochLog
-from bt_neuro.learning.fit import Example, study
-from bt_neuro.plugin.checks import rising_bars
+from bt_neuro.learning.fit import Example, fit
 
 PRETRAINING = "pretraining"  # in a checkpoint
 
@@ -55,8 +54,6 @@ class Pretraining:
             if params.until_settled:
                 raise StrategyError("until_settled ends the eras of pretrain: give pretrain too")
             return None
-        if rising_bars(params.train_at):
-            raise StrategyError("give train_at or pretrain, not both: either says what is learned first")
         if params.until_settled and params.eras < 2:
             raise StrategyError("until_settled compares eras: give the most there may be as eras, 2 or more")
         return cls(params.pretrain, params.eras, params.until_settled, params.embargo_bars)
@@ -65,6 +62,11 @@ class Pretraining:
     def ended(self) -> list[tuple[Epoch, ...]]:
         """The eras so far, an entry an era: one `Epoch` a network."""
         return self.log.ended
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch has ended."""
+        return self.log.is_done(self.eras, self._until_settled)
 
     @property
     def has_settled(self) -> bool:
@@ -98,23 +100,25 @@ class Pretraining:
             if strategy.env._event_stop:
                 raise KeyboardInterrupt(f"interrupted in era {number} of {self.eras}")
 
-        def on_era() -> None:
+        def on_epoch() -> None:
             for one in listeners:
                 if hasattr(one, "notify_epoch"):
                     one.notify_epoch(self.ended[-1])
 
         if self._first_bar is None:
-            raise StrategyError(f"no bar lies in pretrain {self.span.text}: give a span that holds bars")
+            raise StrategyError(
+                f"pretrain {self.span.text} must hold a bar with all features. Choose a longer span."
+            )
         self.examples = strategy.learner.take_examples(self._first_bar, self._embargo_bars)
         start = perf_counter()
-        study(
+        fit(
             strategy.network,
             self.examples,
             self.log,
-            eras=self.eras,
+            epochs=self.eras,
             until_settled=self._until_settled,
             on_launch=on_launch,
-            on_era=on_era,
+            on_epoch=on_epoch,
         )
         self.seconds = perf_counter() - start
 
@@ -141,4 +145,4 @@ class Pretraining:
                 f"cannot go on from {saved.path}: its pretrain: {span}; here: {self.span.text}"
             )
         self.log.restore(state)
-        return not state.flag("is_over") and not self.log.is_done(self.eras, self._until_settled)
+        return not state.flag("is_over") and not self.is_done

@@ -10,7 +10,6 @@ from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import Epoch
-from bt_neuro.learning.fit import Training
 from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import Label
 from bt_neuro.learning.learner import Learner
@@ -20,7 +19,7 @@ from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
-from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted, rising_bars
+from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted
 from bt_neuro.plugin.features import default_features
 from bt_neuro.plugin.head_start import HeadStart
 from bt_neuro.plugin.pretraining import Pretraining
@@ -41,8 +40,6 @@ class NeuroStrategy(bt.Strategy):
       - ``learning_rate`` (default: ``2e-4``): of Adam
       - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
       - ``learning`` (default: ``True``): False only predicts
-      - ``train_at`` (default: ``()``): numbers of bars before which the network learns in one go all it has
-        seen and not learned; up to the first of them it does not predict, and nothing is traded
       - ``pretrain`` (default: ``None``): bars that are learned before the first prediction, again and again:
         ``"2003-05-05..2005-12-31"`` or a pair of times, both inclusive; see Notes
       - ``eras`` (default: ``1``): how often it goes through what it learns in one go
@@ -59,9 +56,8 @@ class NeuroStrategy(bt.Strategy):
     ----------
     signal : the `Signal` of the last bar that had one, or None
     scored : the predictions whose labels the last bar made known, a list of `ScoredSignal`
-    training : whether bars are only learned, up to the first of ``train_at`` or the end of ``pretrain``
+    training : whether bars are only learned, up to the end of ``pretrain``
     pretraining : the `Pretraining`, whose ``ended`` are the eras so far; None without ``pretrain``
-    trainings : what was learned in one go so far, a list of `Training`
     learner, network : what learns; made when the run starts, so that a strategy can be pickled before
     replaying : whether the bars up to the checkpoint's last one are still passing
 
@@ -103,7 +99,6 @@ class NeuroStrategy(bt.Strategy):
         ("learning_rate", 2e-4),
         ("size", 0.95),
         ("learning", True),
-        ("train_at", ()),
         ("pretrain", None),
         ("eras", 1),
         ("until_settled", False),
@@ -125,10 +120,8 @@ class NeuroStrategy(bt.Strategy):
         check_parameters(self.p, dict(type(self).params._getitems()))
         self.signal: Signal | None = None
         self.scored: list[ScoredSignal] = []
-        self.trainings: list[Training] = []
-        self._train_at = rising_bars(self.p.train_at)
         self.pretraining = Pretraining.of(self.p)
-        self.training = bool(self._train_at) or self.pretraining is not None
+        self.training = self.pretraining is not None
         self.replaying = False
         self._seen_bars = 0
         self._feature_lines = checked_features(self.features, type(self).__name__)
@@ -226,8 +219,6 @@ class NeuroStrategy(bt.Strategy):
             saved.restore(self.learner)
             self.replaying = saved.last_bar is not None
             self.training = self.training and not self.replaying
-        if saved.last_bar is not None:
-            self._train_at = [bar for bar in self._train_at if bar > saved.last_bar]
         for name, keeper in with_state(self.analyzers.getitems()).items():
             if hasattr(keeper, "restore") and name in saved.analyzers.values:
                 keeper.restore(saved.analyzers.group(name))
@@ -239,7 +230,7 @@ class NeuroStrategy(bt.Strategy):
 
     def _next(self) -> None:
         bars = len(self.data)
-        waits = self.training or self._train_at or self.replaying or bars == self._seen_bars
+        waits = self.training or self.replaying or bars == self._seen_bars
         if self._head_start.allowed and not waits:
             try:
                 self._head_start.begin(bars - 1)
@@ -295,17 +286,12 @@ class NeuroStrategy(bt.Strategy):
             require_counted(self, len(self.data))
             self._replay.require_end(self._seen_bars)
             if self.training:
-                name = "train_at" if self._train_at else "pretrain"
-                until = f"{name} {getattr(self.p, name)}"
+                until = f"pretrain {self.p.pretrain}"
                 raise StrategyError(f"no bar came after {until}: nothing was predicted; end it sooner")
         super()._stop()
 
     def _train_before(self, bar: int) -> None:
-        if self._train_at and bar >= self._train_at[0]:
-            self._train_at = [later for later in self._train_at if later > bar]
-            self.trainings.append(self.learner.train(self.p.eras, self.p.embargo_bars))
-            self.learner.keeps_examples, self.training = bool(self._train_at), False
-        elif (
+        if (
             self.training
             and self.pretraining
             and self.pretraining.is_over(bar, self.data.datetime.datetime(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from bt_neuro.io import atomic_write
 from bt_neuro.learning.epochs import Epoch
+from bt_neuro.learning.fit import Example
 from bt_neuro.metrics.predictions import labels_of
 
 ERAS, EXAMPLES = "eras.csv", "examples.csv"
@@ -45,7 +47,9 @@ class EraRecord(bt.Analyzer):
     def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
         path = Path(self.p.folder, EXAMPLES)
         if not path.exists():
-            _write_examples(path, self.strategy.pretraining.examples)
+            with atomic_write(path) as partial:
+                examples = examples_table(self.strategy.pretraining.examples)
+                examples.to_csv(partial, index=False, lineterminator="\n")
         self._write()
 
     def _write(self) -> None:
@@ -63,17 +67,16 @@ class EraRecord(bt.Analyzer):
         self._written = len(ended)
 
 
-def _write_examples(path: Path, examples: Any) -> None:
+def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
+    """Return ``bar``, ``label`` and ``known_bar`` of each example."""
     targets = np.array([example.target for example in examples])
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "bar": [example.bar for example in examples],
             "label": labels_of(targets),
             "known_bar": [example.known_bar for example in examples],
         }
     )
-    with atomic_write(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 def read_examples(folder: Path) -> pd.DataFrame:

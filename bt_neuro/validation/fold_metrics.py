@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
-from bt_neuro.learning.fit import Training
+from bt_neuro.learning.fit import Example
 from bt_neuro.learning.signals import CLASSES
 from bt_neuro.metrics.classification import (
     NETWORK,
@@ -40,35 +41,31 @@ MONEY = (
 BETTER = "better than every baseline"
 
 
-def in_sample_figures(training: Training | None) -> Figures:
-    """Return how the network answers the last of what it learned; None where it learned nothing.
+def in_sample_figures(examples: Sequence[Example], outputs: Array) -> Figures:
+    """Return the figures of the training part: it was learned before it was predicted.
 
-    It is asked the way the test part asks it, learning along or not, so that only one thing differs: these
-    bars it has seen before. Training makes no trades, so there is no in-sample return.
+    There is no in-sample return, for nothing is traded there.
+
+    Parameters
+    ----------
+    examples : all that were learned
+    outputs : of `rehearse`
     """
-    if training is None:
-        names = (
-            "examples",
-            "in_sample_bars",
-            "in_sample_signals",
-            "in_sample_hits",
-            "in_sample_hit_rate_pct",
-        )
-        return dict.fromkeys((*names, "in_sample_mean_squared_error"))
-    outputs = np.atleast_3d(training.outputs.T).T  # (networks, rows, 3), of one network too
+    outputs = np.atleast_3d(outputs.T).T  # (networks, rows, 3), of one network too
     answers = np.mean([probabilities_of(lane) for lane in outputs], axis=0)
-    labels = labels_of(training.targets[-len(answers) :])
-    table = pd.DataFrame({"bar": training.bars[-len(answers) :], "label": labels, "signal": "none"})
-    table = table.assign(known_bar=training.known_bars[-len(answers) :], **dict.fromkeys(PROBABILITIES, 0.0))
+    last = examples[-len(answers) :]
+    targets = np.array([example.target for example in last])
+    table = pd.DataFrame({"bar": [example.bar for example in last], "label": labels_of(targets)})
+    known = [example.known_bar for example in last]
+    table = table.assign(signal="none", known_bar=known, **dict.fromkeys(PROBABILITIES, 0.0))
     scores = predictor_scores(table, {"in sample": answers})["in sample"]
-    targets, given = training.targets[-len(answers) :], outputs.mean(axis=0)
     return {
-        "examples": len(training.targets),
+        "examples": len(examples),
         "in_sample_bars": scores["scored_bars"],
         "in_sample_signals": scores["signals"],
         "in_sample_hits": scores["hits"],
         "in_sample_hit_rate_pct": percent(scores["hit_rate"]),
-        "in_sample_mean_squared_error": float(((given - targets) ** 2).mean()),
+        "in_sample_mean_squared_error": float(((outputs.mean(axis=0) - targets) ** 2).mean()),
     }
 
 

@@ -24,13 +24,15 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
+from bt_neuro.learning.epochs import Epoch
+from bt_neuro.learning.fit import rehearse
 from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
-from bt_neuro.metrics.predictions import labels_of
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
+from bt_neuro.runs.era_tables import examples_table
 from bt_neuro.runs.manifest import write_baselines
 from bt_neuro.runs.number_tables import npy_bytes
 from bt_neuro.runs.recording import add_run_observer
@@ -54,10 +56,9 @@ class FoldTask:
     ----------
     path, sha256, bars_options : the file of bars, what it holds, and how it is read
     strategy, strategy_sha256 : "FILE.py:Class" and what the file holds; or a class that can be imported
-    parameters : of the strategy, but for ``train_at``
+    parameters : of the strategy, but for ``pretrain``
     account : cash and costs
     folds : those to test, in order; the network first learns the training part of the first one
-    relearns : whether each test part is learned in one go before the next one begins
     """
 
     path: str
@@ -68,7 +69,6 @@ class FoldTask:
     parameters: dict[str, Any]
     account: Account
     folds: tuple[Fold, ...]
-    relearns: bool = False
 
     @property
     def span(self) -> range:
@@ -107,7 +107,8 @@ def _run(task: FoldTask) -> list[FoldResult]:
     frame = whole.frame.iloc[task.span.start : task.span.stop].reset_index(drop=True)
     bars = replace(whole, frame=frame)
     starts = [fold.test.start - task.span.start for fold in task.folds]
-    parameters = {**task.parameters, "train_at": tuple(starts if task.relearns else starts[:1])}
+    training = frame["datetime"].iloc[: starts[0]]
+    parameters = {**task.parameters, "pretrain": (str(training.iloc[0]), str(training.iloc[-1]))}
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
     cerebro = build_cerebro(data, _strategy(task), parameters, task.account, point=bars.point)
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
@@ -115,6 +116,7 @@ def _run(task: FoldTask) -> list[FoldResult]:
         with ExitStack() as files:
             add_run_observer(cerebro, folder, files, ResumedRows())
             cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
+            cerebro.addanalyzer(_Rehearsal, _name="rehearsal")
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": task.span.start}}
             cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
             (ran,) = cerebro.run(exactbars=1)
@@ -146,22 +148,33 @@ class _Marks(bt.Analyzer):
         return {"errors": self.errors, "moments": self.moments}
 
 
+class _Rehearsal(bt.Analyzer):
+    """In-sample outputs of the network that has learned the training part."""
+
+    def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
+        strategy = self.strategy
+        if strategy.pretraining.is_done:
+            delay = strategy.learner.delay_bars if strategy.learner.learning else None
+            self.examples = strategy.pretraining.examples
+            self.outputs = rehearse(strategy.network, self.examples, delay)
+
+
 def _results(task: FoldTask, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[FoldResult]:
     """Cut the tables of a run into folds; from here on bars have their numbers in the file."""
     first, run = task.span.start, Result(folder, {})
     answers = _baseline_answers(run.predictions, bars, ran, np.load(folder / FEATURES))
     moments = ran.analyzers.marks.moments
     errors = pd.Series(ran.analyzers.marks.errors, dtype=float)
+    in_sample = in_sample_figures(ran.analyzers.rehearsal.examples, ran.analyzers.rehearsal.outputs)
     cash, results = task.account.cash, []
     for index, fold in enumerate(task.folds):
         inside = range(fold.test.start - first, fold.test.stop - first)
         predictions, equity = (_rows(table, "bar", inside) for table in (run.predictions, run.equity))
         trades = _rows(run.trades, "exit_bar", inside)
         said = {name: answer[predictions.index] for name, answer in answers.items()}
-        learned = ran.trainings[index] if index < len(ran.trainings) else None
         row = {
             **_span_figures(fold, bars.frame["datetime"], first),
-            **in_sample_figures(learned),
+            **(in_sample if index == 0 else dict.fromkeys(in_sample)),
             **signal_figures(predictions, said, errors[errors.index.isin(inside)].to_numpy()),
             **account_figures(equity, trades, bars, replace(task.account, cash=cash)),
             "seconds": moments[index + 1] - moments[index],
@@ -186,12 +199,9 @@ def _baseline_answers(
     predictions: pd.DataFrame, bars: Bars, ran: NeuroStrategy, features: NDArray[np.floating]
 ) -> dict[str, NDArray[np.floating]]:
     """Return what the baselines say of the predicted bars; they learn the training part too."""
-    training = ran.trainings[0]
-    known = pd.DataFrame(
-        {"bar": training.bars, "label": labels_of(training.targets), "known_bar": training.known_bars}
-    )
+    examples = examples_table(ran.analyzers.rehearsal.examples)
     return pretrained_baseline_probabilities(
-        known, predictions, bars.frame, features, ran.learner.history_bars
+        examples, predictions, bars.frame, features, ran.learner.history_bars
     )
 
 

@@ -91,8 +91,7 @@ def walk_forward(
     eras : how often a training part is learned
     embargo_bars : bars before a test part that are not learned in training. Bars whose labels are not known
         when the test part begins never are: the last `wing` ones
-    learn_in_test : go on learning in the test parts, bar by bar. If not, "update" learns each of them in one
-        go when it is over
+    learn_in_test : go on learning in the test parts, bar by bar; "update" does nothing else
     jobs : processes at the same time; all cores by default
     cluster : address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers run the folds
     out : the folder to write, which must be new or empty; ``runs/<file stem>-walk-forward-<time>`` by default
@@ -132,6 +131,8 @@ def walk_forward(
     spec, chosen = _importable(strategy)
     given = _checked(parameters or {}, chosen)
     given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learn_in_test and ingest != "freeze"}
+    if ingest == "update" and not learn_in_test:
+        raise FoldError("ingest update must learn in the test parts. Use ingest freeze to learn no more.")
     folds = _folds(bars, chosen, given, train, test, step, mode, ingest)
     options = {
         "train": train,
@@ -157,7 +158,6 @@ def walk_forward(
         parameters=given,
         account=account,
         folds=tuple(folds),
-        relearns=ingest == "update" and not learn_in_test,
     )
     tasks = [replace(task, folds=(fold,)) for fold in folds] if ingest == "refit" else [task]
     waiting = [task for task in tasks if any(fold.number not in folder.finished for fold in task.folds)]
@@ -231,7 +231,7 @@ def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroSt
 
 
 def _checked(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
-    own = {"train_at": "train", "pretrain": "train", "learning": "learn_in_test"}
+    own = {"pretrain": "train", "learning": "learn_in_test"}
     own |= {name: name for name in ("eras", "embargo_bars", "resume")}
     known = strategy.params._getkeys()
     for name in parameters:

@@ -1,4 +1,4 @@
-"""A part that is learned in one go: what is learned, in which order, and what is never seen."""
+"""Learning of a span before the test: which examples, in which order, and what is never seen."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from test_learner import FEATURES, HISTORY, Recorded, bars, feed
 
 from bt_neuro import BarsFeed, CheckpointError, FractalLabel, NonFiniteError, StrategyError, read_bars
 from bt_neuro.account.account import Account
-from bt_neuro.learning.fit import REHEARSED
+from bt_neuro.learning.epochs import EpochLog
+from bt_neuro.learning.fit import REHEARSED, fit, rehearse
 from bt_neuro.learning.learner import Learner
 from bt_neuro.runs.cerebro import build_cerebro
 
@@ -23,75 +24,82 @@ def observe(learner, some):
         learner.observe(bar, *values)
 
 
+def learn(learner, epochs=1, embargo_bars=0):
+    """Fit the learner's network to what it has observed; return the examples."""
+    examples = learner.take_examples(embargo_bars=embargo_bars)
+    fit(learner.network, examples, EpochLog(1), epochs=epochs)
+    return examples
+
+
 def assert_same_state(one, other):
     assert all(np.array_equal(one[name], other[name]) for name in one | other)
 
 
 @pytest.mark.parametrize("wing", [1, 2, 5])
 @pytest.mark.parametrize("embargo", [0, 1, 4, 9])
-def test_labels_that_are_not_known_are_not_learned(rng, wing, embargo):
+def test_unconfirmed_labels_are_not_learned(rng, wing, embargo):
     learner = make(wing)
     observe(learner, bars(rng, 60))
-    training = learner.train(embargo_bars=embargo)
+    examples = learn(learner, embargo_bars=embargo)
     first = max(HISTORY - 1, wing)
-    assert training.bars.tolist() == list(range(first, 60 - max(wing, embargo)))
-    assert (training.known_bars == training.bars + wing).all()
-    assert training.known_bars.max() <= 59
-    # nor later, bar by bar, when they become known
+    assert [example.bar for example in examples] == list(range(first, 60 - max(wing, embargo)))
+    assert all(example.known_bar == example.bar + wing <= 59 for example in examples)
+    # nor later, bar by bar, once they are confirmed
     steps = learner.network.steps
     feed(learner, bars(rng, wing), first=60)
     assert learner.network.steps == steps
 
 
-@pytest.mark.parametrize("eras", [1, 3])
-def test_lessons_are_learned_in_their_order_as_if_one_by_one(rng, eras):
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_examples_are_learned_in_their_order_as_if_one_by_one(rng, epochs):
     some = bars(rng, 1400)  # more than one launch
     learner, alone = make(wing=2), small_network(HISTORY * 2, seed=3)
     observe(learner, some)
-    training = learner.train(eras)
+    examples = learn(learner, epochs)
     rows = np.array([row for row, *_ in some])
-    for _ in range(eras):
-        for bar, target in zip(training.bars, training.targets, strict=True):
+    for _ in range(epochs):
+        for bar, _, _, target in examples:
             alone.learn(rows[bar - HISTORY + 1 : bar + 1].ravel(), target)
     assert_same_state(learner.network.state(), alone.state())
-    assert learner.network.steps == alone.steps == eras * len(training.bars)
+    assert learner.network.steps == alone.steps == epochs * len(examples)
 
 
 @pytest.mark.parametrize("learning", [True, False])
 @pytest.mark.parametrize("wing", [1, 3])
-def test_in_sample_answers_are_those_of_a_stream_after_the_training(rng, learning, wing):
+def test_a_rehearsal_is_a_stream_over_the_last_examples(rng, learning, wing):
     some = bars(rng, 200)
-    learner = make(wing, learning=learning)
+    learner = make(wing)
     observe(learner, some)
-    training = learner.train()
-    rehearsed = training.bars[-len(training.outputs) :]
-    assert len(rehearsed) == min(len(training.bars), REHEARSED)
+    examples = learn(learner)
+    outputs = rehearse(learner.network, examples, wing if learning else None)
+    rehearsed = [example.bar for example in examples[-len(outputs) :]]
+    assert len(rehearsed) == min(len(examples), REHEARSED)
 
     again = make(wing, learning=learning)
     again.network.set_state(learner.network.state(), learner.network.steps)
-    said = {}
+    streamed = {}
     first = rehearsed[0] - HISTORY + 1
-    for bar in range(first - 2 * wing, first):  # what the first label looks back on
+    for bar in range(first - 2 * wing, first):  # the label looks back on these
         again.label.update(bar, *some[bar][1:])
     for bar in range(first, 200 - wing):
         signal, _ = again.on_bar(bar, *some[bar])
         if signal is not None:
-            said[bar] = signal.outputs
-    assert np.array_equal(training.outputs, [said[bar] for bar in rehearsed])
+            streamed[bar] = signal.outputs
+    assert np.array_equal(outputs, [streamed[bar] for bar in rehearsed])
 
 
-def test_the_rehearsal_leaves_no_trace(rng):
+def test_a_rehearsal_leaves_no_trace(rng):
     some, later = bars(rng, 100), bars(rng, 30)
     learner, plain = make(), make()
     observe(learner, some)
     observe(plain, some)
-    learner.train()
+    rehearse(learner.network, learn(learner), 1)
     for example in plain.take_examples():
         plain.network.learn(example.window, example.target)
     assert feed(learner, later, first=100) == feed(plain, later, first=100)
 
 
-def test_nothing_is_predicted_before_the_training(rng):
+def test_observed_bars_are_not_predicted(rng):
     network = Recorded(small_network(HISTORY * 2))
     learner = Learner(network, FractalLabel(1), FEATURES, HISTORY)
     observe(learner, bars(rng, 50))
@@ -99,34 +107,34 @@ def test_nothing_is_predicted_before_the_training(rng):
     assert learner.pending == []
 
 
-def test_bars_that_wait_to_be_learned_are_no_checkpoint(rng):
+def test_observed_bars_cannot_be_saved(rng):
     learner = make()
     observe(learner, bars(rng, 50))
-    with pytest.raises(CheckpointError, match=r"up to bar 49 are not learned yet: train\(\) first"):
+    with pytest.raises(CheckpointError, match="up to bar 49 must be learned first"):
         learner.state()
-    learner.train()
+    learn(learner)
     learner.state()
 
 
-def test_a_training_part_without_a_label_is_refused(rng):
+def test_a_span_without_a_label_is_refused(rng):
     learner = make(wing=5)
     observe(learner, bars(rng, 7))
     with pytest.raises(StrategyError, match="no bar up to bar 6 has both a full window and a label"):
-        learner.train()
+        learner.take_examples()
 
 
-def test_a_training_that_diverges_says_so(rng):
+def test_a_network_that_diverges_is_refused(rng):
     learner = make()
     observe(learner, bars(rng, 50))
     state = learner.network.state()
     learner.network.set_state({**state, "dense_2.bias": np.full_like(state["dense_2.bias"], np.nan)}, 0)
-    with pytest.raises(NonFiniteError, match="the outputs are no numbers: lower the learning rate"):
-        learner.train()
+    with pytest.raises(NonFiniteError, match=r"the outputs are not finite\. Lower the learning rate"):
+        learn(learner)
 
 
 # -- in a strategy -------------------------------------------------------------------------------------------
 class Watched(Small):
-    """Remembers when it decided."""
+    """Records the bars it decided and the network as it was fitted."""
 
     def start(self):
         super().start()
@@ -136,37 +144,30 @@ class Watched(Small):
         self.decided.append(signal.bar)
         super().decide(signal)
 
+    def notify_epoch(self, epochs):
+        self.fitted = self.network.state()
 
-def run(frame_of=lambda frame: frame, bars_count=700, **parameters):
+
+def run(frame_of=lambda frame: frame, bars_count=700, test=400, **parameters):
+    """Pretrain on the bars before `test`."""
     bars_read = read_bars(SAMPLE)
     frame = frame_of(bars_read.frame.iloc[:bars_count].copy())
+    parameters["pretrain"] = str(frame["datetime"].iloc[0]), str(frame["datetime"].iloc[test - 1])
     cerebro = build_cerebro(BarsFeed(bars=frame), Watched, parameters, Account(), point=bars_read.point)
     (ran,) = cerebro.run(exactbars=1)
     return ran
 
 
 def test_a_strategy_learns_first_and_then_predicts():
-    ran = run(train_at=400)
-    assert ran.decided[0] == 400
+    ran = run()
     assert ran.decided == list(range(400, 700))
-    assert ran.trainings[0].bars.max() == 398
-    assert (
-        ran.network.steps == len(ran.trainings[0].bars) + 700 - 401
-    )  # each test bar but the last is learned
+    bars_learned = [example.bar for example in ran.pretraining.examples]
+    assert max(bars_learned) == 398
+    assert ran.network.steps == len(bars_learned) + 700 - 401  # each test bar but the last is learned
 
 
 @pytest.mark.parametrize("wing", [2, *(pytest.param(wing, marks=pytest.mark.slow) for wing in (1, 5))])
-def test_poisoned_test_bars_leave_the_training_as_it_was(wing, monkeypatch):
-    states = []
-    train = Learner.train
-
-    def remember(learner, *options):
-        training = train(learner, *options)
-        states.append((learner.network.state(), training))
-        return training
-
-    monkeypatch.setattr(Learner, "train", remember)
-
+def test_perturbed_test_bars_leave_the_fit_as_it_was(wing):
     def perturbed_from(bar):
         def perturbed(frame):
             frame.loc[bar:, ["open", "high", "low", "close"]] *= 3
@@ -175,38 +176,23 @@ def test_poisoned_test_bars_leave_the_training_as_it_was(wing, monkeypatch):
 
         return perturbed
 
-    for bar in (700, 400, 390):
-        run(perturbed_from(bar), train_at=400, wing=wing)
-    (clean, one), (perturbed, other), (spoilt, _) = states
-    assert_same_state(clean, perturbed)
-    assert np.array_equal(one.outputs, other.outputs)
-    assert np.array_equal(one.targets, other.targets)
+    clean, perturbed, spoilt = (run(perturbed_from(bar), wing=wing) for bar in (700, 400, 390))
+    assert_same_state(clean.fitted, perturbed.fitted)
+    targets = [[example.target for example in ran.pretraining.examples] for ran in (clean, perturbed)]
+    assert targets[0] == targets[1]
     with pytest.raises(AssertionError):  # the check can fail: bars of the training part
-        assert_same_state(clean, spoilt)
-
-
-def test_what_is_learned_in_one_go_later_is_what_was_not_learned_before():
-    ran = run(train_at=(300, 500), learning=False)
-    first, second = ran.trainings
-    assert first.bars.max() == 298
-    assert second.bars.tolist() == list(range(300, 499))
-    assert ran.network.steps == len(first.bars) + len(second.bars)
-    assert ran.decided == list(range(300, 700))
+        assert_same_state(clean.fitted, spoilt.fitted)
 
 
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
-        ({"train_at": 0}, "train_at is 0: give a bar's number"),
-        ({"train_at": (500, 300)}, r"train_at is \(500, 300\)"),
-        ({"train_at": "soon"}, "train_at is 'soon'"),
-        ({"train_at": True}, "train_at is True"),
-        ({"eras": 0}, "eras is 0: give a whole number, 1 or more"),
-        ({"embargo_bars": -1}, "embargo_bars is -1"),
-        ({"train_at": 20}, "no bar up to bar -1 has both"),
-        ({"train_at": 100, "embargo_bars": 100}, "no bar up to bar 99 has both"),
+        ({"test": 100, "eras": 0}, "eras is 0: give a whole number, 1 or more"),
+        ({"test": 100, "embargo_bars": -1}, "embargo_bars is -1"),
+        ({"test": 20}, "must hold a bar with all features"),
+        ({"test": 100, "embargo_bars": 100}, "no bar from bar 33 up to bar 99 has both"),
     ],
 )
-def test_what_cannot_be_trained_is_named(parameters, complaint):
+def test_a_span_that_cannot_be_learned_is_named(parameters, complaint):
     with pytest.raises(StrategyError, match=complaint):
         run(bars_count=200, **parameters)
