@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
 from bt_neuro.metrics.predictions import shares_of
-from bt_neuro.metrics.visible_shape import VisibleShape
+from bt_neuro.metrics.shape_counters import VisibleShape
 
 Array = NDArray[np.floating]
 

@@ -9,6 +9,7 @@ from tables import make_tables
 
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.predictions import PROBABILITIES, DelayedLabels, targets_of
+from bt_neuro.metrics.shape_counters import shape_counters, visible_shape
 from bt_neuro.metrics.skill import (
     BETTER,
     UNCLEAR,
@@ -23,7 +24,6 @@ from bt_neuro.metrics.skill import (
     shape_scores,
     verdict,
 )
-from bt_neuro.metrics.visible_shape import shape_counters, visible_shape
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
 

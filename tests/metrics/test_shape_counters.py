@@ -13,7 +13,7 @@ from bt_neuro.learning.fractals import fractal_targets
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.classification import brier_scores
 from bt_neuro.metrics.predictions import DelayedLabels, targets_of
-from bt_neuro.metrics.visible_shape import SHAPES, shape_counters, visible_shape
+from bt_neuro.metrics.shape_counters import SHAPES, shape_counters, visible_shape
 
 SHARES = {"none": [1, 0, 0], "buy": [0, 1, 0], "sell": [0, 0, 1], "both": [0, 0.5, 0.5]}
 
