@@ -1,0 +1,73 @@
+"""Delayed progressive prediction of bars that are all known: the order of `Learner`, in long launches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import NonFiniteError
+from bt_neuro.nn.network import Network
+
+Array = NDArray[np.floating]
+
+BARS_A_LAUNCH = 1024
+
+
+def feature_windows(features: Array, history_bars: int) -> Array:
+    """Return the window that ends at each bar from the first full one on, (windows, inputs), as a view.
+
+    Parameters
+    ----------
+    features : (n, features of a bar), consecutive bars
+    history_bars : bars in a window
+    """
+    width = features.shape[1]
+    flat = np.ascontiguousarray(features).reshape(-1)
+    return np.lib.stride_tricks.sliding_window_view(flat, history_bars * width)[::width]
+
+
+def progressive_outputs(
+    network: Network,
+    windows: Array,
+    targets: Array,
+    delay_bars: int,
+    *,
+    on_launch: Callable[[int], object] = lambda bars: None,
+) -> Array:
+    """Predict each bar, and learn each as soon as its label is known; bit-identical to `Learner`.
+
+    Parameters
+    ----------
+    network : learns
+    windows : (n, inputs), those of consecutive bars
+    targets : (n, 3); NaN where the label is never known, in the first rows only. The last `delay_bars` are
+        not read
+    delay_bars : bars after which a label is known
+    on_launch : called with the number of bars of each launch
+
+    Returns
+    -------
+    (members, n, 3) array
+        Outputs. Those of bar t depend on windows up to t, and on labels known by the close of t.
+
+    Raises
+    ------
+    NonFiniteError
+        When outputs are not finite.
+    """
+    n = len(windows)
+    unknown = int(np.isnan(targets[: max(n - delay_bars, 0)]).any(axis=1).sum())
+    first = min(unknown + delay_bars, n)  # until then there is nothing to learn
+    parts = [network.predict(windows[:first], update_statistics=True)]
+    on_launch(first)
+    for start in range(first, n, BARS_A_LAUNCH):
+        stop = min(start + BARS_A_LAUNCH, n)
+        learned = slice(start - delay_bars, stop - delay_bars)
+        parts.append(network.learn_then_predict(windows[learned], targets[learned], windows[start:stop]))
+        on_launch(stop - start)
+    outputs = np.concatenate(parts, axis=-2).reshape(len(network.seeds), n, network.n_outputs)
+    if not np.isfinite(outputs).all():
+        raise NonFiniteError("The outputs are not finite. Lower the learning rate.")
+    return outputs
