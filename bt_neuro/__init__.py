@@ -55,11 +55,11 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.runs.backtest import backtest
-    from bt_neuro.runs.results import Result, open_run
+    from bt_neuro.runs.results import Result, WalkForward, open_run
     from bt_neuro.studies.compare import Comparison, compare
     from bt_neuro.validation.lookahead import LookaheadResult, lookahead_check
     from bt_neuro.validation.tune import Tuning, tune
-    from bt_neuro.validation.walk_forward import WalkForward, walk_forward
+    from bt_neuro.validation.walk_forward import walk_forward
     from bt_neuro.validation.warmup import WarmupResult, warmup_check
 
 _HOME = {
@@ -68,11 +68,11 @@ _HOME = {
     "StrategyError",
     "account.account": "Account",
     "studies.compare": "Comparison compare",
-    "runs.results": "Result open_run",
+    "runs.results": "Result WalkForward open_run",
     "validation.lookahead": "LookaheadResult lookahead_check",
     "runs.backtest": "backtest",
     "validation.tune": "Tuning tune",
-    "validation.walk_forward": "WalkForward walk_forward",
+    "validation.walk_forward": "walk_forward",
     "validation.warmup": "WarmupResult warmup_check",
     "bars.reader": "Bars read_bars",
     "learning.fractals": "FractalLabel",

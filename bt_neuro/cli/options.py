@@ -183,9 +183,7 @@ class FoldOptions:
     ] = None
 
     def as_dict(self) -> dict[str, Any]:
-        options = dict(vars(self))
-        mode = {Window.rolling: "rolling", Window.expanding: "anchored"}[options.pop("window")]
-        return {**options, "mode": mode}
+        return {**vars(self), "window": self.window.value}
 
 
 @dataclass(frozen=True)

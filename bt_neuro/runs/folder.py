@@ -94,7 +94,7 @@ class RunFolder:
         NeuroError
             If the folder holds no run of this kind, or a setting differs. The first one is named.
         """
-        path = Path(path)
+        path, manifest = Path(path), {"versions": _versions(), **manifest}
         before = read_manifest(path)
         if before["kind"] != kind:
             raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")

@@ -1,4 +1,4 @@
-"""The figures of a fold and of all folds together, and the sentence that sums them up: pure functions."""
+"""Metrics of a fold and of all folds together, and the sentence on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bt_neuro.metrics.summary import after_costs, seed_figures
 from bt_neuro.metrics.trading import PROFIT, money_figures
 
 Array = NDArray[np.floating]
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
 RATES = ("coverage", "hit_rate", "hit_rate_low", "hit_rate_high")
 MONEY = (
     "equity_start",
@@ -41,24 +41,26 @@ MONEY = (
 BETTER = "better than every baseline"
 
 
-def in_sample_figures(examples: Sequence[Example], outputs: Array) -> Figures:
-    """Return the figures of the training part: it was learned before it was predicted.
+def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
+    """Return the metrics of the training span, which was learned before it was predicted.
 
-    There is no in-sample return, for nothing is traded there.
+    No trades are made in training, so there is no in-sample return.
 
     Parameters
     ----------
-    examples : all that were learned
-    outputs : of `rehearse`
+    examples : sequence of Example
+        All that were learned.
+    outputs : array
+        Of `rehearse`, for the last of them.
     """
-    outputs = np.atleast_3d(outputs.T).T  # (networks, rows, 3), of one network too
-    answers = np.mean([probabilities_of(lane) for lane in outputs], axis=0)
-    last = examples[-len(answers) :]
+    outputs = np.atleast_3d(outputs.T).T  # (members, examples, 3), also of one
+    probabilities = np.mean([probabilities_of(member) for member in outputs], axis=0)
+    last = examples[-len(probabilities) :]
     targets = np.array([example.target for example in last])
     table = pd.DataFrame({"bar": [example.bar for example in last], "label": labels_of(targets)})
     known = [example.known_bar for example in last]
     table = table.assign(signal="none", known_bar=known, **dict.fromkeys(PROBABILITIES, 0.0))
-    scores = predictor_scores(table, {"in sample": answers})["in sample"]
+    scores = predictor_scores(table, {"in sample": probabilities})["in sample"]
     return {
         "examples": len(examples),
         "in_sample_bars": scores["scored_bars"],
@@ -69,16 +71,19 @@ def in_sample_figures(examples: Sequence[Example], outputs: Array) -> Figures:
     }
 
 
-def signal_figures(predictions: pd.DataFrame, answers: dict[str, Array], errors: Array) -> Figures:
-    """Return the figures of the signals in a test part.
+def signal_metrics(predictions: pd.DataFrame, baselines: dict[str, Array], errors: Array) -> Metrics:
+    """Return the metrics of the signals in a test span.
 
     Parameters
     ----------
-    predictions : its rows, as in ``predictions.csv``
-    answers : of the baselines, to the same rows
-    errors : (scored bars,) mean squared errors of the network's outputs
+    predictions : DataFrame
+        Rows of ``predictions.csv``.
+    baselines : dict of (n, 3) arrays
+        Probabilities of the baselines for the same rows.
+    errors : (scored bars,)
+        Mean squared errors of the network's outputs.
     """
-    scores = predictor_scores(predictions, answers)
+    scores = predictor_scores(predictions, baselines)
     network = scores.pop(NETWORK)
     best, rate = best_baseline(scores) or (None, None)
     return {
@@ -90,13 +95,13 @@ def signal_figures(predictions: pd.DataFrame, answers: dict[str, Array], errors:
     }
 
 
-def account_figures(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Figures:
-    """Return the figures of the account over rows of equity; `account.cash` is what they began with."""
-    figures = money_figures(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
-    return {name: figures[name] for name in MONEY}
+def account_metrics(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Metrics:
+    """Return the metrics of rows of equity, which start with the money `account.cash`."""
+    metrics = money_figures(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
+    return {name: metrics[name] for name in MONEY}
 
 
-def summary(
+def walk_forward_metrics(
     rows: pd.DataFrame,
     predictions: pd.DataFrame,
     baselines: pd.DataFrame,
@@ -105,24 +110,26 @@ def summary(
     votes: Array | None,
     bars: Bars,
     account: Account,
-) -> Figures:
-    """Return the figures of all folds together.
+) -> Metrics:
+    """Return the metrics of all folds together.
 
     Parameters
     ----------
-    rows : as in ``folds.csv``
-    predictions, baselines, equity, trades : the stitched tables
-    votes : (predictions, networks, 3), the outputs of each of several networks; None if there was one
-    bars, account : what was run over, and the money
+    rows : DataFrame
+        Content of ``folds.csv``.
+    predictions, baselines, equity, trades : DataFrame
+        Tables of all folds.
+    votes : (predictions, members, 3) or None
+        Outputs of each of several networks.
+    bars, account : Bars, Account
     """
-    answers = {
+    probabilities = {
         name: np.eye(len(CLASSES))[pd.Categorical(baselines[name], CLASSES).codes]
         for name in baselines.columns.drop(["bar", "fold"])
     }
-    errors = rows["mean_squared_error"].astype(float)
-    signals = signal_figures(predictions, answers, np.empty(0))
+    signals = signal_metrics(predictions, probabilities, np.empty(0))
     best = signals["best_baseline"]
-    difference = hit_rate_difference(predictions, answers[best]) if best else None
+    difference = hit_rate_difference(predictions, probabilities[best]) if best else None
     learned = rows[rows["in_sample_signals"].notna()]
     in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
     rate = _ratio(signals["hits"], signals["signals"])
@@ -143,19 +150,30 @@ def summary(
         "folds_better_pct": percent(_ratio(better, len(compared))),
         "in_sample_hit_rate_pct": percent(in_sample),
         "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
-        "mean_squared_error": _mean(errors, rows["scored_bars"]),
+        "mean_squared_error": _mean(rows["mean_squared_error"], rows["scored_bars"]),
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
         **money_figures(equity, trades, bars.frame, account, bars.point, first),
     }
 
 
-def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
-    """Return a walk-forward in one plain sentence, and whether it shows skill in another."""
+def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
+    """Return the result of a walk-forward in two sentences: the metrics, and whether they show skill.
+
+    Parameters
+    ----------
+    m : dict
+        Of `walk_forward_metrics`.
+    file : str
+        Name of the bar file.
+    options : dict
+        ``train``, ``test``, ``window`` and ``retrain``.
+    missing : int
+        Number of folds that are not finished.
+    """
     folds = f"{m['folds']} folds" if m["folds"] != 1 else "1 fold"
     text = (
         f"{file}, {m['start'][:10]} to {m['end'][:10]}, {folds} of {options['test']} "
-        f"after {options['train']} of training "
-        f"({options['ingest']}{', ' + options['mode'] if options['ingest'] == 'refit' else ''})"
+        f"after {options['train']} of training ({options['window']} window, retrain {options['retrain']})"
     )
     if missing:
         text += f", {missing} more not finished"
@@ -182,7 +200,7 @@ def sentence(m: Figures, file: str, options: Figures, missing: int) -> str:
     )
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
-    if m["money_verdict"] != PROFIT:  # a coin's walk has fractals too, half of which shows
+    if m["money_verdict"] != PROFIT:  # random walks have fractals too, and half of each is visible
         return text + f"Signals on random walks beat the baselines too; {m['money_verdict']}."
     return text + f"This shows skill: {PROFIT}."
 

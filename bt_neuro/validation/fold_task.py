@@ -1,8 +1,4 @@
-"""One run of a walk-forward: a part to train on, then one test part or several, each a fold.
-
-A task is described by plain values, so that any process on any machine can run it. It gives back figures and
-the bytes of files, so that one process alone writes the folder.
-"""
+"""Fold tasks: one run over a training span and the test spans after it, described by plain values."""
 
 from __future__ import annotations
 
@@ -18,7 +14,6 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
@@ -38,11 +33,7 @@ from bt_neuro.runs.number_tables import npy_bytes
 from bt_neuro.runs.recording import add_run_observer
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows
-from bt_neuro.validation.fold_metrics import (
-    account_figures,
-    in_sample_figures,
-    signal_figures,
-)
+from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
 from bt_neuro.validation.folds import Fold
 
 BASELINES = "baselines.csv"
@@ -50,15 +41,15 @@ BASELINES = "baselines.csv"
 
 @dataclass(frozen=True)
 class FoldTask:
-    """What to run.
+    """Settings of a run over one fold, or over several that share a network.
 
     Attributes
     ----------
-    path, sha256, bars_options : the file of bars, what it holds, and how it is read
-    strategy, strategy_sha256 : "FILE.py:Class" and what the file holds; or a class that can be imported
-    parameters : of the strategy, but for ``pretrain``
+    path, sha256, bars_options : bar file, its hash, options of `read_bars`
+    strategy, strategy_sha256 : "FILE.py:Class" and the hash of the file; or an importable class
+    parameters : of the strategy, without ``pretrain``
     account : cash and costs
-    folds : those to test, in order; the network first learns the training part of the first one
+    folds : in order; the network first learns the training span of the first one
     """
 
     path: str
@@ -78,21 +69,21 @@ class FoldTask:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """A finished fold: its row of ``folds.csv``, its files by name."""
+    """A finished fold: its row of ``folds.csv``, and the content of its files by name."""
 
     number: int
     row: dict[str, Any]
     device: str
-    files: dict[str, bytes]
+    files: dict[str, bytes]  # the process that owns the run folder writes them
 
 
 def run_fold_task(task: FoldTask) -> list[FoldResult]:
-    """Run a task here and now.
+    """Run a task in this process.
 
     Raises
     ------
     NeuroError
-        Whatever goes wrong, also in a user's strategy.
+        For any error, also of a user's strategy.
     """
     try:
         return _run(task)
@@ -115,41 +106,25 @@ def _run(task: FoldTask) -> list[FoldResult]:
         folder = Path(name)
         with ExitStack() as files:
             add_run_observer(cerebro, folder, files, ResumedRows())
-            cerebro.addanalyzer(_Marks, _name="marks", bars=starts[1:])
-            cerebro.addanalyzer(_Rehearsal, _name="rehearsal")
+            cerebro.addanalyzer(_FoldObserver, _name="fold", bars=starts[1:])
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": task.span.start}}
             cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
-            (ran,) = cerebro.run(exactbars=1)
-        if len(ran.data) < len(frame):
-            raise FoldError(f"the strategy ended the run after {len(ran.data):,} of {len(frame):,} bars")
-        return _results(task, bars, ran, folder)
+            (strategy,) = cerebro.run(exactbars=1)
+        if len(strategy.data) < len(frame):
+            done = f"{len(strategy.data):,} of {len(frame):,} bars"
+            raise FoldError(f"The strategy must run to the end, got {done}. Do not call runstop().")
+        return _results(task, bars, strategy, folder)
 
 
-class _Marks(bt.Analyzer):
-    """The squared error of each scored bar's outputs, and the moments when some bars came."""
+class _FoldObserver(bt.Analyzer):
+    """Squared errors of the scored bars, start times of folds, and the outputs in sample."""
 
     params = (("bars", ()),)
 
     def create_analysis(self) -> None:
+        super().create_analysis()
         self.errors: dict[int, float] = {}
         self.moments = [time.perf_counter()]
-        self._waited = set(self.p.bars)
-
-    def next(self) -> None:
-        if len(self.data) - 1 in self._waited:
-            self.moments.append(time.perf_counter())
-        for scored in self.strategy.scored:
-            self.errors[scored.signal.bar] = scored.squared_error
-
-    def stop(self) -> None:
-        self.moments.append(time.perf_counter())
-
-    def get_analysis(self) -> dict[str, Any]:
-        return {"errors": self.errors, "moments": self.moments}
-
-
-class _Rehearsal(bt.Analyzer):
-    """In-sample outputs of the network that has learned the training part."""
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         strategy = self.strategy
@@ -158,59 +133,63 @@ class _Rehearsal(bt.Analyzer):
             self.examples = strategy.pretraining.examples
             self.outputs = rehearse(strategy.network, self.examples, delay)
 
+    def next(self) -> None:
+        if len(self.data) - 1 in self.p.bars:
+            self.moments.append(time.perf_counter())
+        for scored in self.strategy.scored:
+            self.errors[scored.signal.bar] = scored.squared_error
 
-def _results(task: FoldTask, bars: Bars, ran: NeuroStrategy, folder: Path) -> list[FoldResult]:
-    """Cut the tables of a run into folds; from here on bars have their numbers in the file."""
-    first, run = task.span.start, Result(folder, {})
-    answers = _baseline_answers(run.predictions, bars, ran, np.load(folder / FEATURES))
-    moments = ran.analyzers.marks.moments
-    errors = pd.Series(ran.analyzers.marks.errors, dtype=float)
-    in_sample = in_sample_figures(ran.analyzers.rehearsal.examples, ran.analyzers.rehearsal.outputs)
+    def stop(self) -> None:
+        self.moments.append(time.perf_counter())
+
+
+def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) -> list[FoldResult]:
+    """Cut the tables of a run into folds, with bars numbered as in the file."""
+    first, run, observed = task.span.start, Result(folder, {}), strategy.analyzers.fold
+    baselines = pretrained_baseline_probabilities(
+        examples_table(observed.examples),  # they learn the training span too
+        run.predictions,
+        bars.frame,
+        np.load(folder / FEATURES),
+        strategy.learner.history_bars,
+    )
+    errors = pd.Series(observed.errors, dtype=float)
+    in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []
     for index, fold in enumerate(task.folds):
-        inside = range(fold.test.start - first, fold.test.stop - first)
-        predictions, equity = (_rows(table, "bar", inside) for table in (run.predictions, run.equity))
-        trades = _rows(run.trades, "exit_bar", inside)
-        said = {name: answer[predictions.index] for name, answer in answers.items()}
+        test = range(fold.test.start - first, fold.test.stop - first)
+        predictions, equity = (_rows(table, "bar", test) for table in (run.predictions, run.equity))
+        trades = _rows(run.trades, "exit_bar", test)
+        probabilities = {name: p[predictions.index] for name, p in baselines.items()}
         row = {
-            **_span_figures(fold, bars.frame["datetime"], first),
+            **_spans(fold, bars.frame["datetime"], first),
             **(in_sample if index == 0 else dict.fromkeys(in_sample)),
-            **signal_figures(predictions, said, errors[errors.index.isin(inside)].to_numpy()),
-            **account_figures(equity, trades, bars, replace(task.account, cash=cash)),
-            "seconds": moments[index + 1] - moments[index],
+            **signal_metrics(predictions, probabilities, errors[errors.index.isin(test)].to_numpy()),
+            **account_metrics(equity, trades, bars, replace(task.account, cash=cash)),
+            "seconds": observed.moments[index + 1] - observed.moments[index],
         }
         files = {
             "predictions.csv": _csv(predictions, first, "bar", "known_bar"),
             "equity.csv": _csv(equity, first, "bar"),
             "trades.csv": _csv(trades, first, "entry_bar", "exit_bar"),
         }
-        write_baselines(folder / BASELINES, predictions["bar"] + first, said)
+        write_baselines(folder / BASELINES, predictions["bar"] + first, probabilities)
         files[BASELINES] = (folder / BASELINES).read_bytes()
         if (folder / VOTES).exists():
             files[VOTES] = npy_bytes(np.load(folder / VOTES)[predictions.index])
         if fold is task.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()
-        results.append(FoldResult(fold.number, row, ran.network.device_name, files))
+        results.append(FoldResult(fold.number, row, strategy.network.device_name, files))
         cash = row["equity_end"]
     return results
 
 
-def _baseline_answers(
-    predictions: pd.DataFrame, bars: Bars, ran: NeuroStrategy, features: NDArray[np.floating]
-) -> dict[str, NDArray[np.floating]]:
-    """Return what the baselines say of the predicted bars; they learn the training part too."""
-    examples = examples_table(ran.analyzers.rehearsal.examples)
-    return pretrained_baseline_probabilities(
-        examples, predictions, bars.frame, features, ran.learner.history_bars
-    )
-
-
-def _span_figures(fold: Fold, times: pd.Series, first: int) -> dict[str, Any]:
-    stamps = [fold.train.start, fold.train.stop - 1, fold.test.start, fold.test.stop - 1]
+def _spans(fold: Fold, times: pd.Series, first: int) -> dict[str, Any]:
+    bars = [fold.train.start, fold.train.stop - 1, fold.test.start, fold.test.stop - 1]
     names = ("train_start", "train_end", "test_start", "test_end")
     return {
         "fold": fold.number,
-        **{name: str(times[bar - first]) for name, bar in zip(names, stamps, strict=True)},
+        **{name: str(times[bar - first]) for name, bar in zip(names, bars, strict=True)},
         "train_bars": len(fold.train),
         "test_bars": len(fold.test),
     }
@@ -220,8 +199,8 @@ def _rows(table: pd.DataFrame, column: str, bars: range) -> pd.DataFrame:
     return table[(table[column] >= bars.start) & (table[column] < bars.stop)]
 
 
-def _csv(table: pd.DataFrame, first: int, *numbered: str) -> bytes:
-    table = table.assign(**{name: table[name].astype("Int64") + first for name in numbered})
+def _csv(table: pd.DataFrame, first: int, *bar_columns: str) -> bytes:
+    table = table.assign(**{name: table[name].astype("Int64") + first for name in bar_columns})
     if "hit" in table:
         table["hit"] = table["hit"].astype("Int64")
     return table.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S").encode()
@@ -231,7 +210,7 @@ def _csv(table: pd.DataFrame, first: int, *numbered: str) -> bytes:
 def _read(path: str, sha256: str, options: tuple[tuple[str, Any], ...]) -> Bars:
     bars = read_bars(path, **dict(options))
     if bars.sha256 != sha256:
-        raise FoldError(f"{path} is not the file that the folds were cut from: its content differs")
+        raise FoldError(f"{path} must be the file that the folds were cut from. Its content differs.")
     return bars
 
 
@@ -245,11 +224,11 @@ def _strategy(task: FoldTask) -> type[NeuroStrategy]:
 def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
     strategy = load_strategy(spec)
     if file_sha256(spec) != sha256:
-        raise FoldError(f"{spec} is not the strategy that the walk-forward began with: its file differs")
+        raise FoldError(f"{spec} must be the strategy that the walk-forward began with. Its file differs.")
     return strategy
 
 
 def file_sha256(spec: str) -> str:
-    """Return the hash of the file that "FILE.py:Class" names."""
+    """Return the hash of the file in "FILE.py:Class"."""
     path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -260,7 +260,9 @@ def _on_cluster(
         from distributed import Client, as_completed
     except ImportError as error:
         raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
+    logging.getLogger("distributed.client").setLevel(
+        logging.CRITICAL
+    )  # tracebacks of errors that are raised here
     try:
         client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
         client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)

@@ -61,10 +61,10 @@ def tune(
     train: str = "24M",
     test: str = "6M",
     step: str | None = None,
-    mode: str = "rolling",
+    window: str = "rolling",
     eras: int = 1,
     embargo_bars: int = 0,
-    learn_in_test: bool = True,
+    learning: bool = True,
     holdout: str | None = None,
     seed: int = 0,
     jobs: int | None = None,
@@ -89,7 +89,7 @@ def tune(
         combinations than that, each is tried once
     objective : of the test parts together: "sharpe" (daily, annualised), "return", "hit_rate", "brier_score".
         The last two compare only what learns the same labels: not one ``wing`` with another
-    train, test, step, mode, eras, embargo_bars, learn_in_test : of each `walk_forward`, which refits
+    train, test, step, window, eras, embargo_bars, learning : of each `walk_forward`, which refits
     holdout : length at the end of the file that no trial sees. The best trains once more on the `train`
         before it, and is tested there, once. As `test` by default; "0" keeps nothing
     seed : of the choices; that of the networks is among `parameters`
@@ -139,12 +139,12 @@ def tune(
             raise StrategyError(f"{name} is both fixed and searched: give one of them")
     bars = read_bars(path, **bars_options)
     parts = _Parts.of(bars, test if holdout is None else holdout)
-    folds = cut_folds(bars.frame["datetime"][: parts.middle], train, test, step, mode)
+    folds = cut_folds(bars.frame["datetime"][: parts.middle], train, test, step, window)
     how: dict[str, Any] = {
-        "mode": mode,
+        "window": window,
         "eras": eras,
         "embargo_bars": embargo_bars,
-        "learn_in_test": learn_in_test,
+        "learning": learning,
     }
     begun_with = {
         "data": bars.sha256,
@@ -189,7 +189,7 @@ def tune(
             best = kept.best
             if not parts.unseen or best is None or kept.running or str(best.number) in kept.holdout:
                 return
-            training = parts.middle if mode == "anchored" else len(folds[-1].train)
+            training = parts.middle if window != "rolling" else len(folds[-1].train)
             out = folder.holdout_place(best.number)
             shutil.rmtree(out, ignore_errors=True)  # of a run that was interrupted here
             result = walk(

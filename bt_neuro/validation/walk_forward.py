@@ -1,4 +1,4 @@
-"""Walk-forward testing: many folds, each tested on bars it did not learn before, and one report."""
+"""Walk-forward testing: training and test spans that move through a file, with one out-of-sample report."""
 
 from __future__ import annotations
 
@@ -6,53 +6,37 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import Any, NoReturn
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
-from bt_neuro.errors import FoldError, StrategyError, did_you_mean
+from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import WARM_UP_BARS
-from bt_neuro.runs.folder import process_manifest
+from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
-from bt_neuro.runs.results import Result
+from bt_neuro.runs.results import WalkForward
 from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.validation.fold_store import FoldStore
 from bt_neuro.validation.fold_task import FoldTask, file_sha256, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
 from bt_neuro.validation.parallel import cores, run_tasks
-from bt_neuro.validation.walk_forward_folder import WalkForwardFolder
 
-INGESTS = ("refit", "update", "freeze")
-
-
-class WalkForward(Result):
-    """A walk-forward that has ended, and its folder.
-
-    Its tables are those of all folds, out of sample: in `equity` and `trades` each fold goes on with the
-    money that the one before left.
-
-    Attributes
-    ----------
-    folder : where everything lies
-    manifest : the content of ``run.json``
-    """
-
-    @property
-    def failed(self) -> dict[str, str]:
-        """Number of each fold that failed, and its error."""
-        return self.manifest["failed"]
-
-    @cached_property
-    def folds(self) -> pd.DataFrame:
-        """One row a finished fold."""
-        times = ["train_start", "train_end", "test_start", "test_end"]
-        return pd.read_csv(self.folder / "folds.csv", parse_dates=times)
+RETRAINS = ("fold", "continue", "never")
+# Settings on which a fold depends.
+SAME = (
+    "data.sha256",
+    "data.options",
+    "strategy",
+    "strategy_sha256",
+    "parameters",
+    "account",
+    "options",
+    "versions.bt-neuro",
+)
 
 
 def walk_forward(
@@ -64,11 +48,11 @@ def walk_forward(
     train: str = "24M",
     test: str = "6M",
     step: str | None = None,
-    mode: str = "rolling",
-    ingest: str = "refit",
+    window: str = "rolling",
+    retrain: str = "fold",
     eras: int = 1,
     embargo_bars: int = 0,
-    learn_in_test: bool = True,
+    learning: bool = True,
     jobs: int | None = None,
     cluster: str | None = None,
     out: str | Path | None = None,
@@ -77,43 +61,59 @@ def walk_forward(
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
 ) -> WalkForward:
-    """Train on a part of the bars, test on the part after it, move on, and repeat to the end of the file.
+    """Train on a span of bars, test on the span after it, move on, and repeat to the end of the file.
 
     Parameters
     ----------
-    path : bar file, whatever `read_bars` reads
-    strategy : "FILE.py:Class", or a class that other processes can import
-    parameters : its params
-    account : cash and costs; each fold begins with that cash and no position
-    train, test, step, mode : the folds, as `cut_folds` takes them
-    ingest : "refit" starts a new network for each fold; "update" takes one network through all of them, which
-        keeps what it learned; "freeze" tests one network that learned the first training part and no more
-    eras : how often a training part is learned
-    embargo_bars : bars before a test part that are not learned in training. Bars whose labels are not known
-        when the test part begins never are: the last `wing` ones
-    learn_in_test : go on learning in the test parts, bar by bar; "update" does nothing else
-    jobs : processes at the same time; all cores by default
-    cluster : address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers run the folds
-    out : the folder to write, which must be new or empty; ``runs/<file stem>-walk-forward-<time>`` by default
-    resume : the folder of a walk-forward that did not end: what is finished there is kept
-    bars_options : of `read_bars`
-    progress : called with (folds done, folds in all)
-    report : write ``report.html``, which takes a second or two
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    strategy : str or class
+        "FILE.py:Class", or a class that other processes can import.
+    parameters : dict, optional
+        Parameters of the strategy.
+    account : Account, optional
+        Cash and costs. With `retrain` "fold" each fold starts with this cash and no position.
+    train, test, step, window : str
+        Folds, as in `cut_folds`.
+    retrain : {"fold", "continue", "never"}
+        Network of a fold: a new one, trained on the fold's training span; one network that goes through all
+        folds and keeps what it learned; or one network that learns the first training span only.
+    eras : int, default 1
+        Number of epochs over a training span.
+    embargo_bars : int, default 0
+        Bars before a test span that are left out of training. The last `wing` bars always are, since their
+        labels are not confirmed when the test span begins.
+    learning : bool, default True
+        Whether the network trains in the test spans, bar by bar. "continue" requires it.
+    jobs : int, optional
+        Number of processes. Default: one for each core.
+    cluster : str, optional
+        Address of a Dask scheduler whose workers run the folds, such as "tcp://10.0.0.1:8786".
+    out : str or Path, optional
+        Folder to write, new or empty. Default: ``runs/<file stem>-walk-forward-<time>``.
+    resume : str or Path, optional
+        Folder of a walk-forward that did not end. Its finished folds are kept.
+    bars_options : dict, optional
+        Options of `read_bars`.
+    progress : callable, optional
+        Called with the number of finished folds and of all folds.
+    report : bool, default True
+        Whether to write ``report.html``, which takes a second or two.
 
     Returns
     -------
     WalkForward
-        Also when some folds failed; see its `failed`.
+        Also if some folds failed; see its `failed`.
 
     Raises
     ------
     NeuroError
-        With a remedy, when there can be no folds, or every one of them failed.
+        If no fold can be cut, all of them fail, or `resume` has other settings.
 
     Notes
     -----
-    What a fold predicts is the same to the bit with any number of jobs, and on a cluster of equal machines.
-    Baselines learn the training parts too, and go on learning in every test part.
+    Predictions are bit-identical for any number of jobs, and on a cluster of equal machines. The baselines
+    learn the training spans too, and go on learning in every test span.
 
     Examples
     --------
@@ -125,30 +125,29 @@ def walk_forward(
     >>> result.folds[["train_bars", "test_bars", "scored_bars"]].values.tolist()
     [[120, 100, 99], [120, 100, 99]]
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
-    spec, chosen = _importable(strategy)
-    given = _checked(parameters or {}, chosen)
-    given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learn_in_test and ingest != "freeze"}
-    if ingest == "update" and not learn_in_test:
-        raise FoldError("ingest update must learn in the test parts. Use ingest freeze to learn no more.")
-    folds = _folds(bars, chosen, given, train, test, step, mode, ingest)
-    options = {
+    spec, cls = _importable(strategy)
+    given = _validated(parameters or {}, cls)
+    given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learning and retrain != "never"}
+    all_parameters = {**dict(cls.params._getitems()), **given}
+    folds = cut_folds(bars.frame["datetime"], train, test, step, window)
+    if retrain == "continue" and not learning:
+        raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
+    _require_warm_up(folds, all_parameters, bars, train)
+    folds = _spans(folds, retrain)
+    manifest = manifest_of(bars, bars_options, cls, all_parameters, account)
+    manifest["options"] = {
         "train": train,
         "test": test,
         "step": step or test,
-        "mode": mode,
-        "ingest": ingest,
-        "learn_in_test": learn_in_test,
-        "bars_options": bars_options,
+        "window": "rolling" if window == "rolling" else "expanding",
+        "retrain": retrain,
+        "learning": learning,
     }
-    manifest = manifest_of(bars, bars_options, chosen, {**dict(chosen.params._getitems()), **given}, account)
-    manifest = {"schema_version": 1, "kind": "walk-forward", **process_manifest(), **manifest}
-    manifest["walk_forward"] = options
     if left := len(bars) - folds[-1].test.stop:
         manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")
-    folder = WalkForwardFolder.open(out, resume, bars, account, manifest, len(folds))
     task = FoldTask(
         path=str(Path(path).resolve()),
         sha256=bars.sha256,
@@ -159,116 +158,110 @@ def walk_forward(
         account=account,
         folds=tuple(folds),
     )
-    tasks = [replace(task, folds=(fold,)) for fold in folds] if ingest == "refit" else [task]
-    waiting = [task for task in tasks if any(fold.number not in folder.finished for fold in task.folds)]
-    try:
-        with graceful_shutdown(_interrupt):
-            _run(
-                waiting, folder, jobs, cluster, report, lambda: progress and progress(folder.done, len(folds))
-            )
-    except KeyboardInterrupt:
-        folder.end("interrupted", begun)
-        if not folder.path.exists():
-            raise
-        raise KeyboardInterrupt(
-            f"interrupted; {len(folder.finished)} of {len(folds)} folds are finished: "
-            f"go on with --resume {folder.path}"
-        ) from None
-    except BaseException:
-        folder.end("failed", begun)
-        raise
-    manifest = folder.end("failed" if folder.failed else "complete", begun)
-    walked = WalkForward(folder.path, manifest)
-    if folder.finished and report:
-        from bt_neuro.report.page import write_report  # loads Bokeh, which no start waits for
+    tasks = [replace(task, folds=(fold,)) for fold in folds] if retrain == "fold" else [task]
+    folder = RunFolder.open(out, resume, f"{bars.path.stem}-walk-forward", "walk-forward", manifest, SAME)
+    store = FoldStore(folder, len(folds))
+    with folder.recording(lambda: bool(store.finished)):
+        try:
+            with graceful_shutdown(_interrupt):
+                _run(tasks, store, jobs, cluster, report, progress)
+        except KeyboardInterrupt:
+            done = f"{len(store.finished)} of {len(folds)} folds are finished"
+            raise KeyboardInterrupt(f"interrupted; {done}") from None
+        finally:
+            store.save(bars, account, started)
+        if len(store.failed) == len(folds):
+            number, error = min(store.failed.items())
+            raise type(error)(f"fold {number}, as all others: {error}") from error
+        folder.save(status="failed" if store.failed else "complete")
+    result = WalkForward(folder.path, folder.manifest)
+    if store.finished and report:
+        from bt_neuro.report.page import write_report  # loads Bokeh
 
-        write_report(walked, bars)
-    if len(folder.failed) == len(folds):
-        number, error = min(folder.failed.items())
-        raise type(error)(f"fold {number}, as all others: {error}") from error
-    return walked
+        write_report(result, bars)
+    return result
 
 
-def _interrupt() -> None:
+def _interrupt() -> NoReturn:
     raise KeyboardInterrupt
 
 
 def _run(
     tasks: list[FoldTask],
-    folder: WalkForwardFolder,
+    store: FoldStore,
     jobs: int | None,
     cluster: str | None,
     report: bool,
-    tell: Callable[[], object],
+    progress: Callable[[int, int], None] | None,
 ) -> None:
-    tell()
-    # The longest first, so that no core waits at the end.
-    tasks = sorted(tasks, key=lambda task: len(task.span), reverse=True)
-    at_once = min(jobs or len(cores()), max(len(tasks), 1))
-    with closing(run_tasks(run_fold_task, tasks, jobs=at_once, cluster=cluster)) as results:
+    def show() -> None:
+        if progress:
+            progress(len(store.finished) + len(store.failed), store.n_folds)
+
+    finished = store.finished
+    tasks = [task for task in tasks if any(fold.number not in finished for fold in task.folds)]
+    tasks.sort(key=lambda task: len(task.span), reverse=True)  # so that no core idles at the end
+    show()
+    with closing(run_tasks(run_fold_task, tasks, jobs=jobs or len(cores()), cluster=cluster)) as results:
         for left, (task, outcome) in zip(reversed(range(len(tasks))), results, strict=True):
-            if isinstance(outcome, list):
-                for result in outcome:
-                    folder.keep(result)
+            if isinstance(outcome, NeuroError):
+                store.failed |= {fold.number: outcome for fold in task.folds}
             else:
-                folder.fail([fold.number for fold in task.folds], outcome)
-            tell()
-            if left == 1 and report:  # what the page takes longest to load, while the last one runs
+                for result in outcome:
+                    store.write(result)
+            show()
+            if left == 1 and report:  # load the page's libraries while the last task runs
                 import bt_neuro.report.page  # noqa: F401
 
 
 def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStrategy], type[NeuroStrategy]]:
-    """Return what another process can find the strategy by, and the strategy."""
-    if isinstance(strategy, str):
-        path, colon, name = strategy.rpartition(":")
-        spec = (
-            f"{Path(path).resolve()}:{name}"
-            if colon and path.endswith(".py")
-            else str(Path(strategy).resolve())
-        )
-        return spec, load_strategy(strategy)
-    return strategy, strategy
+    """Return a reference that works in another process, and the class."""
+    if not isinstance(strategy, str):
+        return strategy, strategy
+    path, colon, name = strategy.rpartition(":")
+    is_named = colon and path.endswith(".py")
+    spec = f"{Path(path).resolve()}:{name}" if is_named else str(Path(strategy).resolve())
+    return spec, load_strategy(strategy)
 
 
-def _checked(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
-    own = {"pretrain": "train", "learning": "learn_in_test"}
-    own |= {name: name for name in ("eras", "embargo_bars", "resume")}
+def _validated(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
+    options = {"pretrain": "train"}
+    options |= {name: name for name in ("learning", "eras", "embargo_bars", "resume")}
     known = strategy.params._getkeys()
     for name in parameters:
-        if name in own:
-            raise StrategyError(f"{name} belongs to the walk-forward here: use its option {own[name]}")
+        if name in options:
+            raise StrategyError(
+                f"{name} must be set by the walk-forward, got a parameter. Use the option {options[name]}."
+            )
         if name not in known:
             raise StrategyError(f"{strategy.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
     return dict(parameters)
 
 
-def _folds(
-    bars: Bars,
-    strategy: type[NeuroStrategy],
-    given: dict[str, Any],
-    train: str,
-    test: str,
-    step: str | None,
-    mode: str,
-    ingest: str,
-) -> list[Fold]:
-    if ingest not in INGESTS:
-        raise FoldError(f"ingest is {ingest!r}: give refit, update or freeze")
-    folds = cut_folds(bars.frame["datetime"], train, test, step, mode)
-    params = {**dict(strategy.params._getitems()), **given}
-    history, wing = params["history_bars"], params["wing"]
-    if isinstance(history, int) and isinstance(wing, int):  # else the strategy refuses them by name
-        least, shortest = WARM_UP_BARS + history + wing, min(len(fold.train) for fold in folds)
-        if shortest < least:
-            raise FoldError(
-                f"{bars.path}: a training part of {shortest} bars is too short: indicators and a window of "
-                f"{history} bars need {least} to warm up.\nGive a longer train than {train}."
-            )
-    if ingest == "refit":
+def _require_warm_up(folds: list[Fold], parameters: dict[str, Any], bars: Bars, train: str) -> None:
+    history, wing = parameters["history_bars"], parameters["wing"]
+    if not (isinstance(history, int) and isinstance(wing, int)):
+        return  # the strategy raises an error that names them
+    least, shortest = WARM_UP_BARS + history + wing, min(len(fold.train) for fold in folds)
+    if shortest < least:
+        raise FoldError(
+            f"{bars.path}: a training part must have {least} bars, for indicators and a window of {history} "
+            f"bars to warm up, got {shortest}.\nGive a longer train than {train}."
+        )
+
+
+def _spans(folds: list[Fold], retrain: str) -> list[Fold]:
+    """Return the folds with the training spans that their network goes through."""
+    if retrain not in RETRAINS:
+        raise FoldError(f"retrain must be fold, continue or never, got {retrain!r}. Give one of them.")
+    if retrain == "fold":
         return folds
     if any(late.test.start != early.test.stop for early, late in pairwise(folds)):
-        raise FoldError(f"ingest {ingest} takes one network through all bars: leave no gap, step = test")
+        raise FoldError(
+            f"step must equal test where one network goes through all bars (retrain {retrain}), "
+            "so that there is no gap. Leave step out."
+        )
     start = folds[0].train.start
-    if ingest == "update":
+    if retrain == "continue":
         return [replace(fold, train=range(start, fold.test.start)) for fold in folds]
     return [replace(fold, train=folds[0].train) for fold in folds]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_neuro import FoldError
-from bt_neuro.validation.folds import MINIMUM_TEST_BARS, Length, cut_folds
+from bt_neuro.validation.folds import MINIMUM_TEST_BARS, WINDOWS, Length, cut_folds
 
 HOURS = pd.Series(pd.date_range("2020-01-31 10:00", "2022-12-31 23:00", freq="h"))
 HOURS = HOURS[np.is_busday(HOURS.to_numpy("datetime64[D]"))].reset_index(drop=True)
@@ -32,7 +32,7 @@ def test_lengths_are_read(text, length):
 
 @pytest.mark.parametrize("text", ["", "M", "6", "0M", "-6M", "6m", "1.5Y", "six months", "6M 2D", None])
 def test_what_is_no_length_is_refused_with_examples(text):
-    with pytest.raises(FoldError, match=r"is no length: give .* as 2Y, 24M, 26W, 90D, 5000b"):
+    with pytest.raises(FoldError, match=r"A length must be .* Give one such as 2Y, 24M, 26W, 90D, 5000b"):
         Length.parse(text)
 
 
@@ -44,8 +44,10 @@ def test_months_are_counted_from_the_first_day():
     assert folds[-1].test.stop == len(HOURS)
 
 
-def test_anchored_trains_on_all_that_came_before():
-    rolling, anchored = (cut_folds(HOURS, "12M", "6M", mode=mode) for mode in ("rolling", "anchored"))
+def test_an_expanding_window_holds_all_that_came_before():
+    rolling, *others = (cut_folds(HOURS, "12M", "6M", window=name) for name in WINDOWS)
+    anchored = others[0]
+    assert others == [anchored] * 2
     assert [fold.test for fold in rolling] == [fold.test for fold in anchored]
     assert all(fold.train.start == 0 for fold in anchored)
     assert [str(HOURS[fold.train.start].date()) for fold in rolling[:3]] == [
@@ -61,14 +63,14 @@ def test_anchored_trains_on_all_that_came_before():
     test=st.integers(1, 800),
     gap=st.integers(0, 300),
     unit=st.sampled_from("bDM"),
-    mode=st.sampled_from(["rolling", "anchored"]),
+    window=st.sampled_from(WINDOWS),
 )
-def test_whatever_the_lengths(bars, train, test, gap, unit, mode):
+def test_whatever_the_lengths(bars, train, test, gap, unit, window):
     scale = {"b": 1, "D": 24, "M": 500}[unit]
     lengths = [max(1, n // scale) for n in (train, test, test + gap)]
     times = HOURS[:bars]
     try:
-        folds = cut_folds(times, *(f"{n}{unit}" for n in lengths), mode)
+        folds = cut_folds(times, *(f"{n}{unit}" for n in lengths), window)
     except FoldError:
         assert unit != "b" or bars <= lengths[0]
         return
@@ -77,10 +79,10 @@ def test_whatever_the_lengths(bars, train, test, gap, unit, mode):
     for fold in folds:
         assert 0 <= fold.train.start < fold.train.stop == fold.test.start < fold.test.stop <= bars
         assert len(fold.test) >= min(MINIMUM_TEST_BARS, longest)
-        assert (fold.train.start == 0) or mode == "rolling"
+        assert (fold.train.start == 0) or window == "rolling"
         if unit == "b":
-            assert len(fold.train) == fold.test.start - (0 if mode == "anchored" else fold.train.start)
-            assert mode == "anchored" or len(fold.train) == lengths[0]
+            assert len(fold.train) == fold.test.start - (fold.train.start if window == "rolling" else 0)
+            assert window != "rolling" or len(fold.train) == lengths[0]
     for early, late in pairwise(folds):
         assert early.test.stop <= late.test.start
         if unit == "b":
@@ -115,14 +117,14 @@ def test_a_hole_in_the_file_makes_no_fold():
 @pytest.mark.parametrize(
     ("lengths", "complaint"),
     [
-        (("24M", "5000b"), "mix time and bars: give all in one of them"),
+        (("24M", "5000b"), "must be all in time or all in bars, got 24M, 5000b, 5000b"),
         (
             ("10Y", "6M"),
             r", 2020-01-31 to 2022-12-30, are too few for train 10Y and test 6M\.\nGive shorter",
         ),
         (("999999999Y", "6M"), "are too few"),
-        (("12M", "6M", "3M"), "step 3M is shorter than test 6M, so bars would be tested twice"),
-        (("12M", "6M", None, "sliding"), "mode is 'sliding': give rolling or anchored"),
+        (("12M", "6M", "3M"), "step must be no shorter than test, got 3M and 6M"),
+        (("12M", "6M", None, "sliding"), "window must be rolling or expanding, got 'sliding'"),
     ],
 )
 def test_folds_that_cannot_be_are_refused(lengths, complaint):

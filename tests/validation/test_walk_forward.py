@@ -109,7 +109,7 @@ def test_the_summary_counts_all_folds_together(result):
     assert (m["folds_better"], m["folds"]) == (better, len(rows))
     assert str(result) == m["sentence"]
     assert result.metrics["sentence"].startswith("SYNTHETIC_EURUSD_H1.csv, 2024-01-")
-    assert f"{len(rows)} folds of 200b after 300b of training (refit, rolling)" in m["sentence"]
+    assert f"{len(rows)} folds of 200b after 300b of training (rolling window, retrain fold)" in m["sentence"]
 
 
 def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
@@ -144,30 +144,30 @@ def test_no_skill_is_said(tmp_path):
     ],
 )
 def test_signals_alone_are_no_skill(result, changed, end):
-    options = {"test": "200b", "train": "300b", "ingest": "refit", "mode": "rolling"}
+    options = {"test": "200b", "train": "300b", "retrain": "fold", "window": "rolling"}
     assert sentence(result.metrics | changed, "x.csv", options, 0).endswith(end)
 
 
 @pytest.mark.slow
-# -- ways to ingest ------------------------------------------------------------------------------------------
+# -- ways to retrain -----------------------------------------------------------------------------------------
 def test_one_network_that_goes_through_all_folds(tmp_path, result):
-    update = run(tmp_path / "update", ingest="update")
-    freeze = run(tmp_path / "freeze", ingest="freeze")
-    refit_first, *later = (
+    continued = run(tmp_path / "continued", retrain="continue")
+    frozen = run(tmp_path / "frozen", retrain="never")
+    anew, *others = (
         r.predictions[r.predictions["fold"] == 1][["p_buy", "p_sell"]].to_numpy()
-        for r in (result, update, freeze)
+        for r in (result, continued, frozen)
     )
-    assert np.array_equal(later[0], refit_first)  # the same start, also learning bar by bar
-    assert not np.array_equal(later[1], refit_first)
-    assert freeze.folds["examples"].notna().sum() == update.folds["examples"].notna().sum() == 1
+    assert np.array_equal(others[0], anew)  # the same start, also learning bar by bar
+    assert not np.array_equal(others[1], anew)
+    assert frozen.folds["examples"].notna().sum() == continued.folds["examples"].notna().sum() == 1
     # money goes on too: a position may be held over the end of a part
-    assert update.folds["equity_start"].tolist()[1:] == update.folds["equity_end"].tolist()[:-1]
-    models = [path.parent.name for path in update.folder.glob("folds/*/model.safetensors")]
+    assert continued.folds["equity_start"].tolist()[1:] == continued.folds["equity_end"].tolist()[:-1]
+    models = [path.parent.name for path in continued.folder.glob("folds/*/model.safetensors")]
     assert models == ["03"]
 
 
 def test_no_learning_in_test_parts(tmp_path, result):
-    still = run(tmp_path / "run", learn_in_test=False)
+    still = run(tmp_path / "run", learning=False)
     assert not np.array_equal(still.predictions["p_buy"], result.predictions["p_buy"])
     assert still.manifest["parameters"]["learning"] is False
     assert still.folds["examples"].tolist() == result.folds["examples"].tolist()
@@ -177,20 +177,20 @@ def test_no_learning_in_test_parts(tmp_path, result):
 @pytest.mark.parametrize(
     ("options", "error", "complaint"),
     [
-        ({"train": "60b"}, FoldError, r"a training part of 60 bars is too short: .* need 65 to warm up"),
+        ({"train": "60b"}, FoldError, r"a training part must have 65 bars, .* to warm up, got 60"),
         ({"train": "9Y", "test": "1Y"}, FoldError, "are too few for train 9Y"),
-        ({"ingest": "refresh"}, FoldError, "ingest is 'refresh': give refit, update or freeze"),
-        ({"ingest": "update", "step": "250b"}, FoldError, "leave no gap, step = test"),
-        ({"ingest": "update", "learn_in_test": False}, FoldError, "ingest update must learn in the test"),
+        ({"retrain": "refresh"}, FoldError, "retrain must be fold, continue or never, got 'refresh'"),
+        ({"retrain": "continue", "step": "250b"}, FoldError, "step must equal test"),
+        ({"retrain": "continue", "learning": False}, FoldError, "got learning off. Use retrain never"),
         ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
-        ({"parameters": {"learning": False}}, StrategyError, "use its option learn_in_test"),
+        ({"parameters": {"learning": False}}, StrategyError, "Use the option learning"),
         ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
         ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
         ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),
         pytest.param(
             {"cluster": "tcp://127.0.0.1:9"},
             NeuroError,
-            "no Dask scheduler with workers answers at tcp",
+            "No Dask scheduler with workers answers at tcp",
             marks=pytest.mark.slow,  # needs Dask
         ),
     ],
@@ -252,16 +252,16 @@ def test_a_fold_that_was_being_written_is_run_again(tmp_path, result):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"train": "250b"}, "walk_forward.train 300b, and this run has 250b"),
-        ({"eras": 2}, "parameters.eras 1, and this run has 2"),
-        ({"parameters": {"seed": 4}}, "parameters.seed 0, and this run has 4"),
-        ({"account": Account(spread=1.0)}, "account.spread None, and this run has 1.0"),
-        ({"bars_options": {"end": "2024-02-15"}}, "walk_forward.bars_options.end 2024-02-16, and this run"),
-        ({"strategy": Breaks}, "strategy small:Small, and this run has"),
+        ({"train": "250b"}, "options.train must be 300b, .*, got 250b"),
+        ({"eras": 2}, "parameters.eras must be 1, .*, got 2"),
+        ({"parameters": {"seed": 4}}, "parameters.seed must be 0, .*, got 4"),
+        ({"account": Account(spread=1.0)}, "account.spread must be None, .*, got 1.0"),
+        ({"bars_options": {"end": "2024-02-15"}}, "data.options.end must be 2024-02-16"),
+        ({"strategy": Breaks}, "strategy must be small:Small, .*, got "),
     ],
 )
 def test_another_run_is_no_resumption(result, options, complaint):
-    with pytest.raises(FoldError, match=complaint):
+    with pytest.raises(NeuroError, match=complaint):
         walk_forward(SAMPLE, resume=result.folder, **{**OPTIONS, **options})
 
 
@@ -269,12 +269,12 @@ def test_other_bars_are_no_resumption(tmp_path, result):
     other = tmp_path / SAMPLE.name
     header, first, rest = SAMPLE.read_text().split("\n", 2)
     other.write_text("\n".join([header, f"{first}0", rest]))  # the last number is the spread
-    with pytest.raises(FoldError, match="was begun with data_sha256"):
+    with pytest.raises(NeuroError, match=r"data\.sha256 must be"):
         walk_forward(other, resume=result.folder, **OPTIONS)
 
 
 def test_some_folder_is_no_resumption(tmp_path):
-    with pytest.raises(FoldError, match="is no folder of a walk-forward that was begun"):
+    with pytest.raises(NeuroError, match="is no run folder"):
         walk_forward(SAMPLE, resume=tmp_path, **OPTIONS)
 
 

@@ -1,0 +1,135 @@
+"""Finished folds of a walk-forward: a folder for each, written atomically, and the tables of all of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import Bars
+from bt_neuro.errors import NeuroError
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.number_tables import write_numbers
+from bt_neuro.runs.results import Result
+from bt_neuro.runs.resumed_rows import VOTES
+from bt_neuro.validation.fold_metrics import sentence, walk_forward_metrics
+from bt_neuro.validation.fold_task import BASELINES, FoldResult
+
+FOLD = "fold.json"
+# Tables of a fold, and their columns of money.
+TABLES: dict[str, tuple[str, ...]] = {
+    "predictions": (),
+    "baselines": (),
+    "equity": ("cash", "equity", "position"),
+    "trades": ("size", "gross", "costs", "net"),
+}
+
+
+class FoldStore:
+    """The folders of finished folds, inside a run folder.
+
+    Parameters
+    ----------
+    folder : folder of the walk-forward
+    n_folds : number of its folds
+
+    Attributes
+    ----------
+    failed : errors of the folds that failed, by number
+    """
+
+    def __init__(self, folder: RunFolder, n_folds: int) -> None:
+        self._folder, self.n_folds = folder, n_folds
+        self.failed: dict[int, NeuroError] = {}
+
+    @property
+    def finished(self) -> list[int]:
+        """Numbers of the finished folds, ascending."""
+        return sorted(int(path.parent.name) for path in self._folder.path.glob(f"folds/[0-9]*/{FOLD}"))
+
+    def write(self, result: FoldResult) -> None:
+        """Write a finished fold, all of it or nothing."""
+        place = self._place(result.number)
+        partial = place.with_name(f".{place.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)  # a killed run may have left it
+        partial.mkdir(parents=True)
+        for name, content in result.files.items():
+            (partial / name).write_bytes(content)
+        about = {"row": result.row, "device": result.device}
+        (partial / FOLD).write_text(json.dumps(about, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        partial.rename(place)
+
+    def save(self, bars: Bars, account: Account, started: float) -> None:
+        """Write the tables and metrics of the finished folds, and the errors of those that failed.
+
+        Parameters
+        ----------
+        bars, account : what was run over, and the money
+        started : value of `time.perf_counter` at the start
+        """
+        manifest, finished = self._folder.manifest, self.finished
+        errors = {str(number): str(error) for number, error in sorted(self.failed.items())}
+        manifest |= {"folds": self.n_folds, "failed": errors}
+        if not finished:
+            return
+        folds = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
+        rows = pd.DataFrame([fold["row"] for fold in folds])
+        tables, votes = self._stitch(rows), self._stitch_votes()
+        metrics = walk_forward_metrics(rows, **tables, votes=votes, bars=bars, account=account)
+        missing = self.n_folds - len(finished)
+        metrics["sentence"] = sentence(metrics, bars.path.name, manifest["options"], missing)
+        self._folder.write_table("folds.csv", rows)
+        self._folder.save(
+            devices=sorted({fold["device"] for fold in folds}),
+            metrics=metrics,
+            time={"wall_s": time.perf_counter() - started, "folds_s": float(rows["seconds"].sum())},
+        )
+
+    def _stitch(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Write the tables of all folds as one; each fold starts with the money that the one before left."""
+        parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+        money = float(rows["equity_start"].iloc[0])
+        for number, start, end in rows[["fold", "equity_start", "equity_end"]].itertuples(index=False):
+            scale = money / start
+            for name, table in self._tables(number).items():
+                scaled = {column: (table[column] * scale).round(10) for column in TABLES[name]}
+                parts[name].append(table.assign(**scaled, fold=number))
+            money = end * scale
+        stitched = {
+            name: pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+            for name, tables in parts.items()
+        }
+        for name, table in stitched.items():
+            integers = {
+                column: table[column].astype("Int64") for column in ("known_bar", "hit") if column in table
+            }
+            self._folder.write_table(f"{name}.csv", table.assign(**integers))
+        return stitched
+
+    def _stitch_votes(self) -> NDArray[np.float32] | None:
+        """Write the outputs of each of several networks for all folds; None if there was one."""
+        paths = [path for number in self.finished if (path := self._place(number) / VOTES).exists()]
+        if not paths:
+            return None
+        votes = np.concatenate([np.load(path) for path in paths])
+        write_numbers(self._folder.path / VOTES, votes)
+        return votes
+
+    def _place(self, number: int) -> Path:
+        return self._folder.path / "folds" / f"{number:0{max(2, len(str(self.n_folds)))}d}"
+
+    def _tables(self, number: int) -> dict[str, pd.DataFrame]:
+        place = self._place(number)
+        fold, baselines = Result(place, {}), pd.read_csv(place / BASELINES, keep_default_na=False)
+        return {
+            "predictions": fold.predictions,
+            "baselines": baselines,
+            "equity": fold.equity,
+            "trades": fold.trades,
+        }
