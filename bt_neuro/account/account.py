@@ -1,35 +1,236 @@
-"""The money side of a backtest."""
+"""Settings of an account: cash, costs, leverage and the rules of the instrument."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
-from bt_neuro.errors import StrategyError
+import backtrader as bt
+
+from bt_neuro.account.broker import MarginBroker
+from bt_neuro.account.instrument import Instrument
+from bt_neuro.errors import StrategyError, did_you_mean
+
+CALENDAR = "calendar"
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
+# ESMA 2018: leverage 30 on major currencies, 2 on crypto, closed out at half the margin. Regulation T and
+# FINRA 4210: half the value to begin with, then 25 % of it for longs, 30 % for shorts. Interactive Brokers'
+# fixed price of US stocks. Futures: the maintenance margin is often 90 % of the initial one.
+PRESETS: dict[str, dict[str, Any]] = {
+    "off": {},
+    "forex": {"leverage": 30.0, "lot": 100_000.0, "step": 1000.0},
+    "stock": {
+        "leverage": 2.0,
+        "stop_out_short": 0.6,
+        "step": 1.0,
+        "commission_lot": 0.005,
+        "commission_minimum": 1.0,
+        "commission_cap": 0.01,
+        "swap_unit": "percent",
+        "triple_day": CALENDAR,
+    },
+    "crypto": {
+        "leverage": 2.0,
+        "step": 1e-5,
+        "commission": 0.001,
+        "swap_unit": "percent",
+        "triple_day": CALENDAR,
+    },
+    "futures": {"stop_out": 0.9, "step": 1.0, "triple_day": CALENDAR},
+}
 
 
 @dataclass(frozen=True)
 class Account:
-    """The money side of a backtest.
+    """Settings of an account.
 
     Parameters
     ----------
-    cash : to start with (10,000)
+    cash : to start with
+    preset : name of the preset the other settings started from, see `Account.of`
+    leverage : value of the positions per money of margin, at least 1
+    stop_out : share of the initial margin at which a position is closed
+    stop_out_short : the same for shorts; None as for longs
+    contract_margin : initial margin of one contract in money, which replaces `leverage`; 0 for none
+    multiplier : money a unit gains when the price rises by 1
     commission : fraction of the value traded, each side
-    spread : in points; None takes the file's own spread column, or 0 where it has none
-    slippage : in points, against every market order
+    commission_lot : money a lot and side; a share or contract where a lot is one of them
+    commission_minimum : least commission of an order
+    commission_cap : most commission of an order, as a fraction of its value; None for no limit
+    spread : points; None reads the file's own spread column, 0 where it has none
+    slippage : points, against market and stop orders, as far as the bar reaches
+    slippage_range : share of the executing bar's range, instead of points
+    swap_long, swap_short : credited for each night, negative values are paid; points, or percent a year
+    swap_unit : ``"points"`` or ``"percent"``
+    triple_day : weekday whose night counts three times, or ``"calendar"`` where each night counts once
+    lot : units of one lot
+    step : sizes are multiples of it, in units
+    least : smallest size of an opening, in units
+    protected : negative balance protection; a debt after ruin is forgiven
+
+    Raises
+    ------
+    StrategyError
+        A setting outside its range.
+
+    Examples
+    --------
+    >>> Account.of("forex", spread=12).leverage
+    30.0
     """
 
     cash: float = 10_000.0
+    preset: str = "off"
+    leverage: float = 1.0
+    stop_out: float = 0.5
+    stop_out_short: float | None = None
+    contract_margin: float = 0.0
+    multiplier: float = 1.0
     commission: float = 0.0
+    commission_lot: float = 0.0
+    commission_minimum: float = 0.0
+    commission_cap: float | None = None
     spread: float | None = None
     slippage: float = 0.0
+    slippage_range: float = 0.0
+    swap_long: float = 0.0
+    swap_short: float = 0.0
+    swap_unit: str = "points"
+    triple_day: str = "wednesday"
+    lot: float = 1.0
+    step: float = 1e-8
+    least: float = 0.0
+    protected: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value is not None and not (value >= 0 and math.isfinite(value)):
-                raise StrategyError(f"{name} is {value}: it must be 0 or more")
+        for name, value in vars(self).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            negative = is_number and value < 0 and not name.startswith("swap")
+            if is_number and (negative or not math.isfinite(value)):
+                raise StrategyError(f"{name} must be a finite number of at least 0, got {value}.")
+        for name in ("cash", "multiplier", "lot", "step"):
+            if getattr(self, name) == 0:
+                raise StrategyError(f"{name} must be above 0, got 0.")
+        if self.leverage < 1:
+            raise StrategyError(f"leverage must be at least 1, got {self.leverage}.")
         if self.commission >= 1:
-            raise StrategyError(f"commission is {self.commission}: a fraction of the value, such as 0.0001")
-        if self.cash == 0:
-            raise StrategyError("cash is 0: there is nothing to trade with")
+            raise StrategyError(
+                f"commission must be a fraction of the value below 1, got {self.commission}. "
+                "One basis point is 0.0001."
+            )
+        if not 0 <= self.slippage_range <= 1 or (self.slippage and self.slippage_range):
+            raise StrategyError(
+                f"slippage must be points or a share 0..1 of the range, "
+                f"got {self.slippage} and {self.slippage_range}. Give one of them."
+            )
+        if self.triple_day not in (*WEEKDAYS, CALENDAR):
+            known = did_you_mean(self.triple_day, (*WEEKDAYS, CALENDAR))
+            raise StrategyError(
+                f"triple_day must be a weekday or 'calendar', got {self.triple_day!r}.{known}"
+            )
+        if self.preset == "futures" and not self.contract_margin:
+            raise StrategyError(
+                "contract_margin must be given for futures, got 0. Give the margin of one contract in money."
+            )
+        self.instrument()
+
+    @classmethod
+    def of(cls, preset: str = "off", **settings: Any) -> Account:
+        """Return a preset with some settings replaced; a setting of None keeps the preset's.
+
+        Parameters
+        ----------
+        preset : off, forex, stock, crypto or futures
+        **settings : parameters of `Account`
+        """
+        if preset not in PRESETS:
+            raise StrategyError(
+                f"account must be one of {', '.join(PRESETS)}, got {preset!r}.{did_you_mean(preset, PRESETS)}"
+            )
+        if unknown := settings.keys() - cls.__dataclass_fields__.keys():
+            name = min(unknown)
+            raise StrategyError(
+                f"An account has no setting {name!r}.{did_you_mean(name, cls.__dataclass_fields__)}"
+            )
+        given = {name: value for name, value in settings.items() if value is not None}
+        return cls(**{"preset": preset, **PRESETS[preset], **given})
+
+    def instrument(self, point: float | None = None) -> Instrument:
+        """Return the trading conditions, for quotes of that point."""
+        nights = [1] * 7
+        if self.triple_day != CALENDAR:
+            nights[WEEKDAYS.index(self.triple_day)], nights[5:] = 3, [0, 0]
+        return Instrument(
+            margin_rate=1 / self.leverage,
+            mult=self.multiplier,
+            point=point,
+            nights=tuple(nights),
+            **{name: getattr(self, name) for name in SAME_IN_INSTRUMENT},
+        )
+
+    def use(self, broker: MarginBroker, point: float | None = None, name: str | None = None) -> None:
+        """Give a broker this account's cash and conditions.
+
+        Parameters
+        ----------
+        broker : without orders yet
+        point : price of one point; None takes the decimals of a `BarsFeed`'s prices
+        name : of the feed the conditions hold for; None for all
+        """
+        broker.setcash(self.cash)
+        broker.addcommissioninfo(self.instrument(point), name=name)
+        p = broker.p
+        p.protected, p.slip_points, p.slip_range = self.protected, self.slippage, self.slippage_range
+        if self.slippage or self.slippage_range:
+            broker.set_slippage_fixed(0.0)  # how it applies; the amount follows from the bar
+
+
+SAME_IN_INSTRUMENT = (
+    "commission",
+    "commission_lot",
+    "commission_minimum",
+    "commission_cap",
+    "spread",
+    "contract_margin",
+    "stop_out",
+    "stop_out_short",
+    "lot",
+    "step",
+    "least",
+    "swap_long",
+    "swap_short",
+    "swap_unit",
+)
+
+
+def margin_account(
+    cerebro: bt.Cerebro,
+    preset: str = "off",
+    *,
+    point: float | None = None,
+    name: str | None = None,
+    **settings: Any,
+) -> MarginBroker:
+    """Give a Cerebro a margin account and return its broker.
+
+    Parameters
+    ----------
+    cerebro : whose broker is replaced; its cash stays where `settings` have none
+    preset : off, forex, stock, crypto or futures
+    point : price of one point; None takes the decimals of a `BarsFeed`'s prices
+    name : of the feed the conditions hold for, in a further call for each; None for all feeds
+    **settings : parameters of `Account`
+
+    Examples
+    --------
+    >>> cerebro = bt.Cerebro()
+    >>> broker = margin_account(cerebro, "forex", leverage=30, cash=50_000, spread=12)
+    >>> cerebro.broker is broker, broker.getcash()
+    (True, 50000)
+    """
+    cash = cerebro.broker.p.cash
+    if not isinstance(cerebro.broker, MarginBroker):
+        cerebro.broker = MarginBroker()
+    Account.of(preset, **{"cash": cash, **settings}).use(cerebro.broker, point, name)
+    return cerebro.broker

@@ -1,0 +1,235 @@
+"""Margin account as a broker of backtrader: buying power, stop-out, ruin, deposits."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import backtrader as bt
+from backtrader.order import BuyOrder, Order, SellOrder
+
+from bt_neuro.account.fills import MarginFills
+from bt_neuro.account.holding import Holding
+from bt_neuro.errors import StrategyError
+
+
+class MarginBroker(MarginFills):
+    """backtrader's broker with margin, lot steps, stop-out and ruin.
+
+    The ledger stays backtrader's own with short sales credited: equity = cash + sum(size x price x mult).
+    Leverage never enters it; margin is a test beside it.
+
+    Params:
+      - ``slip_points`` (default: ``0.0``): slippage of market and stop orders, as far as the bar reaches
+      - ``slip_range`` (default: ``0.0``): slippage as a share of the executing bar's range instead
+      - ``protected`` (default: ``False``): negative balance protection; a debt after ruin is forgiven
+      - ``quiet`` (default: ``False``): do not warn; ``messages`` holds the same text
+      - The others are those of ``bt.brokers.BackBroker``; ``shortcash`` must stay True.
+
+    Attributes
+    ----------
+    books : money by kind, see `Books`
+    counts : orders by outcome, see `OrderCounts`
+    messages : one sentence for each kind of refusal, with its remedy
+    ruined_at : time of the bar at which all money was lost, or None
+
+    Notes
+    -----
+    Order of one bar: deposits, swap, stop-out of the positions carried in, orders, stop-out of what the
+    orders left, ruin. A market order, or a stop nearer than the stop-out level, goes first; a take-profit
+    does not, for the path inside the bar is unknown.
+
+    - Margin is tested at the fill, if the position grows or turns: the equity after all costs must be at
+      least the margin after. Closing is always allowed. Other positions count at the open of the same bar.
+    - An order beyond the buying power is refused as a whole (``Margin``). An order sent with ``fit=True`` is
+      cut to it, and the rest ``Canceled``.
+    - A position is closed at its stop-out level, or at the open beyond it, the largest loser first. Its
+      orders are cancelled.
+    - After ruin every order is ``Rejected``, and deposits are refused.
+    - ``order.info.reason`` names the reason of an order that was refused, cut, or sent by the broker.
+
+    Examples
+    --------
+    >>> from bt_neuro.account.instrument import Instrument
+    >>> cerebro = bt.Cerebro()
+    >>> cerebro.broker = MarginBroker(cash=50_000)
+    >>> cerebro.broker.addcommissioninfo(Instrument(spread=12, margin_rate=1 / 30, step=1000))
+    """
+
+    params: Any = (("protected", False),)
+
+    def init(self) -> None:
+        super().init()
+        if not self.p.shortcash:
+            raise StrategyError("shortcash must be True, got False. The ledger credits short sales.")
+        self._transfers: deque[float] = deque()
+
+    def set_cash(self, cash: float) -> None:
+        super().set_cash(cash)
+        self.books.opening = cash
+
+    setcash = set_cash
+
+    def add_cash(self, cash: float) -> None:
+        """Deposit money, or withdraw it where negative, before the next bar trades."""
+        self._transfers.append(cash)
+
+    def set_fund_history(self, fund: Any) -> None:
+        raise StrategyError("A margin account must keep its own value, got a fund history. Use add_cash().")
+
+    # -- state of the account ------------------------------------------------------------------------------
+    def margin(self) -> float:
+        """Return the initial margin of all positions at their last prices."""
+        return self._others(None)[1]
+
+    def free_margin(self) -> float:
+        """Return the equity that is not tied up as margin."""
+        value, margin, _ = self._others(None)
+        return self.cash + value - margin
+
+    def working_orders(self, data: bt.feed.DataBase) -> list[Order]:
+        """Return the orders for `data` that can still fill, those of this very bar included."""
+        return [o for o in (*self.submitted, *self.pending) if o is not None and o.data is data]
+
+    def stop_out_price(self, data: bt.feed.DataBase) -> float:
+        """Return the price of `data` at which its position is closed; 0 or less for a fully paid long."""
+        size, info = self.positions[data].size, self.getcommissioninfo(data)
+        stop_out, mult = info.stop_out_of(size), info.p.mult
+        value, _, required = self._others(data)
+        rate = 0.0 if info.p.contract_margin else stop_out * info.p.margin_rate
+        required += abs(size) * (stop_out * info.p.contract_margin + mult * info.half_spread())
+        # cash + value + size x mult x price = required + rate x |size| x mult x price
+        return (required - self.cash - value) / (mult * (size - rate * abs(size)))
+
+    # -- one bar -------------------------------------------------------------------------------------------
+    def next(self) -> None:
+        if self._transfers:
+            self._transfer()
+        while self._toactivate:  # children of a bracket can stop a loss from here on
+            self._toactivate.popleft().activate()
+        again = bool(self._holdings) and self._carried_in()
+        cash = self.cash
+        super().next()
+        if self._holdings:
+            again |= cash != self.cash  # without a fill nothing new can have happened
+            for data, holding in list(self._holdings.items()):
+                if holding.is_in_bar(data):
+                    if again:
+                        self._stop_out_if_reached(data, holding)
+                    holding.end(data)
+            if len(self._holdings) > 1:
+                self._stop_out_at_close()
+        if self.cash <= 0 and not self._holdings and self.ruined_at is None:
+            self._ruin()
+
+    def _transfer(self) -> None:
+        while self._transfers:
+            amount, free = self._transfers.popleft(), self.free_margin()
+            if self.ruined_at is not None:
+                self.tell("deposit", f"A deposit was refused: all money was lost at {self.ruined_at}.")
+                continue
+            if amount < 0 and free + amount <= 0:
+                self.tell(
+                    "withdrawal",
+                    f"A withdrawal of {-amount:,.2f} was refused: {free:,.2f} of margin is free. "
+                    "Withdraw less, or close positions first.",
+                )
+                continue
+            self.books.deposits += amount
+            self._fundshares += amount / self._fundval
+            self.cash += amount
+
+    def _carried_in(self) -> bool:
+        """Charge swaps and stop out; return whether an order that goes first calls for another test."""
+        for data in self._holdings:
+            info = self.getcommissioninfo(data)
+            if info.has_swap:
+                pos, time = self.positions[data], data.datetime.datetime()
+                swap = info.get_credit_interest(data, pos, time)
+                self.cash -= swap
+                self.d_credit[data] += swap
+                self.books.swap += swap
+                pos.datetime = time  # the inherited loop then charges nothing
+        later = False
+        for data in self._losers_first():
+            holding = self._holdings[data]
+            if holding.is_in_bar(data):
+                later |= self._stop_out_if_reached(data, holding, orders_first=True)
+        return later
+
+    def _losers_first(self) -> list[Any]:
+        if len(self._holdings) == 1:
+            return list(self._holdings)
+
+        def profit(data: Any) -> float:
+            pos = self.positions[data]
+            price = data.open[0] if self._holdings[data].is_in_bar(data) else data.close[0]
+            return self.getcommissioninfo(data).profitandloss(pos.size, pos.price, price)
+
+        return sorted(self._holdings, key=profit)
+
+    # -- stop-out ------------------------------------------------------------------------------------------
+    def _stop_out_if_reached(self, data: Any, holding: Holding, orders_first: bool = False) -> bool:
+        """Stop out if the bar reaches the level; return whether an order may fill before that."""
+        level, is_long = self.stop_out_price(data), self.positions[data].size > 0
+        first, low, high = holding.range_of(data)
+        if low > level if is_long else high < level:
+            return False
+        if orders_first and any(
+            self._goes_first(order, level, is_long) for order in self.working_orders(data)
+        ):
+            return True
+        self._stop_out(data, min(first, level) if is_long else max(first, level))
+        return False
+
+    @staticmethod
+    def _goes_first(order: Order, level: float, is_long: bool) -> bool:
+        if order.exectype in (Order.Stop, Order.StopTrail):
+            stop = order.created.price
+            return order.active() and (stop > level if is_long else stop < level)
+        return order.exectype == Order.Market
+
+    def _stop_out_at_close(self) -> None:
+        """Close positions at the bar's end while all of them together are below the stop-out level.
+
+        Each was tested with the others at their open; losses of the same bar add up only here.
+        """
+        for data in self._losers_first():
+            value, _, required = self._others(None)
+            for held in self._holdings:
+                info = self.getcommissioninfo(held)
+                required += abs(self.positions[held].size) * info.half_spread() * info.p.mult
+            if self.cash + value > required:
+                return
+            self._stop_out(data, data.close[0])
+
+    def _stop_out(self, data: Any, price: float) -> None:
+        for order in self.working_orders(data):
+            if order.alive():  # not cancelled together with the one before
+                order.addinfo(reason="stop-out")
+                if not self.cancel(order):  # it was sent at the bar before, and not accepted yet
+                    self.submitted.remove(order)
+                    order.cancel()
+                    self._end_of(order)
+        size, holding = self.positions[data].size, self._holdings[data]
+        order = (SellOrder if size > 0 else BuyOrder)(
+            owner=holding.owner, data=data, size=abs(size), tradeid=holding.tradeid
+        )
+        order.addinfo(reason="stop-out")
+        self._ocoize(order, None)
+        order.submit(self)
+        order.accept(self)
+        self.orders.append(order)
+        self.counts.stop_outs += 1
+        self._slipped = 0.0
+        self._fill(order, -size, price, data.datetime[0])
+        self._get_value()
+
+    def _ruin(self) -> None:
+        self.ruined_at = self._traded.datetime.datetime(0)
+        if self.p.protected:
+            self.books.forgiven, self.cash = -self.cash, 0.0
+            self._get_value()
+        for order in [order for order in self.pending if order is not None]:
+            order.addinfo(reason="ruin")
+            self.cancel(order)
