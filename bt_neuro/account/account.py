@@ -48,18 +48,18 @@ class Account:
     Parameters
     ----------
     cash : to start with
+    commission : fraction of the value traded, each side
+    spread : points; None reads the file's own spread column, 0 where it has none
+    slippage : points, against market and stop orders, as far as the bar reaches
     preset : name of the preset the other settings started from, see `Account.of`
     leverage : value of the positions per money of margin, at least 1
     stop_out : share of the initial margin at which a position is closed
     stop_out_short : the same for shorts; None as for longs
     contract_margin : initial margin of one contract in money, which replaces `leverage`; 0 for none
     multiplier : money a unit gains when the price rises by 1
-    commission : fraction of the value traded, each side
     commission_lot : money a lot and side; a share or contract where a lot is one of them
     commission_minimum : least commission of an order
     commission_cap : most commission of an order, as a fraction of its value; None for no limit
-    spread : points; None reads the file's own spread column, 0 where it has none
-    slippage : points, against market and stop orders, as far as the bar reaches
     slippage_range : share of the executing bar's range, instead of points
     swap_long, swap_short : credited for each night, negative values are paid; points, or percent a year
     swap_unit : ``"points"`` or ``"percent"``
@@ -81,18 +81,18 @@ class Account:
     """
 
     cash: float = 10_000.0
+    commission: float = 0.0
+    spread: float | None = None
+    slippage: float = 0.0
     preset: str = "off"
     leverage: float = 1.0
     stop_out: float = 0.5
     stop_out_short: float | None = None
     contract_margin: float = 0.0
     multiplier: float = 1.0
-    commission: float = 0.0
     commission_lot: float = 0.0
     commission_minimum: float = 0.0
     commission_cap: float | None = None
-    spread: float | None = None
-    slippage: float = 0.0
     slippage_range: float = 0.0
     swap_long: float = 0.0
     swap_short: float = 0.0
