@@ -31,21 +31,19 @@ if TYPE_CHECKING:
         LSTM,
         Activation,
         AveragePooling1D,
+        BatchNormalization,
         Conv1D,
         Dense,
         Dropout,
+        LayerNormalization,
         MaxPooling1D,
         Reshape,
+        RunningBatchNorm,
         TransformerEncoder,
     )
     from bt_neuro.nn.losses import CategoricalCrossentropy, CategoricalFocalCrossentropy, MeanSquaredError
     from bt_neuro.nn.models import article_layers
     from bt_neuro.nn.network import Network
-    from bt_neuro.nn.normalization import (
-        BatchNormalization,
-        LayerNormalization,
-        RunningBatchNorm,
-    )
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
     from bt_neuro.plugin.features import default_features
@@ -78,11 +76,10 @@ _HOME = {
     "learning.fractals": "FractalLabel",
     "learning.labels": "ConfirmedLabel Label",
     "bars.line_reader": "Bar LineReader",
-    "nn.layers": "Activation AveragePooling1D Conv1D Dense Dropout LSTM MaxPooling1D Reshape "
-    "TransformerEncoder",
+    "nn.layers": "Activation AveragePooling1D BatchNormalization Conv1D Dense Dropout LSTM "
+    "LayerNormalization MaxPooling1D Reshape RunningBatchNorm TransformerEncoder",
     "nn.losses": "CategoricalCrossentropy CategoricalFocalCrossentropy MeanSquaredError",
     "nn.network": "Network",
-    "nn.normalization": "BatchNormalization LayerNormalization RunningBatchNorm",
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.model_checkpoint": "ModelCheckpoint",

@@ -1,4 +1,4 @@
-// activation.cl - y = act(z) and its slope dy/dz, told from y alone.
+// activation.cl - y = act(z) and its slope dy/dz, from y alone.
 //   none z    tanh tanh(z)    sigmoid 1 / (1 + exp(-z))    leaky ReLU max(z, 0.01 z)
 //   ReLU max(z, 0)
 // Shapes   any number or vector, elementwise

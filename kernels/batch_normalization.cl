@@ -1,12 +1,12 @@
-// batch_normalization.cl - every channel normalised over samples: the rows of a batch, and their positions.
-//   learning rows, rows > 1: mean, variance of the samples, share b = 1
+// batch_normalization.cl - every channel normalised over samples: the windows of a batch, and their positions.
+//   learning, batch > 1: mean, variance of the samples, share b = 1
 //   else running ones, first (if `moves`) mean <- MOMENTUM mean + b avg(x), variance alike with (x - mean)^2,
 //   b = 1 - MOMENTUM (while the variance is 0, the samples' own is taken whole)
 //   out = (x - mean) rate   rate = 1 / sqrt(variance + EPSILON)
 //   dinp = rate (dout - b avg(dout) - b (out - b avg(out)) avg(dout out))
-// Shapes   inp, out (ROWS, POSITIONS, CHANNELS)   saved: rate (CHANNELS)
-// Macros   ROWS windows there is room for; POSITIONS samples of a channel in one; CHANNELS; WIDTH vector: divides
-//          CHANNELS; EPSILON; MOMENTUM; offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
+// Shapes   inp, out (BATCH_SIZE, POSITIONS, CHANNELS)   saved: rate (CHANNELS)
+// Macros   POSITIONS samples of a channel in a window; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON; MOMENTUM;
+//          offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
 // Launch   inside the network's one work-group; an item owns a vector of channels
 // Twin     reference/normalization.py: batch_normalization_forward, batch_normalization_backward
 // Source   Ioffe and Szegedy 2015; with b < 1 Gizlyk, "Neural networks made easy (Part 13)"
@@ -14,8 +14,8 @@
 #define FOR_SAMPLES(i, count) for (int i = c; i < (count) * POSITIONS * CHANNELS; i += CHANNELS)
 
 FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
-  const int by_batch = learns && rows > 1;
-  const real count = rows * POSITIONS, keep = by_batch ? 0 : (real)MOMENTUM, share = by_batch ? ONE : (real)(1 - MOMENTUM);
+  const int by_batch = learns && batch > 1;
+  const real count = batch * POSITIONS, keep = by_batch ? 0 : (real)MOMENTUM, share = by_batch ? ONE : (real)(1 - MOMENTUM);
   FOR_ITEMS(block, CHANNELS / WIDTH) {
     const int c = block * WIDTH;
     const VEC(WIDTH) old_mean = LOAD(WIDTH, net + AT_MOVING_MEAN + c);
@@ -23,9 +23,9 @@ FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
     VEC(WIDTH) mean = old_mean, var = old_var;
     if (by_batch || moves) {
       VEC(WIDTH) sum = 0, square = 0;
-      FOR_SAMPLES(i, rows) sum += LOAD(WIDTH, inp + i);
+      FOR_SAMPLES(i, batch) sum += LOAD(WIDTH, inp + i);
       mean = keep * old_mean + share * sum / count;
-      FOR_SAMPLES(i, rows) square += (LOAD(WIDTH, inp + i) - mean) * (LOAD(WIDTH, inp + i) - mean);
+      FOR_SAMPLES(i, batch) square += (LOAD(WIDTH, inp + i) - mean) * (LOAD(WIDTH, inp + i) - mean);
       square /= count;
       var = old_var == (real)0 ? square : keep * old_var + share * square;
     }
@@ -41,28 +41,28 @@ FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
     }
     const VEC(WIDTH) rate = ONE / sqrt(var + (real)EPSILON);
     STORE(WIDTH, rate, saved + c);
-    FOR_SAMPLES(i, ROWS) STORE(WIDTH, (LOAD(WIDTH, inp + i) - mean) * rate, out + i);
+    FOR_SAMPLES(i, BATCH_SIZE) STORE(WIDTH, (LOAD(WIDTH, inp + i) - mean) * rate, out + i);
   }
   SYNC;
 }
 
 // OVERWRITES dinp.
 FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
-  const real share = (rows > 1 ? ONE : (real)(1 - MOMENTUM)) / (real)(rows * POSITIONS);
+  const real share = (batch > 1 ? ONE : (real)(1 - MOMENTUM)) / (real)(batch * POSITIONS);
   FOR_ITEMS(block, CHANNELS / WIDTH) {
     const int c = block * WIDTH;
     const VEC(WIDTH) rate = LOAD(WIDTH, saved + c);
     VEC(WIDTH) sum = 0, product = 0, normal = 0;  // of dout, dout z, z
-    FOR_SAMPLES(i, rows) {
+    FOR_SAMPLES(i, batch) {
       const VEC(WIDTH) g = LOAD(WIDTH, dout + i), z = LOAD(WIDTH, out + i);
       sum += g;
       product = fma(g, z, product);
       normal += z;
     }
-    FOR_SAMPLES(i, ROWS) {
+    FOR_SAMPLES(i, BATCH_SIZE) {
       const VEC(WIDTH) z = LOAD(WIDTH, out + i);
       const VEC(WIDTH) g = LOAD(WIDTH, dout + i) - share * (sum + (z - share * normal) * product);
-      STORE(WIDTH, i < rows * POSITIONS * CHANNELS ? rate * g : (VEC(WIDTH))(0), dinp + i);
+      STORE(WIDTH, i < batch * POSITIONS * CHANNELS ? rate * g : (VEC(WIDTH))(0), dinp + i);
     }
   }
   SYNC;

@@ -3,7 +3,7 @@
 // One work-group is one network. Its WORK_ITEMS run every function together: loops are dealt out with
 // FOR_ITEMS, and SYNC stands wherever one item reads what another has written. On a CPU there is one item,
 // which works on vectors of up to VECTOR numbers; on a GPU there are many, each on single numbers. Numbers are
-// double or float (DOUBLE 1 or 0). All macros are set by program.py.
+// double or float (DOUBLE 1 or 0). BATCH_SIZE windows pass through the layers together. All macros are set by program.py.
 
 // a * b + c must round alike wherever it is inlined, so contraction is off and fma() is written out.
 #pragma OPENCL FP_CONTRACT OFF
@@ -60,15 +60,15 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
 
-typedef real4 rates_t;  // what an optimiser's step is made of, see optimizer.cl
+typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 
-// What a layer's functions are given that call no other file's: `rows` windows of the ROWS there is room for.
+// Arguments of layers that call no other file's functions: `batch` windows of the BATCH_SIZE there is room for.
 #define FORWARD_ARGUMENTS                                                                                   \
   global real* restrict out, global real* restrict saved, global const real* restrict inp, global real* net, \
-  const int rows, const int moves, const int learns, const uint step, const uint key
+  const int batch, const int moves, const int learns, const uint step, const uint key
 #define BACKWARD_ARGUMENTS                                                                                  \
   global real* restrict dinp, global const real* restrict dout, global const real* restrict saved,          \
-  global const real* restrict out, global const real* restrict inp, global real* net, const int rows,       \
+  global const real* restrict out, global const real* restrict inp, global real* net, const int batch,       \
   const rates_t rates
 
 // Layers stay functions of their own: inlined into one they take a compiler a minute.
@@ -79,7 +79,7 @@ inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */)
 #if WORK_ITEMS == 1
   return partial;
 #else
-  SYNC;  // the last sum may still be in reading
+  SYNC;  // other items may still read the last sum
   shared[LOCAL_ID] = partial;
   SYNC;
   real sum = 0;

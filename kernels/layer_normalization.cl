@@ -1,8 +1,8 @@
 // layer_normalization.cl - the channels of every sample made mean 0 and variance 1.
 //   out = (x - mean) rate   rate = 1 / sqrt(mean((x - mean)^2) + EPSILON)
 //   dinp = (dout - mean(dout) - out mean(dout out)) rate
-// Shapes   inp, out (ROWS, POSITIONS, CHANNELS), a sample a position   saved: rate (ROWS, POSITIONS)
-// Macros   ROWS windows; POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON
+// Shapes   inp, out (BATCH_SIZE, POSITIONS, CHANNELS), a sample a position   saved: rate (BATCH_SIZE, POSITIONS)
+// Macros   POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON
 // Launch   inside the network's one work-group; an item owns whole samples
 // Twin     reference/normalization.py: layer_normalization_forward, layer_normalization_backward
 // Source   Ba, Kiros, Hinton 2016
@@ -10,7 +10,7 @@
 #define FOR_CHANNELS(i, s) for (int i = (s) * CHANNELS; i < ((s) + 1) * CHANNELS; i += WIDTH)
 
 FUNCTION NAMED(layer_normalization_forward)(FORWARD_ARGUMENTS) {
-  FOR_ITEMS(s, ROWS * POSITIONS) {
+  FOR_ITEMS(s, BATCH_SIZE * POSITIONS) {
     VEC(WIDTH) sum = 0, square = 0;
     FOR_CHANNELS(i, s) sum += LOAD(WIDTH, inp + i);
     const real mean = SUM(WIDTH, sum) / (real)CHANNELS;
@@ -23,7 +23,7 @@ FUNCTION NAMED(layer_normalization_forward)(FORWARD_ARGUMENTS) {
 
 // OVERWRITES dinp.
 FUNCTION NAMED(layer_normalization_backward)(BACKWARD_ARGUMENTS) {
-  FOR_ITEMS(s, ROWS * POSITIONS) {
+  FOR_ITEMS(s, BATCH_SIZE * POSITIONS) {
     VEC(WIDTH) sum = 0, product = 0;
     FOR_CHANNELS(i, s) {
       sum += LOAD(WIDTH, dout + i);

@@ -2,9 +2,10 @@
 //   z = gates[t] + h[t-1] recurrent   i, f, o = sigmoid(z), g = tanh(z)   cell[t] = f cell[t-1] + i g
 //   h[t] = o tanh(cell[t])
 //   dh = dout[t] + recurrent dgates[t+1]   dcell += dh o (1 - tanh(cell)^2)   dgates by product and chain rule
-// Shapes   gates, dgates (ROWS, POSITIONS, 4, UNITS): input, forget, cell, output   recurrent (UNITS, 4, UNITS)
-//          cell, before = h[t-1] (ROWS, POSITIONS, UNITS)   out (ROWS, POSITIONS or 1, UNITS)   dcell (UNITS)
-// Macros   ROWS windows; POSITIONS; UNITS; WIDTH vector: divides UNITS; SEQUENCES 1: out holds all positions
+// Shapes   gates, dgates (BATCH_SIZE, POSITIONS, 4, UNITS): input, forget, cell, output
+//          recurrent (UNITS, 4, UNITS)   cell, before = h[t-1] (BATCH_SIZE, POSITIONS, UNITS)
+//          out (BATCH_SIZE, POSITIONS or 1, UNITS)   dcell (UNITS)
+// Macros   POSITIONS; UNITS; WIDTH vector: divides UNITS; SEQUENCES 1: out holds all positions
 // Launch   inside the network's one work-group, an item owns a vector of units; the positions of a row follow
 //          one another, with a barrier between
 // Twin     reference/layers.py: lstm_forward, lstm_backward      Source  Hochreiter and Schmidhuber 1997; Gers et al. 2000
@@ -16,7 +17,7 @@
 FUNCTION NAMED(lstm_forward)(
     global real* restrict out, global real* restrict gates, global real* restrict cell,
     global real* restrict before, global const real* restrict recurrent) {
-  for (int s = 0; s < ROWS * POSITIONS; ++s) {
+  for (int s = 0; s < BATCH_SIZE * POSITIONS; ++s) {
     const int t = s % POSITIONS, last = t == POSITIONS - 1;
     FOR_ITEMS(block, UNITS / WIDTH) {
       const int u = block * WIDTH;
@@ -44,7 +45,7 @@ FUNCTION NAMED(lstm_forward)(
 FUNCTION NAMED(lstm_backward)(
     global real* restrict dgates, global const real* restrict dout, global real* restrict dcell,
     global const real* restrict gates, global const real* restrict cell, global const real* restrict recurrent) {
-  for (int s = ROWS * POSITIONS - 1; s >= 0; --s) {
+  for (int s = BATCH_SIZE * POSITIONS - 1; s >= 0; --s) {
     const int t = s % POSITIONS, last = t == POSITIONS - 1;
     FOR_ITEMS(block, UNITS / WIDTH) {
       const int u = block * WIDTH;

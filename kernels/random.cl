@@ -1,4 +1,4 @@
-// random.cl - 32 random bits for a (counter, step) under a key; no state, so any work-item can ask for any.
+// random.cl - 32 random bits for a (counter, step) under a key; no state, so any work-item can make any.
 //   Philox2x32, 10 rounds: (low, high) <- (hi32(low M) ^ key ^ high, lo32(low M)), key += W
 // Shapes   single numbers
 // Launch   called by the item that needs the bits

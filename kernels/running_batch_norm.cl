@@ -1,13 +1,12 @@
 // running_batch_norm.cl - every neuron normalised by its running statistics: a batch of one, a window of M samples.
 //   mean <- ((m-1) mean + x) / m     variance <- ((m-1) variance + (x - mean)^2) / m    (only if `moves`; while the
-//   variance is 0, the square is not divided)   m = M, or the samples so far up to M (DEBIASED)
+//   variance is 0, the square is not divided)   m = M
 //   xhat = (x - mean) / sqrt(variance + EPSILON)      out = act(gamma xhat + beta)
 //   dx = dy gamma (1 - 1/m) (1 - xhat^2/m) / sqrt(variance + EPSILON)   dgamma = dy xhat   dbeta = dy
 //   PUBLISHED: dx and, with Adam, the step of gamma and beta as the article has them, slips included
-// Shapes   all (N), one window; several at a step are batch_normalization.cl's
-// Macros   N neurons; WIDTH vector: divides N; M window in samples; EPSILON; ACTIVATION; DEBIASED 1: sample t weighs
-//          1 / min(t, M); PUBLISHED 1: the article's gradient; offsets AT_GAMMA AT_BETA AT_MOVING_MEAN
-//          AT_MOVING_VARIANCE AT_SAMPLES
+// Shapes   all (N), one window; batches are batch_normalization.cl's
+// Macros   N neurons; WIDTH vector: divides N; M window in samples; EPSILON; ACTIVATION; PUBLISHED 1:
+//          the article's gradient; offsets AT_GAMMA AT_BETA AT_MOVING_MEAN AT_MOVING_VARIANCE
 // Launch   inside the network's one work-group, vectors dealt out to the items
 // Twin     reference/normalization.py: running_batch_norm_move, running_batch_norm_forward, running_batch_norm_backward,
 //          published_gradient, published_adam_step
@@ -16,7 +15,7 @@
 FUNCTION NAMED(running_batch_norm_forward)(FORWARD_ARGUMENTS) {
   global real* mean = net + AT_MOVING_MEAN;
   global real* variance = net + AT_MOVING_VARIANCE;
-  const real m = DEBIASED ? fmin(net[AT_SAMPLES] + (moves ? ONE : 0), (real)M) : (real)M;
+  const real m = M;
   FOR_ITEMS(block, N / WIDTH) {
     const int i = block * WIDTH;
     const VEC(WIDTH) x = LOAD(WIDTH, inp + i);
@@ -34,7 +33,6 @@ FUNCTION NAMED(running_batch_norm_forward)(FORWARD_ARGUMENTS) {
     STORE(WIDTH, ACTIVATE(ACTIVATION, z), out + i);
   }
   SYNC;
-  FOR_ITEMS(k, DEBIASED) net[AT_SAMPLES + k] = m;
 }
 
 #if PUBLISHED && OPTIMIZER_ADAM
@@ -65,8 +63,7 @@ FUNCTION NAMED(running_batch_norm_backward)(BACKWARD_ARGUMENTS) {
   global real* gamma = net + AT_GAMMA;
   global real* beta = net + AT_BETA;
   global const real* variance = net + AT_MOVING_VARIANCE;
-  const real m = DEBIASED ? fmax(net[AT_SAMPLES], ONE) : (real)M;
-  const real weight = DEBIASED ? ONE / m : (real)(1.0 / M), keep = DEBIASED ? ONE - weight : (real)(1 - 1.0 / M);
+  const real weight = (real)(1.0 / M), keep = (real)(1 - 1.0 / M);
   FOR_ITEMS(block, N / WIDTH) {
     const int i = block * WIDTH;
     const VEC(WIDTH) y = LOAD(WIDTH, out + i), normal = LOAD(WIDTH, saved + i);

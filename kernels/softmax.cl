@@ -1,12 +1,12 @@
 // softmax.cl - shares of the exponentials, at the end of a network.
 //   out[o] = exp(inp[o] - max) / sum_c exp(inp[c] - max)      dinp[o] = out[o] (dout[o] - sum_c dout[c] out[c])
-// Shapes   all (ROWS, N)
-// Macros   ROWS windows; N outputs
+// Shapes   all (BATCH_SIZE, N)
+// Macros   N outputs
 // Launch   inside the network's one work-group; an item takes whole rows, which are short
 // Twin     reference/activations.py: softmax_forward, softmax_backward      Source  Bridle 1990
 
 FUNCTION NAMED(softmax_forward)(FORWARD_ARGUMENTS) {
-  FOR_ITEMS(row, ROWS) {
+  FOR_ITEMS(row, BATCH_SIZE) {
     const int first = row * N;
     real top = inp[first], sum = 0;
     for (int o = first; o < first + N; ++o) top = fmax(top, inp[o]);
@@ -18,7 +18,7 @@ FUNCTION NAMED(softmax_forward)(FORWARD_ARGUMENTS) {
 
 // OVERWRITES dinp.
 FUNCTION NAMED(softmax_backward)(BACKWARD_ARGUMENTS) {
-  FOR_ITEMS(row, ROWS) {
+  FOR_ITEMS(row, BATCH_SIZE) {
     const int first = row * N;
     real sum = 0;
     for (int o = first; o < first + N; ++o) sum = fma(dout[o], out[o], sum);

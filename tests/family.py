@@ -29,7 +29,7 @@ from bt_neuro import (
     RunningBatchNorm,
     TransformerEncoder,
 )
-from bt_neuro.nn.layer import ACTIVATIONS, Layer
+from bt_neuro.nn.layers.base import ACTIVATIONS, Layer
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import Optimizer
 
@@ -43,16 +43,14 @@ class Row:
     Parameters
     ----------
     layers, inputs, loss, optimizer : the network
-    exact_rows : windows a step with which its gradient is that of its loss; elsewhere constants stand in it
-    batches : several windows may make one step
+    exact_batches : batch sizes with which its gradient is that of its loss; elsewhere constants stand in it
     """
 
     layers: list[Layer]
     inputs: int
     loss: Loss = field(default_factory=MeanSquaredError)
     optimizer: Optimizer = DESCENT
-    exact_rows: tuple[int, ...] = (1, 3)
-    batches: bool = True
+    exact_batches: tuple[int, ...] = (1, 3)
 
 
 def classes(loss: Loss) -> Row:
@@ -81,20 +79,14 @@ FAMILY = {
     # In a batch the statistics of RunningBatchNorm are the batch's own.
     "batch norm": Row([Dense(17), RunningBatchNorm(10, "tanh"), Dense(2)], 5),
     "batch norm on positions": Row([Conv1D(3, 2, 2), RunningBatchNorm(10, "gelu")], 8),
-    "batch norm, debiased": Row(
-        [Dense(17), RunningBatchNorm(4, "tanh", start="debiased"), Dense(2)],
-        5,
-        exact_rows=(1,),
-        batches=False,
-    ),
     "batch norm, published": Row(  # its gradient is none of the loss, nor a batch's
-        [Dense(17), RunningBatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_rows=(3,)
+        [Dense(17), RunningBatchNorm(10, "tanh", gradient="published"), Dense(2)], 5, exact_batches=(3,)
     ),
     "batch norm, published, adam": Row(
         [Dense(17), RunningBatchNorm(10, "tanh", gradient="published"), Dense(2)],
         5,
         optimizer=Adam(1e-3),
-        exact_rows=(3,),
+        exact_batches=(3,),
     ),
     "batch normalization": Row([Dense(16), BatchNormalization(activation="tanh"), Dense(2)], 5),
     "batch normalization on positions": Row([POSITIONS, Conv1D(4, 1), BatchNormalization()], 18),

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.engine import Mode
+from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, loss_of
+from bt_neuro.nn.numpy_engine import ReferenceNetwork
 from bt_neuro.nn.optimizers import SGD, Optimizer
-from bt_neuro.nn.reference.layers import loss_value
-from bt_neuro.nn.reference.network import Mode, ReferenceNetwork
 
 Array = NDArray[np.floating]
 Gradients = dict[str, Array]
@@ -80,7 +80,7 @@ def assert_same_bits(actual: ArrayLike, expected: ArrayLike, what: str = "") -> 
 
 
 class Sample:
-    """Layers with random data: windows and targets to learn, as many as wanted, `rows` of them a step."""
+    """Layers with random data: windows and targets to learn, `batch_size` of them a step."""
 
     def __init__(
         self,
@@ -91,16 +91,18 @@ class Sample:
         steps: int = 6,
         noise: float = 0.1,
         loss: str | Loss = "mean_squared_error",
-        rows: int = 1,
+        batch_size: int = 1,
     ) -> None:
         self.layout = Layout(layers, inputs, optimizer or SGD(0.01, momentum=0.9), loss_of(loss))
-        self.rng, self.rows = rng, rows
+        self.rng, self.batch_size = rng, batch_size
         # A little off the start, where biases are 0 and scales 1: a fault may hide behind these.
-        self.block = self.layout.initial_block(seed=3)
-        self.block[: self.layout.size_parameters] += self._noise(noise)
+        self.state = self.layout.initial_state(seed=3)
+        self.state[: self.layout.size_parameters] += self._noise(noise)
         self.windows = rng.normal(size=(steps, inputs))
-        self.targets = self.layout.loss.wanted(rng.uniform(size=(steps, self.layout.n_outputs)))
-        self.rates = np.array([self.layout.optimizer.rates(step) for step in range(1, -(-steps // rows) + 1)])
+        self.targets = self.layout.loss.weighted(rng.uniform(size=(steps, self.layout.n_outputs)))
+        self.rates = np.array(
+            [self.layout.optimizer.rates(step) for step in range(1, -(-steps // batch_size) + 1)]
+        )
 
     def _noise(self, scale: float) -> Array:
         """Return noise on each parameter, 0 in the gaps between them."""
@@ -109,15 +111,15 @@ class Sample:
             placed.view(noise)[...] = self.rng.normal(scale=scale, size=placed.tensor.shape)
         return noise
 
-    def warm_block(self) -> Array:
-        """Return the block after all windows but the last ones moved the statistics.
+    def warm_state(self) -> Array:
+        """Return the state after all windows but the last ones moved the statistics.
 
         Before that gradients are not exact: the very first sample's variance is published as a special case.
         """
         network = self.reference()
-        for step, window in enumerate(self.windows[: -self.rows], start=1):
+        for step, window in enumerate(self.windows[: -self.batch_size], start=1):
             network.forward(window, moves=True, step=step)
-        return network.block
+        return network.state
 
     def learn(self, engine: Any, steps: slice = slice(None), rates: Array | None = None) -> Array:
         """Learn on a Runner or a ReferenceNetwork; return the outputs that each step started from."""
@@ -127,8 +129,10 @@ class Sample:
         out, _ = engine.run(mode, self.windows[steps], self.targets[steps], nothing, rates, first)
         return out
 
-    def reference(self, block: Array | None = None, seed: int = 5) -> ReferenceNetwork:
-        return ReferenceNetwork(self.layout, (self.block if block is None else block).copy(), seed, self.rows)
+    def reference(self, state: Array | None = None, seed: int = 5) -> ReferenceNetwork:
+        return ReferenceNetwork(
+            self.layout, (self.state if state is None else state).copy(), seed, self.batch_size
+        )
 
 
 class GradientCheck:
@@ -141,16 +145,16 @@ class GradientCheck:
 
     def __init__(self, sample: Sample) -> None:
         self.sample, self.layout = sample, sample.layout
-        self.block, last = sample.warm_block(), slice(-sample.rows, None)
+        self.state, last = sample.warm_state(), slice(-sample.batch_size, None)
         self.window, self.target = sample.windows[last], sample.targets[last]
 
-    def loss(self, block: Array, window: Array) -> float:
-        out = self.sample.reference(block).forward(window, moves=True, step=len(self.sample.windows))
-        return loss_value(out, self.target, self.layout.loss)
+    def loss(self, state: Array, window: Array) -> float:
+        out = self.sample.reference(state).forward(window, moves=True, step=len(self.sample.windows))
+        return float(self.layout.loss.value(out, self.target).mean())
 
     def gradients(self) -> Gradients:
         """Return what the reference's backward pass says, by name; "inputs" too."""
-        network = self.sample.reference(self.block)
+        network = self.sample.reference(self.state)
         network.forward(self.window, moves=True, step=len(self.sample.windows))
         gradients, dinp = network.backward(self.target)
         return gradients | {"inputs": dinp.ravel()}
@@ -167,10 +171,10 @@ class GradientCheck:
 
         def loss(step: Array) -> float:
             if name == "inputs":
-                return self.loss(self.block, self.window + step.reshape(self.window.shape))
-            block = self.block.copy()
-            places[name].view(block)[...] += step.reshape(places[name].tensor.shape)
-            return self.loss(block, self.window)
+                return self.loss(self.state, self.window + step.reshape(self.window.shape))
+            state = self.state.copy()
+            places[name].view(state)[...] += step.reshape(places[name].tensor.shape)
+            return self.loss(state, self.window)
 
         compare_directions(gradient.ravel(), loss, self.sample.rng, name)
 

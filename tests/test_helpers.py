@@ -94,7 +94,7 @@ def test_a_gradient_with_one_wrong_element_is_caught(fault, rng):
 
 def test_a_sample_moves_parameters_off_their_start_and_nothing_else(rng):
     sample = Sample([Conv1D(2, 3, 2), Dropout(0.5), Dense(3)], 7, rng)
-    moved = sample.block != sample.layout.initial_block(seed=3)
+    moved = sample.state != sample.layout.initial_state(seed=3)
     expected = np.zeros_like(moved)
     for _, placed in sample.layout.parameters():
         placed.view(expected)[...] = True

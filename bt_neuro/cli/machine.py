@@ -42,23 +42,15 @@ def devices() -> Outcome:
     return Outcome(data, [*text, "numpy  always works, some 20 times slower"])
 
 
-@command(example="bt-neuro bench --steps 500 --no-peers")
+@command(example="bt-neuro bench --steps 500")
 def bench(
     device: Device = "auto",
     steps: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way of each variant.")
+        int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way.")
     ] = 200,
-    no_peers: Annotated[
-        bool, typer.Option("--no-peers", help="Leave out PyTorch and JAX, where installed.")
-    ] = False,
-    compiled: Annotated[
-        bool, typer.Option("--compiled", help="Include torch.compile, which compiles for long.")
-    ] = False,
 ) -> Outcome:
-    """Time one bar of the article's network on one core, beside PyTorch and JAX."""
-    from bt_neuro.bench import render, run_bench
+    """Time one bar of the article's network on one core."""
+    from bt_neuro.nn.bench import render, run_bench
 
-    result = run_bench(
-        device, steps, not no_peers, compiled=compiled, progress=lambda text: typer.echo(text, err=True)
-    )
+    result = run_bench(device, steps, progress=lambda text: typer.echo(text, err=True))
     return Outcome(result, [render(result)])

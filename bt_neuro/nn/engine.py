@@ -1,44 +1,63 @@
-"""What runs a network's arithmetic: OpenCL, or what needs nothing but NumPy."""
+"""What a network's arithmetic runs on: the modes of a run, and the face that every engine has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
-import numpy as np
-
-from bt_neuro.nn.layout import Layout
-from bt_neuro.nn.opencl.runner import Runner
-from bt_neuro.nn.reference.activations import Array
-from bt_neuro.nn.reference.network import ReferenceNetwork
+from bt_neuro.nn.reference.passes import Array
 
 
-class NumpyEngine:
-    """The reference network behind the face of a `Runner`."""
+class Mode:
+    """Bits of a run's mode, the same in network.cl. Not an enum: its `|` costs half a microsecond."""
 
-    def __init__(self, layout: Layout, block: Array, seeds: Sequence[int], rows: int = 1) -> None:
-        self.rows, self.can_skip = rows, True
-        self._networks = [
-            ReferenceNetwork(layout, state.copy(), seed, rows)
-            for state, seed in zip(block, seeds, strict=True)
-        ]
+    LEARN = 1
+    PREDICT = 2
+    BOTH = LEARN | PREDICT
+    LEARN_MOVES = 4  # the learning pass moves the running statistics
+    PREDICT_MOVES = 8
+    REUSE = 16  # the activations of the first window to learn are in place: no forward pass for it
+    SLIDING = 32  # each further window to learn is the one predicted just before: no forward pass for it
+    SKIPPED = 256  # from this bit on: number of a layer to leave out, counted from 1, to measure its cost
 
-    def run(self, *call: Any, meanwhile: Any = None, wait: bool = True) -> tuple[Array, Array]:
-        *passes, rates, first_step = call
-        by_lane = np.broadcast_to(rates, (len(self._networks), *rates.shape[-2:]))
-        calls = zip(self._networks, ((*passes, own, first_step) for own in by_lane), strict=True)
-        learned, predicted = zip(*(network.run(*arguments) for network, arguments in calls), strict=True)
-        if meanwhile is not None:
-            meanwhile()
-        return np.stack(learned), np.stack(predicted)
+
+class Engine(Protocol):
+    """State of one or more networks ("members"), and the arithmetic on it.
+
+    Attributes
+    ----------
+    batch_size : windows that make one learning step
+    can_skip : whether it can leave a layer out (`Mode.SKIPPED`)
+    """
+
+    batch_size: int
+    can_skip: bool
+
+    def run(
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        rates: Array,
+        first_step: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+        wait: bool = True,
+    ) -> tuple[Array, Array]:
+        """Learn and predict windows in turns; return both outputs, (members, windows, n_outputs).
+
+        Parameters
+        ----------
+        learn, targets, predict : (windows, n_inputs), (windows, n_outputs), (windows, n_inputs)
+        rates : of the optimiser, (members, steps, 4), or (1, steps, 4) for all members alike
+        first_step : number of the first learning step, from 1 on
+        meanwhile : called once the device is at work; its error is raised once the device is done
+        wait : False returns at once and without outputs; the next run follows in order
+        """
 
     def read(self, first: int = 0, size: int | None = None) -> Array:
-        end = None if size is None else first + size
-        return np.stack([network.block[first:end] for network in self._networks])
+        """Return the state of all members, (members, layout.size), or so many numbers of it."""
 
-    def write(self, block: Array) -> None:
-        for network, state in zip(self._networks, block, strict=True):
-            network.block[...] = state
-
-
-Engine = Runner | NumpyEngine
+    def write(self, state: Array) -> None:
+        """Set the state of all members, (members, layout.size)."""

@@ -1,8 +1,9 @@
-"""Frozen descriptions of losses: Keras's names and options. A batch's loss is the mean over its windows."""
+"""Losses: frozen descriptions with Keras's names and options. A batch's loss is the mean over its windows."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
@@ -11,45 +12,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import LayerError, did_you_mean
-from bt_neuro.nn.optimizers import require
+from bt_neuro.nn.config import Config
+
+Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class MeanSquaredError:
-    """Mean of (output - target)^2 over the outputs."""
+class Loss(Config, internal=True):
+    """Base of the losses.
 
-    needs_softmax: ClassVar[bool] = False
-    gamma: ClassVar[float] = 0.0
-    weights: ClassVar[None] = None
+    Attributes
+    ----------
+    kernel : the function of loss.cl that gives its gradient, without "_backward"
+    needs_softmax : the gradient is the one before a softmax, which must end the network
+    gamma : exponent of the focal factor, 0 for none
+    weights : of the classes, one number for all or one for each; None for 1
+    """
 
-    def wanted(self, targets: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return what the kernels are given for these targets, (windows, outputs)."""
-        return targets
-
-
-class _Categorical:
-    """Cross-entropies: minus the sum of weight target (1 - output)^gamma log(output) over the classes."""
-
+    kernel: ClassVar[str] = "categorical_crossentropy"
     needs_softmax: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        weights = self.weights if isinstance(self.weights, tuple) else (self.weights or 0.0,)
-        holds = all(isinstance(weight, Real) and 0 <= weight < math.inf for weight in weights)
-        require(holds, self, "weights are numbers, 0 or more, those of several classes in a tuple")
+    gamma: ClassVar[float] = 0.0
 
     @property
     def weights(self) -> float | tuple[float, ...] | None:
-        raise NotImplementedError
+        return None
 
-    def wanted(self, targets: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return what the kernels are given: each class's share of the target, times its weight."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = self.weights if isinstance(self.weights, tuple) else (self.weights or 0.0,)
+        holds = all(isinstance(weight, Real) and 0 <= weight < math.inf for weight in weights)
+        self.require(holds, "weights are numbers, 0 or more, those of several classes in a tuple")
+
+    def weighted(self, targets: Array) -> Array:
+        """Return the targets as the kernels read them: each class's share of the sum, times its weight."""
         totals = targets.sum(axis=-1, keepdims=True)
         shares = targets / np.where(totals > 0, totals, 1)
         return shares * np.asarray(1.0 if self.weights is None else self.weights, targets.dtype)
 
+    def value(self, outputs: Array, weighted: Array) -> Array:
+        """Return the loss of each window; outputs and weighted targets are (..., n_outputs)."""
+        smallest = np.finfo(outputs.dtype).tiny
+        logs = np.log(np.maximum(outputs, smallest))
+        return -(weighted * (1 - outputs) ** self.gamma * logs).sum(axis=-1)
+
 
 @dataclass(frozen=True)
-class CategoricalCrossentropy(_Categorical):
+class MeanSquaredError(Loss):
+    """Mean of (output - target)^2 over the outputs."""
+
+    kernel: ClassVar[str] = "mean_squared_error"
+    needs_softmax: ClassVar[bool] = False
+
+    def weighted(self, targets: Array) -> Array:
+        return targets
+
+    def value(self, outputs: Array, weighted: Array) -> Array:
+        return ((outputs - weighted) ** 2).mean(axis=-1)
+
+
+@dataclass(frozen=True)
+class CategoricalCrossentropy(Loss):
     """Minus the sum of class_weight target log(output) over the classes; the outputs must be a softmax's.
 
     Parameters
@@ -62,7 +83,6 @@ class CategoricalCrossentropy(_Categorical):
     """
 
     class_weight: tuple[float, ...] | None = None
-    gamma: ClassVar[float] = 0.0
 
     @property
     def weights(self) -> tuple[float, ...] | None:
@@ -70,7 +90,7 @@ class CategoricalCrossentropy(_Categorical):
 
 
 @dataclass(frozen=True)
-class CategoricalFocalCrossentropy(_Categorical):
+class CategoricalFocalCrossentropy(Loss):
     """Cross-entropy in which a class counts less, the surer the network is of it already.
 
     Parameters
@@ -84,29 +104,32 @@ class CategoricalFocalCrossentropy(_Categorical):
     """
 
     alpha: float | tuple[float, ...] = 0.25
-    gamma: float = 2.0
+    gamma: float = 2.0  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.gamma >= 0, self, "gamma must be 0 or more")
+        self.require(self.gamma >= 0, "gamma must be 0 or more")
 
     @property
     def weights(self) -> float | tuple[float, ...]:
         return self.alpha
 
 
-Loss = MeanSquaredError | CategoricalCrossentropy | CategoricalFocalCrossentropy
-_BY_NAME: dict[str, type] = {
-    "mean_squared_error": MeanSquaredError,
-    "categorical_crossentropy": CategoricalCrossentropy,
-    "categorical_focal_crossentropy": CategoricalFocalCrossentropy,
-}
+def loss_of(loss: str | Loss) -> Loss:
+    """Return a loss by Keras's name of it, such as "categorical_crossentropy", or as it is.
+
+    Raises
+    ------
+    LayerError
+        When there is none of that name.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    losses = {_snake_case(name): cls for name, cls in Config.registry.items() if issubclass(cls, Loss)}
+    if loss not in losses:
+        raise LayerError(f"unknown loss {loss!r}.{did_you_mean(str(loss), losses)}")
+    return losses[loss]()
 
 
-def loss_of(wanted: str | Loss) -> Loss:
-    """Return a loss by Keras's name for it, or as it is."""
-    if isinstance(wanted, Loss):
-        return wanted
-    if wanted not in _BY_NAME:
-        raise LayerError(f"unknown loss {wanted!r}.{did_you_mean(str(wanted), _BY_NAME)}")
-    return _BY_NAME[wanted]()
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,4 +1,4 @@
-"""The networks of the article: "Neural networks made easy", parts 11 to 13."""
+"""Networks of the article series "Neural networks made easy", parts 11 to 13."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from functools import partial
 from typing import Any
 
 from bt_neuro.errors import LayerError, did_you_mean
-from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Activation, Conv1D, Dense, Dropout, TransformerEncoder
-from bt_neuro.nn.normalization import RunningBatchNorm
+from bt_neuro.nn.layers import (
+    Activation,
+    Conv1D,
+    Dense,
+    Dropout,
+    Layer,
+    RunningBatchNorm,
+    TransformerEncoder,
+)
 
 EXPERTS = ("plain", "dropout", "batch_norm")
 
@@ -52,5 +58,5 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
         raise LayerError(f"expert {expert!r} has no RunningBatchNorm: leave {', '.join(normalization)} out")
     first = [Activation("tanh"), bars(activation="sigmoid"), attention, Dense(200, activation="tanh")]
     if expert == "dropout":
-        first = [one for layer in first for one in (layer, Dropout(0.2))]
+        first = [each for layer in first for each in (layer, Dropout(0.2))]
     return first + ends

@@ -1,49 +1,30 @@
-"""Frozen descriptions of optimisers and of learning rates that change: Keras's names and options."""
+"""Optimisers and learning-rate schedules: frozen descriptions with Keras's names and options."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from bt_neuro.errors import LayerError
-
-
-def check_numbers(description: Any) -> None:
-    """Refuse an option that is none of its type: a whole number, a finite one."""
-    for field in fields(description):
-        value, kind = getattr(description, field.name), str(field.type)
-        if (value is None and kind.endswith("None")) or isinstance(value, CosineDecay):
-            continue
-        if kind.startswith("int") and (not isinstance(value, Integral) or not abs(int(value)) < 2**31):
-            raise LayerError(f"{description}: {field.name} must be a whole number")
-        if kind.startswith("float") and (not isinstance(value, Real) or not math.isfinite(value)):
-            raise LayerError(f"{description}: {field.name} must be a number")
-        if kind.startswith(("int", "float")) and isinstance(value, bool):
-            raise LayerError(f"{description}: {field.name} must be a number, not {value}")
-
-
-def require(holds: bool, description: Any, what: str) -> None:
-    if not holds:
-        raise LayerError(f"{description}: {what}")
+from bt_neuro.nn.config import Config
 
 
 @dataclass(frozen=True)
-class CosineDecay:
-    """Learning rate that rises to its target in a line, then falls along half a cosine, as Keras has it.
+class CosineDecay(Config):
+    """Learning rate that falls along half a cosine, after a linear warm-up if there is one.
 
     Parameters
     ----------
     initial_learning_rate : at the first update; without warm-up, where the decay starts
     decay_steps : updates that the decay takes
-    alpha : what remains at its end, as a share of where it started (0)
-    warmup_target, warmup_steps : where the warm-up ends, and after how many updates; by default there is none
+    alpha : share of the peak that remains at the end (0)
+    warmup_target, warmup_steps : rate at the end of the warm-up, and its updates; none by default
 
     Notes
     -----
-    Loshchilov and Hutter 2016.
+    Loshchilov and Hutter 2016; Keras's schedule.
     """
 
     initial_learning_rate: float
@@ -53,12 +34,12 @@ class CosineDecay:
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        require(self.decay_steps >= 1, self, "decay_steps must be 1 or more")
-        require((self.warmup_target is None) == (not self.warmup_steps), self, "a warm-up needs both options")
+        super().__post_init__()
+        self.require(self.decay_steps >= 1, "decay_steps must be 1 or more")
+        self.require((self.warmup_target is None) == (not self.warmup_steps), "a warm-up needs both options")
 
     def __call__(self, step: int) -> float:
-        """Return the rate of an update, of which 0 is the first."""
+        """Return the rate of update 0, 1, ..."""
         peak = self.initial_learning_rate
         if self.warmup_target is not None:
             if step < self.warmup_steps:
@@ -68,30 +49,46 @@ class CosineDecay:
         return peak * ((1 - self.alpha) * cosine + self.alpha)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Optimizer:
-    """What optimisers have in common.
+@dataclass(frozen=True)
+class Optimizer(Config, internal=True):
+    """Base of the optimisers.
 
     Parameters
     ----------
-    global_clipnorm : the whole gradient is scaled down to this length
+    learning_rate : a number, or a `CosineDecay`
+    global_clipnorm : keyword; the whole gradient is scaled down to this length
+
+    Attributes
+    ----------
+    moments : names of the arrays that stand beside each parameter
     """
 
-    global_clipnorm: float | None = None
-    moments: ClassVar[tuple[str, ...]] = ()
+    learning_rate: float | CosineDecay = 1e-3
+    global_clipnorm: float | None = field(default=None, kw_only=True)
+    kind: ClassVar[str]
+    moments: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        check_numbers(self)
-        require(
-            self.global_clipnorm is None or self.global_clipnorm > 0, self, "give a positive global_clipnorm"
-        )
+        super().__post_init__()
+        limit = self.global_clipnorm
+        self.require(limit is None or limit > 0, "give a positive global_clipnorm")
+        self.require(rate_at(self.learning_rate, 1) >= 0, "rates must be 0 or more")
+
+    def rates(self, step: int) -> tuple[float, float, float, float]:
+        """Return the four numbers that the kernels move parameters by, at learning step 1, 2, ..."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Adam(_Optimizer):
-    """Adam (Kingma and Ba 2015), bias-corrected, epsilon outside the root as in Keras and PyTorch.
+class Adam(Optimizer):
+    """Adam with bias correction (Kingma and Ba 2015), epsilon outside the root as in Keras and PyTorch.
 
-    `learning_rate` is a number or a `CosineDecay`; ``global_clipnorm=`` limits the length of the gradient.
+    Parameters
+    ----------
+    learning_rate : a number, or a `CosineDecay` (1e-4)
+    beta_1, beta_2 : share of the past in the two moments (0.9, 0.999)
+    epsilon : added to the root of the second moment (1e-8)
+    global_clipnorm : keyword; the whole gradient is scaled down to this length
     """
 
     learning_rate: float | CosineDecay = 1e-4
@@ -103,12 +100,11 @@ class Adam(_Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        numbers = (rate_at(self.learning_rate, 1), self.epsilon, self.beta_1, self.beta_2)
-        require(min(numbers) >= 0, self, "rates must be 0 or more")
-        require(max(self.beta_1, self.beta_2) < 1, self, "beta_1 and beta_2 must be below 1")
+        self.require(min(self.epsilon, self.beta_1, self.beta_2) >= 0, "rates must be 0 or more")
+        self.require(max(self.beta_1, self.beta_2) < 1, "beta_1 and beta_2 must be below 1")
 
     def rates(self, step: int) -> tuple[float, float, float, float]:
-        """Return (step size, epsilon, decay, learning rate) of learning step 1, 2, ...
+        """Return step size, epsilon, decay and learning rate of learning step 1, 2, ...
 
         Bias corrections are folded in, in double precision: 1 - beta_2^t loses three digits in float32.
         """
@@ -120,7 +116,7 @@ class Adam(_Optimizer):
 class AdamW(Adam):
     """Adam that also takes learning_rate x weight_decay of every parameter off it.
 
-    Loshchilov and Hutter 2017; the default is Keras's.
+    Options as in `Adam`, and `weight_decay` (0.004, Keras's). Loshchilov and Hutter 2017.
     """
 
     weight_decay: float = 0.004
@@ -132,39 +128,42 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
-class SGD(_Optimizer):
+class SGD(Optimizer):
     """Gradient descent with momentum: delta = learning_rate g + momentum delta, parameter -= delta.
 
-    `learning_rate` and ``global_clipnorm=`` are as in `Adam`.
+    Parameters
+    ----------
+    learning_rate : a number, or a `CosineDecay` (1e-3)
+    momentum : share of the last step in the next one (0)
+    global_clipnorm : keyword; the whole gradient is scaled down to this length
     """
 
-    learning_rate: float | CosineDecay = 1e-3
     momentum: float = 0.0
     kind: ClassVar[str] = "sgd"
     moments: ClassVar[tuple[str, ...]] = ("delta",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(min(rate_at(self.learning_rate, 1), self.momentum) >= 0, self, "rates must be 0 or more")
+        self.require(self.momentum >= 0, "rates must be 0 or more")
 
     def rates(self, step: int) -> tuple[float, float, float, float]:
         rate = rate_at(self.learning_rate, step)
         return rate, self.momentum, 0.0, rate
 
 
-Optimizer = Adam | SGD
-
-
-def one_a_lane(given: Optimizer | Sequence[Optimizer] | None, lanes: int) -> tuple[Optimizer, ...]:
-    """Return one optimiser for all lanes, or one a lane: a program holds one kind, and a rate a lane."""
-    optimizers = tuple(given) if isinstance(given, Sequence) else (given or Adam(),)
-    if not all(isinstance(one, Optimizer) for one in optimizers):
-        raise LayerError(f"optimizer is {given!r}: give one such as Adam(1e-4) or SGD(1e-3), or one a lane")
-    if isinstance(given, Sequence) and len(optimizers) != lanes:
-        raise LayerError(f"{len(optimizers)} optimisers for {lanes} lanes: give one for each seed")
-    for one in optimizers:
-        alike = replace(one, learning_rate=optimizers[0].learning_rate) == optimizers[0]
-        require(alike, one, f"lanes differ in learning_rate alone; the first has {optimizers[0]}")
+def optimizers_of(optimizer: Optimizer | Sequence[Optimizer] | None, members: int) -> tuple[Optimizer, ...]:
+    """Return one optimiser for all members, or one for each; these differ in their learning rates alone."""
+    optimizers = tuple(optimizer) if isinstance(optimizer, Sequence) else (optimizer or Adam(),)
+    if not all(isinstance(each, Optimizer) for each in optimizers):
+        raise LayerError(
+            f"optimizer is {optimizer!r}: give one such as Adam(1e-4) or SGD(1e-3), or one a member"
+        )
+    if isinstance(optimizer, Sequence) and len(optimizers) != members:
+        raise LayerError(f"{len(optimizers)} optimisers for {members} members: give one for each seed")
+    first = optimizers[0]
+    for each in optimizers:
+        alike = replace(each, learning_rate=first.learning_rate) == first
+        each.require(alike, f"members differ in learning_rate alone; the first has {first}")
     return optimizers
 
 

@@ -1,4 +1,4 @@
-"""The network as a classifier of river: for its pipelines, metrics and `progressive_val_score`."""
+"""Classifier of river on a `Network`, for river's pipelines, metrics and `progressive_val_score`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from numpy.typing import NDArray
 from river import base
 
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Dense
+from bt_neuro.nn.layers import Dense, Layer, RunningBatchNorm
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.network import Network
-from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.optimizers import Adam, Optimizer
 
 HIDDEN = (RunningBatchNorm(100), Dense(64, "tanh"), Dense(64, "tanh"))
 
 
 class NeuroClassifier(base.Classifier):  # type: ignore[misc]
-    """A network that learns one sample at a time, with a softmax over the classes it has met.
+    """Classifier that learns one sample at a time, with a softmax over the classes seen so far.
 
     Parameters
     ----------
     layers
-        The layers before the output; the first one normalises, so that features need no scaling.
+        Layers before the output; the first one normalises, so that features need no scaling.
     optimizer
-        What moves the weights; ``Adam(1e-3)`` by default.
+        Optimiser, ``Adam(1e-3)`` by default.
     loss
-        What learning makes small; `CategoricalCrossentropy` with `class_weight` where a class is rare.
+        Loss; `CategoricalCrossentropy` with `class_weight` where a class is rare.
     n_features
-        Room for so many features. One takes its place when it is first learned from; a missing one is 0.
+        Largest number of features. A feature takes its place when it is first learned from; a missing one
+        is 0.
     n_classes
-        Room for so many classes.
+        Largest number of classes.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
     device
         As in `Network`: "auto", "cpu", "gpu", part of a device's name, or "numpy".
 
@@ -83,7 +82,7 @@ class NeuroClassifier(base.Classifier):  # type: ignore[misc]
         self._made().learn(self._window(x), target)
 
     def predict_proba_one(self, x: dict[Any, Any], **_: Any) -> dict[Any, float]:
-        """Return the probability of each class met so far; nothing moves."""
+        """Return the probability of each class seen so far; nothing changes."""
         if not self._classes:
             return {}
         outputs = self._made().predict(self._window(x)).astype(float)[: len(self._classes)]
@@ -101,7 +100,7 @@ class NeuroClassifier(base.Classifier):  # type: ignore[misc]
     def _window(self, x: dict[Any, Any]) -> NDArray[np.floating]:
         window = np.zeros(self.n_features)
         for name, value in x.items():
-            if name in self._features:  # one never learned from says nothing
+            if name in self._features:  # others have no place yet
                 window[self._features[name]] = value
         return window
 
@@ -117,16 +116,3 @@ class NeuroClassifier(base.Classifier):  # type: ignore[misc]
                 device=self.device,
             )
         return self._network
-
-    # A device's memory is no Python object: copies carry the numbers and build anew.
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        if self._network is not None:
-            state["_network"] = (self._network.state(), self._network.steps)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        numbers = state.pop("_network")
-        self.__dict__.update(state, _network=None)
-        if numbers is not None:
-            self._made().set_state(*numbers)

@@ -1,6 +1,6 @@
-"""A file of tensors and of what is about them: safetensors, written whole, known again by a checksum.
+"""Files of networks: safetensors with plain JSON values, written whole, protected by a checksum.
 
-safetensors itself checks shapes and sizes; that the numbers are those that were saved, only a checksum tells.
+safetensors checks shapes and sizes; the checksum finds numbers that have changed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from safetensors.numpy import save
 from bt_neuro.errors import CheckpointError, LayerError
 from bt_neuro.io import Fields, atomic_write
 from bt_neuro.nn.config import from_config
-from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss
-from bt_neuro.nn.optimizers import Optimizer, one_a_lane
+from bt_neuro.nn.optimizers import Optimizer, optimizers_of
 
-FORMAT = "bt-neuro-network-2"
+FORMAT = "bt-neuro-network-3"
 METADATA = "bt-neuro"  # the one key of the file's metadata, which holds everything as JSON
 CHECKSUM = "checksum"
-# What a damaged file may make us set aside before its shapes are compared with its tensors.
-MOST_INPUTS, MOST_LANES = 2**24, 2**16
+# Bounds of the memory that a damaged file can claim before its shapes are compared with its tensors.
+MOST_INPUTS, MOST_MEMBERS = 2**24, 2**16
 MEANS_OF_SQUARES = ("moving_variance", ".v")
 
 Tensors = dict[str, NDArray[Any]]
@@ -40,28 +40,29 @@ def write(path: Path, tensors: Tensors, about: dict[str, Any]) -> None:
     Raises
     ------
     CheckpointError
-        When the file cannot be written, or a value is none that JSON knows.
+        When the file cannot be written, or a value is not plain JSON.
     """
     try:
-        plain = json.loads(json.dumps(about))  # as it will be read: a checksum of 1: is none of "1":
+        plain = json.loads(json.dumps(about))  # as it will be read, for the checksum: the key 1 becomes "1"
     except (TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: what is to be saved must be plain JSON values: {error}") from error
-    # One key: safetensors writes several in an order of its own.
+        raise CheckpointError(f"{path}: `about` must be plain JSON values: {error}") from error
+    # One key, so that equal contents give equal files: safetensors does not keep the order of several.
     metadata = {METADATA: json.dumps({**plain, CHECKSUM: checksum(tensors, plain)})}
     try:
         with atomic_write(path) as partial:
-            partial.write_bytes(save(tensors, metadata))  # save_file lets nobody else read it
+            partial.write_bytes(save(tensors, metadata))  # only its owner can read a file of save_file
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {path}: {error}; make room, or give another folder") from error
 
 
 @dataclass(frozen=True, eq=False)
 class SavedNetwork:
-    """What a file says of a network, all of it checked.
+    """Contents of a network's file, all of it checked.
 
     Attributes
     ----------
-    about : all plain values of the file, whatever else was saved with the network
+    tensors : all arrays of the file
+    about : all plain values of the file
     """
 
     path: Path
@@ -72,18 +73,18 @@ class SavedNetwork:
     optimizer: Optimizer | list[Optimizer]
     loss: Loss
     seeds: list[int]
-    single_lane: bool
+    single_member: bool
     precision: str
     steps: int
 
     @property
     def seed(self) -> int | list[int]:
-        """As `Network` takes it."""
-        return self.seeds[0] if self.single_lane else self.seeds
+        """Argument `seed` of `Network`."""
+        return self.seeds[0] if self.single_member else self.seeds
 
     @classmethod
     def read(cls, path: Path) -> SavedNetwork:
-        """Return what `write` wrote.
+        """Return the contents of a file of `write`.
 
         Raises
         ------
@@ -98,33 +99,33 @@ class SavedNetwork:
     @classmethod
     def _read(cls, path: Path) -> SavedNetwork:
         tensors, values = _open(path)
-        told = values.pop(CHECKSUM, None)
+        expected = values.pop(CHECKSUM, None)
         about = Fields(values, "metadata")
         config = about.group("network")
         format_ = config.text("format")
         if format_ != FORMAT:
             raise CheckpointError(f"format {format_}; this version reads {FORMAT}: update bt-neuro")
-        if told != checksum(tensors, values):
+        if expected != checksum(tensors, values):
             raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
         optimizer = config.any("optimizer")
         if isinstance(optimizer, list):
-            optimizer = [_described(one, Optimizer, len(tensors)) for one in optimizer]
+            optimizer = [_described(each, Optimizer, len(tensors)) for each in optimizer]
         else:
             optimizer = _described(optimizer, Optimizer, len(tensors))
         loss = _described(config.any("loss"), Loss, len(tensors))
         inputs, seeds = config.integer("inputs", 1, MOST_INPUTS), config.integers("seeds")
-        single_lane, precision = config.flag("single_lane"), config.text("precision")
+        single_member, precision = config.flag("single_member"), config.text("precision")
         if precision not in ("single", "double"):
             raise config.refuse("precision", "single or double")
-        if not 1 <= len(seeds) <= (1 if single_lane else MOST_LANES):
-            raise config.refuse("seeds", "one number" if single_lane else "some numbers")
-        layout = Layout(layers, inputs, one_a_lane(optimizer, len(seeds))[0], loss)
+        if not 1 <= len(seeds) <= (1 if single_member else MOST_MEMBERS):
+            raise config.refuse("seeds", "one number" if single_member else "some numbers")
+        layout = Layout(layers, inputs, optimizers_of(optimizer, len(seeds))[0], loss)
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
         steps = config.integer("steps")
         return cls(
-            path, tensors, about, layers, inputs, optimizer, loss, seeds, single_lane, precision, steps
+            path, tensors, about, layers, inputs, optimizer, loss, seeds, single_member, precision, steps
         )
 
 
@@ -142,30 +143,30 @@ def _open(path: Path) -> tuple[Tensors, dict[str, Any]]:
 
 
 def _described(config: Any, kind: Any, most_blocks: int) -> Any:
-    """Return what it describes; the file's tensors bound the one option that costs time by itself."""
+    """Return a description; the file's tensors bound the one option that costs time by itself."""
     options = Fields(config, "a layer, optimiser or loss")
     if "blocks" in options.values:
         options.integer("blocks", 1, most_blocks)
     try:
         described = from_config(options.values)
-    except TypeError as error:  # an option is missing, or none that can be compared
+    except TypeError as error:  # an option is missing, or cannot be compared
         raise CheckpointError(str(error)) from error
     if not isinstance(described, kind):
         raise CheckpointError(f"{described} stands in the wrong place")
     return described
 
 
-def require_shapes(layout: Layout, lanes: int, tensors: Tensors) -> None:
+def require_shapes(layout: Layout, members: int, tensors: Tensors) -> None:
     """Raise CheckpointError unless each tensor of a network is there, in its shape."""
-    for name, placed in layout.state():
-        wanted = (lanes, *placed.tensor.shape)
-        if name not in tensors or tensors[name].shape != wanted:
+    for name, placed in layout.tensors():
+        expected = (members, *placed.tensor.shape)
+        if name not in tensors or tensors[name].shape != expected:
             shape = tensors[name].shape if name in tensors else "nothing"
-            raise CheckpointError(f"tensor {name} should have shape {wanted}, found {shape}")
+            raise CheckpointError(f"tensor {name} should have shape {expected}, found {shape}")
 
 
 def _require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating]) -> None:
-    for name, _ in layout.state():
+    for name, _ in layout.tensors():
         if tensors[name].dtype != dtype:
             raise CheckpointError(f"tensor {name} is {tensors[name].dtype}, not {np.dtype(dtype)}")
         if not np.isfinite(tensors[name]).all():

@@ -14,7 +14,7 @@ from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import Label
 from bt_neuro.learning.learner import Learner
 from bt_neuro.learning.signals import ScoredSignal, Signal
-from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network

@@ -17,7 +17,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "moving": {"color": GREY, "line_width": 1.5},
     "published": {"color": BLUE, "line_width": 1.5},
     "mended": {"color": BLUE, "line_dash": "dashed"},
-    "debiased": {"color": ORANGE, "line_dash": "dashed", "line_width": 1.5},
 }
 SETTLES = 10  # samples that are not drawn to scale: an average of few samples is as wild as they are
 

@@ -114,7 +114,7 @@ def _last_windows(saved: Checkpoint) -> NDArray[np.float32]:
 
 def _last_votes(saved: Checkpoint) -> NDArray[np.float32]:
     """Return the outputs of the bars whose rows still wait, where there are several networks."""
-    if saved.network.single_lane or "predictions" not in saved.analyzers.values:
+    if saved.network.single_member or "predictions" not in saved.analyzers.values:
         return np.empty(0, np.float32)
     waiting = saved.analyzers.group("predictions").items("unknown")
     outputs = [Fields(row, "predictions.unknown").numbers("outputs") for row in waiting]

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 WINDOW, SAMPLES, DRAWS, RESAMPLES = 100, 1_000, 2_000, 400
 CLAIMS = {"mean": (120, 130), "variance": (310, 320)}
 # The mean has no slip to mend.
-STARTS = {"mean": ("published", "debiased"), "variance": ("published", "mended", "debiased")}
+STARTS = {"mean": ("published",), "variance": ("published", "mended")}
 DEFINITIONS = {
     "band": "for a whole window, the difference stays in the range that holds 95 % of it later",
     "picture": "the difference is never again larger than it is at any time later in the same draw",
@@ -77,7 +77,7 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
     ----------
     samples : (draws, samples)
     start : ``published``, from 0, the first squared deviation not divided by the window, a slip; ``mended``,
-        divided like every other; ``debiased``, each sample with weight 1 / min(t, window)
+        divided like every other
     """
     mean: NDArray[np.floating] = np.zeros(len(samples))
     variance: NDArray[np.floating] = np.zeros(len(samples))
@@ -85,8 +85,7 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
         variance += np.finfo(float).tiny  # a variance of 0 is what the slip waits for
     means, variances = np.empty((2, *samples.shape))
     for t, sample in enumerate(samples.T):
-        m = min(t + 1, window) if start == "debiased" else window
-        mean, variance = running_batch_norm_move(sample, mean, variance, m)
+        mean, variance = running_batch_norm_move(sample, mean, variance, window)
         means[:, t], variances[:, t] = mean, variance
     return {"mean": means, "variance": variances}
 
@@ -214,7 +213,6 @@ def claim(statistic: str, joinings: list[Convergence]) -> dict[str, Any]:
     why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
     band = ours["band"]
     others = " and ".join(f"{ours[name].sample:.0f}" for name in DEFINITIONS if name != "band")
-    debiased = found["debiased", "band"].sample
     text = f"The exponential {statistic} joins the moving one after {low} to {high} samples"
     return {
         "claim": text,
@@ -224,8 +222,7 @@ def claim(statistic: str, joinings: list[Convergence]) -> dict[str, Any]:
         "sentence": (
             f"That {text[0].lower()}{text[1:]} {verdict}{why}: half of the draws have joined by sample "
             f"{band.sample:.0f} ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to "
-            f"{high} in {band.claimed_pct:.0f} %), by two other definitions it is {others}; with the "
-            f"debiased start it is {debiased:.0f}."
+            f"{high} in {band.claimed_pct:.0f} %), by two other definitions it is {others}."
         ),
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import Layer
+from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam

@@ -1,4 +1,4 @@
-"""The benchmark: every variant is checked before it is timed, and its answer is plain JSON."""
+"""The benchmark: plain JSON of every way; a peer is timed only if its outputs are ours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import os
 import numpy as np
 import pytest
 
-import bt_neuro.bench.run as bench
-from bt_neuro.bench import render, run_bench
-from bt_neuro.bench.own_peer import OwnPeer, article_network
-from bt_neuro.bench.peer import Bars, Start
+from benchmarks import peers
+from bt_neuro import Adam, Network, article_layers
 from bt_neuro.errors import DeviceError
+from bt_neuro.nn import bench
 from bt_neuro.nn.opencl.device import choose
 
 
@@ -23,30 +22,36 @@ def first_device():
         return pytest.skip(str(error))
 
 
-def numpy_peer(start: Start, learning_rate: float | None = None) -> OwnPeer:
-    return OwnPeer(start, article_network("numpy", learning_rate or start.learning_rate), "numpy", "")
+def network_of(learning_rate: float) -> Network:
+    return Network(article_layers(), 240, optimizer=Adam(learning_rate), device="numpy")
 
 
-class NotANumber(OwnPeer):
+def numpy_peer(state, learning_rate: float) -> bench.OwnVariant:
+    network = network_of(learning_rate)
+    network.set_state(state, 0)
+    return bench.OwnVariant(network)
+
+
+class NotANumber(bench.OwnVariant):
     def predict(self, window):
         return super().predict(window) * np.nan
 
 
-def missing(start: Start):
+def missing(state, learning_rate):
     raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 
-def broken(start: Start):
+def broken(state, learning_rate):
     raise RuntimeError("no compiler\nmore lines")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["numpy", "opencl"])
 def test_it_measures_every_way_and_gives_json(kind):
-    result = run_bench(first_device() if kind == "opencl" else kind, steps=5, peers=False)
+    result = bench.run_bench(first_device() if kind == "opencl" else kind, steps=5)
     assert json.loads(json.dumps(result)) == result
     rows = {row["name"]: row for row in result["rows"]}
-    assert list(rows) == [bench.OURS, bench.MANY, "NumPy reference"]
+    assert list(rows) == [bench.OURS, bench.MANY]
     for row in rows.values():
         assert row["status"] == "measured"
         for way in bench.WAYS:
@@ -54,21 +59,27 @@ def test_it_measures_every_way_and_gives_json(kind):
     assert [rows[bench.OURS][way]["ratio"] for way in bench.WAYS] == [1.0] * 4
     assert result["call_us"] > 0
     assert result["build_s"] > 0
-    table = render(result)
+    table = bench.render(result)
     assert all(name in table for name in (*rows, *bench.WAYS, result["device"]))
 
 
-def test_only_a_sound_peer_is_timed(monkeypatch):
-    faults = {
-        "sound": numpy_peer,
-        "twice the step": lambda start: numpy_peer(start, 2 * start.learning_rate),
-        "not a number": lambda start: NotANumber(start, article_network("numpy", 1e-4), "nan", ""),
-        "missing": missing,
-        "broken": broken,
-    }
-    monkeypatch.setattr(bench, "PEERS", faults)
-    result = run_bench("numpy", steps=1)
-    rows = {row["name"]: row for row in result["rows"]}
+def admitted(factories):
+    result = bench.run_bench(
+        "numpy", steps=1, admit=lambda network, bars: peers.admit(factories, network, bars)
+    )
+    return {row["name"]: row for row in result["rows"]}, result
+
+
+def test_only_a_sound_peer_is_timed():
+    rows, result = admitted(
+        {
+            "sound": numpy_peer,
+            "twice the step": lambda state, rate: numpy_peer(state, 2 * rate),
+            "not a number": lambda state, rate: NotANumber(network_of(rate)),
+            "missing": missing,
+            "broken": broken,
+        }
+    )
     assert rows["sound"]["status"] == "measured"
     assert rows["sound"]["largest_difference"] == 0
     assert rows["twice the step"]["status"].startswith("wrong: its outputs differ from ours by ")
@@ -77,26 +88,26 @@ def test_only_a_sound_peer_is_timed(monkeypatch):
     assert rows["broken"]["status"] == "failed: no compiler"
     untimed = [row for row in rows.values() if "predict" not in row]
     assert [row["name"] for row in untimed] == ["twice the step", "not a number", "missing", "broken"]
-    assert all(row["status"] in render(result) for row in untimed)
+    assert all(row["status"] in bench.render(result) for row in untimed)
+    assert peers.fastest(result) == "no peer was measured"
 
 
 def test_a_peer_that_compiles_for_ever_is_given_up(monkeypatch):
-    monkeypatch.setattr(bench, "_PATIENCE_S", 0.05)
-    monkeypatch.setattr(bench, "PEERS", {"slow": numpy_peer})
-    status = {row["name"]: row["status"] for row in run_bench("numpy", steps=1)["rows"]}
-    assert status["slow"] == "failed: not ready after 0 s"
+    monkeypatch.setattr(peers, "PATIENCE_S", 0.05)
+    rows, _ = admitted({"slow": numpy_peer})
+    assert rows["slow"]["status"] == "failed: not ready after 0 s"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
 def test_the_cores_are_given_back():
     before = os.sched_getaffinity(0)
-    with bench._one_core() as core:
+    with bench.one_core() as core:
         assert os.sched_getaffinity(0) == {core}
     assert os.sched_getaffinity(0) == before
 
 
 def test_bars_slide_and_look_standardised():
-    bars = Bars.make(2000)
+    bars = bench.Bars.make(2000)
     assert np.array_equal(bars.windows[1:, :-12], bars.windows[:-1, 12:])
     assert abs(bars.windows.mean()) < 0.1
     assert abs(bars.windows.std() - 1) < 0.1

@@ -22,8 +22,8 @@ from bt_neuro.errors import LayerError
 
 def test_a_bar_that_is_both_counts_half_to_each():
     targets = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    assert CategoricalCrossentropy().wanted(targets).tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
-    assert CategoricalCrossentropy((1.0, 4.0, 2.0)).wanted(targets).tolist() == [[0, 2, 1], [1, 0, 0]]
+    assert CategoricalCrossentropy().weighted(targets).tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
+    assert CategoricalCrossentropy((1.0, 4.0, 2.0)).weighted(targets).tolist() == [[0, 2, 1], [1, 0, 0]]
 
 
 def test_the_learning_rate_warms_up_and_decays():

@@ -28,26 +28,26 @@ ACTIVATE = {
 
 
 def spatial(x):
-    """Return (rows, channels, positions); a flat input is one channel."""
+    """Return (batch_size, channels, positions); a flat input is one channel."""
     return x[:, None, :] if x.ndim == 2 else x.transpose(1, 2)
 
 
-def dense(layer, p, x, rows):
-    return x.reshape(rows, -1) @ p["kernel"] + p["bias"]
+def dense(layer, p, x, batch_size):
+    return x.reshape(batch_size, -1) @ p["kernel"] + p["bias"]
 
 
-def conv1d(layer, p, x, rows):
+def conv1d(layer, p, x, batch_size):
     x = spatial(x)
     kernel = p["kernel"].reshape(layer.kernel_size, x.shape[1], layer.filters).permute(2, 1, 0)
     return F.conv1d(x, kernel, p["bias"], stride=layer.strides).transpose(1, 2)
 
 
-def pooling(layer, p, x, rows):
+def pooling(layer, p, x, batch_size):
     pool = F.max_pool1d if type(layer).__name__ == "MaxPooling1D" else F.avg_pool1d
-    return pool(x.transpose(1, 2), layer.pool_size, layer.step).transpose(1, 2)
+    return pool(x.transpose(1, 2), layer.pool_size, layer.step_size).transpose(1, 2)
 
 
-def lstm(layer, p, x, rows):
+def lstm(layer, p, x, batch_size):
     module = torch.nn.LSTM(x.shape[2], layer.units, batch_first=True, dtype=torch.float64)
     names = {"weight_ih_l0": p["kernel"].T, "weight_hh_l0": p["recurrent_kernel"].T, "bias_ih_l0": p["bias"]}
     names["bias_hh_l0"] = torch.zeros_like(p["bias"])
@@ -55,13 +55,13 @@ def lstm(layer, p, x, rows):
     return out if layer.return_sequences else out[:, -1]
 
 
-def encoder(layer, p, x, rows):
+def encoder(layer, p, x, batch_size):
     for b in range(layer.blocks):
 
         def project(name, x, b=b):
             return x @ p[f"block{b}.{name}_kernel"] + p[f"block{b}.{name}_bias"]
 
-        qkv = project("qkv", x).reshape(rows, x.shape[1], 3, layer.key_dim, layer.num_heads)
+        qkv = project("qkv", x).reshape(batch_size, x.shape[1], 3, layer.key_dim, layer.num_heads)
         query, key, value = qkv.permute(2, 0, 4, 1, 3)
         context = F.scaled_dot_product_attention(query, key, value).permute(0, 2, 3, 1).flatten(2)
         x = F.layer_norm(x + project("project", context), x.shape[1:], eps=layer.epsilon)
@@ -70,20 +70,20 @@ def encoder(layer, p, x, rows):
     return x
 
 
-def normalized(layer, p, x, rows):
+def normalized(layer, p, x, batch_size):
     """By the batch, or by running averages of which the sample is a share."""
     per_channel = getattr(layer, "per_channel", False)
     momentum = layer.momentum if isinstance(layer, BatchNormalization) else 1 - 1 / layer.window
-    flat = x.reshape(-1, x.shape[-1]) if per_channel else x.reshape(rows, -1)
+    flat = x.reshape(-1, x.shape[-1]) if per_channel else x.reshape(batch_size, -1)
     mean, variance = (p[f"moving_{name}"].reshape(-1) for name in ("mean", "variance"))
-    share = 1.0 if rows > 1 else 1 - momentum
+    share = 1.0 if batch_size > 1 else 1 - momentum
     used_mean = (1 - share) * mean + share * flat.mean(0)
     used = (1 - share) * variance + share * ((flat - used_mean) ** 2).mean(0)
     xhat = (flat - used_mean) / torch.sqrt(used + layer.epsilon)
     return scaled(p, xhat).reshape(x.shape)
 
 
-def layer_normalization(layer, p, x, rows):
+def layer_normalization(layer, p, x, batch_size):
     return scaled(p, F.layer_norm(x, x.shape[-1:], eps=layer.epsilon))
 
 
@@ -91,12 +91,12 @@ def scaled(p, xhat):
     return xhat * p.get("gamma", torch.ones(1)).reshape(-1) + p.get("beta", torch.zeros(1)).reshape(-1)
 
 
-def reshape(layer, p, x, rows):
-    return x.reshape(rows, *layer.target_shape)
+def reshape(layer, p, x, batch_size):
+    return x.reshape(batch_size, *layer.target_shape)
 
 
 LAYERS = {
-    "activation": lambda layer, p, x, rows: x,
+    "activation": lambda layer, p, x, batch_size: x,
     "dense": dense, "conv1d": conv1d, "pooling": pooling, "lstm": lstm, "encoder": encoder,
     "reshape": reshape, "running_batch_norm": normalized, "batch_normalization": normalized,
     "layer_normalization": layer_normalization,
@@ -109,13 +109,13 @@ def loss_of(out, targets, loss):
     return -(targets * (1 - out) ** loss.gamma * torch.log(out)).sum(1).mean()
 
 
-def gradients_of_both(row, rows, rng):
-    sample = Sample(row.layers, row.inputs, rng, loss=row.loss, rows=rows)
-    block, last = sample.warm_block(), slice(-rows, None)
-    places = dict(sample.layout.state())
+def gradients_of_both(row, batch_size, rng):
+    sample = Sample(row.layers, row.inputs, rng, loss=row.loss, batch_size=batch_size)
+    state, last = sample.warm_state(), slice(-batch_size, None)
+    places = dict(sample.layout.tensors())
     p = {
         plan.name: {
-            short: torch.tensor(placed.view(block), requires_grad=f"{plan.name}.{short}" in parameters)
+            short: torch.tensor(placed.view(state), requires_grad=f"{plan.name}.{short}" in parameters)
             for short, placed in plan.tensors.items()
         }
         for parameters in [dict(sample.layout.parameters())]
@@ -123,11 +123,11 @@ def gradients_of_both(row, rows, rng):
     }
     x = torch.tensor(sample.windows[last])
     for plan in sample.layout.plans:
-        x = LAYERS[plan.layer.kind](plan.layer, p[plan.name], x, rows)
+        x = LAYERS[plan.layer.kind](plan.layer, p[plan.name], x, batch_size)
         x = ACTIVATE[getattr(plan.layer, "activation", None)](x)
-    out = x.reshape(rows, -1)
+    out = x.reshape(batch_size, -1)
     loss_of(out, torch.tensor(sample.targets[last]), row.loss).backward()
-    twin = sample.reference(block)
+    twin = sample.reference(state)
     ours = twin.forward(sample.windows[last], moves=True, step=1)
     gradients, _ = twin.backward(sample.targets[last])
     found = {name: gradients[name].reshape(places[name].tensor.shape) for name in gradients}
@@ -135,14 +135,12 @@ def gradients_of_both(row, rows, rng):
     return {name: (found[name], theirs[name]) for name in found} | {"outputs": (ours, out.detach().numpy())}
 
 
-@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("batch_size", [1, 4])
 @pytest.mark.parametrize("name", [name for name in FAMILY if name != "dropout"])
-def test_outputs_and_gradients_agree(name, rows, rng):
-    if rows > 1 and not FAMILY[name].batches:
-        pytest.skip("it counts single windows")
-    if "published" in name and rows == 1:
+def test_outputs_and_gradients_agree(name, batch_size, rng):
+    if "published" in name and batch_size == 1:
         pytest.skip("it is no gradient of the loss")
-    both = gradients_of_both(FAMILY[name], rows, rng)
+    both = gradients_of_both(FAMILY[name], batch_size, rng)
     for tensor, (ours, theirs) in both.items():
         assert np.abs(ours - theirs).max() <= TOLERANCE, tensor
 

@@ -1,4 +1,4 @@
-"""Every kernel against its twin in reference.py: awkward sizes, each device, each kernel shape.
+"""Every kernel against its twin in nn/reference: awkward sizes, each device, each kernel shape.
 
 The kernels are one program, so they are reached through small networks. In double precision they must agree
 with the reference to rounding: that compares every formula, index and order of passes. In single precision
@@ -13,16 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bt_neuro.nn.layer import Layer
-from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.engine import Mode
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, Layer, RunningBatchNorm, TransformerEncoder
 from bt_neuro.nn.models import article_layers
-from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.opencl.runner import Runner
 from bt_neuro.nn.opencl.specialize import included
 from bt_neuro.nn.optimizers import SGD, Adam
-from bt_neuro.nn.reference.network import Mode
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 
 SEED = 5  # of dropout
@@ -137,7 +135,7 @@ CASES = {
 
 def runner_of(sample: Sample, device: Device, *, double: bool = True) -> Runner:
     program = Program(sample.layout, device.shape(double=double))
-    return Runner(program, device, sample.block[None], (SEED,))
+    return Runner(program, device, sample.state[None], (SEED,))
 
 
 def require_double(device: Device) -> None:
@@ -154,19 +152,19 @@ def test_a_case_reaches_the_kernels_it_names(name, rng):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_macros_of_a_stamp_are_told_in_its_header(name, rng):
+def test_the_macros_of_a_kernel_file_are_in_its_header(name, rng):
     source = Program(Sample(CASES[name].layers, CASES[name].inputs, rng).layout, Device.shape(_Cpu)).source
-    stamps = re.findall(r'((?:#define \w+ .*\n)+)#line 1 "(\w+\.cl)"', source)
-    assert len(stamps) > 2
-    for names, file in stamps:
+    specialised = re.findall(r'((?:#define \w+ .*\n)+)#line 1 "(\w+\.cl)"', source)
+    assert len(specialised) > 2
+    for names, file in specialised:
         header = re.match(r"(//.*\n)*", included(file).partition("\n")[2])[0]
-        told = set(re.findall(r"\w+", header.partition("Macros")[2])) | {"SHAPE"}
+        documented = set(re.findall(r"\w+", header.partition("Macros")[2])) | {"SHAPE"}
         for macro in re.findall(r"#define (\w+)", names):
-            assert macro in told or macro.startswith("AT_") or file == "common.cl", f"{file}: {macro}"
+            assert macro in documented or macro.startswith("AT_") or file == "common.cl", f"{file}: {macro}"
 
 
 class _Cpu:
-    """What `Device.shape` asks of a device."""
+    """Attributes that `Device.shape` reads."""
 
     is_gpu, vector, has_double = False, 16, True
 
@@ -185,7 +183,7 @@ def test_kernels_in_double_equal_their_twins(name, device, rng):
     sample = Sample(CASES[name].layers, CASES[name].inputs, rng)
     kernel, reference = runner_of(sample, device), sample.reference()
     check_gradients(sample, kernel)
-    kernel.write(sample.block[None])
+    kernel.write(sample.state[None])
     assert_close(sample.learn(kernel)[0], sample.learn(reference), "double", "outputs")
     assert_state(sample, kernel, reference, "double")
     for moves in (False, True):
@@ -197,9 +195,9 @@ def test_kernels_in_double_equal_their_twins(name, device, rng):
 def check_gradients(sample: Sample, kernel: Runner) -> None:
     """One step of SGD at learning rate 1 lowers the parameters by the gradient: compare with differences."""
     check = GradientCheck(sample)
-    kernel.write(check.block[None])
+    kernel.write(check.state[None])
     sample.learn(kernel, slice(-1, None), np.array([[1.0, 0.0, 0.0, 1.0]]))
-    gradient = check.block - kernel.read()[0]
+    gradient = check.state - kernel.read()[0]
     for name, placed in sample.layout.parameters():
         check.check_tensor(name, placed.view(gradient))
 
@@ -212,10 +210,10 @@ def predict(sample: Sample, engine, moves: bool):
 
 
 def assert_state(sample: Sample, kernel: Runner, reference, tolerance: str) -> None:
-    block = kernel.read()[0]
-    for name, placed in sample.layout.state():
+    state = kernel.read()[0]
+    for name, placed in sample.layout.tensors():
         # Some deltas are rounding alone, such as the key bias's.
-        assert_close(placed.view(block), placed.view(reference.block), tolerance, name, at_least=1e-3)
+        assert_close(placed.view(state), placed.view(reference.state), tolerance, name, at_least=1e-3)
 
 
 @pytest.mark.parametrize("double", [True, False], ids=["double", "single"])
@@ -285,7 +283,7 @@ def test_a_broken_kernel_is_caught(right, wrong, complaint, best, rng):
     program = Program(sample.layout, best.shape(double=True))
     assert right in program.source
     program.source = program.source.replace(right, wrong)
-    kernel = Runner(program, best, sample.block[None], (SEED,))
+    kernel = Runner(program, best, sample.state[None], (SEED,))
     with pytest.raises(AssertionError, match=complaint):
         check_gradients(sample, kernel)
 
@@ -293,8 +291,8 @@ def test_a_broken_kernel_is_caught(right, wrong, complaint, best, rng):
 def test_lanes_differ_by_their_seeds_alone(device, rng):
     sample = Sample([Dense(16), Dropout(0.3), Dense(3)], 5, rng)
     program = Program(sample.layout, device.shape())
-    lanes = Runner(program, device, np.stack([sample.block] * 3), (SEED, SEED + 1, SEED))
-    out, alone = sample.learn(lanes), sample.learn(runner_of(sample, device, double=False))
-    assert_same_bits(out[0], alone[0], "first lane and a network of its own")
-    assert_same_bits(out[0], out[2], "two lanes of one seed")
+    members = Runner(program, device, np.stack([sample.state] * 3), (SEED, SEED + 1, SEED))
+    out, alone = sample.learn(members), sample.learn(runner_of(sample, device, double=False))
+    assert_same_bits(out[0], alone[0], "first member and a network of its own")
+    assert_same_bits(out[0], out[2], "two members of one seed")
     assert np.abs(out[0] - out[1]).max() > 1e-3  # another dropout mask

@@ -13,12 +13,11 @@ import pytest
 
 from bt_neuro.errors import CheckpointError, DeviceError, LayerError, NonFiniteError
 from bt_neuro.nn import storage
-from bt_neuro.nn.layers import Conv1D, Dense, Dropout, TransformerEncoder
+from bt_neuro.nn.engine import Mode
+from bt_neuro.nn.layers import Conv1D, Dense, Dropout, RunningBatchNorm, TransformerEncoder
 from bt_neuro.nn.network import Network
-from bt_neuro.nn.normalization import RunningBatchNorm
 from bt_neuro.nn.opencl import device as devices
 from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
-from bt_neuro.nn.reference.network import Mode
 from tests.helpers import assert_close, assert_same_bits
 
 N, STEPS = 24, 12
@@ -100,14 +99,14 @@ def test_golden_losses_notice_a_small_change():
 
 # -- ways of learning that are one and the same --------------------------------------------------------------
 def bar_by_bar(network, windows, targets):
-    """Predict the first window, then learn each and predict the next: one launch a bar, activations held."""
+    """Predict the first window, then learn each and predict the next: a launch a bar, reused activations."""
     first = network.predict(windows[0], update_statistics=True)
     rest = [network.learn_then_predict(*bar) for bar in zip(windows[:-1], targets, windows[1:], strict=True)]
     return np.array([first, *rest])
 
 
 def recomputed(network, windows, targets):
-    """The same with a prediction between that moves nothing: it makes the network forget what it holds."""
+    """The same with a prediction between that moves nothing: it stops the reuse of activations."""
     found = [network.predict(windows[0], update_statistics=True)]
     for window, target, following in zip(windows[:-1], targets, windows[1:], strict=True):
         network.predict(window)
@@ -178,15 +177,15 @@ def test_ways_of_learning_agree_on_every_device_and_shape(device, data):
 
 def test_a_lane_equals_a_network_of_its_own(layers, place, data):
     windows, targets = data
-    lanes = network_of(layers, place, seed=(3, 7, 11))
-    out = lanes.learn_then_predict(windows[:-1], targets, windows[1:])
+    members = network_of(layers, place, seed=(3, 7, 11))
+    out = members.learn_then_predict(windows[:-1], targets, windows[1:])
     assert out.shape == (3, STEPS, 3)
-    for lane, seed in enumerate(lanes.seeds):
+    for member, seed in enumerate(members.seeds):
         alone = network_of(layers, place, seed=seed)
         found = alone.learn_then_predict(windows[:-1], targets, windows[1:])
-        assert_same_bits(out[lane], found, f"lane {lane}")
+        assert_same_bits(out[member], found, f"member {member}")
         for name, tensor in alone.state().items():
-            assert_same_bits(lanes.state()[name][lane], tensor[0], name)
+            assert_same_bits(members.state()[name][member], tensor[0], name)
     assert np.abs(out[0] - out[1]).max() > 1e-3
 
 
@@ -201,11 +200,13 @@ def test_lanes_may_differ_in_their_learning_rates(layers, place, data, tmp_path)
     loaded = Network.load(tmp_path / "n.safetensors", device=place)
     assert loaded.config() == network.config()
     rest = loaded.learn(windows[6:-1], targets[6:], batch_size=2)
-    for lane, (optimizer, seed) in enumerate(zip(RATES, seeds, strict=True)):
+    for member, (optimizer, seed) in enumerate(zip(RATES, seeds, strict=True)):
         alone = network_of(layers, place, seed=seed, optimizer=optimizer)
         found = alone.learn_then_predict(windows[:5], targets[:5], windows[1:6])
-        assert_same_bits(out[lane], found, f"lane {lane}")
-        assert_same_bits(rest[lane], alone.learn(windows[6:-1], targets[6:], batch_size=2), f"lane {lane}")
+        assert_same_bits(out[member], found, f"member {member}")
+        assert_same_bits(
+            rest[member], alone.learn(windows[6:-1], targets[6:], batch_size=2), f"member {member}"
+        )
     assert np.abs(out[0] - out[1]).max() > 1e-3
 
 
@@ -221,7 +222,7 @@ def test_a_difference_in_the_ways_would_be_seen(place, data):
         assert_same_bits(found, expected)
 
 
-def test_held_activations_belong_to_the_state_they_were_made_with(place, data):
+def test_reused_activations_belong_to_the_state_they_were_made_with(place, data):
     """A state that is set, or a prediction that leaves the statistics, makes the network compute anew."""
     windows, targets = data
     network = network_of(LAYERS, place)
@@ -234,14 +235,14 @@ def test_held_activations_belong_to_the_state_they_were_made_with(place, data):
 
 
 def test_learning_that_moves_the_statistics_moves_them_after_a_prediction_too(place, data):
-    """What is held cannot stand for a pass that has something to move."""
+    """Reused activations cannot replace a pass that moves the statistics."""
     windows, targets = data
-    held, recomputed = (network_of(LAYERS, place) for _ in range(2))
-    for network in (held, recomputed):
+    reused, recomputed = (network_of(LAYERS, place) for _ in range(2))
+    for network in (reused, recomputed):
         network.predict(windows[0], update_statistics=True)
     recomputed.predict(windows[0])
-    assert_same_bits(held.learn(windows[0], targets[0]), recomputed.learn(windows[0], targets[0]))
-    assert_same_state(held, recomputed)
+    assert_same_bits(reused.learn(windows[0], targets[0]), recomputed.learn(windows[0], targets[0]))
+    assert_same_state(reused, recomputed)
 
 
 # -- what learning does --------------------------------------------------------------------------------------
@@ -383,9 +384,9 @@ def test_shapes_of_what_comes_back(place, data):
     assert network.predict(windows[:0]).shape == (0, 3)
     assert network.learn(windows[:-1], targets).shape == (STEPS, 3)
     assert network.learn_then_predict(windows[0], targets[0], windows[1]).shape == (3,)
-    lanes = network_of(DROPOUT, place, seed=(1, 2))
-    assert lanes.predict(windows).shape == (2, STEPS + 1, 3)
-    assert lanes.predict(windows[0]).shape == (2, 3)
+    members = network_of(DROPOUT, place, seed=(1, 2))
+    assert members.predict(windows).shape == (2, STEPS + 1, 3)
+    assert members.predict(windows[0]).shape == (2, 3)
     assert network.steps == STEPS + 1
 
 
@@ -441,11 +442,11 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
         (lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"), "optimizer is 'adam': give one"),
         (
             lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam()], device="numpy"),
-            "1 optimisers for 2 lanes: give one for each seed",
+            "1 optimisers for 2 members: give one for each seed",
         ),
         (
             lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam(), AdamW()], device="numpy"),
-            "AdamW.*: lanes differ in learning_rate alone; the first has Adam",
+            "AdamW.*: members differ in learning_rate alone; the first has Adam",
         ),
         (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed is '7': give a whole number"),
         (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
@@ -466,37 +467,46 @@ def test_layers_that_cannot_be_are_refused(make, complaint):
         make()
 
 
-def test_printing_shows_layers_and_times_and_changes_nothing(layers, place, data):
+def test_a_profile_shows_layers_and_times_and_changes_nothing(layers, place, data):
     windows, targets = data
     network, silent = network_of(layers, place), network_of(layers, place)
     steps = (windows[:4], targets[:4], windows[1:5]), (windows[4:-1], targets[4:], windows[5:])
     for one in (network, silent):
         one.learn_then_predict(*steps[0])
-    shown = [line.split() for line in str(network).splitlines()]
+    shown = [line.split() for line in network.profile().splitlines()[1:]]
     assert_same_bits(network.learn_then_predict(*steps[1]), silent.learn_then_predict(*steps[1]))
     assert_same_state(network, silent)
-    assert shown[0][:2] == ["24", "inputs;"]
+    assert shown[0] == ["24", "inputs"]
     assert shown[1] == ["name", "layer", "outputs", "parameters", "us", "share"]
+    assert [line[0] for line in shown[2:-1]] == [plan.name for plan in network.layout.plans]
+    assert shown[-1][0] == f"{network.n_parameters:,}"
+    assert float(shown[-1][1]) > 0
+
+
+def test_a_summary_is_static_text(layers):
+    network = network_of(layers, "numpy")
+    assert str(network) == network.summary() == network.summary()
+    shown = [line.split() for line in network.summary().splitlines()]
+    assert shown[1] == ["name", "layer", "outputs", "parameters"]
     assert [line[0] for line in shown[2:-3]] == [plan.name for plan in network.layout.plans]
-    assert shown[-3][0] == f"{network.n_parameters:,}"
-    assert float(shown[-3][1]) > 0
+    assert shown[-3] == [f"{network.n_parameters:,}"]
     assert "\n" not in repr(network)
 
 
-def test_printing_where_no_layer_can_be_left_out(best):
+def test_a_profile_where_no_layer_can_be_left_out(best):
     """A barrier must not stand behind a condition, so a kernel of many work-items leaves nothing out."""
-    shown = str(network_of(DROPOUT, replace(best, is_gpu=True))).splitlines()
-    assert [line.split()[-2:] for line in shown[2:5]] == [["--", "--"]] * 3
+    shown = network_of(DROPOUT, replace(best, is_gpu=True)).profile().splitlines()
+    assert [line.split()[-2:] for line in shown[3:6]] == [["--", "--"]] * 3
 
 
 def test_a_layer_left_out_is_left_out_on_every_device(best, data):
     """Else its time would not be what is saved without it."""
     windows, targets = data
-    rates = np.array([Adam().rates(1)] * len(targets))
+    rates = np.array([[Adam().rates(1)] * len(targets)])
 
     def said(place, skipped):
-        engine = network_of(LAYERS, place, precision="double")._engine
-        engine.run(Mode.PREDICT, windows[:0], targets[:0], windows[:1], rates[:0], 1)  # fills every place
+        engine = network_of(LAYERS, place, precision="double")._engines.current
+        engine.run(Mode.PREDICT, windows[:0], targets[:0], windows[:1], rates[:, :0], 1)  # fills every place
         mode = Mode.LEARN | Mode.PREDICT | skipped * Mode.SKIPPED
         return engine.run(mode, windows[:-1], targets, windows[1:], rates, 1)[1]
 
@@ -569,7 +579,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
     [
         (
             {"format": "bt-neuro-network-9"},
-            "format bt-neuro-network-9; this version reads bt-neuro-network-2: update bt-neuro",
+            "format bt-neuro-network-9; this version reads bt-neuro-network-3: update bt-neuro",
         ),
         (
             {"layers": [{"class": "Dens", "units": 3}]},
@@ -580,7 +590,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be a whole number"),
         ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
-        ({"optimizer": []}, "0 optimisers for 1 lanes"),
+        ({"optimizer": []}, "0 optimisers for 1 members"),
         ({"loss": None}, "loss"),
         ({"inputs": None}, "inputs is None, where a whole number from 1 on should be"),
         ({"inputs": 10**15}, "inputs is 1000000000000000"),

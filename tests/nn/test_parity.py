@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bt_neuro import Adam, Network, article_layers
-from bt_neuro.bench.peer import Bars, Start
-from bt_neuro.bench.torch_peer import TorchNetwork
+from benchmarks.torch_peer import TorchNetwork
+from bt_neuro import Adam, Network, RunningBatchNorm, article_layers
+from bt_neuro.nn.bench import Bars
+from bt_neuro.nn.numpy_engine import ReferenceNetwork
 from bt_neuro.nn.reference import layers as reference
 from bt_neuro.nn.reference import normalization as reference_norms
-from bt_neuro.nn.reference.network import PASSES, ReferenceNetwork, row_by_row
+from bt_neuro.nn.reference.passes import window_by_window
 
 pytestmark = pytest.mark.slow
 STEPS = 50
@@ -44,11 +45,11 @@ def start(bars):
     """Weights of seed 1 and statistics of 200 bars, in float64, which float32 can hold exactly."""
     network = Network(article_layers(), 240, seed=1, device="numpy")
     network.predict(bars.windows[:200], update_statistics=True)
-    return Start({name: tensor.astype(np.float64) for name, tensor in network.state().items()})
+    return {name: tensor.astype(np.float64) for name, tensor in network.state().items()}
 
 
 def torch_outputs(start, bars, way, rate):
-    network = TorchNetwork(start.state, "float64", rate)
+    network = TorchNetwork(start, rate, "float64")
     w, t = bars.windows[200:], bars.targets[200:]
     if way == "history":
         return np.array([network.learn(w[i], t[i]) for i in range(STEPS)])
@@ -58,7 +59,7 @@ def torch_outputs(start, bars, way, rate):
 
 def our_outputs(start, bars, way, rate, device, precision="single"):
     network = Network(article_layers(), 240, optimizer=Adam(rate), device=device, precision=precision)
-    network.set_state(start.state, 0)
+    network.set_state(start, 0)
     w, t = bars.windows[200:], bars.targets[200:]
     if way == "history":
         return network.learn(w[:STEPS], t[:STEPS])
@@ -75,18 +76,18 @@ def assert_outputs_agree(ours, theirs, tolerance):
 
 def gradients_of_both(start, bars):
     """Return {name: (ours, theirs)} of the second learning step, all in float64."""
-    theirs = TorchNetwork(start.state, "float64", DEFAULT_RATE)
+    theirs = TorchNetwork(start, DEFAULT_RATE, "float64")
     ours = Network(article_layers(), 240, optimizer=Adam(DEFAULT_RATE), device="numpy", precision="double")
-    ours.set_state(start.state, 0)
+    ours.set_state(start, 0)
     (first, second), (target, other) = bars.windows[200:202], bars.targets[200:202]
     theirs.learn(first, target)
     theirs.gradients(theirs.forward(second, moves=True), other)
     ours.learn(first, target)
     layout = ours.layout
-    state, block = ours.state(), np.zeros(layout.size)
-    for name, placed in layout.state():
-        placed.view(block)[...] = state[name][0]
-    network = ReferenceNetwork(layout, block, seed=0)
+    tensors, state = ours.state(), np.zeros(layout.size)
+    for name, placed in layout.tensors():
+        placed.view(state)[...] = tensors[name][0]
+    network = ReferenceNetwork(layout, state, seed=0)
     network.forward(second, moves=True)
     gradients, _ = network.backward(other)
     return {
@@ -139,16 +140,16 @@ def wrong_layer_norm(dout, out, rate):
     ("home", "function", "fault"),
     [
         (
-            PASSES,
-            "running_batch_norm",
-            row_by_row(reference_norms.running_batch_norm_forward, wrong_batch_norm),
+            RunningBatchNorm,
+            "reference",
+            window_by_window(reference_norms.running_batch_norm_forward, wrong_batch_norm),
         ),
-        (vars(reference), "residual_norm_backward", wrong_layer_norm),
+        (reference, "residual_norm_backward", wrong_layer_norm),
     ],
     ids=["batch norm", "layer norm"],
 )
 def test_a_wrong_gradient_is_seen(home, function, fault, start, bars, monkeypatch):
-    monkeypatch.setitem(home, function, fault)
+    monkeypatch.setattr(home, function, fault)
     with pytest.raises(AssertionError, match="_"):
         assert_gradients_agree(start, bars)
     for precision, tolerance in (("single", SINGLE), ("double", DOUBLE)):

@@ -161,12 +161,12 @@ def test_adam_as_published_soon_stands_still():
     assert_same_bits(network.tensor("running_batch_norm_0.gamma"), moved)
 
 
-def test_printing_times_a_network_as_published():
+def test_a_profile_times_a_network_as_published():
     """Leaving a layer out must leave its own step out too."""
     network = Network(
         [RunningBatchNorm(20, gradient="published"), Dense(2)], N, optimizer=Adam(), device="numpy"
     )
-    assert "running_batch_norm_0" in str(network)
+    assert "running_batch_norm_0" in network.profile()
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), Adam(global_clipnorm=1.0), SGD(global_clipnorm=1.0)])
@@ -178,7 +178,7 @@ def test_what_the_article_has_not_is_refused(optimizer):
 def test_a_learning_rate_a_lane_reaches_the_article_s_step(best):
     layers, (windows, targets) = [RunningBatchNorm(20, "tanh", gradient="published")], DATA
     rates = [Adam(1e-2), Adam(1e-4)]
-    lanes = Network(layers, N, optimizer=rates, seed=(0, 0), device=best).learn(windows[:50], targets[:50])
-    for lane, optimizer in zip(lanes, rates, strict=True):
+    members = Network(layers, N, optimizer=rates, seed=(0, 0), device=best).learn(windows[:50], targets[:50])
+    for member, optimizer in zip(members, rates, strict=True):
         alone = Network(layers, N, optimizer=optimizer, device=best)
-        assert_same_bits(lane, alone.learn(windows[:50], targets[:50]))
+        assert_same_bits(member, alone.learn(windows[:50], targets[:50]))

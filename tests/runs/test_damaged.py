@@ -179,7 +179,7 @@ def test_a_checker_of_damage_sees_other_weights(sound, tmp_path):
 
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-REST = ("optimizer", "seeds", "single_lane", "precision", "steps", "inputs")
+REST = ("optimizer", "seeds", "single_member", "precision", "steps", "inputs")
 NAMES = (*REST, "format", "layers", "class", "units")
 GROUP = st.dictionaries(st.sampled_from(NAMES), PLAIN | st.lists(PLAIN))
 NETWORK = st.fixed_dictionaries(

@@ -1,1 +1,1 @@
-"""The NumPy reference of every layer: the definition the kernels are tested against."""
+"""NumPy reference of every layer: the definition that the kernels are tested against."""

@@ -1,34 +1,19 @@
-"""Activations in NumPy, and what a layer's two passes are given; see `reference`."""
+"""Activations in NumPy, elementwise and as layers of their own; see `reference`."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import LEAKY_SLOPE, ActivationName, Layer
+from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
 
-Array = NDArray[np.floating]
-Tensors = dict[str, Array]  # of a layer, by short name; as gradients too
-Saved = dict[str, Any]  # by a layer's forward pass for its backward one: "inp", "out" and more
-
-
-class Pass(NamedTuple):
-    """What a forward pass is for: `step` is the learning step, None when predicting."""
-
-    moves: bool
-    step: int | None
-    key: int  # of random bits
-
-    @property
-    def learns(self) -> bool:
-        return self.step is not None
+LEAKY_SLOPE = 0.01
 
 
 # activation.cl ----------------------------------------------------------------------------------------------
-def activate(z: Array, activation: ActivationName) -> Array:
+def activate(z: Array, activation: str | None) -> Array:
     if activation == "tanh":
         return np.tanh(z)
     if activation == "sigmoid":
@@ -41,8 +26,8 @@ def activate(z: Array, activation: ActivationName) -> Array:
     return z
 
 
-def activation_slope(out: Array, activation: ActivationName) -> Array:
-    """Return d act(z) / dz, told from the output alone."""
+def activation_slope(out: Array, activation: str | None) -> Array:
+    """Return d act(z) / dz, from the output alone."""
     if activation == "tanh":
         return 1 - out * out
     if activation == "sigmoid":
@@ -60,20 +45,20 @@ def share_below(x: Array) -> Array:
     return (0.5 + 0.5 * np.vectorize(math.erf, otypes=[float])(x / math.sqrt(2))).astype(x.dtype)
 
 
-def gelu_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+def gelu_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     return s["inp"] * share_below(s["inp"])
 
 
-def gelu_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def gelu_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     x = s["inp"]
     return dout * (share_below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)), {}
 
 
 # softmax.cl -------------------------------------------------------------------------------------------------
-def softmax_forward(layer: Layer, t: Tensors, s: Saved, p: Pass) -> Array:
+def softmax_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     weights = np.exp(s["inp"] - s["inp"].max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def softmax_backward(layer: Layer, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def softmax_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     return s["out"] * (dout - (dout * s["out"]).sum(axis=-1, keepdims=True)), {}

@@ -1,21 +1,20 @@
 """The layers in NumPy: slow, clear, any precision. They define what the kernels must compute.
 
 Each section is the twin of the kernel file it names, with the same function names. Gradients are called
-d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation
-(the loss's begins them). The layers that normalise are in `reference_norms`, the walk in `reference_network`.
+d + noun; every ``*_backward`` takes the gradient with respect to the layer's output *after* its activation.
+A layer's passes take its description first, for its options. Normalising layers are in `normalization`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.layer import ActivationName
-from bt_neuro.nn.layers import LSTM, AveragePooling1D, Dropout, MaxPooling1D, TransformerEncoder
-from bt_neuro.nn.losses import Loss
-from bt_neuro.nn.optimizers import SGD, Optimizer
-from bt_neuro.nn.reference.activations import Array, Pass, Saved, Tensors, activate, activation_slope
+from bt_neuro.nn.reference.activations import activate, activation_slope
 from bt_neuro.nn.reference.normalization import residual_norm_backward, residual_norm_forward
+from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
 
 
 # random.cl --------------------------------------------------------------------------------------------------
@@ -31,17 +30,28 @@ def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint6
 
 
 # dense.cl ---------------------------------------------------------------------------------------------------
-def dense_forward(inp: Array, kernel: Array, bias: Array, activation: ActivationName) -> Array:
+def dense_forward(inp: Array, kernel: Array, bias: Array, activation: str | None) -> Array:
     """Return act(inp @ kernel + bias): (positions, n_in) to (positions, n_out)."""
     return activate(inp @ kernel + bias, activation)
 
 
 def dense_backward(
-    dout: Array, out: Array, inp: Array, kernel: Array, activation: ActivationName
+    dout: Array, out: Array, inp: Array, kernel: Array, activation: str | None
 ) -> tuple[Array, Array, Array]:
     """Return dinp, dkernel, dbias."""
     dz = dout * activation_slope(out, activation)
     return dz @ kernel.T, inp.T @ dz, dz.sum(axis=0)
+
+
+def dense_layer_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
+    """Return the outputs of windows, each a row whatever its shape."""
+    s["rows"] = s["inp"].reshape(len(s["inp"]), -1)
+    return dense_forward(s["rows"], t["kernel"], t["bias"], layer.activation)
+
+
+def dense_layer_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+    dinp, dkernel, dbias = dense_backward(dout, s["out"], s["rows"], t["kernel"], layer.activation)
+    return dinp, {"kernel": dkernel, "bias": dbias}
 
 
 # conv1d.cl --------------------------------------------------------------------------------------------------
@@ -58,12 +68,23 @@ def conv1d_fold(drows: Array, n: int, stride: int) -> Array:
     return dinp
 
 
+def conv1d_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
+    channels = layer.channels(s["inp"].shape)
+    s["rows"] = conv1d_rows(s["inp"].ravel(), layer.kernel_size * channels, layer.strides * channels)
+    return dense_forward(s["rows"], t["kernel"], t["bias"], layer.activation)
+
+
+def conv1d_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+    drows, gradients = dense_layer_backward(layer, t, s, dout)
+    return conv1d_fold(drows, s["inp"].size, layer.strides * layer.channels(s["inp"].shape)), gradients
+
+
 # dropout.cl -------------------------------------------------------------------------------------------------
 def dropout_key(seed: int, layer: int) -> int:
     return (seed + 0x85EBCA6B * layer) & 0xFFFFFFFF
 
 
-def dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
+def dropout_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Multiply by a mask, 0 or 1 / (1 - rate), by key, step and neuron only; predicting, change nothing."""
     if p.step is None:
         return s["inp"]
@@ -73,7 +94,7 @@ def dropout_forward(layer: Dropout, t: Tensors, s: Saved, p: Pass) -> Array:
     return s["inp"] * s["mask"]
 
 
-def dropout_backward(layer: Dropout, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def dropout_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     return dout * s["mask"], {}
 
 
@@ -103,12 +124,12 @@ def attention_backward(dcontext: Array, qkv: Array, weights: Array, heads: int, 
 
 
 # encoder.cl -------------------------------------------------------------------------------------------------
-def encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) -> Array:
+def encoder_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Keep what each block needs for its backward pass."""
     inp, s["blocks"] = s["inp"], []
     for b in range(layer.blocks):
 
-        def through(name: str, inp: Array, activation: ActivationName = None, b: int = b) -> Array:
+        def through(name: str, inp: Array, activation: str | None = None, b: int = b) -> Array:
             return dense_forward(inp, t[f"block{b}.{name}_kernel"], t[f"block{b}.{name}_bias"], activation)
 
         kept: Saved = {"inp": inp, "qkv": through("qkv", inp)}
@@ -123,12 +144,12 @@ def encoder_forward(layer: TransformerEncoder, t: Tensors, s: Saved, p: Pass) ->
     return activate(inp, layer.activation)
 
 
-def encoder_backward(layer: TransformerEncoder, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def encoder_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     d: Tensors = {}
     dout = dout * activation_slope(s["out"], layer.activation)
     for b, kept in reversed([*enumerate(s["blocks"])]):
 
-        def through(name: str, dout: Array, out: Array, inp: Array, act: ActivationName, b: int = b) -> Array:
+        def through(name: str, dout: Array, out: Array, inp: Array, act: str | None, b: int = b) -> Array:
             names = f"block{b}.{name}_kernel", f"block{b}.{name}_bias"
             dinp, d[names[0]], d[names[1]] = dense_backward(dout, out, inp, t[names[0]], act)
             return dinp
@@ -144,32 +165,30 @@ def encoder_backward(layer: TransformerEncoder, t: Tensors, s: Saved, dout: Arra
 
 
 # pooling.cl -------------------------------------------------------------------------------------------------
-def pooling_windows(inp: Array, layer: MaxPooling1D | AveragePooling1D) -> Array:
-    """Return (pooled, channels, pool_size) views of (positions, channels)."""
-    return np.lib.stride_tricks.sliding_window_view(inp, layer.pool_size, axis=0)[:: layer.step]
+def pooling_windows(inp: Array, layer: Any) -> Array:
+    """Return views (pooled, channels, pool_size) of (positions, channels)."""
+    return np.lib.stride_tricks.sliding_window_view(inp, layer.pool_size, axis=0)[:: layer.step_size]
 
 
-def pooling_forward(layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, p: Pass) -> Array:
+def pooling_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     windows = pooling_windows(s["inp"], layer)
-    return windows.max(axis=-1) if isinstance(layer, MaxPooling1D) else windows.mean(axis=-1)
+    return windows.max(axis=-1) if layer.largest else windows.mean(axis=-1)
 
 
-def pooling_backward(
-    layer: MaxPooling1D | AveragePooling1D, t: Tensors, s: Saved, dout: Array
-) -> tuple[Array, Tensors]:
+def pooling_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     """Return dinp: to the first of the largest, or in equal parts; windows that overlap add up."""
     windows, dinp = pooling_windows(s["inp"], layer), np.zeros_like(s["inp"])
-    if isinstance(layer, MaxPooling1D):
+    if layer.largest:
         shares = np.arange(layer.pool_size) == windows.argmax(axis=-1)[..., None]
     else:
         shares = np.full(windows.shape, 1 / layer.pool_size)
     for p, (d, share) in enumerate(zip(dout, shares.astype(dinp.dtype), strict=True)):
-        dinp[p * layer.step :][: layer.pool_size] += (d[:, None] * share).T
+        dinp[p * layer.step_size :][: layer.pool_size] += (d[:, None] * share).T
     return dinp, {}
 
 
 # lstm.cl ----------------------------------------------------------------------------------------------------
-def lstm_forward(layer: LSTM, t: Tensors, s: Saved, p: Pass) -> Array:
+def lstm_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Keep gates, cells and the output before, a row a position."""
     positions, units = len(s["inp"]), layer.units
     gates = s["gates"] = s["inp"] @ t["kernel"] + t["bias"]
@@ -186,7 +205,7 @@ def lstm_forward(layer: LSTM, t: Tensors, s: Saved, p: Pass) -> Array:
     return outputs[1:] if layer.return_sequences else outputs[-1]
 
 
-def lstm_backward(layer: LSTM, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def lstm_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     cell, recurrent = s["cell"], t["recurrent_kernel"]
     dgates, dcell, dh = np.zeros_like(s["gates"]), np.zeros_like(cell[0]), np.zeros_like(cell[0])
     for n in reversed(range(len(cell))):
@@ -204,32 +223,25 @@ def lstm_backward(layer: LSTM, t: Tensors, s: Saved, dout: Array) -> tuple[Array
 
 
 # loss.cl ----------------------------------------------------------------------------------------------------
-def loss_value(out: Array, wanted: Array, loss: Loss) -> float:
-    """Return the loss of (windows, outputs), what the gradients below are of."""
-    if not loss.needs_softmax:
-        return float(((out - wanted) ** 2).mean())
-    return float(-(wanted * (1 - out) ** loss.gamma * np.log(out)).sum() / len(out))
-
-
-def mean_squared_error_backward(out: Array, wanted: Array) -> Array:
+def mean_squared_error_backward(out: Array, target: Array, gamma: float) -> Array:
     """Return dout, (windows, outputs)."""
-    return (2 / out.shape[-1]) * (out - wanted) / len(out)
+    return (2 / out.shape[-1]) * (out - target) / len(out)
 
 
-def categorical_crossentropy_backward(out: Array, wanted: Array, gamma: float) -> Array:
+def categorical_crossentropy_backward(out: Array, target: Array, gamma: float) -> Array:
     """Return the gradient before the softmax: finite, however sure the softmax is."""
-    pull = wanted
+    pull = target
     if gamma:
         log = np.log(np.maximum(out, np.finfo(out.dtype).tiny))
         rest = 1 - out
         # 0 to a power below 1: where all is known, nothing pulls.
         slope = np.where(rest > 0, rest, 1) ** (gamma - 1) * (rest > 0)
-        pull = (wanted * (rest**gamma - gamma * slope * out * log)).astype(out.dtype)
+        pull = (target * (rest**gamma - gamma * slope * out * log)).astype(out.dtype)
     return (out * pull.sum(axis=-1, keepdims=True) - pull) / len(out)
 
 
 # optimizer.cl -----------------------------------------------------------------------------------------------
-def clipped(gradients: dict[str, Array], optimizer: Optimizer) -> dict[str, Array]:
+def clipped(gradients: Tensors, optimizer: Any) -> Tensors:
     """Return the gradients within the optimiser's limit, if it has one."""
     if (limit := optimizer.global_clipnorm) is not None:
         length = np.sqrt(sum((gradient * gradient).sum() for gradient in gradients.values()))
@@ -238,10 +250,10 @@ def clipped(gradients: dict[str, Array], optimizer: Optimizer) -> dict[str, Arra
 
 
 def optimizer_step(
-    optimizer: Optimizer, parameter: Array, gradient: Array, moments: list[Array], rates: Array
+    optimizer: Any, parameter: Array, gradient: Array, moments: list[Array], rates: Array
 ) -> None:
     """Move parameters and moments in place. `rates` is what `Optimizer.rates(step)` gives."""
-    if isinstance(optimizer, SGD):
+    if optimizer.kind == "sgd":
         (delta,) = moments
         delta[...] = rates[0] * gradient + rates[1] * delta
         parameter -= delta

@@ -1,45 +1,35 @@
-"""The layers that normalise, in NumPy; see `reference`."""
+"""Normalising layers in NumPy; see `reference`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from bt_neuro.nn.normalization import BatchNormalization, LayerNormalization, RunningBatchNorm, Scale
-from bt_neuro.nn.optimizers import Adam
-from bt_neuro.nn.reference.activations import Array, Pass, Saved, Tensors, activate, activation_slope
+from bt_neuro.nn.reference.activations import activate, activation_slope
+from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
 
 
 # running_batch_norm.cl --------------------------------------------------------------------------------------
-def running_batch_norm_move(
-    inp: Array, mean: Array, variance: Array, m: float | Array
-) -> tuple[Array, Array]:
+def running_batch_norm_move(inp: Array, mean: Array, variance: Array, m: float) -> tuple[Array, Array]:
     """Return mean and variance with one more sample in them, of weight 1 / m."""
     mean = ((m - 1) * mean + inp) / m
     square = (inp - mean) ** 2
     return mean, np.where(variance == 0, square, ((m - 1) * variance + square) / m)
 
 
-def samples_of(layer: RunningBatchNorm, t: Tensors) -> float | Array:
-    """Return what the statistics' last sample weighs as one of."""
-    return np.maximum(t["samples"], 1) if layer.start == "debiased" else layer.window
-
-
-def running_batch_norm_forward(layer: RunningBatchNorm, t: Tensors, s: Saved, p: Pass) -> Array:
+def running_batch_norm_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Normalise by running statistics, which hold this sample if the pass moves them."""
     mean, variance = t["moving_mean"], t["moving_variance"]
     if p.moves:
-        if layer.start == "debiased":
-            t["samples"][...] = np.minimum(t["samples"] + 1, layer.window)
-        mean[...], variance[...] = running_batch_norm_move(s["inp"], mean, variance, samples_of(layer, t))
+        mean[...], variance[...] = running_batch_norm_move(s["inp"], mean, variance, layer.window)
     s["xhat"] = (s["inp"] - mean) / np.sqrt(variance + layer.epsilon)
     return activate(t["gamma"] * s["xhat"] + t["beta"], layer.activation)
 
 
-def running_batch_norm_backward(
-    layer: RunningBatchNorm, t: Tensors, s: Saved, dout: Array
-) -> tuple[Array, Tensors]:
-    """Return dinp and more. The past is constant, the sample acts through its 1/m of the statistics."""
-    m, xhat, root = samples_of(layer, t), s["xhat"], np.sqrt(t["moving_variance"] + layer.epsilon)
+def running_batch_norm_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+    """Return gradients. The past is constant, the sample acts through its 1/m of the statistics."""
+    m, xhat, root = layer.window, s["xhat"], np.sqrt(t["moving_variance"] + layer.epsilon)
     dy = dout * activation_slope(s["out"], layer.activation)
     if layer.gradient == "published":
         dinp = published_gradient(dy * t["gamma"], s["inp"], t["moving_mean"], root, m)
@@ -51,7 +41,7 @@ def running_batch_norm_backward(
 MAX_GRADIENT, MAX_WEIGHT = 1.0, 1000.0  # of the article's library
 
 
-def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: float | Array) -> Array:
+def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: float) -> Array:
     """Return dinp as the article's CalcHiddenGradientBatch has it, two slips included.
 
     The variance's part divides by root^2 where root^3 belongs, for ``3/2`` is 1 in OpenCL C; and mean times
@@ -63,9 +53,7 @@ def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: floa
     return np.clip(gx, -MAX_GRADIENT, MAX_GRADIENT)
 
 
-def published_adam_step(
-    pair: list[list[Array]], gradients: list[Array], optimizer: Adam, rate: float
-) -> None:
+def published_adam_step(pair: list[list[Array]], gradients: list[Array], optimizer: Any, rate: float) -> None:
     """Move gamma and beta, each with its moments, in place, as the article's UpdateBatchOptionsAdam does.
 
     Its slip: the second moment is averaged from the slots of the first, which is of gradients uphill, hence
@@ -82,7 +70,7 @@ def published_adam_step(
 
 
 # batch_normalization.cl -------------------------------------------------------------------------------------
-def batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
+def batch_normalization_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Normalise by the batch, or by running averages of which it is a share."""
     mean, variance = t["moving_mean"].reshape(-1), t["moving_variance"].reshape(-1)
     x = s["inp"].reshape(-1, mean.size)
@@ -105,9 +93,7 @@ def batch_normalization_forward(layer: BatchNormalization, t: Tensors, s: Saved,
     return s["normal"].astype(x.dtype).reshape(s["inp"].shape)
 
 
-def batch_normalization_backward(
-    layer: BatchNormalization, t: Tensors, s: Saved, dout: Array
-) -> tuple[Array, Tensors]:
+def batch_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     """Return dinp: the batch acts through its share of the statistics; the past is constant."""
     z, share = s["normal"], s["share"]
     dout = dout.reshape(z.shape)
@@ -117,7 +103,7 @@ def batch_normalization_backward(
 
 
 # layer_normalization.cl -------------------------------------------------------------------------------------
-def layer_normalization_forward(layer: LayerNormalization, t: Tensors, s: Saved, p: Pass) -> Array:
+def layer_normalization_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Make each sample mean 0 and variance 1."""
     x = s["inp"].reshape(-1, layer.channels(s["inp"].shape[1:]))
     d = x - x.mean(axis=-1, keepdims=True)
@@ -125,9 +111,7 @@ def layer_normalization_forward(layer: LayerNormalization, t: Tensors, s: Saved,
     return (d * s["rate"]).reshape(s["inp"].shape)
 
 
-def layer_normalization_backward(
-    layer: LayerNormalization, t: Tensors, s: Saved, dout: Array
-) -> tuple[Array, Tensors]:
+def layer_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     xhat = s["out"].reshape(len(s["rate"]), -1)
     dout = dout.reshape(xhat.shape)
     slope = (dout * xhat).mean(axis=-1, keepdims=True)
@@ -135,7 +119,7 @@ def layer_normalization_backward(
 
 
 # scale.cl ---------------------------------------------------------------------------------------------------
-def scale_forward(layer: Scale, t: Tensors, s: Saved, p: Pass) -> Array:
+def scale_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     """Return act(gamma inp + beta), as far as there are both."""
     s["xhat"] = s["inp"].reshape(-1, layer.channels(s["inp"].shape[1:]))
     scaled = s["xhat"] * t["gamma"].reshape(-1) if layer.scale else s["xhat"]
@@ -143,7 +127,7 @@ def scale_forward(layer: Scale, t: Tensors, s: Saved, p: Pass) -> Array:
     return activate(shifted, layer.activation).reshape(s["inp"].shape)
 
 
-def scale_backward(layer: Scale, t: Tensors, s: Saved, dout: Array) -> tuple[Array, Tensors]:
+def scale_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
     dy = (dout * activation_slope(s["out"], layer.activation)).reshape(s["xhat"].shape)
     gradients = {"gamma": (dy * s["xhat"]).sum(axis=0)} if layer.scale else {}
     gradients |= {"beta": dy.sum(axis=0)} if layer.center else {}

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layer import LEAKY_SLOPE
-from bt_neuro.nn.layers import TransformerEncoder
-from bt_neuro.nn.normalization import RunningBatchNorm
+from bt_neuro import RunningBatchNorm, TransformerEncoder
+from bt_neuro.nn.reference.activations import LEAKY_SLOPE
+from bt_neuro.nn.reference.passes import Array
 
 WINDOW, EPSILON = RunningBatchNorm().window, RunningBatchNorm().epsilon
 _ENCODER = TransformerEncoder()
@@ -22,15 +21,14 @@ class TorchNetwork:
 
     Parameters
     ----------
-    state : tensors by name as `Network.state` gives them, of one lane; the statistics hold a sample already
-    dtype : "float32" or "float64"
+    state : tensors by name as `Network.state` gives them, of one member; the statistics hold a sample already
     learning_rate : of Adam
+    dtype : "float32" or "float64"
     """
 
-    name = "PyTorch eager"
     about = "as most would write it: torch.optim.Adam, mse_loss; stream keeps the prediction's graph"
 
-    def __init__(self, state: dict[str, Array], dtype: str = "float32", learning_rate: float = 1e-4) -> None:
+    def __init__(self, state: dict[str, Array], learning_rate: float = 1e-4, dtype: str = "float32") -> None:
         import torch
 
         self.torch, self.dtype = torch, getattr(torch, dtype)
@@ -148,7 +146,6 @@ class TorchNetwork:
 class TunedTorchNetwork(TorchNetwork):
     """The same, with fewer and larger operations."""
 
-    name = "PyTorch eager, tuned"
     about = "one thread, flat fused Adam, fused attention, addmm, lerp; stream keeps the prediction's graph"
 
     def arranged(self, state: dict[str, Array]) -> dict[str, Array]:
@@ -213,21 +210,8 @@ class TunedTorchNetwork(TorchNetwork):
 class CompiledTorchNetwork(TunedTorchNetwork):
     """The tuned network with its forward and backward passes compiled."""
 
-    name = "PyTorch compiled"
     about = "torch.compile of the tuned network's passes, the optimiser outside"
 
     def __init__(self, state: dict[str, Array], learning_rate: float = 1e-4) -> None:
-        super().__init__(state, "float32", learning_rate)
+        super().__init__(state, learning_rate)
         self.outputs = self.torch.compile(self.outputs, fullgraph=True)  # type: ignore[method-assign]
-
-
-def eager(start: Start) -> TorchNetwork:
-    return TorchNetwork(start.state, "float32", start.learning_rate)
-
-
-def tuned(start: Start) -> TunedTorchNetwork:
-    return TunedTorchNetwork(start.state, "float32", start.learning_rate)
-
-
-def compiled(start: Start) -> CompiledTorchNetwork:
-    return CompiledTorchNetwork(start.state, start.learning_rate)

@@ -1,4 +1,4 @@
-"""Frozen descriptions of the layers that normalise. No numbers live here."""
+"""Normalising layers, and the scale and shift behind them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from bt_neuro.nn.layer import ActivationName, Layer, Shape, Tensor
+from bt_neuro.errors import LayerError
+from bt_neuro.nn.layers.base import ActivationName, Layer, Shape, Tensor
+from bt_neuro.nn.optimizers import SGD, Adam, Optimizer
+from bt_neuro.nn.reference import normalization as twins
+from bt_neuro.nn.reference.passes import Array, Passes, Tensors, window_by_window
 
 
 @dataclass(frozen=True)
@@ -16,13 +20,12 @@ class RunningBatchNorm(Layer):
 
     Parameters
     ----------
-    window : samples the exponential average stands for (100); 1 or less switches the layer off, with its
+    window : samples that the exponential average stands for (100); 1 or less switches the layer off, with its
         activation
     activation : applied after scale and shift, as in `Dense`
     epsilon : added to the variance (1e-6)
     gradient : "exact", or "published": the article's, with its slips, and with `Adam` its own step of gamma
         and beta too
-    start : of the statistics: "published", from 0, or "debiased": sample t weighs 1 / min(t, window)
 
     Notes
     -----
@@ -31,57 +34,70 @@ class RunningBatchNorm(Layer):
 
     Where several windows make one step (``batch_size``), it is `BatchNormalization` of every neuron: the
     batch's own statistics normalise, and the running ones, which go on afterwards, move by 1 / window. The
-    gradient is exact then; a debiased start is refused.
+    gradient is exact then.
     """
 
     window: int = 100
     activation: ActivationName = None
     epsilon: float = 1e-6
     gradient: Literal["exact", "published"] = "exact"
-    start: Literal["published", "debiased"] = "published"
     kind: ClassVar[str] = "running_batch_norm"
+    reference: ClassVar[Passes] = window_by_window(
+        twins.running_batch_norm_forward, twins.running_batch_norm_backward
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.gradient in ("exact", "published"), "gradient must be exact or published")
-        self._require(self.start in ("published", "debiased"), "start must be published or debiased")
+        self.require(self.gradient in ("exact", "published"), "gradient must be exact or published")
 
     @property
     def is_off(self) -> bool:
         return self.window <= 1
 
+    @property
+    def is_published(self) -> bool:
+        return self.gradient == "published"
+
     def parameters(self, shape: Shape) -> Sequence[Tensor]:
         return () if self.is_off else (Tensor("gamma", shape, start=1.0), Tensor("beta", shape))
 
     def statistics(self, shape: Shape) -> Sequence[Tensor]:
-        samples = (Tensor("samples", (1,)),) if self.start == "debiased" else ()
-        return (
-            () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape), *samples)
-        )
+        return () if self.is_off else (Tensor("moving_mean", shape), Tensor("moving_variance", shape))
 
     def macros(self, shape: Shape) -> dict[str, Any]:
-        modes = {"DEBIASED": int(self.start == "debiased"), "PUBLISHED": int(self.gradient == "published")}
-        return {"M": self.window, "EPSILON": self.epsilon, **modes}
+        return {"M": self.window, "EPSILON": self.epsilon, "PUBLISHED": int(self.is_published)}
 
-    def saved(self, shape: Shape, rows: int) -> int:
+    def saved(self, shape: Shape, batch_size: int) -> int:
         return math.prod(shape)
 
-    def parts(self, rows: int) -> tuple[Layer, ...]:
+    def parts(self, batch_size: int) -> tuple[Layer, ...]:
         if self.is_off:
             return ()
-        if rows == 1:
-            return super().parts(rows)
-        self._require(self.start == "published", "a debiased start counts single windows: leave batch_size 1")
-        momentum, activation = 1 - 1 / self.window, self.activation
+        if batch_size == 1:
+            return super().parts(batch_size)
         by_batch = BatchNormalization(
-            momentum=momentum, epsilon=self.epsilon, activation=activation, per_channel=False
+            momentum=1 - 1 / self.window, epsilon=self.epsilon, activation=self.activation, per_channel=False
         )
-        return by_batch.parts(rows)
+        return by_batch.parts(batch_size)
+
+    def require_optimizer(self, optimizer: Optimizer) -> None:
+        holds = type(optimizer) in (Adam, SGD) and not optimizer.global_clipnorm
+        if self.is_published and not holds:
+            raise LayerError(f"a published gradient goes with Adam or SGD, unclipped, not {optimizer}")
+
+    def step(
+        self, optimizer: Optimizer, slots: dict[str, list[Array]], gradients: Tensors, rates: Array
+    ) -> None:
+        if not (self.is_published and isinstance(optimizer, Adam)):
+            return super().step(optimizer, slots, gradients, rates)
+        names = ("gamma", "beta")
+        pair, slopes = [slots[name] for name in names], [gradients[name].ravel() for name in names]
+        twins.published_adam_step(pair, slopes, optimizer, rates[3])
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Channels(Layer):
-    """Base of the layers that treat every channel by itself; with `per_channel` off, every neuron."""
+class _Channels(Layer, internal=True):
+    """Base of layers over channels, each by itself; with `per_channel` off, over neurons."""
 
     center: bool = True
     scale: bool = True
@@ -94,19 +110,21 @@ class _Channels(Layer):
     def macros(self, shape: Shape) -> dict[str, Any]:
         channels = self.channels(shape)
         sizes = {"POSITIONS": math.prod(shape) // channels, "CHANNELS": channels}
-        return {**sizes, "SCALES": int(self.scale), "CENTERS": int(self.center)}
+        # A tensor that an option leaves out lies nowhere, and nothing reads it.
+        return {**sizes, "SCALES": int(self.scale), "CENTERS": int(self.center), "AT_GAMMA": 0, "AT_BETA": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale(_Channels):
+class Scale(_Channels, internal=True):
     """The scale and the shift behind a normalisation, and its activation."""
 
     kind: ClassVar[str] = "scale"
+    reference: ClassVar[Passes] = twins.scale_forward, twins.scale_backward
 
 
 @dataclass(frozen=True, kw_only=True)
-class Normalization(_Channels):
-    """Base of the layers that normalise; `Scale` is run behind them."""
+class Normalization(_Channels, internal=True):
+    """Base of the normalising layers; `Scale` is run behind them."""
 
     epsilon: float = 1e-3
 
@@ -122,14 +140,14 @@ class Normalization(_Channels):
     def macros(self, shape: Shape) -> dict[str, Any]:
         return {**super().macros(shape), "EPSILON": self.epsilon}
 
-    def saved(self, shape: Shape, rows: int) -> int:
+    def saved(self, shape: Shape, batch_size: int) -> int:
         # A rate for each channel, or for each sample.
         channels = self.channels(shape)
-        return max(channels, rows * math.prod(shape) // channels)
+        return max(channels, batch_size * math.prod(shape) // channels)
 
-    def parts(self, rows: int) -> tuple[Layer, ...]:
+    def parts(self, batch_size: int) -> tuple[Layer, ...]:
         options = {name: getattr(self, name) for name in ("center", "scale", "activation", "per_channel")}
-        return (self, *Scale(**options).parts(rows))
+        return (self, *Scale(**options).parts(batch_size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +172,11 @@ class BatchNormalization(Normalization):
 
     momentum: float = 0.99
     kind: ClassVar[str] = "batch_normalization"
+    reference: ClassVar[Passes] = twins.batch_normalization_forward, twins.batch_normalization_backward
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
+        self.require(0 <= self.momentum < 1, "momentum must be in [0, 1)")
 
     def macros(self, shape: Shape) -> dict[str, Any]:
         return {**super().macros(shape), "MOMENTUM": float(self.momentum)}
@@ -171,6 +190,7 @@ class LayerNormalization(Normalization):
     """
 
     kind: ClassVar[str] = "layer_normalization"
+    reference: ClassVar[Passes] = twins.layer_normalization_forward, twins.layer_normalization_backward
 
     def statistics(self, shape: Shape) -> Sequence[Tensor]:
         return ()

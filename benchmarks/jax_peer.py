@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bt_neuro.bench.peer import Array, Start
-from bt_neuro.nn.layer import LEAKY_SLOPE
-from bt_neuro.nn.layers import TransformerEncoder
-from bt_neuro.nn.normalization import RunningBatchNorm
-from bt_neuro.nn.optimizers import Adam
+from bt_neuro import Adam, RunningBatchNorm, TransformerEncoder
+from bt_neuro.nn.reference.activations import LEAKY_SLOPE
+from bt_neuro.nn.reference.passes import Array
 
 WINDOW, EPSILON = RunningBatchNorm().window, RunningBatchNorm().epsilon
 _ENCODER = TransformerEncoder()
@@ -27,16 +25,15 @@ class JaxNetwork:
     the gradient needs of a prediction leaves that call and enters the next.
     """
 
-    name = "JAX"
     about = "one jitted call a bar, donated buffers; stream hands the prediction's residuals to the next call"
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, state: dict[str, Array], learning_rate: float) -> None:
         # Read once, when the CPU client starts; it needs no restoring.
         os.environ.setdefault("XLA_FLAGS", FLAGS)
         import jax
 
-        self._jax, self._optimizer, self._steps = jax, Adam(start.learning_rate), 0
-        tensors = {name: jax.numpy.asarray(value[0], np.float32) for name, value in start.state.items()}
+        self._jax, self._optimizer, self._steps = jax, Adam(learning_rate), 0
+        tensors = {name: jax.numpy.asarray(value[0], np.float32) for name, value in state.items()}
         parameters = {name: t for name, t in tensors.items() if f"{name}.m" in tensors}
         zeros = partial(jax.tree.map, jax.numpy.zeros_like, parameters)
         self._state = parameters, zeros(), zeros()

@@ -1,0 +1,142 @@
+"""NumPy engine: the walk through the layers of the reference, forward, backward, one update.
+
+It defines the network, is the oracle of the kernels' tests, and runs where there is no OpenCL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bt_neuro.nn.engine import Mode
+from bt_neuro.nn.layers.base import LayerPlan
+from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.reference import layers as twins
+from bt_neuro.nn.reference.passes import Array, Pass, Saved, Tensors
+
+
+class ReferenceNetwork:
+    """One network on a flat state (see `Layout`), in the state's own precision.
+
+    Parameters
+    ----------
+    layout, state : the network and its numbers
+    seed : of dropout
+    batch_size : windows that make one learning step
+    """
+
+    def __init__(self, layout: Layout, state: Array, seed: int, batch_size: int = 1) -> None:
+        self.layout, self.state, self.seed, self.batch_size = layout, state, seed, batch_size
+        self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(batch_size)]
+        self._skipped, self._out = 0, np.empty((0, 0), state.dtype)
+
+    def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
+        """Return the outputs (windows, n_outputs) of windows (windows, n_inputs), or of one window."""
+        out = windows.astype(self.state.dtype, copy=False).reshape(-1, self.layout.n_inputs)
+        for part, saved in self.parts:
+            if part.index + 1 != self._skipped:
+                saved["inp"] = out.reshape(len(out), *part.input_shape)
+                forward, _ = part.layer.reference
+                this = Pass(moves, step, twins.dropout_key(self.seed, part.index))
+                saved["out"] = forward(part.layer, self._tensors(part), saved, this)
+            out = saved["out"]
+        self._out = out.reshape(len(out), -1)
+        return self._out
+
+    def backward(self, targets: Array) -> tuple[dict[str, Array], Array]:
+        """Return every parameter's gradient by name, and the inputs'; targets as the loss weights them."""
+        loss, out, parts = self.layout.loss, self._out, self.parts
+        loss_backward = getattr(twins, f"{loss.kernel}_backward")
+        dout = loss_backward(out, targets.astype(out.dtype, copy=False).reshape(out.shape), loss.gamma)
+        if loss.needs_softmax:
+            parts = parts[:-1]  # that gradient is the one before the softmax
+        gradients: dict[str, Array] = {}
+        for part, saved in reversed(parts):
+            if part.index + 1 == self._skipped:
+                dout = np.zeros_like(saved["inp"])
+                continue
+            _, backward = part.layer.reference
+            dout, found = backward(part.layer, self._tensors(part), saved, dout.reshape(saved["out"].shape))
+            gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
+        return gradients, dout
+
+    def run(
+        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
+    ) -> tuple[Array, Array]:
+        """Run the passes in the order of network.cl; return outputs (windows, n_outputs) of both kinds."""
+        outputs = np.zeros((2, max(len(learn), len(predict)), self.layout.n_outputs), self.state.dtype)
+        self._skipped = mode // Mode.SKIPPED
+        for i, first in enumerate(range(0, outputs.shape[1], self.batch_size)):
+            batch = slice(first, first + self.batch_size)
+            if mode & Mode.LEARN:
+                if not mode & (Mode.SLIDING if i else Mode.REUSE):
+                    self.forward(learn[batch], moves=bool(mode & Mode.LEARN_MOVES), step=first_step + i)
+                outputs[0, batch] = self._out
+                self._step(self.backward(targets[batch])[0], rates[i])
+            if mode & Mode.PREDICT:
+                outputs[1, batch] = self.forward(predict[batch], moves=bool(mode & Mode.PREDICT_MOVES))
+        return outputs[0, : len(learn)], outputs[1, : len(predict)]
+
+    def _step(self, gradients: dict[str, Array], rates: Array) -> None:
+        optimizer = self.layout.optimizer
+        gradients = twins.clipped(gradients, optimizer)
+        for part, _ in self.parts:
+            names = [name for name in part.tensors if f"{part.name}.{name}" in gradients]
+            own = {name: gradients.pop(f"{part.name}.{name}") for name in names}
+            if own:
+                part.layer.step(optimizer, {name: self._slots(part, name) for name in names}, own, rates)
+
+    def _slots(self, part: LayerPlan, name: str) -> list[Array]:
+        """Return a parameter and its moments, flat."""
+        placed, size = part.tensors[name], self.layout.size_parameters
+        return [
+            self.state[placed.offset + slot * size :][: placed.tensor.size]
+            for slot in range(1 + len(self.layout.optimizer.moments))
+        ]
+
+    def _tensors(self, part: LayerPlan) -> Tensors:
+        return {name: placed.view(self.state) for name, placed in part.tensors.items()}
+
+
+class NumpyEngine:
+    """`Engine` of reference networks, one a member."""
+
+    def __init__(self, layout: Layout, state: Array, seeds: Sequence[int], batch_size: int = 1) -> None:
+        self.batch_size, self.can_skip = batch_size, True
+        self._members = [
+            ReferenceNetwork(layout, own.copy(), seed, batch_size)
+            for own, seed in zip(state, seeds, strict=True)
+        ]
+
+    def run(
+        self,
+        mode: int,
+        learn: Array,
+        targets: Array,
+        predict: Array,
+        rates: Array,
+        first_step: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+        wait: bool = True,
+    ) -> tuple[Array, Array]:
+        by_member = np.broadcast_to(rates, (len(self._members), *rates.shape[-2:]))
+        learned, predicted = zip(
+            *(
+                member.run(mode, learn, targets, predict, own, first_step)
+                for member, own in zip(self._members, by_member, strict=True)
+            ),
+            strict=True,
+        )
+        if meanwhile is not None:
+            meanwhile()
+        return np.stack(learned), np.stack(predicted)
+
+    def read(self, first: int = 0, size: int | None = None) -> Array:
+        end = None if size is None else first + size
+        return np.stack([member.state[first:end] for member in self._members])
+
+    def write(self, state: Array) -> None:
+        for member, own in zip(self._members, state, strict=True):
+            member.state[...] = own

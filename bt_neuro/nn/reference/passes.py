@@ -1,0 +1,51 @@
+"""Types of a layer's two passes in NumPy, and passes of several windows made from those of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Tensors = dict[str, Array]  # of a layer, by short name; gradients too
+Saved = dict[str, Any]  # by the forward pass for the backward one: "inp", "out" and more
+Gradients = tuple[Array, Tensors]  # of the inputs, of the parameters
+
+
+class Pass(NamedTuple):
+    """Purpose of a forward pass: `step` is the learning step, None when predicting."""
+
+    moves: bool  # the running statistics
+    step: int | None
+    key: int  # of random bits
+
+    @property
+    def learns(self) -> bool:
+        return self.step is not None
+
+
+# A layer's description comes first, then its tensors, and what the forward pass saves.
+Forward = Callable[[Any, Tensors, Saved, Pass], Array]
+Backward = Callable[[Any, Tensors, Saved, Array], Gradients]
+Passes = tuple[Forward, Backward]
+
+
+def window_by_window(forward: Forward, backward: Backward) -> Passes:
+    """Return passes of a batch, from those of one window: windows do not meet, their gradients add up."""
+
+    def forward_batch(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
+        s["windows"] = [{"inp": window} for window in s["inp"]]
+        for window in s["windows"]:
+            window["out"] = forward(layer, t, window, p)
+        return np.stack([window["out"] for window in s["windows"]])
+
+    def backward_batch(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+        parts = [backward(layer, t, *each) for each in zip(s["windows"], dout, strict=True)]
+        gradients = {name: reduce(add, [part[name] for _, part in parts]) for name in parts[0][1]}
+        return np.stack([dinp for dinp, _ in parts]), gradients
+
+    return forward_batch, backward_batch
