@@ -45,9 +45,7 @@ def devices() -> Outcome:
 @command(example="bt-neuro bench --steps 500")
 def bench(
     device: Device = "auto",
-    steps: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way.")
-    ] = 200,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way.")] = 200,
 ) -> Outcome:
     """Time one bar of the article's network on one core."""
     from bt_neuro.nn.bench import render, run_bench

@@ -11,7 +11,7 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
 from bokeh.plotting import figure
 
 from bt_neuro.report.html import Section, render, write_page
-from bt_neuro.report.style import BLUE, GREY, ORANGE, add_hover, add_legend, empty_figure, in_percent
+from bt_neuro.report.style import BLUE, GREY, add_hover, add_legend, empty_figure, in_percent
 
 LOOKS: dict[str, dict[str, Any]] = {
     "moving": {"color": GREY, "line_width": 1.5},
