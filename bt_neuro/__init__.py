@@ -10,8 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bt_neuro.account.account import Account
-    from bt_neuro.account.costs import Costs
+    from bt_neuro.account.account import Account, margin_account
+    from bt_neuro.account.broker import MarginBroker
+    from bt_neuro.account.instrument import Instrument
     from bt_neuro.bars.line_reader import Bar, LineReader
     from bt_neuro.bars.reader import Bars, read_bars
     from bt_neuro.errors import (
@@ -64,7 +65,9 @@ _HOME = {
     "nn.models": "article_layers",
     "errors": "BarsError CheckpointError DeviceError FoldError LayerError NeuroError NonFiniteError "
     "StrategyError",
-    "account.account": "Account",
+    "account.account": "Account margin_account",
+    "account.broker": "MarginBroker",
+    "account.instrument": "Instrument",
     "studies.compare": "Comparison compare",
     "runs.results": "Result WalkForward open_run",
     "validation.lookahead": "LookaheadResult lookahead_check",
@@ -83,7 +86,6 @@ _HOME = {
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.model_checkpoint": "ModelCheckpoint",
-    "account.costs": "Costs",
     "plugin.features": "default_features",
     "plugin.feed": "BarsFeed",
     "plugin.live_feed": "LiveFeed",
@@ -112,13 +114,13 @@ __all__ = [
     "ConfirmedLabel",
     "Conv1D",
     "CosineDecay",
-    "Costs",
     "Dense",
     "DeviceError",
     "Dropout",
     "FoldError",
     "FractalLabel",
     "HitRate",
+    "Instrument",
     "LSTM",
     "Label",
     "LayerError",
@@ -126,6 +128,7 @@ __all__ = [
     "LineReader",
     "LiveFeed",
     "LookaheadResult",
+    "MarginBroker",
     "MaxPooling1D",
     "MeanSquaredError",
     "ModelCheckpoint",
@@ -151,6 +154,7 @@ __all__ = [
     "compare",
     "default_features",
     "lookahead_check",
+    "margin_account",
     "open_run",
     "read_bars",
     "tune",

@@ -37,9 +37,9 @@ class TrendOnly(NeuroStrategy):
 
     def decide(self, signal):
         rising = self.data.close[0] > self.trend[0]
-        if rising and signal.is_buy and self.position.size <= 0:
-            self.order_target_percent(target=self.p.size)
-        elif not rising and signal.is_sell and self.position.size >= 0:
-            self.order_target_percent(target=-self.p.size)
+        if rising and signal.is_buy:
+            self.target(self.p.size)
+        elif not rising and signal.is_sell:
+            self.target(-self.p.size)
         elif self.position and rising != (self.position.size > 0):
-            self.close()
+            self.target(0)

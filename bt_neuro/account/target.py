@@ -36,8 +36,7 @@ def target_orders(
     Returns
     -------
     Order or None
-        None where nothing is missing, or a live broker must confirm a cancellation first; then call again at
-        the next bar.
+        None where nothing is missing, or a cancellation must be confirmed first, see Notes.
 
     Raises
     ------
@@ -50,12 +49,14 @@ def target_orders(
     what the equity allows then. Orders of brackets are not counted. Working orders in the other direction
     are cancelled; one that was sent at this very bar cannot be, and is counted.
 
-    A live broker needs ``working_orders(data)``, which returns its open orders for a feed.
+    A live broker needs ``working_orders(data)``, which returns its open orders for a feed. Where its
+    ``cancel`` returns None, the target waits for the confirmation: call `repeat_targets` at each bar.
     """
     for name, value in (("share", share), ("rebalance", rebalance)):
         if value is not None and not math.isfinite(value):
             raise StrategyError(f"{name} must be a finite number, got {value}.")
     data = strategy.data if data is None else data
+    _waiting(strategy).pop(data, None)
     broker, price = strategy.broker, data.close[0]
     info, orders = broker.getcommissioninfo(data), _market_orders(strategy, data)
     have = strategy.getposition(data).size + sum(order.executed.remsize for order in orders)
@@ -69,6 +70,7 @@ def target_orders(
         if order.executed.remsize * missing < 0:
             canceled = broker.cancel(order)
             if canceled is None:  # a live broker confirms later
+                _waiting(strategy)[data] = share, rebalance, options
                 return None
             if canceled:
                 have -= order.executed.remsize
@@ -80,6 +82,18 @@ def target_orders(
         return None
     send = strategy.buy if missing > 0 else strategy.sell
     return send(data=data, size=size, fit=True, **options)
+
+
+def repeat_targets(strategy: bt.Strategy) -> None:
+    """Call `target_orders` again for the targets that wait for a cancellation."""
+    waiting = _waiting(strategy)
+    if waiting:
+        for data, (share, rebalance, options) in list(waiting.items()):
+            target_orders(strategy, share, data, rebalance, **options)
+
+
+def _waiting(strategy: bt.Strategy) -> dict[Any, tuple[float, float | None, dict[str, Any]]]:
+    return strategy.__dict__.setdefault("_waiting_targets", {})
 
 
 def _market_orders(strategy: bt.Strategy, data: bt.feed.DataBase) -> list[Order]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.account.target import repeat_targets, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learning.checkpoint import Checkpoint
@@ -90,7 +91,7 @@ class NeuroStrategy(bt.Strategy):
     ...         return [Dense(64, "tanh"), Dense(3, "sigmoid")]
     ...     def decide(self, signal):
     ...         if signal.is_buy and signal.confidence > self.p.threshold:
-    ...             self.order_target_percent(target=0.9)
+    ...             self.target(0.9)
     """
 
     params = (
@@ -158,10 +159,12 @@ class NeuroStrategy(bt.Strategy):
 
         By default a buy signal holds ``size`` of the equity long until a sell signal turns it round.
         """
-        if signal.is_buy and self.position.size <= 0:
-            self.order_target_percent(target=self.p.size)
-        elif signal.is_sell and self.position.size >= 0:
-            self.order_target_percent(target=-self.p.size)
+        if signal.is_buy:
+            self.target(self.p.size)
+        elif signal.is_sell:
+            self.target(-self.p.size)
+
+    target = target_orders
 
     def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
         """Take note of an era of ``pretrain`` that has ended, of each network; in-sample."""
@@ -177,9 +180,7 @@ class NeuroStrategy(bt.Strategy):
         if not isinstance(layers, list | tuple):
             raise StrategyError(f"{name}.layers() must return a list of layers; it returned {layers!r}")
         if not isinstance(label, Label):
-            raise StrategyError(
-                f"{name}.label() must return a Label (classes, delay_bars, update, state, restore)"
-            )
+            raise StrategyError(f"{name}.label() must return a Label, got {label!r}. See bt_neuro.Label.")
         saved = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
             raise CheckpointError(
@@ -269,6 +270,7 @@ class NeuroStrategy(bt.Strategy):
         if signal is not None:
             self.signal = signal
             if data._laststatus != data.DELAYED:
+                repeat_targets(self)
                 self.decide(signal)
 
     def _with_time(self, error: NonFiniteError) -> NonFiniteError:
@@ -291,10 +293,7 @@ class NeuroStrategy(bt.Strategy):
         super()._stop()
 
     def _train_before(self, bar: int) -> None:
-        if (
-            self.training
-            and self.pretraining
-            and self.pretraining.is_over(bar, self.data.datetime.datetime(0))
-        ):
-            self.pretraining.learn(self)
+        pretraining = self.pretraining if self.training else None
+        if pretraining and pretraining.is_over(bar, self.data.datetime.datetime(0)):
+            pretraining.learn(self)
             self.training = False

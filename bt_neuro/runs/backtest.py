@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import backtrader as bt
 import numpy as np
 
 from bt_neuro.account.account import Account
+from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
@@ -36,8 +36,8 @@ WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 NOT_BEGUN = "interrupted before the first bar"
 
 
-class _TimedBroker(bt.brokers.BackBroker):
-    """backtrader's broker, with the time of its first bar and the seconds spent in it."""
+class _TimedBroker(MarginBroker):
+    """Margin broker with the time of its first bar and the seconds spent in it."""
 
     seconds = 0.0
     first_bar: float | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.account.account import Account
-from bt_neuro.account.costs import Costs
+from bt_neuro.account.broker import MarginBroker
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -19,7 +19,7 @@ def build_cerebro(
     account: Account,
     *,
     point: float,
-    broker: bt.brokers.BackBroker | None = None,
+    broker: MarginBroker | None = None,
 ) -> bt.Cerebro:
     """Return what runs a strategy over bars with an account's cash and costs.
 
@@ -28,21 +28,16 @@ def build_cerebro(
     data : the bars
     strategy, parameters : the class, its params
     account : cash and costs
-    point : the smallest step of the price, in which spread and slippage are given
-    broker : another one than backtrader's
+    point : the smallest step of the price, in which spread, slippage and swap are given
+    broker : a subclass of the margin broker
     """
     # backtrader's older loop follows its first feed, here the only one, and knows no timers; the newer one
     # looks for the earliest of several feeds, 8 microseconds a bar.
     has_timers = strategy.notify_timer is not bt.Strategy.notify_timer
     cerebro = bt.Cerebro(stdstats=False, oldsync=not has_timers)
-    if broker is not None:
-        cerebro.broker = broker
+    cerebro.broker = broker or MarginBroker()
+    cerebro.broker.p.quiet = True  # a run tells what was refused in its results
     cerebro.adddata(data)
     cerebro.addstrategy(strategy, **parameters)
-    cerebro.broker.setcash(account.cash)
-    spread = account.spread if account.spread is not None or "spread" in data.p.bars else 0.0
-    costs = Costs(commission=account.commission, spread=spread, point=point, data=data)
-    cerebro.broker.addcommissioninfo(costs)
-    if account.slippage:
-        cerebro.broker.set_slippage_fixed(account.slippage * point)
+    account.use(cerebro.broker, point)
     return cerebro

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.account.account import Account
+from bt_neuro.account.broker import MarginBroker
 from bt_neuro.errors import NeuroError
 from bt_neuro.learning.signals import Signal
 from bt_neuro.nn.network import Network
@@ -143,8 +144,8 @@ class _Listener(bt.Analyzer):
         self.p.recorder.hear(self.strategy)
 
 
-class _Broker(bt.brokers.BackBroker):
-    """backtrader's broker, which puts each order and what became of it on the trace at once.
+class _Broker(MarginBroker):
+    """Margin broker that puts each order and what became of it on the trace at once.
 
     A strategy hears of an order only a bar later, after the last bar that a cut leaves.
     """

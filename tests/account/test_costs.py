@@ -1,4 +1,4 @@
-"""Costs: exact fills, cash and trades on bars made by hand, in every way of running."""
+"""Costs on backtrader's own broker: exact fills, cash and trades, in every way of running."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import backtrader as bt
 import pytest
 from modes import Script, hours, play, run_modes
 
-from bt_neuro.account.costs import Costs
+from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin.feed import BarsFeed
 
 # Prices of whole numbers, a point of 0.01 and a commission of 1 %, so that every figure is checked by eye.
 OPENS = [100.0, 102.0, 104.0, 101.0, 99.0]
@@ -20,12 +19,12 @@ SPREADS = [10, 20, 30, 40, 50]  # points; half of the spread at the bar of the f
 CHEAP = {"commission": 0.0, "spread": 0.0, "point": 0.01}
 
 
-def by_bar(data: bt.feed.DataBase) -> Costs:
-    return Costs(commission=0.01, point=0.01, data=data)
+def by_bar(data: bt.feed.DataBase) -> Instrument:
+    return Instrument(commission=0.01, point=0.01, data=data)
 
 
-def fixed(**params: Any) -> Callable[[bt.feed.DataBase], Costs]:
-    return lambda data: Costs(**{**CHEAP, **params})
+def fixed(**params: Any) -> Callable[[bt.feed.DataBase], Instrument]:
+    return lambda data: Instrument(**{**CHEAP, **params})
 
 
 def buy_two_and_close(strategy: bt.Strategy) -> Iterator[None]:
@@ -206,12 +205,12 @@ def test_slippage_moves_the_price_and_costs_come_on_top(wick: float, fills: tupl
 # --- what it refuses ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [None, bt.feed.DataBase()], ids=["no data", "data without a spread line"])
-def test_an_unknown_spread_is_refused(data: Any) -> None:
+def test_an_unknown_spread_is_refused() -> None:
     with pytest.raises(StrategyError, match="spread=POINTS"):
-        Costs(commission=0.01, data=data)
+        Instrument(commission=0.01).getcommission(1, 100.0)
+    with pytest.raises(StrategyError, match="spread=POINTS"):
+        Instrument(commission=0.01, point=0.01).bound(bt.feed.DataBase())
 
 
 def test_a_known_spread_needs_no_data() -> None:
-    assert Costs(spread=0).getcommission(1, 100.0) == 0.0
-    assert Costs(data=BarsFeed(bars=hours([100.0]))).p.spread is None
+    assert Instrument(spread=0).getcommission(1, 100.0) == 0.0

@@ -208,14 +208,6 @@ def test_what_cannot_run_leaves_no_folder(tmp_path, arguments, error, complaint)
     assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"), [({"cash": -1}, "cash is -1"), ({"spread": float("nan")}, "spread is nan")]
-)
-def test_an_account_makes_sense(options, complaint):
-    with pytest.raises(StrategyError, match=complaint):
-        Account(**options)
-
-
 def test_a_run_that_fails_in_the_middle_says_so(tmp_path):
     class Breaks(Small):
         def next(self):
