@@ -5,6 +5,7 @@
 //          inbox: the first learning step as 32 bits in the place of 2 numbers, rates (members, steps, 4),
 //          targets (windows, N_OUTPUTS), windows to learn, windows to predict (windows, N_INPUTS)
 //          outbox (members, 2, windows, N_OUTPUTS): outputs before learning, predictions
+// Macros   PREDICTING offset of the tensors that predict: 0, or the slot of the averaged ones
 // Launch   one work-group of WORK_ITEMS a member: global size members * WORK_ITEMS
 // Twin     numpy_engine.py: ReferenceNetwork.run; engine.py: Mode      Source  order of one bar, docs/order-of-one-bar.md
 
@@ -39,10 +40,14 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     // One call site for both kinds of pass: the same machine code, hence the same bits.
     if (!in_place)
       network_forward(
-          net, inputs + row * N_INPUTS, batch, moves, learns, first_step + step, seeds[member], skipped, shared);
+          net, learns ? net : net + PREDICTING, inputs + row * N_INPUTS, batch, moves, learns, first_step + step, seeds[member], skipped, shared);
     FOR_ITEMS(o, batch * N_OUTPUTS)
       outputs[((learns ? 0 : windows) + first) * N_OUTPUTS + o] = net[AT_OUTPUTS + o];
-    if (learns)
+    if (learns) {
       network_backward(net, targets + first * N_OUTPUTS, batch, vload4(step, rates), skipped, shared);
+#if AVERAGE
+      if ((first_step + step) % AVERAGE_EVERY == 0) average_weights(net, first_step + step);
+#endif
+    }
   }
 }

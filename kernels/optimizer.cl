@@ -3,32 +3,34 @@
 //   AdamW as Adam, but p -= rates.z p first
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
 //   rates are made in double on the host, bias corrections in them; rates.w is the learning rate itself
-// Shapes   a vector of parameters; its moments lie SIZE_PARAMETERS and twice that behind it
-// Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SIZE_PARAMETERS numbers
-//          from a parameter to its moment; GATHERS 1: the whole gradient is gathered AT_GRADIENTS behind the
-//          parameters and scaled down to the length CLIP_NORM
+//   average, after every AVERAGE_EVERY-th step t: a += w (p - a), w = max(AVERAGE_EVERY / AVERAGE, AVERAGE_EVERY / t)
+// Shapes   a vector of parameters; its moments lie SLOT and twice SLOT behind it, averages PREDICTING behind it
+// Macros   OPTIMIZER_ADAM 0: gradient descent with momentum; BETA_1; BETA_2; DECAYS 1: AdamW; SLOT numbers from a
+//          parameter to its moment; SIZE_PARAMETERS numbers of all parameters; GATHERS 1: the whole gradient is
+//          gathered AT_GRADIENTS behind the parameters and scaled down to the length CLIP_NORM; AVERAGE steps that
+//          the averaged parameters stand for, 0 for none
 // Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
-// Twin     reference/layers.py: clipped, optimizer_step      Source  Kingma and Ba 2015
+// Twin     reference/layers.py: clipped, optimizer_step, average_weights      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 
 #if OPTIMIZER_ADAM
   #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
     inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
-      real##width m = LOAD(width, p + SIZE_PARAMETERS);                                                 \
-      real##width v = LOAD(width, p + 2 * SIZE_PARAMETERS);                                             \
+      real##width m = LOAD(width, p + SLOT);                                                            \
+      real##width v = LOAD(width, p + 2 * SLOT);                                                        \
       m = fma((real##width)(1 - BETA_1), gradient - m, m);                                              \
       v = fma((real##width)(1 - BETA_2), fma(gradient, gradient, -v), v);                               \
-      STORE(width, m, p + SIZE_PARAMETERS);                                                             \
-      STORE(width, v, p + 2 * SIZE_PARAMETERS);                                                         \
+      STORE(width, m, p + SLOT);                                                                        \
+      STORE(width, v, p + 2 * SLOT);                                                                    \
       const real##width d = sqrt(v) + rates.y, r = RECIPROCAL_ESTIMATE(d);                              \
       STORE(width, DECAYED(LOAD(width, p)) - rates.x * m * fma(r, fma(-d, r, (real##width)1), r), p);   \
     }
 #else
   #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
     inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
-      const real##width delta = rates.x * gradient + rates.y * LOAD(width, p + SIZE_PARAMETERS);        \
-      STORE(width, delta, p + SIZE_PARAMETERS);                                                         \
+      const real##width delta = rates.x * gradient + rates.y * LOAD(width, p + SLOT);                   \
+      STORE(width, delta, p + SLOT);                                                                    \
       STORE(width, LOAD(width, p) - delta, p);                                                          \
     }
 #endif
@@ -56,4 +58,16 @@ DEFINE_OPTIMIZER_STEP(16)
   }
 #else
   #define OPTIMIZER_STEP(width, p, gradient, rates) JOIN(optimizer_step_, width)(p, gradient, rates)
+#endif
+
+#if AVERAGE
+  FUNCTION average_weights(global real* net, const uint step) {
+    const real share = fmax((real)AVERAGE_EVERY / (real)AVERAGE, (real)AVERAGE_EVERY / (real)step);
+    FOR_ITEMS(i, SIZE_PARAMETERS / VECTOR) {
+      global real* a = net + PREDICTING + i * VECTOR;
+      const VEC(VECTOR) old = LOAD(VECTOR, a);
+      STORE(VECTOR, fma((VEC(VECTOR))share, LOAD(VECTOR, net + i * VECTOR) - old, old), a);
+    }
+    SYNC;
+  }
 #endif

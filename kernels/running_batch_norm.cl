@@ -46,13 +46,13 @@ inline void NAMED(published_adam_step)(
   const VEC(WIDTH) g[2] = {dgamma, dbeta};
   VEC(WIDTH) past[2], v[2];
   for (int k = 0; k < 2; ++k) {
-    past[k] = LOAD(WIDTH, p[k] + SIZE_PARAMETERS);
+    past[k] = LOAD(WIDTH, p[k] + SLOT);
     v[k] = (real)(1 - BETA_2) * g[k] * g[k] - (real)BETA_2 * past[k] + (real)1e-8;
   }
   for (int k = 0; k < 2; ++k) {
     const VEC(WIDTH) m = (real)BETA_1 * past[k] + (real)(1 - BETA_1) * g[k], old = LOAD(WIDTH, p[k]);
     const VEC(WIDTH) moved = clamp(old - rates.w * m / sqrt(v[k]), (real)-1000, (real)1000);
-    STORE(WIDTH, fmin(v[0], v[1]) > (real)0 ? m : past[k], p[k] + SIZE_PARAMETERS);
+    STORE(WIDTH, fmin(v[0], v[1]) > (real)0 ? m : past[k], p[k] + SLOT);
     STORE(WIDTH, fmin(v[0], v[1]) > (real)0 ? moved : old, p[k]);
   }
 }

@@ -1,10 +1,11 @@
 """Layout of a network's state: one flat array with named tensors, the same on every device.
 
-    parameters | first moments | second moments | running statistics
-    <-- size_parameters each --------------->
+    parameters, running statistics | first moments | second moments | averaged parameters and statistics
+    <------------ slot -----------><---- slot -----><---- slot -----><-------------- slot ------------->
 
-Each tensor starts at a multiple of 16 numbers, so that a vector load is aligned; the gaps stay 0. A kernel
-program appends its scratch memory behind the state; it is never saved.
+A slot is as long as parameters and statistics, so that a moment or an average lies a multiple of `slot`
+behind its parameter. Each tensor starts at a multiple of 16 numbers, so that a vector load is aligned; the
+gaps stay 0. A kernel program appends its scratch memory behind the state; it is never saved.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bt_neuro.errors import LayerError
 from bt_neuro.nn.layers.base import Layer, LayerPlan, Placed, Shape, Tensor
 from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.opencl.specialize import aligned
-from bt_neuro.nn.optimizers import Optimizer
+from bt_neuro.nn.optimizers import AVERAGE, Optimizer
 
 
 class Layout:
@@ -58,8 +59,8 @@ class Layout:
         placed: list[dict[str, Placed]] = [{} for _ in layers]
         own = list(zip(layers, shapes, strict=False))
         self.size_parameters = _place(0, placed, [layer.parameters(shape) for layer, shape in own])
-        start = self.size_parameters * (1 + len(optimizer.moments))
-        self.size = _place(start, placed, [layer.statistics(shape) for layer, shape in own])
+        self.slot = _place(self.size_parameters, placed, [layer.statistics(shape) for layer, shape in own])
+        self.size = self.slot * (1 + len(optimizer.slots))
         self.plans = [
             LayerPlan(f"{layer.kind}_{i}", i, layer, shapes[i], shapes[i + 1], placed[i])
             for i, layer in enumerate(layers)
@@ -99,9 +100,14 @@ class Layout:
     def tensors(self) -> Iterator[tuple[str, Placed]]:
         """Yield name and place of the whole state: parameters, running statistics, moments."""
         yield from self._named()
-        for slot, moment in enumerate(self.optimizer.moments, start=1):
-            for name, placed in self.parameters():
-                yield f"{name}.{moment}", Placed(placed.tensor, placed.offset + slot * self.size_parameters)
+        for number, slot in enumerate(self.optimizer.slots, start=1):
+            for name, placed in self._named() if slot == AVERAGE else self.parameters():
+                yield f"{name}.{slot}", Placed(placed.tensor, placed.offset + number * self.slot)
+
+    @property
+    def predicting(self) -> int:
+        """Offset of the parameters and statistics that predict: 0, or that of the averaged ones."""
+        return 0 if self.optimizer.average is None else self.size - self.slot
 
     def _named(self) -> Iterator[tuple[str, Placed]]:
         for plan in self.plans:
@@ -118,6 +124,7 @@ class Layout:
             else:
                 limit = math.sqrt(6 / sum(fan))
                 view[...] = random.uniform(-limit, limit, size=view.shape)
+        state[self.predicting :][: self.slot] = state[: self.slot]
         return state
 
 

@@ -119,7 +119,12 @@ class Network(NetworkState):
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
         if not isinstance(batch_size, Integral) or batch_size < 1:
             raise LayerError(f"batch_size is {batch_size!r}: give a whole number, 1 or more")
-        outputs, _ = self._run(mode, windows, weighted, windows[:0], batch_size=int(batch_size))
+        if self._averages and batch_size > 1:
+            raise LayerError(f"batch_size must be 1 with averaged weights, got {batch_size}. Drop average.")
+        follow = windows[:0]
+        if self._averages and update_statistics:  # those that predict move when they predict
+            mode, follow = mode | Mode.PREDICT | Mode.PREDICT_MOVES, windows
+        outputs, _ = self._run(mode, windows, weighted, follow, batch_size=int(batch_size))
         if return_loss:
             losses = self.layout.loss.value(outputs, weighted)
             return self._shaped(outputs, is_one), self._shaped(losses, is_one)
@@ -136,7 +141,8 @@ class Network(NetworkState):
 
         The prediction moves the running statistics, learning does not: they hold its window already. Where
         the window to learn is the one predicted just before, its activations are still in place, and the
-        forward pass of learning is spared; the results are the same to the bit.
+        forward pass of learning is spared; the results are the same to the bit. With averaged weights each
+        of the two moves statistics of its own.
 
         Returns
         -------
@@ -176,7 +182,11 @@ class Network(NetworkState):
         self, mode: int, learn: Array, targets: Array, predict: Array, batch_size: int, how: dict[str, Any]
     ) -> tuple[Array, Array]:
         previous, engine = self._engines.current, self._engines.of(batch_size)
-        if not self._can_reuse:
+        if (
+            self._averages and mode & Mode.LEARN
+        ):  # the network that learns has activations and statistics of its own
+            mode = mode & ~Mode.SLIDING | Mode.LEARN_MOVES
+        elif not self._can_reuse:
             mode &= ~Mode.SLIDING
         elif len(learn) and engine is previous and not mode & Mode.LEARN_MOVES:
             mode |= Mode.REUSE if learn[0].tobytes() == self._reusable else 0

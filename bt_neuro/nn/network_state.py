@@ -52,6 +52,7 @@ class NetworkState:
         self._engines.of(1)  # so that a device that cannot build the program is an error here
         self.dtype = self._engines.dtype
         self._places = dict(self.layout.tensors())
+        self._averages = self.layout.optimizer.average is not None
         self._can_reuse = not any(layer.differs_when_learning for layer in layers)
         self._reusable: bytes | None = None  # the window whose activations are in place
         self._lock = RLock()

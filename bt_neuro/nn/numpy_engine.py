@@ -12,6 +12,7 @@ import numpy as np
 from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.layers.base import LayerPlan
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.optimizers import AVERAGE_EVERY
 from bt_neuro.nn.reference import layers as twins
 from bt_neuro.nn.reference.passes import Array, Pass, Saved, Tensors
 
@@ -32,14 +33,18 @@ class ReferenceNetwork:
         self._skipped, self._out = 0, np.empty((0, 0), state.dtype)
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
-        """Return the outputs (windows, n_outputs) of windows (windows, n_inputs), or of one window."""
+        """Return the outputs (windows, n_outputs) of windows (windows, n_inputs), or of one window.
+
+        A step learns; without one the parameters and statistics that predict are used.
+        """
+        base = self.layout.predicting if step is None else 0
         out = windows.astype(self.state.dtype, copy=False).reshape(-1, self.layout.n_inputs)
         for part, saved in self.parts:
             if part.index + 1 != self._skipped:
                 saved["inp"] = out.reshape(len(out), *part.input_shape)
                 forward, _ = part.layer.reference
                 this = Pass(moves, step, twins.dropout_key(self.seed, part.index))
-                saved["out"] = forward(part.layer, self._tensors(part), saved, this)
+                saved["out"] = forward(part.layer, self._tensors(part, base), saved, this)
             out = saved["out"]
         self._out = out.reshape(len(out), -1)
         return self._out
@@ -57,7 +62,9 @@ class ReferenceNetwork:
                 dout = np.zeros_like(saved["inp"])
                 continue
             _, backward = part.layer.reference
-            dout, found = backward(part.layer, self._tensors(part), saved, dout.reshape(saved["out"].shape))
+            dout, found = backward(
+                part.layer, self._tensors(part, 0), saved, dout.reshape(saved["out"].shape)
+            )
             gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
         return gradients, dout
 
@@ -74,6 +81,7 @@ class ReferenceNetwork:
                     self.forward(learn[batch], moves=bool(mode & Mode.LEARN_MOVES), step=first_step + i)
                 outputs[0, batch] = self._out
                 self._step(self.backward(targets[batch])[0], rates[i])
+                self._average(first_step + i)
             if mode & Mode.PREDICT:
                 outputs[1, batch] = self.forward(predict[batch], moves=bool(mode & Mode.PREDICT_MOVES))
         return outputs[0, : len(learn)], outputs[1, : len(predict)]
@@ -89,14 +97,25 @@ class ReferenceNetwork:
 
     def _slots(self, part: LayerPlan, name: str) -> list[Array]:
         """Return a parameter and its moments, flat."""
-        placed, size = part.tensors[name], self.layout.size_parameters
+        placed, size = part.tensors[name], self.layout.slot
         return [
             self.state[placed.offset + slot * size :][: placed.tensor.size]
             for slot in range(1 + len(self.layout.optimizer.moments))
         ]
 
-    def _tensors(self, part: LayerPlan) -> Tensors:
-        return {name: placed.view(self.state) for name, placed in part.tensors.items()}
+    def _average(self, step: int) -> None:
+        """Move the averaged parameters after a learning step, every few steps."""
+        layout = self.layout
+        if layout.optimizer.average is not None and step % AVERAGE_EVERY == 0:
+            parameters, averaged = (
+                self.state[base:][: layout.size_parameters] for base in (0, layout.predicting)
+            )
+            twins.average_weights(averaged, parameters, layout.optimizer.average, step)
+
+    def _tensors(self, part: LayerPlan, base: int) -> Tensors:
+        """Return a layer's tensors, those of the slot that begins at `base`."""
+        state = self.state[base:]
+        return {name: placed.view(state) for name, placed in part.tensors.items()}
 
 
 class NumpyEngine:

@@ -10,6 +10,9 @@ from typing import ClassVar
 from bt_neuro.errors import LayerError
 from bt_neuro.nn.config import Config
 
+AVERAGE_EVERY = 10  # steps from one move of the averaged weights to the next: a tenth of their traffic
+AVERAGE = "average"  # the slot of the averaged weights, and the end of their tensors' names
+
 
 @dataclass(frozen=True)
 class CosineDecay(Config):
@@ -57,14 +60,23 @@ class Optimizer(Config, internal=True):
     ----------
     learning_rate : a number, or a `CosineDecay`
     global_clipnorm : keyword; the whole gradient is scaled down to this length
+    average : keyword; predict with the running mean of the weights over about so many steps, 10 or more;
+        learning goes on with the weights themselves. None predicts with these
 
     Attributes
     ----------
     moments : names of the arrays that stand beside each parameter
+
+    Notes
+    -----
+    At a constant rate the weights wander around their optimum by single steps; their mean does not. Polyak
+    and Juditsky 1992, here with an exponential window that is moved every 10 steps. The network that
+    predicts has running statistics of its own.
     """
 
     learning_rate: float | CosineDecay = 1e-3
     global_clipnorm: float | None = field(default=None, kw_only=True)
+    average: int | None = field(default=None, kw_only=True)
     kind: ClassVar[str]
     moments: ClassVar[tuple[str, ...]]
 
@@ -72,7 +84,14 @@ class Optimizer(Config, internal=True):
         super().__post_init__()
         limit = self.global_clipnorm
         self.require(limit is None or limit > 0, "give a positive global_clipnorm")
+        whole = self.average is None or (isinstance(self.average, int) and self.average >= AVERAGE_EVERY)
+        self.require(whole, f"average must be None or a whole number, {AVERAGE_EVERY} or more")
         self.require(rate_at(self.learning_rate, 1) >= 0, "rates must be 0 or more")
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays behind the parameters: moments, and averaged weights where there are any."""
+        return self.moments if self.average is None else (*self.moments, AVERAGE)
 
     def rates(self, step: int) -> tuple[float, float, float, float]:
         """Return the four numbers that the kernels move parameters by, at learning step 1, 2, ..."""
@@ -88,7 +107,7 @@ class Adam(Optimizer):
     learning_rate : a number, or a `CosineDecay` (1e-4)
     beta_1, beta_2 : share of the past in the two moments (0.9, 0.999)
     epsilon : added to the root of the second moment (1e-8)
-    global_clipnorm : keyword; the whole gradient is scaled down to this length
+    global_clipnorm, average : keywords, as in `Optimizer`
     """
 
     learning_rate: float | CosineDecay = 1e-4
@@ -135,7 +154,7 @@ class SGD(Optimizer):
     ----------
     learning_rate : a number, or a `CosineDecay` (1e-3)
     momentum : share of the last step in the next one (0)
-    global_clipnorm : keyword; the whole gradient is scaled down to this length
+    global_clipnorm, average : keywords, as in `Optimizer`
     """
 
     momentum: float = 0.0

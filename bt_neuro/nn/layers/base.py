@@ -141,7 +141,7 @@ class Layer(Config, internal=True):
         macros |= {f"AT_{name.upper()}": placed.offset for name, placed in plan.tensors.items()}
         name = emitter.specialize(f"{self.kind}.cl", str(plan.index), **macros)
         saved = emitter.scratch(self.saved(plan.input_shape, emitter.batch_size))
-        forward = "net", "batch", "moves", "learns", "step", f"seed + {dropout_key(0, plan.index)}u"
+        forward = "tensors", "batch", "moves", "learns", "step", f"seed + {dropout_key(0, plan.index)}u"
         emitter.call_forward(f"{self.kind}_forward", name, at.out, saved, at.inp, *forward)
         backward = at.dinp, at.dout, saved, at.out, at.inp, "net", "batch", "rates"
         emitter.call_backward(f"{self.kind}_backward", name, *backward)

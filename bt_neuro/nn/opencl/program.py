@@ -6,7 +6,7 @@ import math
 
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.opencl.specialize import Arrays, Emitter, KernelShape, included
-from bt_neuro.nn.optimizers import SGD, AdamW
+from bt_neuro.nn.optimizers import AVERAGE_EVERY, SGD, AdamW
 
 _COMMON = ("common.cl", "activation.cl", "random.cl", "optimizer.cl", "transpose.cl")
 
@@ -74,6 +74,10 @@ class Program:
             "BETA_1": getattr(optimizer, "beta_1", 0.0),
             "BETA_2": getattr(optimizer, "beta_2", 0.0),
             "SIZE_PARAMETERS": self.layout.size_parameters,
+            "SLOT": self.layout.slot,
+            "AVERAGE": optimizer.average or 0,
+            "AVERAGE_EVERY": AVERAGE_EVERY,
+            "PREDICTING": self.layout.predicting,
             "NETWORK_SIZE": self.size,
             "N_INPUTS": self.layout.n_inputs,
             "N_OUTPUTS": self.layout.n_outputs,
@@ -86,9 +90,9 @@ class Program:
                 *(f"#define {name} {value}" for name, value in constants.items()),
                 *map(included, _COMMON),
                 *self._emitter.texts,
-                "FUNCTION network_forward(global real* net, global const real* window, const int batch,",
-                "    const int moves, const int learns, const uint step, const uint seed, const int skipped,",
-                "    local real* shared) {",
+                "FUNCTION network_forward(global real* net, global real* tensors, global const real* window,",
+                "    const int batch, const int moves, const int learns, const uint step, const uint seed,",
+                "    const int skipped, local real* shared) {",
                 f"  FOR_ITEMS(i, BATCH_SIZE * N_INPUTS) net[{inputs} + i] = {window};",
                 "  SYNC;",
                 *(f"  {call}" for call in self._emitter.forward),

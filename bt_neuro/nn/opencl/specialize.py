@@ -103,6 +103,7 @@ class Emitter:
 
     def __init__(self, shape: KernelShape, batch_size: int, size: int) -> None:
         self.shape, self.batch_size, self.size = shape, batch_size, aligned(size)
+        self._state_size = self.size
         self.texts: list[str] = []
         self.forward: list[str] = []
         self.backward: list[str] = []
@@ -137,15 +138,21 @@ class Emitter:
         return name
 
     def call_forward(self, function: str, name: str, *arguments: int | str) -> None:
-        self.forward.append(self._call(function, name, *arguments))
+        """Add a call that runs after those added earlier, on the tensors that learn or that predict."""
+        self.forward.append(self._call("tensors", function, name, *arguments))
 
     def call_backward(self, function: str, name: str, *arguments: int | str) -> None:
-        """Add a call that runs before those added earlier."""
-        self.backward.append(self._call(function, name, *arguments))
+        """Add a call that runs before those added earlier, on the tensors that learn."""
+        self.backward.append(self._call("net", function, name, *arguments))
 
-    def _call(self, function: str, name: str, *arguments: int | str) -> str:
-        """Return a call; a number is an offset in the member's memory."""
-        words = [f"net + {argument}" if isinstance(argument, int) else argument for argument in arguments]
+    def _call(self, tensors: str, function: str, name: str, *arguments: int | str) -> str:
+        """Return a call; a number is an offset: in a slot of the state, or else in the member's memory."""
+        words = [
+            argument
+            if isinstance(argument, str)
+            else f"{tensors if argument < self._state_size else 'net'} + {argument}"
+            for argument in arguments
+        ]
         return f"{self.condition}{function}_{name}({', '.join(words)});"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.nn.optimizers import AVERAGE_EVERY
 from bt_neuro.nn.reference.activations import activate, activation_slope
 from bt_neuro.nn.reference.normalization import residual_norm_backward, residual_norm_forward
 from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
@@ -264,3 +265,9 @@ def optimizer_step(
     if rates[2]:
         parameter -= rates[2] * parameter
     parameter -= rates[0] * m / (np.sqrt(v) + rates[1])
+
+
+def average_weights(averaged: Array, parameters: Array, average: int, step: int) -> None:
+    """Move averaged parameters in place, after learning step 1, 2, ...: their plain mean at first."""
+    share = averaged.dtype.type(max(AVERAGE_EVERY / average, AVERAGE_EVERY / step))
+    averaged += share * (parameters - averaged)
