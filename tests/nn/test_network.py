@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -523,6 +526,109 @@ def test_large_numbers_are_numbers(data):
     assert np.isfinite(network.predict(np.full(N, 1e30))).all()
     with pytest.raises(NonFiniteError, match="input 1 of step 0 is"):
         network.predict(np.array([1e30, np.inf, *np.zeros(N - 2)]))
+
+
+# -- small things of a library -------------------------------------------------------------------------------
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_copy_goes_on_alike_and_alone(copied, layers, place, data):
+    windows, targets = data
+    network = network_of(layers, place, seed=(1, 2))
+    network.learn_then_predict(windows[:6], targets[:6], windows[1:7])
+    other = copied(network)
+    assert (other.config(), other.device_name) == (network.config(), network.device_name)
+    rest = windows[6:-1], targets[6:], windows[7:]
+    expected = network.learn_then_predict(*rest)
+    assert other.steps == 6
+    assert_same_bits(copied(other).learn_then_predict(*rest), expected)  # a copy that was never used
+    assert_same_bits(other.learn_then_predict(*rest), expected)
+    assert_same_state(other, network)
+
+
+def test_a_window_may_be_bars_of_features(place, data):
+    windows, targets = data
+    flat, shaped = network_of(LAYERS, place), network_of(LAYERS, place)
+    bars = windows.reshape(-1, 4, 6)
+    assert_same_bits(shaped.predict(bars[0]), flat.predict(windows[0]))
+    assert_same_bits(shaped.learn(bars[:-1], targets), flat.learn(windows[:-1], targets))
+    assert_same_bits(shaped.learn(bars[0], targets[0]), flat.learn(windows[0], targets[0]))
+    found = shaped.learn_then_predict(bars[0], targets[0], bars[1])
+    assert_same_bits(found, flat.learn_then_predict(windows[0], targets[0], windows[1]))
+
+
+def test_seeds_may_be_an_array(data):
+    expected = network_of(DROPOUT, "numpy", seed=(0, 1, 2)).predict(data[0])
+    assert_same_bits(network_of(DROPOUT, "numpy", seed=np.arange(3)).predict(data[0]), expected)
+
+
+@pytest.mark.parametrize("seed", [7, (7, 8)])
+def test_one_tensor_can_be_set(seed, place, data):
+    network, other = network_of(LAYERS, place, seed=seed), network_of(LAYERS, place, seed=seed)
+    network.predict(data[0][0], update_statistics=True)
+    state = network.state()
+    state["dense_3.bias"][:] = np.arange(16)
+    network.set_tensor("dense_3.bias", np.arange(16))
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, state[name], name)
+    other.set_state(state, 0)  # the activations in place belong to the old bias
+    step = data[0][0], data[1][0], data[0][1]
+    assert_same_bits(network.learn_then_predict(*step), other.learn_then_predict(*step))
+    for value in (np.zeros(3), np.full(16, np.nan)):
+        with pytest.raises(LayerError, match=r"dense_3.bias must be \(\d, 16\) finite numbers"):
+            network.set_tensor("dense_3.bias", value)
+    with pytest.raises(LayerError, match=r"no tensor 'dense\.bias'"):
+        network.set_tensor("dense.bias", 0)
+
+
+def test_the_learning_rate_can_be_changed(place, data, tmp_path):
+    windows, targets = data
+    network, other = network_of(LAYERS, place), network_of(LAYERS, place, optimizer=Adam(0.01))
+    assert network.learning_rate == 1e-3
+    network.learning_rate = 0.01
+    assert_same_bits(network.learn(windows[:-1], targets), other.learn(windows[:-1], targets))
+    assert_same_state(network, other)
+    network.save(tmp_path / "n.safetensors")
+    assert Network.load(tmp_path / "n.safetensors", device="numpy").learning_rate == 0.01
+    with pytest.raises(LayerError, match="rates must be 0 or more"):
+        network.learning_rate = -1.0
+
+
+def test_members_may_get_learning_rates_of_their_own(data):
+    windows, targets = data
+    network = network_of(LAYERS, "numpy", seed=(1, 1))
+    network.learning_rate = [1e-2, 1e-4]
+    assert network.learning_rate == [1e-2, 1e-4]
+    expected = network_of(LAYERS, "numpy", seed=(1, 1), optimizer=[Adam(1e-2), Adam(1e-4)])
+    assert_same_bits(network.learn(windows[:-1], targets), expected.learn(windows[:-1], targets))
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "categorical_crossentropy"])
+def test_learning_can_return_the_loss(loss, place, data):
+    windows, targets = data
+    layers = [Dense(16, "tanh"), Dense(3, "softmax")]
+    network = network_of(layers, place, loss=loss, seed=(1, 2), precision="double")
+    out, losses = network.learn(windows[:-1], targets, return_loss=True)
+    if loss == "mean_squared_error":
+        expected = ((out - targets) ** 2).mean(axis=-1)
+    else:
+        expected = -(targets / targets.sum(axis=-1, keepdims=True) * np.log(out)).sum(axis=-1)
+    assert losses.shape == (2, STEPS)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+    alone = network_of(layers, place, loss=loss)
+    assert np.ndim(alone.learn(windows[0], targets[0], return_loss=True)[1]) == 0
+
+
+def test_calls_from_several_threads_follow_one_another(place, data):
+    windows, _ = data
+    network = network_of(DROPOUT, place)
+    expected = [network.predict(window) for window in windows]
+
+    def ask(thread):
+        for turn in range(200):
+            i = (turn + thread) % len(windows)
+            assert_same_bits(network.predict(windows[i]), expected[i])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
 
 
 # -- save and load -------------------------------------------------------------------------------------------
