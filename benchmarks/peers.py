@@ -27,7 +27,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bt_neuro import Network
-from bt_neuro.nn.bench import OURS, Bars, OwnVariant, Variant, render, run_bench
+from bt_neuro.nn.bench import OURS, Bars, OwnVariant, render, run_bench
 from bt_neuro.nn.reference.passes import Array
 
 # Sound peers differ from ours by 0.4e-6, float64 by 0.9e-6. Faults that must show: the query gradient of one
@@ -37,7 +37,7 @@ PATIENCE_S = 180  # for a variant that compiles
 MISSING = "not installed: pip install 'bt-neuro[peers]'"
 
 State = dict[str, Array]  # tensors by name, (1, ...); statistics that hold some bars already
-Factory = Callable[[State, float], Variant]  # of a state and a learning rate
+Factory = Callable[[State, float], Any]  # of a state and a learning rate
 
 
 def _from(module: str, name: str) -> Factory:
@@ -52,7 +52,7 @@ PEERS: dict[str, Factory] = {
 COMPILED: dict[str, Factory] = {"PyTorch compiled": _from("torch_peer", "CompiledTorchNetwork")}
 
 
-def check_outputs(variant: Variant, bars: Bars) -> Array:
+def check_outputs(variant: Any, bars: Bars) -> Array:
     """Run every way of the variant for a few bars; return all outputs."""
     w, t = bars.windows, bars.targets
     outputs = [variant.begin(w[0])]
@@ -65,12 +65,12 @@ def check_outputs(variant: Variant, bars: Bars) -> Array:
 
 def admit(
     factories: dict[str, Factory], network: Network, bars: Bars
-) -> tuple[list[dict[str, Any]], dict[str, Variant]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return a row for each peer, and the peers whose outputs are ours."""
     start = network.state(), float(network.optimizers[0].learning_rate)
     expected = check_outputs(OwnVariant(network), bars)
     rows: list[dict[str, Any]] = []
-    variants: dict[str, Variant] = {}
+    variants: dict[str, Any] = {}
     for name, factory in factories.items():
         print(f"checking {name}", file=sys.stderr)
         row: dict[str, Any] = {"name": name, "about": "", "status": "measured"}

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss, loss_of
 from bt_neuro.nn.numpy_engine import ReferenceNetwork
 from bt_neuro.nn.optimizers import SGD, Optimizer
+from bt_neuro.nn.reference.passes import Mode
 
 Array = NDArray[np.floating]
 Gradients = dict[str, Array]

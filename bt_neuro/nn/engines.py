@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bt_neuro.nn.engine import Engine
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.numpy_engine import NumpyEngine
 from bt_neuro.nn.opencl.device import Device, choose
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.opencl.runner import Runner
 from bt_neuro.nn.reference.passes import Array
+
+Engine = Runner | NumpyEngine
 
 
 class Engines:

@@ -94,9 +94,6 @@ class Layout:
         """Yield name and place of each tensor that the optimiser moves."""
         return ((name, placed) for name, placed in self._named() if placed.offset < self.size_parameters)
 
-    def statistics(self) -> Iterator[tuple[str, Placed]]:
-        return ((name, placed) for name, placed in self._named() if placed.offset >= self.size_parameters)
-
     def tensors(self) -> Iterator[tuple[str, Placed]]:
         """Yield name and place of the whole state: parameters, running statistics, moments."""
         yield from self._named()

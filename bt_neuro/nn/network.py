@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bt_neuro.errors import LayerError
-from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.network_state import NetworkState
-from bt_neuro.nn.reference.passes import Array
+from bt_neuro.nn.reference.passes import Array, Mode
 from bt_neuro.nn.validation import targets_of, windows_of
 
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and the time until Ctrl-C works

@@ -6,15 +6,15 @@ It defines the network, is the oracle of the kernels' tests, and runs where ther
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.layers.base import LayerPlan
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.optimizers import AVERAGE_EVERY
 from bt_neuro.nn.reference import layers as twins
-from bt_neuro.nn.reference.passes import Array, Pass, Saved, Tensors
+from bt_neuro.nn.reference.passes import Array, Mode, Pass, Saved, Tensors
 
 
 class ReferenceNetwork:
@@ -119,7 +119,7 @@ class ReferenceNetwork:
 
 
 class NumpyEngine:
-    """`Engine` of reference networks, one a member."""
+    """Reference networks, one a member, with the methods of `Runner`."""
 
     def __init__(self, layout: Layout, state: Array, seeds: Sequence[int], batch_size: int = 1) -> None:
         self.batch_size, self.can_skip = batch_size, True
@@ -129,27 +129,15 @@ class NumpyEngine:
         ]
 
     def run(
-        self,
-        mode: int,
-        learn: Array,
-        targets: Array,
-        predict: Array,
-        rates: Array,
-        first_step: int,
-        *,
-        meanwhile: Callable[[], None] | None = None,
-        wait: bool = True,
+        self, mode: int, *numbers: Any, meanwhile: Callable[[], None] | None = None, wait: bool = True
     ) -> tuple[Array, Array]:
-        by_member = np.broadcast_to(rates, (len(self._members), *rates.shape[-2:]))
-        learned, predicted = zip(
-            *(
-                member.run(mode, learn, targets, predict, own, first_step)
-                for member, own in zip(self._members, by_member, strict=True)
-            ),
-            strict=True,
-        )
+        learn, targets, predict, rates, first_step = numbers
+        by_member = np.broadcast_to(rates, (len(self._members), *rates.shape[1:]))
+        calls = zip(self._members, by_member, strict=True)
+        outputs = [member.run(mode, learn, targets, predict, own, first_step) for member, own in calls]
         if meanwhile is not None:
             meanwhile()
+        learned, predicted = zip(*outputs, strict=True)
         return np.stack(learned), np.stack(predicted)
 
     def read(self, first: int = 0, size: int | None = None) -> Array:

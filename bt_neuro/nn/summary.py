@@ -9,8 +9,9 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.nn.engine import Engine, Mode
+from bt_neuro.nn.engines import Engine
 from bt_neuro.nn.layout import Layout
+from bt_neuro.nn.reference.passes import Mode
 
 _WINDOWS, _RUN_S, _ROUNDS = 64, 0.01, 5
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.layers import Conv1D, Dense, Dropout, Layer, RunningBatchNorm, TransformerEncoder
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.opencl.device import Device
@@ -21,6 +20,7 @@ from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.opencl.runner import Runner
 from bt_neuro.nn.opencl.specialize import included
 from bt_neuro.nn.optimizers import SGD, Adam
+from bt_neuro.nn.reference.passes import Mode
 from tests.helpers import GradientCheck, Sample, assert_close, assert_same_bits
 
 SEED = 5  # of dropout

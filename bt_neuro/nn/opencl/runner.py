@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import DeviceError
-from bt_neuro.nn.engine import Mode
 from bt_neuro.nn.opencl.device import Device, build, pyopencl
 from bt_neuro.nn.opencl.program import Program
-from bt_neuro.nn.reference.passes import Array
+from bt_neuro.nn.reference.passes import Array, Mode
 
 
 class _StagingBuffer:
@@ -109,7 +108,7 @@ class _Launch:
 
 
 class Runner:
-    """`Engine` on an OpenCL device.
+    """A built program with the state of one or more networks ("members") on a device.
 
     Parameters
     ----------
@@ -117,6 +116,11 @@ class Runner:
     device : where it runs
     state : (members, layout.size), the numbers to start with
     seeds : one a member
+
+    Attributes
+    ----------
+    batch_size : windows that make one learning step
+    can_skip : whether it can leave a layer out (`Mode.SKIPPED`)
 
     Raises
     ------
@@ -150,6 +154,7 @@ class Runner:
         self.write(state)
 
     def write(self, state: Array) -> None:
+        """Set the state of all members, (members, layout.size)."""
         layout = self._program.layout
         numbers = np.ascontiguousarray(state, self._dtype).reshape(self._members, layout.size)
         for member, own in enumerate(numbers):
@@ -157,6 +162,7 @@ class Runner:
             self._cl.enqueue_copy(self._queue, self._networks, own, dst_offset=offset)
 
     def read(self, first: int = 0, size: int | None = None) -> Array:
+        """Return the state of all members, (members, layout.size), or so many numbers of it."""
         state = np.empty((self._members, self._program.layout.size if size is None else size), self._dtype)
         for member, own in enumerate(state):
             offset = (member * self._program.size + first) * own.itemsize
@@ -166,6 +172,16 @@ class Runner:
     def run(
         self, mode: int, *numbers: Any, meanwhile: Callable[[], None] | None = None, wait: bool = True
     ) -> tuple[Array, Array]:
+        """Learn and predict windows in turns; return both outputs, (members, windows, n_outputs).
+
+        Parameters
+        ----------
+        mode : see `Mode`
+        numbers : windows to learn, their targets, windows to predict; rates (members, steps, 4), or
+            (1, steps, 4) for all members; number of the first learning step, from 1 on
+        meanwhile : called once the device is at work; its error is raised once the device is done
+        wait : False returns at once and without outputs; the next run follows in order
+        """
         launch = self._launches[mode & Mode.BOTH]
         launch.send(mode, *numbers)
         if meanwhile is not None or not wait:

@@ -1,4 +1,4 @@
-"""Types of a layer's two passes in NumPy, and passes of several windows made from those of one."""
+"""Modes of a run, types of a layer's two passes in NumPy, passes of a batch made from those of a window."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ Array = NDArray[np.floating]
 Tensors = dict[str, Array]  # of a layer, by short name; gradients too
 Saved = dict[str, Any]  # by the forward pass for the backward one: "inp", "out" and more
 Gradients = tuple[Array, Tensors]  # of the inputs, of the parameters
+
+
+class Mode:
+    """Bits of a run's mode, the same in network.cl. Not an enum: its `|` costs half a microsecond."""
+
+    LEARN = 1
+    PREDICT = 2
+    BOTH = LEARN | PREDICT
+    LEARN_MOVES = 4  # the learning pass moves the running statistics
+    PREDICT_MOVES = 8
+    REUSE = 16  # the activations of the first window to learn are in place: no forward pass for it
+    SLIDING = 32  # each further window to learn is the one predicted just before: no forward pass for it
+    SKIPPED = 256  # from this bit on: number of a layer to leave out, counted from 1, to measure its cost
 
 
 class Pass(NamedTuple):
