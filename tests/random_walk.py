@@ -46,7 +46,7 @@ def walk_file(folder: Path, seed: int, bars: int) -> Path:
 
 def main(bars: int = 50_000) -> None:
     from bt_neuro import backtest
-    from bt_neuro.metrics.trading import PROFIT
+    from bt_neuro.metrics.verdict import PROFIT
 
     called_skill = 0
     with tempfile.TemporaryDirectory() as name:

@@ -106,10 +106,10 @@ def stream(
     cls, parameters = strategy.load()
     signals_out = sys.stdout
     with redirect_stdout(sys.stderr):  # a strategy may print, and stdout belongs to the signals
-        manifest = run(
+        result = run(
             _read_lines(sys.stdin.fileno()),
             lambda values: _write_signal(signals_out, values),
-            complain=_warn,
+            warn=_warn,
             strategy=cls,
             parameters=parameters,
             out=out,
@@ -117,7 +117,9 @@ def stream(
             history=history,
             checkpoint_every=checkpoint_every,
         )
-    _warn(f"{manifest['status']}; {manifest['bars']:,} bars, saved in {manifest['folder']}")
+    signal = result.manifest.get("stopped_by")
+    ended = f"stopped by {signal}" if signal else "end of input"
+    _warn(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
 
 
 @command(example="bt-neuro report runs/EURUSD_H1-20261120-160448 --png")

@@ -104,23 +104,25 @@ class RunningFigures:
     def __init__(self, networks: int, window: int = ARTICLE_WINDOW) -> None:
         self._networks = [[RunningMean(window) for _ in ArticleFigures._fields] for _ in range(networks)]
 
-    def add(self, outputs: ArrayLike, targets: ArrayLike) -> None:
+    def add(self, outputs: ArrayLike, targets: ArrayLike, signals: ArrayLike | None = None) -> None:
         """Take the next bars.
 
         Parameters
         ----------
         outputs : (networks, n, 3), of none, buy and sell
         targets : (n, 3), zeros and ones
+        signals : (networks, n), 0 none, 1 buy, 2 sell; by default those of the outputs
         """
         said, wanted = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
         errors = np.sqrt(((wanted - said) ** 2).mean(axis=-1))
         is_fractal = wanted[:, 1:].any(axis=1)
-        for means, of_bars, signals in zip(self._networks, errors, signals_of(said), strict=True):
+        named = signals_of(said) if signals is None else np.asarray(signals)
+        for means, of_bars, of_network in zip(self._networks, errors, named, strict=True):
             error, undefine, forecast = means
             error.extend(of_bars)
-            undefine.extend(100.0 * (signals[is_fractal] == 0))
-            signalled = np.flatnonzero(signals)
-            forecast.extend(100.0 * (wanted[signalled, signals[signalled]] == 1))
+            undefine.extend(100.0 * (of_network[is_fractal] == 0))
+            signalled = np.flatnonzero(of_network)
+            forecast.extend(100.0 * (wanted[signalled, of_network[signalled]] == 1))
 
     def figures(self) -> list[ArticleFigures]:
         """Return the figures of each network."""

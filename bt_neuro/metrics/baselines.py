@@ -1,6 +1,6 @@
-"""What a network must beat: simple predictors on the same bars, taught under the same delay.
+"""Baselines: simple predictors on the same bars, trained under the same label delay.
 
-They are computed after the run, from its tables: the loop over bars stays the network's own.
+They are computed from the tables of a run, after it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.learning.signals import CLASSES
+from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.metrics.predictions import PROBABILITIES, DelayedLabels
 from bt_neuro.metrics.softmax_regression import softmax_regression
 
@@ -19,14 +19,14 @@ Array = NDArray[np.floating]
 def baseline_probabilities(
     predictions: pd.DataFrame, bars: pd.DataFrame, features: Array, history_bars: int, *, seed: int = 0
 ) -> dict[str, Array]:
-    """Return what each baseline says of each predicted bar, as probabilities of none, buy and sell.
+    """Return the probabilities of none, buy and sell of each baseline at each predicted bar.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``, n rows of consecutive bars
     bars : as `read_bars` returns them; row = number of the bar
-    features : (n + history_bars - 1, features of a bar), the rows that the learner saw; row j +
-        history_bars - 1 is that of the j-th predicted bar
+    features : (n + history_bars - 1, features of a bar), the learner's rows; row j + history_bars - 1 is that
+        of the j-th predicted bar
     history_bars : bars in a window
     seed : of the shuffled signals
 
@@ -36,9 +36,9 @@ def baseline_probabilities(
 
     Notes
     -----
-    An answer for bar t uses features and prices of bars up to t, and labels known by the close of t, as the
-    network does. Only "shuffled signals" use the network's answers, and with them how many signals it gave in
-    all.
+    The row of bar t depends on features and prices of bars up to t, and on labels known by the close of t, as
+    the network's does. Only "shuffled signals" depend on the network's probabilities, and on the number of
+    its signals.
     """
     rows = len(predictions) + history_bars - 1
     if len(predictions) and len(features) != rows:
@@ -56,15 +56,16 @@ def baseline_probabilities(
 def pretrained_baseline_probabilities(
     training: pd.DataFrame, predictions: pd.DataFrame, bars: pd.DataFrame, features: Array, history_bars: int
 ) -> dict[str, Array]:
-    """Return what the baselines say of the predicted bars where they learned a training part too.
+    """Return `baseline_probabilities` of baselines that have learned the training part too.
 
-    What there is to beat must not be weaker than a network that was trained before its test.
+    A baseline must not know less than a network that was trained before its test.
 
     Parameters
     ----------
-    training : ``bar``, ``label`` and ``known_bar`` of what the network learned in one go; may be empty
-    features : the rows that the learner saw, up to that of the last predicted bar
-    predictions, bars, history_bars : as `baseline_probabilities` takes them
+    training : ``bar``, ``label`` and ``known_bar`` of the examples that the network was fitted to; may be
+        empty
+    features : the learner's rows, up to that of the last predicted bar
+    predictions, bars, history_bars : as in `baseline_probabilities`
     """
     if predictions.empty:
         return baseline_probabilities(predictions, bars, features, history_bars)
@@ -73,27 +74,36 @@ def pretrained_baseline_probabilities(
     training = training.astype({"label": str})  # also where there is none, and pandas knows no kind of label
     learned = before.merge(training, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
     whole = pd.concat([learned, predictions], ignore_index=True) if len(learned) else predictions
-    answers = baseline_probabilities(whole, bars, features, history_bars)
-    answers = {name: answer[len(learned) :] for name, answer in answers.items()}
-    return answers | {"shuffled signals": shuffled_signals(predictions)}  # of the test alone
+    probabilities = baseline_probabilities(whole, bars, features, history_bars)
+    probabilities = {name: p[len(learned) :] for name, p in probabilities.items()}
+    return probabilities | {"shuffled signals": shuffled_signals(predictions)}  # of the test alone
+
+
+def baseline_signals(bars: pd.Series, probabilities: dict[str, Array]) -> pd.DataFrame:
+    """Return the table ``baselines.csv``: one row a predicted bar, the signal of each baseline by name."""
+    names = pd.CategoricalDtype(list(CLASSES))
+    signals = {
+        name: pd.Categorical.from_codes(signals_of(p), dtype=names) for name, p in probabilities.items()
+    }
+    return pd.DataFrame({"bar": bars, **signals})
 
 
 def class_frequencies(examples: DelayedLabels) -> Array:
-    """Return how often each class came so far: the best constant answer, known only from the past.
+    """Return the shares of the classes so far, the best constant prediction.
 
-    Counting begins at one of each (Laplace), so that no class is called impossible.
+    Counts start at one of each class (Laplace), so that no probability is 0.
     """
     return (examples.counts() + 1) / (examples.known[:, None] + len(CLASSES))
 
 
 def majority_class(examples: DelayedLabels) -> Array:
-    """Return 1 for the class that came most often so far; none before the first label."""
+    """Return 1 for the most frequent class so far, "none" before the first label."""
     return np.eye(len(CLASSES))[examples.counts().argmax(axis=1)]
 
 
-def two_bar_rule(bars: pd.DataFrame, asked: NDArray[np.integer]) -> Array:
-    """Return sell at a higher high, buy at a lower low, else none: half of a fractal shows already."""
-    now, before = bars.iloc[asked], bars.iloc[np.maximum(asked - 1, 0)]
+def two_bar_rule(bars: pd.DataFrame, evaluated: NDArray[np.integer]) -> Array:
+    """Return sell at a higher high, buy at a lower low, else none: the visible half of a fractal."""
+    now, before = bars.iloc[evaluated], bars.iloc[np.maximum(evaluated - 1, 0)]
     higher = now["high"].to_numpy() > before["high"].to_numpy()
     lower = now["low"].to_numpy() < before["low"].to_numpy()
     sell, buy = higher & ~lower, lower & ~higher
@@ -101,6 +111,6 @@ def two_bar_rule(bars: pd.DataFrame, asked: NDArray[np.integer]) -> Array:
 
 
 def shuffled_signals(predictions: pd.DataFrame, seed: int = 0) -> Array:
-    """Return the network's own answers, dealt out to the bars at random: the same coverage, no knowledge."""
-    answers: Array = predictions[PROBABILITIES].to_numpy()
-    return np.random.default_rng(seed).permutation(answers)
+    """Return the network's probabilities in random order: the same coverage without skill."""
+    probabilities: Array = predictions[PROBABILITIES].to_numpy()
+    return np.random.default_rng(seed).permutation(probabilities)

@@ -1,4 +1,4 @@
-"""How good answers were: the same figures, on the same bars, for the network and for every baseline."""
+"""Scores of predictions: the same figures on the same bars for the network and every baseline."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from bt_neuro.learning.epochs import RunningFigures
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.baselines import majority_class
-from bt_neuro.metrics.bootstrap import CONFIDENCE, block_bootstrap, block_length
+from bt_neuro.metrics.bootstrap import CONFIDENCE
 from bt_neuro.metrics.predictions import (
+    LABELS,
     PROBABILITIES,
     DelayedLabels,
+    labels_of,
     network_signals,
     shares_of,
     targets_of,
 )
 
 Array = NDArray[np.floating]
-Scores = dict[str, Any]
+Metrics = dict[str, Any]
 
 NETWORK = "this network"
-MINIMUM_SIGNALS = 30  # below this no verdict is given
+RECENT_SIGNALS = 1000
+SIDES = {"buy": 1, "sell": 2}
 
 
 def wilson_bounds(hits: ArrayLike, signals: ArrayLike, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
@@ -56,30 +60,24 @@ def wilson_interval(hits: int, signals: int, confidence: float = CONFIDENCE) -> 
     return float(low), float(high)
 
 
-def predictor_scores(predictions: pd.DataFrame, answers: dict[str, Array]) -> dict[str, Scores]:
-    """Score the network and every baseline on the rows whose label is known.
+def predictor_scores(
+    predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array]
+) -> dict[str, Metrics]:
+    """Return the scores of the network and of every baseline on the bars whose label is known.
 
     Parameters
     ----------
-    predictions : as in ``predictions.csv``
-    answers : of `baseline_probabilities`
+    predictions : as in ``predictions.csv``, n rows
+    outputs : (n, members, 3), outputs of each network
+    baselines : (n, 3) probabilities by name, see `baseline_probabilities`
 
     Returns
     -------
     dict of dicts
-        By name, the network's first. What is undefined is None. Each holds
-
-        - ``scored_bars``, ``signals``, ``hits``, ``hit_rate`` with its Wilson interval ``hit_rate_low`` and
-          ``hit_rate_high``, ``coverage`` (signals / scored bars)
-        - ``accuracy``: bars whose label holds the answer, "none" being an answer too
-        - ``mean_squared_error``: of the probabilities against the targets, over the three classes. The
-          network's own error in ``run.json`` is of its raw outputs, which need not sum to 1: another figure
-        - ``brier_score``: summed over the classes; a label that is buy and sell counts as a half of each
-        - ``log_loss``: None if what happened was ever given probability 0
-        - ``kappa_majority``, ``kappa_no_change``: (accuracy - a) / (1 - a), where a is the accuracy of always
-          answering the majority class so far, or the last label known. 0 is no better, 1 is perfect, below 0
-          is worse. Kappa M of Bifet et al. 2015, and kappa-temporal of Zliobaite et al. 2015, both under
-          the delay of the labels.
+        By name, the network first; the keys of `score`, ``kappa_majority`` and ``kappa_no_change``. Kappa is
+        (accuracy - a) / (1 - a), where a is the accuracy of the majority class so far, or of the last known
+        label. 0 is no better, 1 is perfect, below 0 is worse. Kappa M of Bifet et al. 2015, kappa-temporal of
+        Zliobaite et al. 2015, both under the delay of the labels.
     """
     targets = targets_of(predictions)
     scored = targets.any(axis=1)
@@ -88,36 +86,111 @@ def predictor_scores(predictions: pd.DataFrame, answers: dict[str, Array]) -> di
         "kappa_majority": _accuracy(signals_of(majority_class(examples))[scored], targets[scored]),
         "kappa_no_change": _accuracy(signals_of(examples.last())[scored], targets[scored]),
     }
-    told = {
-        NETWORK: (predictions[PROBABILITIES].to_numpy(), network_signals(predictions)),
-        **{name: (answer, signals_of(answer)) for name, answer in answers.items()},
+    predictors: dict[str, tuple[Array, NDArray[np.intp], Array]] = {
+        NETWORK: (predictions[PROBABILITIES].to_numpy(), network_signals(predictions), mean_output(outputs)),
+        **{name: (p, signals_of(p), p) for name, p in baselines.items()},
     }
+    scores = {}
+    for name, (probabilities, signals, own) in predictors.items():
+        scores[name] = score(probabilities[scored], signals[scored], targets[scored], own[scored])
+        accuracy = _accuracy(signals[scored], targets[scored])
+        scores[name] |= {key: _kappa(accuracy, reference) for key, reference in references.items()}
+    return scores
+
+
+def score(probabilities: Array, signals: NDArray[np.intp], targets: Array, outputs: Array) -> Metrics:
+    """Return the scores of predictions whose labels are known.
+
+    Parameters
+    ----------
+    probabilities : (n, 3), of none, buy and sell
+    signals : (n,), 0 none, 1 buy, 2 sell
+    targets : (n, 3), zeros and ones
+    outputs : (n, 3), as they were trained; of a predictor without outputs its probabilities
+
+    Returns
+    -------
+    dict
+        Undefined figures are None.
+
+        - ``scored_bars``, ``signals``, ``hits``, ``hit_rate_pct`` with its Wilson interval
+          ``hit_rate_low_pct`` and ``hit_rate_high_pct``, ``coverage_pct`` (signals / scored bars)
+        - ``accuracy_pct``: bars whose label holds the prediction, "none" being a prediction too
+        - ``mean_squared_error``: of the outputs against the targets, over the three classes
+        - ``brier_score``: of the probabilities, summed over the classes; a label that is buy and sell counts
+          as a half of each
+        - ``log_loss``: None if the probability of a class that happened was 0
+    """
+    bars, n_signals, hits = len(targets), int((signals > 0).sum()), int(is_hit(signals, targets).sum())
+    low, high = wilson_interval(hits, n_signals) or (None, None)
     return {
-        name: _scores(probabilities[scored], signals[scored], targets[scored], references)
-        for name, (probabilities, signals) in told.items()
-    }
-
-
-def _scores(
-    probabilities: Array, signals: NDArray[np.intp], targets: Array, references: dict[str, float | None]
-) -> Scores:
-    bars, given, hits = len(targets), int((signals > 0).sum()), int(_hits(signals, targets).sum())
-    low, high = wilson_interval(hits, given) or (None, None)
-    accuracy = _accuracy(signals, targets)
-    scores = {
         "scored_bars": bars,
-        "signals": given,
+        "signals": n_signals,
         "hits": hits,
-        "hit_rate": hits / given if given else None,
-        "hit_rate_low": low,
-        "hit_rate_high": high,
-        "coverage": given / bars if bars else None,
-        "accuracy": accuracy,
-        "mean_squared_error": float(((probabilities - targets) ** 2).mean()) if bars else None,
+        "hit_rate_pct": percent(ratio(hits, n_signals)),
+        "hit_rate_low_pct": percent(low),
+        "hit_rate_high_pct": percent(high),
+        "coverage_pct": percent(ratio(n_signals, bars)),
+        "accuracy_pct": percent(_accuracy(signals, targets)),
+        "mean_squared_error": float(((outputs - targets) ** 2).mean()) if bars else None,
         "brier_score": float(brier_scores(probabilities, targets).mean()) if bars else None,
         "log_loss": _log_loss(probabilities, targets),
     }
-    return scores | {name: _kappa(accuracy, reference) for name, reference in references.items()}
+
+
+def mean_output(outputs: Array) -> Array:
+    """Return the mean output of the members, (n, 3), from (n, members, 3)."""
+    return outputs.mean(axis=1, dtype=float)
+
+
+def signal_metrics(predictions: pd.DataFrame, outputs: Array, window: int = RECENT_SIGNALS) -> Metrics:
+    """Return the figures of the signals by class and over time, of the bars whose label is known.
+
+    Parameters
+    ----------
+    predictions, outputs : as of `predictor_scores`
+    window : number of last signals in ``window_hit_rate_pct``
+
+    Returns
+    -------
+    dict
+        ``window_hit_rate_pct``, the keys of `side_metrics`, and those of `ArticleFigures`, computed as after
+        an epoch.
+    """
+    rows = DelayedLabels.of(predictions).order  # as labels became known, which the running figures depend on
+    signals, targets = network_signals(predictions)[rows], targets_of(predictions)[rows]
+    hits = is_hit(signals, targets)
+    running = RunningFigures(networks=1)
+    running.add(mean_output(outputs[rows])[None], targets, signals[None])
+    recent = hits[signals > 0][-window:]
+    return {
+        "window_hit_rate_pct": percent(ratio(int(recent.sum()), len(recent))),
+        **side_metrics(
+            signals={name: int((signals == number).sum()) for name, number in SIDES.items()},
+            hits={name: int(hits[signals == number].sum()) for name, number in SIDES.items()},
+            labels={name: int((labels_of(targets) == name).sum()) for name in LABELS.tolist()},
+        ),
+        **running.figures()[0]._asdict(),
+    }
+
+
+def side_metrics(signals: dict[str, int], hits: dict[str, int], labels: dict[str, int]) -> Metrics:
+    """Return ``buy`` and ``sell``, each a dict, and ``labels`` from counts by name.
+
+    Each side has ``signals``, ``hits``, ``hit_rate_pct``, ``fractals`` (labels that hold it) and
+    ``recall_pct`` (hits / fractals).
+    """
+    sides = {}
+    for name in SIDES:
+        fractals = labels[name] + labels["both"]
+        sides[name] = {
+            "signals": signals[name],
+            "hits": hits[name],
+            "hit_rate_pct": percent(ratio(hits[name], signals[name])),
+            "fractals": fractals,
+            "recall_pct": percent(ratio(hits[name], fractals)),
+        }
+    return {**sides, "labels": labels}
 
 
 def _kappa(accuracy: float | None, reference: float | None) -> float | None:
@@ -140,102 +213,26 @@ def _log_loss(probabilities: Array, targets: Array) -> float | None:
     return float(-(shares[happened] * np.log(probabilities[happened])).sum() / len(shares))
 
 
-def _hits(signals: NDArray[np.intp], targets: Array) -> NDArray[np.bool_]:
+def is_hit(signals: NDArray[np.intp], targets: Array) -> NDArray[np.bool_]:
+    """Return whether each signal (0 none, 1 buy, 2 sell) is in its label."""
     return (signals > 0) & (targets[np.arange(len(targets)), signals] == 1)
 
 
-def _accuracy(answers: NDArray[np.intp], targets: Array) -> float | None:
-    return float(targets[np.arange(len(targets)), answers].mean()) if len(targets) else None
-
-
-def best_baseline(baselines: dict[str, Scores]) -> tuple[str, float] | None:
-    """Return name and hit rate of the baseline whose signals hit most, among those with enough of them."""
-    rates = {
-        name: figures["hit_rate"]
-        for name, figures in baselines.items()
-        if figures["signals"] >= MINIMUM_SIGNALS and figures["hit_rate"] is not None
-    }
-    return max(rates.items(), key=lambda item: item[1]) if rates else None
-
-
-def hit_rate_difference(
-    predictions: pd.DataFrame, answer: Array, *, block: int | None = None, seed: int = 0
-) -> Scores | None:
-    """Return the network's hit rate less a baseline's, with the interval of a block bootstrap.
-
-    Parameters
-    ----------
-    predictions : as in ``predictions.csv``
-    answer : of one baseline, from `baseline_probabilities`
-    block : bars of a block; the cube root of their number by default
-    seed : of the draws
-
-    Returns
-    -------
-    dict or None
-        ``difference``, ``low``, ``high`` (95 %) as shares, and ``block_bars``; None where one of the two gave
-        no signal. Bars are drawn with both predictors' signals on them, so what they share cancels.
-    """
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
-    columns = []
-    for signals in (network_signals(predictions), signals_of(answer)):
-        columns += [_hits(signals, targets)[scored], signals[scored] > 0]
-    counts = np.stack(columns, axis=1).astype(float)
-    found = block_bootstrap(
-        counts, lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3], block=block, seed=seed
-    )
-    if found is None:
-        return None
-    return {
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "block_bars": block or block_length(len(counts)),
-    }
-
-
-def verdict(signals: int, difference: Scores | None) -> str:
-    """Return in plain words whether the signals are better than the best baseline's.
-
-    Parameters
-    ----------
-    signals : how many the network gave on scored bars
-    difference : of `hit_rate_difference` to the best baseline, None when none gave enough signals
-
-    Examples
-    --------
-    >>> verdict(7, {"low": 0.01, "high": 0.05})
-    'too few signals: 7 of 30'
-    >>> verdict(1000, {"low": 0.01, "high": 0.05})
-    'better than every baseline'
-    >>> verdict(1000, {"low": -0.01, "high": 0.05})
-    'not clearly better than a simple baseline'
-    >>> verdict(1000, {"low": -0.05, "high": -0.01})
-    'worse than a simple baseline'
-    """
-    if signals < MINIMUM_SIGNALS:
-        return f"too few signals: {signals} of {MINIMUM_SIGNALS}"
-    if difference is None:
-        return "no baseline to compare with"
-    if difference["low"] > 0:
-        return "better than every baseline"
-    if difference["high"] < 0:
-        return "worse than a simple baseline"
-    return "not clearly better than a simple baseline"
+def _accuracy(predicted: NDArray[np.intp], targets: Array) -> float | None:
+    return float(targets[np.arange(len(targets)), predicted].mean()) if len(targets) else None
 
 
 def hit_rate_over_time(
-    predictions: pd.DataFrame, answers: dict[str, Array], window: int = 2_000
+    predictions: pd.DataFrame, baselines: dict[str, Array], window: int = 2_000
 ) -> pd.DataFrame:
-    """Return hit rates of the last `window` scored bars, for pictures.
+    """Return hit rates of the last `window` scored bars.
 
     Returns
     -------
     DataFrame
         One row a scored bar from the ``window``-th on: ``bar``, ``datetime``, ``signals``, ``hit_rate``,
         ``low``, ``high`` (Wilson, of the network), and one column of hit rates a baseline, by its name; NaN
-        where a predictor gave no signal in the window.
+        where a predictor has no signal in the window.
     """
     targets = targets_of(predictions)
     scored = targets.any(axis=1)
@@ -243,22 +240,26 @@ def hit_rate_over_time(
     window = max(min(window, len(targets)), 1)
 
     def rolling(signals: NDArray[np.intp]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-        return _sums(_hits(signals, targets), window), _sums(signals > 0, window)
+        return _sums(is_hit(signals, targets), window), _sums(signals > 0, window)
 
-    hits, given = rolling(network_signals(predictions)[scored])
-    low, high = wilson_bounds(hits, given)
+    hits, n = rolling(network_signals(predictions)[scored])
+    low, high = wilson_bounds(hits, n)
     table = predictions.loc[scored, ["bar", "datetime"]].iloc[window - 1 :].reset_index(drop=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        table = table.assign(signals=given, hit_rate=hits / given, low=low, high=high)
-        for name, answer in answers.items():
-            hits, given = rolling(signals_of(answer)[scored])
-            table[name] = hits / given
+        table = table.assign(signals=n, hit_rate=hits / n, low=low, high=high)
+        for name, probabilities in baselines.items():
+            hits, n = rolling(signals_of(probabilities)[scored])
+            table[name] = hits / n
     return table
 
 
 def _sums(flags: NDArray[np.bool_], window: int) -> NDArray[np.integer]:
     total = np.concatenate([[0], np.cumsum(flags)])
     return total[window:] - total[:-window]
+
+
+def ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def percent(part: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""A run's figures, from its tables: plain numbers with units in their names, and one plain sentence."""
+"""Metrics of a run from its tables: plain numbers with units in their names, and one plain sentence."""
 
 from __future__ import annotations
 
@@ -11,117 +11,117 @@ from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
+from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.calibration import calibration_error, reliability_curve
 from bt_neuro.metrics.classification import (
     NETWORK,
-    best_baseline,
-    hit_rate_difference,
+    Metrics,
     percent,
     predictor_scores,
-    verdict,
+    score,
+    signal_metrics,
 )
-from bt_neuro.metrics.predictions import probabilities_of
-from bt_neuro.metrics.trading import money_figures
+from bt_neuro.metrics.predictions import probabilities_of, targets_of
+from bt_neuro.metrics.trading import money_metrics
+from bt_neuro.metrics.verdict import baseline_comparison
 
 Array = NDArray[np.floating]
 
 
-def metrics_of(
+def run_metrics(
     *,
     predictions: pd.DataFrame,
-    answers: dict[str, Array],
-    votes: Array | None,
+    outputs: Array,
+    baselines: dict[str, Array],
     equity: pd.DataFrame,
     trades: pd.DataFrame,
     bars: Bars,
     account: Account,
-    hit_rate: dict[str, Any],
-    step_time: dict[str, Any],
-    refused_orders: int,
-    status: str,
+    status: str = "complete",
     pretraining: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return every metric of a finished run, and the sentence that sums them up.
+) -> Metrics:
+    """Return every metric of a run that follows from its tables, and the sentence that sums them up.
 
     Parameters
     ----------
-    predictions, equity, trades : the tables of the run, as `Result` reads them
-    answers : of `baseline_probabilities`
-    votes : (n, networks, 3), the outputs of each of several networks; None if there was one
-    bars : what was run over; equity has fewer rows where the run was interrupted or resumed
+    predictions, equity, trades : tables of the run
+    outputs : (n, members, 3), outputs of each network at the n predicted bars
+    baselines : (n, 3) probabilities by name, see `baseline_probabilities`
+    bars : bars of the run; equity has fewer rows if the run was interrupted or resumed
     account : cash and costs
-    hit_rate, step_time : of the analyzers `HitRate` and `StepTime`; `hit_rate` alone knows the raw outputs
-    refused_orders : how many the broker did not take
-    status : complete or interrupted
-    pretraining : of `pretraining_manifest`
+    status : "complete" or "interrupted"
+    pretraining : the manifest's entry, if epochs came before the test
     """
-    scores = predictor_scores(predictions, answers)
+    scores = predictor_scores(predictions, outputs, baselines)
     network = scores.pop(NETWORK)
-    best = best_baseline(scores)
-    difference = hit_rate_difference(predictions, answers[best[0]]) if best else None
-    # Buy and hold begins where the account could: with the first prediction, or where a run was resumed.
+    # Buy and hold starts with the first prediction, or where a run was resumed.
     first_bar = max(int(predictions["bar"].iloc[0]), int(equity["bar"].iloc[0])) if len(predictions) else None
     metrics = {
         "start": str(bars.frame["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
         "bars": int(equity["bar"].iloc[-1]) + 1,
-        "account_start": str(equity["datetime"].iloc[0]),  # where the run was resumed, or its eras had ended
+        "account_start": str(equity["datetime"].iloc[0]),  # later if the run was resumed or pretrained
         "account_bars": len(equity),
         "predicted_start": str(predictions["datetime"].iloc[0]) if len(predictions) else None,
         "predicted_bars": len(predictions),
-        "scored_bars": network["scored_bars"],
-        "signals": network["signals"],
-        "hits": network["hits"],
-        "hit_rate_pct": percent(network["hit_rate"]),
-        "hit_rate_low_pct": percent(network["hit_rate_low"]),
-        "hit_rate_high_pct": percent(network["hit_rate_high"]),
-        "window_hit_rate_pct": percent(hit_rate["window_hit_rate"]),
-        "coverage_pct": percent(network["coverage"]),
-        "mean_squared_error": hit_rate["mean_squared_error"],
-        **{name: network[name] for name in ("brier_score", "log_loss", "kappa_majority", "kappa_no_change")},
+        **network,
         "calibration_error_pct": percent(calibration_error(reliability_curve(predictions))),
-        "buy": hit_rate["buy"],
-        "sell": hit_rate["sell"],
-        "labels": hit_rate["labels"],
-        "error": hit_rate["error"],
-        "forecast_pct": hit_rate["forecast_pct"],
-        "undefine_pct": hit_rate["undefine_pct"],
-        "network": network,
-        "seeds": seed_figures(predictions, votes) if votes is not None else None,
+        **signal_metrics(predictions, outputs),
+        "seeds": seed_metrics(predictions, outputs),
         "baselines": scores,
-        "best_baseline": best[0] if best else None,
-        "difference_pct": percent(difference["difference"]) if difference else None,
-        "difference_low_pct": percent(difference["low"]) if difference else None,
-        "difference_high_pct": percent(difference["high"]) if difference else None,
-        "difference_block_bars": difference["block_bars"] if difference else None,
-        "verdict": verdict(network["signals"], difference),
-        **money_figures(equity, trades, bars.frame, account, bars.point, first_bar),
-        "refused_orders": refused_orders,
-        "step_time": step_time,
+        **baseline_comparison(predictions, network, scores, baselines),
+        **money_metrics(equity, trades, bars.frame, account, bars.point, first_bar),
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status, pretraining)
     return metrics
 
 
-def seed_figures(predictions: pd.DataFrame, votes: Array) -> dict[str, Any]:
-    """Return how the networks behind a vote fared, each by itself: median and spread over the seeds.
+def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: Array | None) -> Metrics:
+    """Return the metrics of a stream, and the sentence that sums them up.
+
+    Parameters
+    ----------
+    counts : ``bars``, ``new_bars`` and further counts
+    predictions : as in ``predictions.csv``, n rows
+    outputs : (n, members, 3); None without predictions
+    """
+    if outputs is None:
+        outputs = np.empty((0, 1, 3))
+    network = predictor_scores(predictions, outputs, {})[NETWORK]
+    text = f"{counts['bars']:,} bars, {counts['new_bars']:,} of them new: "
+    text += "no signals" if not network["signals"] else _hit_text(network)
+    return {**counts, **network, **signal_metrics(predictions, outputs), "sentence": f"{text}."}
+
+
+def seed_metrics(predictions: pd.DataFrame, outputs: Array) -> Metrics | None:
+    """Return the scores of the members of an ensemble, each by itself: median, range and list.
 
     Parameters
     ----------
     predictions : n rows, as in ``predictions.csv``
-    votes : (n, networks, 3), their outputs
+    outputs : (n, members, 3)
+
+    Returns
+    -------
+    dict or None
+        ``networks`` (their number), ``hit_rate_pct``, ``coverage_pct`` and ``brier_score``, each a dict with
+        ``median``, ``low``, ``high`` and ``each``; None for a single network.
     """
-    lanes = [votes[:, lane].astype(float) for lane in range(votes.shape[1])]
-    alone = [predictor_scores(predictions, {"alone": probabilities_of(lane)})["alone"] for lane in lanes]
-    return {
-        "networks": len(alone),
-        "hit_rate_pct": _spread([percent(scores["hit_rate"]) for scores in alone]),
-        "coverage_pct": _spread([percent(scores["coverage"]) for scores in alone]),
-        "brier_score": _spread([scores["brier_score"] for scores in alone]),
-    }
+    members = outputs.shape[1]
+    if members < 2:
+        return None
+    targets = targets_of(predictions)
+    scored = targets.any(axis=1)
+    each = []
+    for member in range(members):
+        own = outputs[scored, member].astype(float)
+        probabilities = probabilities_of(own)
+        each.append(score(probabilities, signals_of(probabilities), targets[scored], own))
+    names = ("hit_rate_pct", "coverage_pct", "brier_score")
+    return {"networks": members, **{name: _spread([one[name] for one in each]) for name in names}}
 
 
-def _spread(values: list[float | None]) -> dict[str, Any]:
+def _spread(values: list[float | None]) -> Metrics:
     known = sorted(value for value in values if value is not None)
     return {
         "median": median(known) if known else None,
@@ -131,11 +131,8 @@ def _spread(values: list[float | None]) -> dict[str, Any]:
     }
 
 
-def sentence(
-    metrics: dict[str, Any], file: str, status: str, pretraining: dict[str, Any] | None = None
-) -> str:
-    """Return the run in one plain sentence."""
-    m = metrics
+def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:
+    """Return one plain sentence: period, bars, signals, hit rate, best baseline, return and verdicts."""
     text = f"{file}, {m['start'][:10]} to {m['end'][:10]}, {m['bars']:,} bars"
     if status != "complete":
         text += f" ({status} before the end)"
@@ -147,15 +144,10 @@ def sentence(
     elif not m["signals"]:
         text += ": no signals"
     else:
-        text += (
-            f": {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
-            f"{m['hit_rate_pct']:.1f} % of them hit "
-            f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
-            f", {m['verdict']}"
-        )
+        text += f": {_hit_text(m)}, {m['verdict']}"
     best = m["best_baseline"]
     if best is not None:
-        text += f" (best baseline: {best}, {100 * m['baselines'][best]['hit_rate']:.1f} %)"
+        text += f" (best baseline: {best}, {m['best_baseline_hit_rate_pct']:.1f} %)"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
@@ -164,6 +156,14 @@ def sentence(
     return f"{text}: {m['money_verdict']}."
 
 
-def after_costs(metrics: dict[str, Any]) -> str:
-    """Return what a return is told with: that nothing was paid must not look like net."""
+def _hit_text(m: Metrics) -> str:
+    return (
+        f"{m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
+        f"{m['hit_rate_pct']:.1f} % of them hit "
+        f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
+    )
+
+
+def after_costs(metrics: Metrics) -> str:
+    """Return "after costs", or other words if there were none, which must not look like a net return."""
     return "after costs" if metrics["has_costs"] else "without any costs"

@@ -1,37 +1,32 @@
-"""What the account made of the signals, from its tables: net beside gross, and what luck explains of it."""
+"""Metrics of the account: returns before and after costs, drawdown, ratios, significance, trades."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.account.account import Account
-from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
-from bt_neuro.metrics.classification import percent
+from bt_neuro.metrics.bootstrap import block_bootstrap
+from bt_neuro.metrics.classification import Metrics, percent
 from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
+from bt_neuro.metrics.verdict import MINIMUM_DAYS, money_verdict
 
 Array = NDArray[np.floating]
-Figures = dict[str, Any]
-
 YEAR_S = 365.25 * 86_400
-MINIMUM_DAYS = 30  # of returns; below this no verdict is given
-SIGNIFICANT = 0.95  # of the probabilistic Sharpe ratio
-PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
-def money_figures(
+def money_metrics(
     equity: pd.DataFrame,
     trades: pd.DataFrame,
     bars: pd.DataFrame,
     account: Account,
     point: float,
     first_bar: int | None,
-) -> Figures:
-    """Return every figure of the account; what is undefined is None.
+) -> Metrics:
+    """Return every metric of the account; undefined ones are None.
 
     Parameters
     ----------
@@ -44,8 +39,8 @@ def money_figures(
     Returns
     -------
     dict
-        Units stand in the keys: ``_pct``, ``_bars``, and the period and scale of each ratio. Money in units
-        of the account.
+        Keys end in units: ``_pct``, ``_bars``, and the period and scale of each ratio. Money is in units of
+        the account.
     """
     start, end = account.cash, float(equity["equity"].iloc[-1]) if len(equity) else account.cash
     span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() if len(equity) else 0
@@ -53,10 +48,9 @@ def money_figures(
     daily = daily_returns(equity, start)
     days_a_year = len(daily) / years if years else 0.0
     fall = max_drawdown(equity)
-    # Of a few days, a yearly return is not a figure but a shout.
+    # Too few days to annualise give a huge number.
     yearly = 100 * ((end / start) ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and end > 0 else None
     costs = float(trades["costs"].sum())
-    sharpe = sharpe_ratio(daily, days_a_year)
     held = buy_and_hold(equity, bars, account, point, first_bar)
     more = 100 * (end / start - 1) - (held["buy_and_hold_after_costs_pct"] or 0.0)
     return {
@@ -70,22 +64,21 @@ def money_figures(
         **fall,
         "has_costs": has_costs(bars, account, trades),
         "lost_at": lost_at(equity),
-        "sharpe_ratio": sharpe,
-        "sharpe_ratio_daily_annualised": sharpe,
+        "sharpe_ratio_daily_annualised": sharpe_ratio(daily, days_a_year),
         "sortino_ratio_daily_annualised": sortino_ratio(daily, days_a_year),
         "calmar_ratio_whole_run": (
             yearly / fall["max_drawdown_pct"] if yearly is not None and fall["max_drawdown_pct"] else None
         ),
         **significance(daily, days_a_year, more),
         "open_trades": int(equity["position"].iloc[-1] != 0) if len(equity) else 0,
-        **trade_figures(trades),
+        **trade_metrics(trades),
     }
 
 
 def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
     """Return the change of equity from the last bar of a date to that of the next; the first from `cash`.
 
-    Dates without bars have no return. Once the equity is gone, so are returns.
+    Dates without bars have no return, nor have dates after the equity fell to 0.
     """
     evening = equity.groupby(equity["datetime"].dt.normalize())["equity"].last().to_numpy(dtype=float)
     gone = np.flatnonzero(evening <= 0)
@@ -96,7 +89,7 @@ def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
 
 
 def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> bool:
-    """Tell whether trades cost anything; before the first has closed, whether one would."""
+    """Return whether trades cost anything; before the first has closed, whether one would."""
     if len(trades):  # a strategy may have told its broker other costs
         return bool(trades["costs"].any() or account.slippage)
     spread = bars.get("spread", 0.0) if account.spread is None else account.spread
@@ -104,13 +97,13 @@ def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> boo
 
 
 def lost_at(equity: pd.DataFrame) -> str | None:
-    """Return when all was lost, after which backtrader trades on and no broker would; None if never."""
+    """Return the time at which the equity fell to 0, or None. backtrader trades on; a broker would not."""
     gone = equity.loc[equity["equity"] <= 0, "datetime"]
     return str(gone.iloc[0]) if len(gone) else None
 
 
-def max_drawdown(equity: pd.DataFrame) -> Figures:
-    """Return the deepest fall of the equity from a peak, when it began, ended, and was made good."""
+def max_drawdown(equity: pd.DataFrame) -> Metrics:
+    """Return the deepest fall of the equity from a peak, and the times of peak, trough and recovery."""
     values = equity["equity"].to_numpy(dtype=float)
     nothing = {"max_drawdown_pct": 0.0, "max_drawdown_peak": None, "max_drawdown_trough": None}
     nothing["max_drawdown_recovered"] = None
@@ -132,11 +125,11 @@ def max_drawdown(equity: pd.DataFrame) -> Figures:
 
 def buy_and_hold(
     equity: pd.DataFrame, bars: pd.DataFrame, account: Account, point: float, first_bar: int | None
-) -> Figures:
-    """Return what holding one unit from the first prediction to the last close gave.
+) -> Metrics:
+    """Return the result of one unit held from the first prediction to the last close.
 
-    Before costs, and after commission, half a spread and slippage paid once to enter and once to leave. Where
-    bars are missing in between, as between the folds of a walk-forward, nothing is held.
+    It is given before costs, and after commission, half a spread and slippage, paid once to enter and once to
+    leave. Nothing is held where bars are missing, as between the folds of a walk-forward.
     """
     held = equity["bar"].to_numpy()
     held = held[held >= first_bar] if first_bar is not None else held[:0]
@@ -178,8 +171,8 @@ def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
     return float(r.mean()) / downside * math.sqrt(periods_a_year) if downside > 1e-12 else None
 
 
-def significance(daily: Array, days_a_year: float, more_pct: float) -> Figures:
-    """Return how far the net return is from luck: a probability, an interval, and a verdict in plain words.
+def significance(daily: Array, days_a_year: float, more_pct: float) -> Metrics:
+    """Return the significance of the net return: a probability, an interval, and a verdict in plain words.
 
     ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
     of the mean daily return, annualised without compounding, comes from a block bootstrap.
@@ -199,41 +192,8 @@ def significance(daily: Array, days_a_year: float, more_pct: float) -> Figures:
     }
 
 
-def money_verdict(
-    days: int, probability: float | None, mean: Interval | None, more_pct: float = math.inf
-) -> str:
-    """Return in plain words whether the net return is more than luck.
-
-    Both must say so: the probabilistic Sharpe ratio, which knows skew and fat tails, and the bootstrap, which
-    knows that days hang together. `more_pct` is the return less that of buy and hold: who only held what rose
-    has shown no skill.
-
-    Examples
-    --------
-    >>> money_verdict(12, 0.99, Interval(0.01, 0.001, 0.02))
-    'too few days to judge the money: 12 of 30'
-    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02))
-    'the profit is more than luck'
-    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02), more_pct=-5)
-    'no skill in money: the profit is more than luck, but buy and hold made more'
-    >>> money_verdict(900, 0.80, Interval(0.01, -0.001, 0.02))
-    'no skill in money'
-    >>> money_verdict(900, 0.01, Interval(-0.01, -0.02, -0.001))
-    'no skill in money: the loss is more than bad luck'
-    """
-    if days < MINIMUM_DAYS:
-        return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
-    if probability is None or mean is None:
-        return NO_SKILL
-    if mean.low > 0 and probability > SIGNIFICANT:
-        return PROFIT if more_pct > 0 else f"{NO_SKILL}: {PROFIT}, but buy and hold made more"
-    if mean.high < 0 and probability < 1 - SIGNIFICANT:
-        return f"{NO_SKILL}: the loss is more than bad luck"
-    return NO_SKILL
-
-
-def trade_figures(trades: pd.DataFrame) -> Figures:
-    """Return what the closed trades add up to; the win rate is of trades, the hit rate of signals."""
+def trade_metrics(trades: pd.DataFrame) -> Metrics:
+    """Return the totals of the closed trades; the win rate is of trades, the hit rate of signals."""
     closed = len(trades)
     if not closed:
         names = ("win_rate_pct", "profit_before_costs", "profit_after_costs", "costs", "profit_factor")

@@ -11,75 +11,48 @@ import backtrader as bt
 from bt_neuro.io import Fields
 from bt_neuro.learning.epochs import ARTICLE_WINDOW, RunningMean
 from bt_neuro.learning.signals import ScoredSignal
+from bt_neuro.metrics.classification import RECENT_SIGNALS, percent, ratio, side_metrics
 from bt_neuro.plugin.run_observer import BarRecord
 
 
 class HitRate(bt.Analyzer):
-    """How often the signals were right, each scored before the network learned from it.
+    """Hit rate of the signals, each scored before the network learned from its label.
 
-    A buy or sell signal hits if the bar turned out to be such a fractal (or whatever the label calls buy and
-    sell). Hit rate is of signals; the win rate of trades is another figure.
+    A buy or sell signal hits if the label holds it, such as a bottom or a top. The hit rate is of signals;
+    the win rate of trades is another figure. ``run.json`` of a backtest has the same keys.
 
     Params:
-      - ``window`` (default: ``1000``): signals in the windowed hit rate
-      - ``article_window`` (default: ``10000``): samples of the article's three running figures
-      - ``resumes`` (default: ``True``): where a strategy resumes a checkpoint, go on from its counts; False
-        counts only the bars after it
+      - ``window`` (default: ``1000``): number of signals in the windowed hit rate
+      - ``article_window`` (default: ``10000``): samples in the article's three running figures
 
     Methods
     -------
       - ``get_analysis``: dict with the keys
 
-        ``scored_bars``, ``signals``, ``hits``, ``hit_rate``, ``coverage`` (signals / scored bars),
-        ``window_hit_rate``, ``mean_squared_error`` (of the outputs), ``brier_score`` (of the probabilities,
-        summed over the classes), ``buy`` and ``sell`` (each ``signals``, ``hits``, ``hit_rate``,
-        ``fractals`` and ``recall``), ``labels`` (counts), and as the article plots them ``error``,
-        ``forecast_pct``, ``undefine_pct``; what is undefined is None
+        ``scored_bars``, ``signals``, ``hits``, ``hit_rate_pct``, ``coverage_pct`` (signals / scored bars),
+        ``window_hit_rate_pct``, ``mean_squared_error`` (of the outputs), ``brier_score`` (of the
+        probabilities, summed over the classes), ``buy`` and ``sell`` (each ``signals``, ``hits``,
+        ``hit_rate_pct``, ``fractals`` and ``recall_pct``), ``labels`` (counts), and the article's ``error``,
+        ``undefine_pct`` and ``forecast_pct``; undefined ones are None
     """
 
-    params = (("window", 1000), ("article_window", ARTICLE_WINDOW), ("resumes", True))
+    params = (("window", RECENT_SIGNALS), ("article_window", ARTICLE_WINDOW))
 
     def create_analysis(self) -> None:
-        self._hits = Hits(self.p.window, self.p.article_window, resumes=self.p.resumes)
-
-    def next(self) -> None:
-        for scored in self.strategy.scored:
-            self._hits.add(scored)
-
-    def get_analysis(self) -> dict[str, Any]:
-        return self._hits.get_analysis()
-
-    def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, in plain JSON values."""
-        return self._hits.state()
-
-    def restore(self, saved: Fields) -> None:
-        """Go on from `state`."""
-        self._hits.restore(saved)
-
-
-class Hits:
-    """What `HitRate` counts; its params and its analysis, for a run_observer to add to."""
-
-    def __init__(
-        self, window: int = 1000, article_window: int = ARTICLE_WINDOW, *, resumes: bool = True
-    ) -> None:
-        self.scored_bars, self._resumes = 0, resumes
-        self._recent: deque[bool] = deque(maxlen=window)
-        self._squared_error = self._brier = 0.0
+        self._scored_bars, self._squared_error, self._brier = 0, 0.0, 0.0
+        self._recent: deque[bool] = deque(maxlen=self.p.window)
         self._signals = {"buy": 0, "sell": 0}
         self._hits = {"buy": 0, "sell": 0}
         self._labels = {"none": 0, "buy": 0, "sell": 0, "both": 0}
-        self._error, self._forecast, self._undefine = (RunningMean(article_window) for _ in range(3))
+        self._error, self._forecast, self._undefine = (RunningMean(self.p.article_window) for _ in range(3))
 
-    def on_bar(self, record: BarRecord) -> None:
-        for scored in record.scored:
-            self.add(scored)
+    def next(self) -> None:
+        for scored in self.strategy.scored:
+            self._add(scored)
 
-    def add(self, scored: ScoredSignal) -> None:
-        name, hit = scored.signal.name, scored.is_hit
-        error = scored.squared_error
-        self.scored_bars += 1
+    def _add(self, scored: ScoredSignal) -> None:
+        name, hit, error = scored.signal.name, scored.is_hit, scored.squared_error
+        self._scored_bars += 1
         self._squared_error += error
         self._brier += _brier(scored.signal.probabilities, scored.target)
         self._labels[scored.label] += 1
@@ -95,25 +68,24 @@ class Hits:
     def get_analysis(self) -> dict[str, Any]:
         signals, hits = sum(self._signals.values()), sum(self._hits.values())
         return {
-            "scored_bars": self.scored_bars,
+            "scored_bars": self._scored_bars,
             "signals": signals,
             "hits": hits,
-            "hit_rate": _ratio(hits, signals),
-            "coverage": _ratio(signals, self.scored_bars),
-            "window_hit_rate": _ratio(sum(self._recent), len(self._recent)),
-            "mean_squared_error": _ratio(self._squared_error, self.scored_bars),
-            "brier_score": _ratio(self._brier, self.scored_bars),
-            "buy": self._side("buy"),
-            "sell": self._side("sell"),
-            "labels": dict(self._labels),
+            "hit_rate_pct": percent(ratio(hits, signals)),
+            "coverage_pct": percent(ratio(signals, self._scored_bars)),
+            "window_hit_rate_pct": percent(ratio(sum(self._recent), len(self._recent))),
+            "mean_squared_error": ratio(self._squared_error, self._scored_bars),
+            "brier_score": ratio(self._brier, self._scored_bars),
+            **side_metrics(self._signals, self._hits, dict(self._labels)),
             "error": self._error.get(),
-            "forecast_pct": self._forecast.get(),
             "undefine_pct": self._undefine.get(),
+            "forecast_pct": self._forecast.get(),
         }
 
     def state(self) -> dict[str, Any]:
+        """Return plain JSON values for `restore`."""
         return {
-            "scored_bars": self.scored_bars,
+            "scored_bars": self._scored_bars,
             "squared_error": self._squared_error,
             "brier": self._brier,
             "recent": "".join("1" if hit else "0" for hit in self._recent),
@@ -122,9 +94,8 @@ class Hits:
         }
 
     def restore(self, saved: Fields) -> None:
-        if not self._resumes:
-            return
-        self.scored_bars = saved.integer("scored_bars")
+        """Restore `state`."""
+        self._scored_bars = saved.integer("scored_bars")
         self._squared_error, self._brier = saved.number("squared_error"), saved.number("brier")
         self._recent = deque((hit == "1" for hit in saved.text("recent")), maxlen=self._recent.maxlen)
         for name, counts in self._counts().items():
@@ -137,17 +108,6 @@ class Hits:
 
     def _means(self) -> dict[str, RunningMean]:
         return {"error": self._error, "forecast": self._forecast, "undefine": self._undefine}
-
-    def _side(self, name: str) -> dict[str, Any]:
-        signals, hits = self._signals[name], self._hits[name]
-        fractals = self._labels[name] + self._labels["both"]
-        return {
-            "signals": signals,
-            "hits": hits,
-            "hit_rate": _ratio(hits, signals),
-            "fractals": fractals,
-            "recall": _ratio(hits, fractals),
-        }
 
 
 class StepTime(bt.Analyzer):
@@ -200,7 +160,7 @@ class Seconds:
         return {
             "bars": self._bars,
             "total_s": self._total,
-            "mean_s": _ratio(self._total, self._bars),
+            "mean_s": ratio(self._total, self._bars),
             "p50_s": self._percentile(0.50),
             "p99_s": self._percentile(0.99),
             "max_s": self._max,
@@ -213,10 +173,6 @@ class Seconds:
             if count and below >= share * self._bars:
                 return 1e-6 * math.exp((bin_ + 0.5) * self._STEP)
         return None
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
 
 
 def _brier(probabilities: tuple[float, ...], target: tuple[float, ...]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bt_neuro.metrics.classification import NETWORK, percent
+from bt_neuro.metrics.classification import NETWORK
 
 # label, metric, format; units stand in the label, as in backtesting.py
 BLOCK: tuple[tuple[str, str, str], ...] = (
@@ -62,7 +62,7 @@ def render(manifest: dict[str, Any]) -> str:
         lines += ["", *_eras(manifest["pretraining"])]
     if metrics["seeds"] is not None:
         lines += ["", seeds_line(metrics["seeds"])]
-    lines += ["", *_predictors({NETWORK: metrics["network"], **metrics["baselines"]})]
+    lines += ["", *_predictors({NETWORK: metrics, **metrics["baselines"]})]
     bars = max(metrics["account_bars"], 1)
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
     eras_s = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
@@ -124,11 +124,11 @@ def _predictors(scores: dict[str, dict[str, Any]]) -> list[str]:
         f"{'log loss':>9}"
     ]
     for name, s in scores.items():
-        low, high = (_shown(percent(s[key]), ".1f") for key in ("hit_rate_low", "hit_rate_high"))
-        between = "--" if s["hit_rate"] is None else f"{low} - {high}"
+        low, high = (_shown(s[key], ".1f") for key in ("hit_rate_low_pct", "hit_rate_high_pct"))
+        between = "--" if s["hit_rate_pct"] is None else f"{low} - {high}"
         lines.append(
-            f"{name:<{NAMES}} {_shown(percent(s['hit_rate']), '.1f'):>6} {between:>13} "
-            f"{_shown(percent(s['coverage']), '.1f'):>8} {_shown(s['brier_score'], '.4f'):>7} "
+            f"{name:<{NAMES}} {_shown(s['hit_rate_pct'], '.1f'):>6} {between:>13} "
+            f"{_shown(s['coverage_pct'], '.1f'):>8} {_shown(s['brier_score'], '.4f'):>7} "
             f"{_shown(s['log_loss'], '.4f'):>9}"
         )
     return lines

@@ -49,7 +49,7 @@ def render_page(run: Run, bars: Bars | None = None) -> str:
         manifest,
         name=Path(manifest["data"]["file"]).name,
         metrics=defaultdict(lambda: None, metrics),  # what a run did not write is shown as undefined
-        predictors={NETWORK: metrics["network"], **metrics["baselines"]} if "network" in metrics else {},
+        predictors={NETWORK: metrics, **metrics["baselines"]} if "baselines" in metrics else {},
         block=FOLDS_BLOCK if manifest["kind"] == "walk-forward" else BLOCK,
         account_notes=account_notes(manifest),
         scored=any(part.name == "article" for part in parts),

@@ -12,8 +12,8 @@ from bokeh.models import Column
 from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars
-from bt_neuro.metrics.classification import MINIMUM_SIGNALS
 from bt_neuro.metrics.drift import error_changes
+from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 from bt_neuro.report.chart import MOST_BARS, price_chart
 from bt_neuro.report.figures import (
     account_figure,

@@ -1,4 +1,4 @@
-"""What every run over a file has in common: a Cerebro with its bars, its strategy and its account."""
+"""Cerebro with bars, a strategy and an account, as all runs over a file use it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def build_cerebro(
     point: float,
     broker: MarginBroker | None = None,
 ) -> bt.Cerebro:
-    """Return what runs a strategy over bars with an account's cash and costs.
+    """Return a Cerebro that runs a strategy over bars with an account's cash and costs.
 
     Parameters
     ----------
     data : the bars
-    strategy, parameters : the class, its params
+    strategy, parameters : the class and its params
     account : cash and costs
-    point : the smallest step of the price, in which spread, slippage and swap are given
-    broker : a subclass of the margin broker
+    point : smallest step of the price, the unit of spread, slippage and swap
+    broker : subclass of the margin broker
     """
     # backtrader's older loop follows its first feed, here the only one, and knows no timers; the newer one
     # looks for the earliest of several feeds, 8 microseconds a bar.
@@ -41,3 +41,8 @@ def build_cerebro(
     cerebro.addstrategy(strategy, **parameters)
     account.use(cerebro.broker, point)
     return cerebro
+
+
+def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a strategy's params, its defaults included."""
+    return {**dict(strategy.params._getitems()), **(parameters or {})}

@@ -6,16 +6,10 @@ import hashlib
 import inspect
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
-from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 
@@ -26,7 +20,7 @@ def manifest_of(
     parameters: dict[str, Any],
     account: Account,
 ) -> dict[str, Any]:
-    """Return what is known of a run before it starts; `parameters` are all of the strategy's."""
+    """Return the keys of a run over a file; `parameters` are all params of the strategy."""
     return {
         **strategy_manifest(strategy, parameters),
         "data": {
@@ -44,7 +38,7 @@ def manifest_of(
 
 
 def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of any process that runs a strategy."""
+    """Return the keys of any run of a strategy."""
     return {
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
         "strategy_sha256": _source_hash(strategy),
@@ -53,7 +47,7 @@ def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any])
 
 
 def data_manifest(bars: Bars) -> dict[str, Any]:
-    """Return which bars, and from which file."""
+    """Return file, hash, format, number and times of the bars."""
     times = bars.frame["datetime"]
     return {
         "file": str(bars.path),
@@ -90,12 +84,3 @@ def _plain(value: Any) -> Any:
         isinstance(value, float) and math.isfinite(value)
     )
     return value if is_plain else repr(value)
-
-
-def write_baselines(path: Path, bars: pd.Series, answers: dict[str, NDArray[np.floating]]) -> None:
-    """Write one row a predicted bar: the signal of each baseline."""
-    names = pd.CategoricalDtype(list(CLASSES))
-    signals = {
-        name: pd.Categorical.from_codes(signals_of(answer), dtype=names) for name, answer in answers.items()
-    }
-    pd.DataFrame({"bar": bars, **signals}).to_csv(path, index=False)

@@ -1,63 +1,292 @@
-"""What a run writes down: tables of the network always, of the account where there is one, and scores."""
+"""Recording of a run: subscribers that write its tables bar by bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import backtrader as bt
 
-from bt_neuro.plugin.analyzers import Hits, Seconds
-from bt_neuro.plugin.run_observer import RunObserver, Subscriber
-from bt_neuro.runs.number_tables import FeatureRecord, StatisticsRecord, VoteRecord
-from bt_neuro.runs.resumed_rows import FEATURES, PREDICTIONS, STATISTICS, VOTES, ResumedRows
-from bt_neuro.runs.tables import EquityRecord, PredictionRecord, TradeRecord, forget
+from bt_neuro.io import Fields
+from bt_neuro.learning.signals import ScoredSignal, Signal
+from bt_neuro.plugin.analyzers import Seconds
+from bt_neuro.plugin.run_observer import BarRecord, RunObserver, Subscriber
+from bt_neuro.runs.tables import ArrayTable, TextTable
+
+PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
+FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
 
 
-def add_run_observer(
-    cerebro: bt.Cerebro,
-    folder: Path,
-    files: ExitStack,
-    resumed_rows: ResumedRows,
-    *,
-    has_account: bool = True,
-    now_and_then: Sequence[Callable[[bt.Strategy], None]] = (),
-) -> None:
-    """Add the analyzers that write a run's tables and score it as it goes.
-
-    The run_observer's analysis has ``hit_rate`` and ``step_time``, as of `HitRate` and `StepTime`.
+class Recording(AbstractContextManager["Recording"]):
+    """Tables that a run writes; as a context manager it closes them.
 
     Parameters
     ----------
-    folder : to write to
-    resumed_rows : rows of its tables that are there already, after which to go on
-    files : closes the tables, also when the run breaks
-    has_account : False writes nothing of money
-    now_and_then : called with the strategy every so many bars
+    folder : folder to write to
+    resumed : number of rows that each table holds, by file
+    has_account : whether to write equity and trades
     """
 
-    def text(name: str) -> Any:
-        return files.enter_context((folder / name).open("a", newline="", encoding="utf-8"))
+    def __init__(
+        self, folder: Path, resumed: Mapping[str, int] | None = None, *, has_account: bool = True
+    ) -> None:
+        held = resumed or {}
+        self._tables: dict[str, Any] = {
+            PREDICTIONS: PredictionTable(folder / PREDICTIONS, held.get(PREDICTIONS, 0)),
+            **{
+                name: ArrayRecord(folder / name, row, held.get(name, 0))
+                for name, row in zip(ARRAYS, (_features, _outputs, _statistics), strict=True)
+            },
+        }
+        self._subscribers: dict[str, Subscriber] = {"step_time": Seconds()}
+        self._subscribers |= {Path(name).stem: table for name, table in self._tables.items()}
+        self._trades: TextTable | None = None
+        if has_account:
+            self._tables[EQUITY] = self._subscribers["equity"] = EquityTable(folder / EQUITY)
+            self._tables[TRADES] = self._trades = TextTable(folder / TRADES, TradeRecord.header)
 
-    def numbers(name: str) -> Any:
-        path = folder / name
-        return files.enter_context(path.open("r+b" if path.exists() else "wb"))
+    def add_to(self, cerebro: bt.Cerebro, now_and_then: Sequence[Callable[[bt.Strategy], None]] = ()) -> None:
+        """Add the analyzers ``run_observer`` and, with an account, ``trades``.
 
-    subscribers: dict[str, Subscriber] = {
-        # Without tables the baselines know only the bars from here on, and scores are compared bar by bar.
-        "hit_rate": Hits(resumes=resumed_rows.has_tables),
-        "step_time": Seconds(),
-        "predictions": PredictionRecord(text(PREDICTIONS), resumed_rows.rows.get(PREDICTIONS, 0)),
-    }
-    if has_account:
-        subscribers["equity"] = EquityRecord(text("equity.csv"))
-        cerebro.addanalyzer(TradeRecord, _name="trades", file=text("trades.csv"))
-    kinds = {FEATURES: FeatureRecord, VOTES: VoteRecord, STATISTICS: StatisticsRecord}
-    for name, kind in kinds.items():
-        subscribers[Path(name).stem] = kind(partial(numbers, name), resumed_rows.rows.get(name, 0))
-    cerebro.addanalyzer(
-        RunObserver, _name="run_observer", subscribers=subscribers, now_and_then=(forget, *now_and_then)
+        Parameters
+        ----------
+        now_and_then : functions called with the strategy every 256 bars
+        """
+        if self._trades is not None:
+            cerebro.addanalyzer(TradeRecord, _name="trades", table=self._trades)
+        cerebro.addanalyzer(
+            RunObserver,
+            _name="run_observer",
+            subscribers=self._subscribers,
+            now_and_then=(forget, *now_and_then),
+        )
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows of each table, by file; tables without rows included."""
+        return {name: table.rows for name, table in self._tables.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for table in self._tables.values():
+            table.close()
+
+
+class PredictionTable(TextTable):
+    """One row a predicted bar, written once its label is known, or at the end of the run."""
+
+    header = ("bar", "datetime", "p_none", "p_buy", "p_sell", "signal", "label", "known_bar", "hit")
+
+    def __init__(self, path: Path, rows: int = 0) -> None:
+        super().__init__(path, self.header, rows)
+        self._unknown: dict[int, tuple[str, Signal, ScoredSignal | None]] = {}
+        self._last_rows = 0  # written at the end of the run, and again by a run that resumes it
+
+    def stop(self) -> None:
+        for bar, row in self._unknown.items():
+            self._write(bar, *row)
+        self._last_rows = len(self._unknown)
+        self.flush()
+
+    def on_bar(self, record: BarRecord) -> None:
+        for scored in record.scored:
+            if scored.signal.bar in self._unknown:  # a script's own checkpoint has no rows of waiting bars
+                text, signal, _ = self._unknown[scored.signal.bar]
+                self._unknown[scored.signal.bar] = text, signal, scored
+        if record.signal is not None:
+            self._unknown[record.bar] = time_text(record.time), record.signal, None
+        # Rows stay in the order of bars, though labels with a delay of their own may not.
+        while self._unknown:
+            bar = next(iter(self._unknown))
+            row = self._unknown[bar]
+            if row[-1] is None and bar >= record.first_open:
+                return
+            self._write(bar, *row)
+            del self._unknown[bar]
+
+    def state(self) -> dict[str, Any]:
+        """Return plain JSON values for `restore`; the rows written so far are in the file."""
+        self.flush()
+        unknown = [
+            {
+                "bar": bar,
+                "time": time,
+                "outputs": signal.all_outputs,
+                "target": list(scored.target) if scored else [],
+                "known_bar": scored.known_bar if scored else 0,
+            }
+            for bar, (time, signal, scored) in self._unknown.items()
+        ]
+        return {"rows": self.rows - self._last_rows, "unknown": unknown}
+
+    def restore(self, saved: Fields) -> None:
+        """Restore the bars whose rows are not in the file yet."""
+        for values in saved.items("unknown"):
+            row = Fields(values, "predictions.unknown")
+            bar, outputs, target = row.integer("bar"), row.numbers("outputs"), row.numbers("target")
+            shaped = outputs and len(outputs) % 3 == 0 and len(target) in (0, 3)
+            if not shaped or not all(0 <= output <= 1 for output in outputs):
+                raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
+            signal = Signal.of(bar, outputs)
+            scored = ScoredSignal(signal, tuple(target), row.integer("known_bar")) if target else None
+            self._unknown[bar] = row.text("time"), signal, scored
+
+    def _write(self, bar: int, time: str, signal: Signal, scored: ScoredSignal | None) -> None:
+        probabilities = (f"{p:.9g}" for p in signal.probabilities)
+        known: tuple[object, ...] = ("", "", "")
+        if scored is not None:
+            known = scored.label, scored.known_bar, "" if scored.is_hit is None else int(scored.is_hit)
+        self.append(bar, time, *probabilities, signal.name, *known)
+
+
+class EquityTable(TextTable):
+    """One row a bar: close, cash, equity and position at the close."""
+
+    header = ("bar", "datetime", "close", "cash", "equity", "position")
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, self.header)
+
+    def on_bar(self, record: BarRecord) -> None:
+        if record.account is not None:
+            numbers = (f"{number:.10g}" for number in (record.close, *record.account))
+            self.append(record.bar, time_text(record.time), *numbers)
+
+    def stop(self) -> None:
+        self.flush()
+
+
+class ArrayRecord(ArrayTable):
+    """An `ArrayTable` with a row of numbers from each bar record, or none."""
+
+    def __init__(self, path: Path, row: Callable[[BarRecord], Any], rows: int = 0) -> None:
+        super().__init__(path, rows)
+        self._row = row
+
+    def on_bar(self, record: BarRecord) -> None:
+        row = self._row(record)
+        if row is not None:
+            self.append(row)
+
+    def stop(self) -> None:
+        self.flush()
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of rows, all of which are in the file."""
+        self.flush()
+        return {"rows": self.rows}
+
+
+def _features(record: BarRecord) -> Any:
+    return record.features
+
+
+def _outputs(record: BarRecord) -> Any:
+    return None if record.signal is None else record.signal.votes or (record.signal.outputs,)
+
+
+def _statistics(record: BarRecord) -> Any:
+    return None if record.statistics is None else (record.bar, *chain.from_iterable(record.statistics))
+
+
+class TradeRecord(bt.Analyzer):
+    """Write one row a closed trade, costs apart from the gross result.
+
+    Params:
+      - ``table`` (required): the `TextTable`
+
+    Methods
+    -------
+      - ``get_analysis``: dict with the key ``refused_orders``
+    """
+
+    params = (("table", None),)
+    header = (
+        *("entry_bar", "exit_bar", "entry_datetime", "exit_datetime", "side", "size", "entry_price"),
+        *("exit_price", "gross", "costs", "net", "net_pct", "bars"),
     )
+
+    def create_analysis(self) -> None:
+        self._refused = 0
+        self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
+
+    def notify_order(self, order: bt.Order) -> None:
+        self._refused += order.status in (order.Margin, order.Rejected)
+        if order.status == order.Completed:
+            for fill in order.executed.exbits:
+                self._exit_size += abs(fill.closed)
+                self._exit_value += abs(fill.closed) * fill.price
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        if not trade.isclosed:
+            return
+        size = self._exit_size
+        exit_price = self._exit_value / size if size else trade.price
+        self._exit_size = self._exit_value = 0.0
+        net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
+        numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
+        self.p.table.append(
+            trade.baropen - 1,
+            trade.barclose - 1,
+            time_text(trade.dtopen),
+            time_text(trade.dtclose),
+            "long" if trade.long else "short",
+            *(f"{number:.10g}" for number in numbers),
+            trade.barlen,
+        )
+
+    def stop(self) -> None:
+        self.p.table.flush()
+
+    def get_analysis(self) -> dict[str, Any]:
+        return {"refused_orders": self._refused}
+
+
+def time_text(number: float) -> str:
+    """Return backtrader's number of a time, days and a fraction, as text to the second.
+
+    Its own `num2date` takes 3 microseconds. Here a day is converted once, and so is each second of a day.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> time_text(bt.date2num(datetime(2016, 12, 30, 23, 59, 59)))
+    '2016-12-30 23:59:59'
+    """
+    seconds = round(number * 86_400)
+    return f"{_date_text(seconds // 86_400)} {_clock_text(seconds % 86_400)}"
+
+
+@lru_cache(maxsize=8)
+def _date_text(day: int) -> str:
+    return date.fromordinal(day).isoformat()
+
+
+@lru_cache(maxsize=86_400)
+def _clock_text(second: int) -> str:
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+def forget(strategy: bt.Strategy) -> None:
+    """Remove finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
+    broker = strategy.broker
+    strategy._orders.clear()
+    broker.orders.clear()
+    for ref, family in list(broker._pchildren.items()):
+        if not any(order.alive() for order in family):
+            del broker._pchildren[ref]
+    # For each order backtrader keeps its group of "one cancels others": 60 bytes each, for ever.
+    waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
+    needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
+    for ref in broker._ocos.keys() - needed - broker._ocol.keys():
+        del broker._ocos[ref]
+    for trades in strategy._trades.values():
+        for numbered in trades.values():
+            del numbered[:-1]  # backtrader continues from the last one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +13,21 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import open_no_follow
+from bt_neuro.runs.columns import (
+    BARS,
+    COMPARISON,
+    EQUITY,
+    ERAS,
+    FOLDS,
+    INTEGER,
+    NUMBER,
+    PREDICTIONS,
+    TEXT,
+    TRADES,
+    Columns,
+    parse_table,
+)
 from bt_neuro.runs.folder import MANIFEST, read_manifest
-
-# Types of columns; a tuple lists the texts that may occur.
-INTEGER, NUMBER, TIME, TEXT, FLAG = "integer", "number", "time", "text", "flag"
-OPTIONAL = "optional number"  # empty where undefined
-SIGNALS = ("none", "buy", "sell")
-Columns = Mapping[str, "str | tuple[str, ...]"]
-
-_DTYPES = {
-    INTEGER: "int64",
-    NUMBER: "float64",
-    OPTIONAL: "float64",
-    TIME: "str",
-    TEXT: "str",
-    FLAG: "bool",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ class RunResult:
         path = self.folder / name
         try:
             with open_no_follow(path, "r", encoding="utf-8", newline="") as file:
-                table = _parsed(file, columns)
+                table = parse_table(file, columns)
         except (OSError, ValueError, OverflowError) as error:
             raise _damaged(path, error) from error
         rows = self.manifest.get("rows", {}).get(name, len(table))
@@ -121,6 +119,11 @@ class Result(RunResult):
         """One row a bar."""
         return self.read_table("equity.csv", EQUITY)
 
+    @cached_property
+    def outputs(self) -> NDArray[Any]:
+        """Outputs of each network at each predicted bar, (bars, networks, 3)."""
+        return self.read_array("outputs.npy")
+
     def plot(self) -> Any:
         """Return the figures of ``report.html`` as a Bokeh layout; `bokeh.io.show` shows it in a notebook.
 
@@ -132,16 +135,10 @@ class Result(RunResult):
 
 
 class WalkForward(Result):
-    """A walk-forward and its folder; printed, it is one sentence.
+    """A walk-forward and its folder; see `Result`.
 
     The tables are those of all folds, out of sample. In `equity` and `trades` each fold starts with the
     money that the fold before has left.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
     """
 
     tables = (*Result.tables, "folds")
@@ -158,14 +155,7 @@ class WalkForward(Result):
 
 
 class Tuning(RunResult):
-    """A parameter search and its folder; printed, it is one sentence.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    """A parameter search and its folder; printed, it is one sentence."""
 
     tables = ("trials",)
 
@@ -181,14 +171,7 @@ class Tuning(RunResult):
 
 
 class Comparison(RunResult):
-    """A comparison of the article's networks and its folder; printed, it is one sentence.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    """A comparison of the article's networks and its folder; printed, it is one sentence."""
 
     tables = ("table", "eras")
 
@@ -209,14 +192,7 @@ class Comparison(RunResult):
 
 
 class EmaConvergence(RunResult):
-    """A study of exponential and moving averages, and its folder; printed, it is one sentence.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    """A study of exponential and moving averages, and its folder; printed, it is one sentence."""
 
     tables = ("draws", "lines")
 
@@ -233,14 +209,7 @@ class EmaConvergence(RunResult):
 
 
 class Stream(RunResult):
-    """A stream and its folder.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    """A stream and its folder."""
 
     tables = ("predictions", "bars")
 
@@ -262,46 +231,6 @@ KINDS: dict[str, type[RunResult]] = {
     "compare": Comparison,
     "ema-convergence": EmaConvergence,
     "stream": Stream,
-}
-
-PREDICTIONS: Columns = {
-    "bar": INTEGER,
-    "datetime": TIME,
-    **dict.fromkeys(("p_none", "p_buy", "p_sell"), NUMBER),
-    "signal": SIGNALS,
-    "label": (*SIGNALS, "both", ""),
-    "known_bar": OPTIONAL,
-    "hit": OPTIONAL,
-}
-EQUITY: Columns = {
-    "bar": INTEGER,
-    "datetime": TIME,
-    **dict.fromkeys(("close", "cash", "equity", "position"), NUMBER),
-}
-TRADES: Columns = {
-    **dict.fromkeys(("entry_bar", "exit_bar"), INTEGER),
-    **dict.fromkeys(("entry_datetime", "exit_datetime"), TIME),
-    "side": ("long", "short"),
-    **dict.fromkeys(("size", "entry_price", "exit_price", "gross", "costs", "net", "net_pct"), NUMBER),
-    "bars": INTEGER,
-}
-BARS: Columns = {
-    "datetime": TIME,
-    **dict.fromkeys(("open", "high", "low", "close", "volume", "spread"), NUMBER),
-}
-FOLDS: Columns = {
-    "fold": INTEGER,
-    **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),
-    **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
-}
-COMPARISON: Columns = {
-    **dict.fromkeys(("expert", "gradient", "which", "regime"), TEXT),
-    "in_sample": FLAG,
-    "bars": INTEGER,
-}
-ERAS: Columns = {
-    **dict.fromkeys(("expert", "gradient", "which"), TEXT),
-    **dict.fromkeys(("seed", "era"), INTEGER),
 }
 
 
@@ -362,31 +291,3 @@ def latest_run(runs: str | Path = "runs") -> Path:
 def _damaged(path: Path, problem: object) -> NeuroError:
     text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
     return NeuroError(f"{path} is missing or damaged: {text}.\nRun the command again.")
-
-
-def _parsed(file: Any, columns: Columns) -> pd.DataFrame:
-    dtypes = {name: TEXT if isinstance(kind, tuple) else kind for name, kind in columns.items()}
-    table = pd.read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
-    for name, kind in columns.items():
-        if name not in table:
-            raise ValueError(f"column {name} is missing")
-        if dtypes[name] == TEXT:
-            table[name] = table[name].fillna("")
-        if kind == TIME:
-            table[name] = pd.to_datetime(table[name], format="ISO8601")
-        values = table[name]
-        if isinstance(kind, tuple):
-            wrong = ~values.isin(kind)
-        elif kind == TIME:
-            wrong = values.isna()
-        elif kind == NUMBER:
-            wrong = ~np.isfinite(values)
-        elif kind == OPTIONAL:
-            wrong = np.isinf(values)
-        else:
-            continue
-        if wrong.any():
-            row = int(wrong.argmax())
-            rule = f"one of {kind}" if isinstance(kind, tuple) else f"a {kind}"
-            raise ValueError(f"{name} of row {row + 1} must be {rule}, got {values.iloc[row]!r}")
-    return table

@@ -1,4 +1,4 @@
-"""A network that goes on with bars as they come: learn, tell the signal, keep all that a restart needs."""
+"""Stream: learn from bars as they arrive, send a signal for each, keep all that a restart needs."""
 
 from __future__ import annotations
 
@@ -11,56 +11,57 @@ from pathlib import Path
 from typing import Any
 
 import backtrader as bt
+import pandas as pd
 
 from bt_neuro.bars.line_reader import Bar, LineReader
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import BarsError, CheckpointError, NeuroError
-from bt_neuro.io import remove
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
+from bt_neuro.metrics.summary import stream_metrics
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.bars_log import BarsTable, SecuredBars
-from bt_neuro.runs.folder import new_folder, process_manifest, write_json
+from bt_neuro.runs.bars_log import BARS, BarsLog, BarsSync
+from bt_neuro.runs.cerebro import all_parameters
+from bt_neuro.runs.folder import MANIFEST, RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
-from bt_neuro.runs.recording import add_run_observer
-from bt_neuro.runs.resumed_rows import NUMBERS, PREDICTIONS, ResumedRows, resume_rows
+from bt_neuro.runs.recording import ARRAYS, OUTPUTS, PREDICTIONS, Recording, time_text
+from bt_neuro.runs.results import Stream
+from bt_neuro.runs.resume import resume_tables
 from bt_neuro.runs.shutdown import graceful_shutdown
-from bt_neuro.runs.tables import time_text
 
-BARS = "bars.csv"
-MOST_WAITING = 1024  # bars that may be read ahead of the network
+MOST_WAITING = 1024  # bars that may be parsed ahead of the network
 
 
 def stream(
     lines: Iterable[str],
-    tell: Callable[[dict[str, Any]], None],
+    send: Callable[[dict[str, Any]], None],
     *,
-    complain: Callable[[str], None] = lambda text: None,
+    warn: Callable[[str], None] = lambda text: None,
     strategy: type[NeuroStrategy] = NeuroStrategy,
     parameters: dict[str, Any] | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     history: str | Path | None = None,
     checkpoint_every: int = 100,
-) -> dict[str, Any]:
-    """Learn from bars as they come, and tell the signal of each.
+) -> Stream:
+    """Learn from bars as they arrive, and send the signal of each.
 
     Parameters
     ----------
-    lines : as `LineReader` reads them; iterated in a thread of its own, so it may wait
-    tell : called with plain JSON values for each new bar, as soon as its signal is there
-    complain : called with a text about each line that was skipped
-    strategy, parameters : as in `backtest`; orders of `decide` go to backtrader's own broker, on paper
-    out : the folder to write, which must be new or empty; ``runs/stream-<time>`` by default
-    resume : the folder of a stream, which goes on in place; or of a backtest, or its ``model.safetensors``
-    history : bar file to learn from first, or, with a model to resume, the bars it has seen
-    checkpoint_every : bars from one checkpoint to the next
+    lines : lines in a format of `LineReader`; iterated in a thread of its own, so the iterator may block
+    send : called with plain JSON values for each new bar, as soon as its signal is computed
+    warn : called with a text about each line that was skipped
+    strategy, parameters : as in `backtest`; orders of `decide` are executed by backtrader's own broker
+    out : folder to write, which must be new or empty; default ``runs/stream-<time>``
+    resume : folder of a stream, which is resumed in place; or of a backtest, or its ``model.safetensors``
+    history : bar file to learn from first, or, with a model to resume, the bars that it has learned
+    checkpoint_every : bars between checkpoints
 
     Returns
     -------
-    dict, the content of ``run.json``
+    Stream
 
     Raises
     ------
@@ -69,132 +70,124 @@ def stream(
 
     Notes
     -----
-    The folder holds all bars, and they are there before their signal is told. After a kill the bars since
-    the last checkpoint are learned again, which gives the same bits, and are not told again.
-    SIGTERM and Ctrl-C end the stream after the bar it is in, with a checkpoint.
+    The folder holds all bars. Each is written before its signal is sent. After a kill the bars since the last
+    checkpoint are learned again, which gives the same bits, and are not sent again. SIGTERM and Ctrl-C end
+    the stream after the current bar, with a checkpoint.
 
     Examples
     --------
     >>> import tempfile
     >>> bars = [f"2024-01-{day:02} 00:00,1.1,1.3,1.0,1.2" for day in range(1, 31)]
-    >>> told = []
-    >>> _ = stream(bars, told.append, out=tempfile.mkdtemp(), parameters={"device": "numpy"})
-    >>> len(told), told[-1]["time"], told[-1]["signal"]  # 34 bars warm up the features
+    >>> sent = []
+    >>> _ = stream(bars, sent.append, out=tempfile.mkdtemp(), parameters={"device": "numpy"})
+    >>> len(sent), sent[-1]["time"], sent[-1]["signal"]  # 34 bars warm up the features
     (30, '2024-01-30 00:00:00', None)
     """
-    params = {**dict(strategy.params._getitems()), **(parameters or {})}
+    params = all_parameters(strategy, parameters)
     in_place = resume is not None and (Path(resume) / BARS).exists()
+    if in_place and (out is not None or history is not None):
+        raise NeuroError(f"{resume} is a stream and is resumed in place: leave out --out and --history")
+    checkpoint = None
+    if resume is not None and (not in_place or (Path(resume) / MODEL).exists()):
+        checkpoint = Checkpoint.read(resume)
+        params["resume"] = str(checkpoint.path)
+    manifest = strategy_manifest(strategy, params)
     with ExitStack() as open_files:
         if in_place:
-            folder, table, saved = _own_folder(Path(str(resume)), out, history)
+            log = open_files.enter_context(BarsLog(Path(str(resume)) / BARS))  # locks the folder
+            folder = RunFolder.resume(str(resume), "stream", manifest)
         else:
-            saved = None if resume is None else Checkpoint.read(resume)
-            frame = _past(saved, history)
-            folder = new_folder(out, "stream")
-            BarsTable.begin(folder / BARS, frame)
-            table = BarsTable(folder / BARS)
-        open_files.callback(table.close)
-        known = table.bars
-        if saved is not None:
-            params["resume"] = str(saved.path)
-        manifest = {**process_manifest(), **strategy_manifest(strategy, params)}
-        try:
-            if saved is not None and saved.last_bar is not None and saved.last_bar >= known:
-                ends = f"{saved.path} has learned up to bar {saved.last_bar}"
-                raise CheckpointError(
-                    f"{ends}, but there are only {known} bars; give all of them as --history"
-                )
-            resumed_rows = ResumedRows() if saved is None else resume_rows(saved, folder)
-            write_json(folder / "run.json", manifest)
+            past = _past(checkpoint, history)
+            folder = RunFolder.create(out, "stream", "stream", manifest)
+            BarsLog.create(folder.path / BARS, past)
+            log = open_files.enter_context(BarsLog(folder.path / BARS))
+        old_bars = log.rows
+
+        def has_content() -> bool:
+            return log.rows > old_bars or (folder.path / MODEL).exists()
+
+        with folder.recording(has_content):
+            resumed = _resumed_tables(checkpoint, folder.path, old_bars)
             bars: queue.Queue[Bar | None] = queue.Queue(MOST_WAITING)
-            feed = LiveFeed(queue=bars, history=table.read(), accept=table.append)
-            reader = _Reader(lines, bars, complain)
+            feed = LiveFeed(queue=bars, history=log.read(), accept=log.add)
+            reader = _Reader(lines, bars, warn)
             open_files.callback(reader.stop)
-            with graceful_shutdown(feed.end) as stopped_by:
-                cerebro = _cerebro(feed, strategy, params)
-                cerebro.addanalyzer(Tell, tell=tell, _name="tell")
-                add_run_observer(cerebro, folder, open_files, resumed_rows, has_account=False)
-                cerebro.addanalyzer(SecuredBars, _name="bars", table=table)
-                cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, every_bars=checkpoint_every)
+            with (
+                Recording(folder.path, resumed, has_account=False) as recording,
+                graceful_shutdown(feed.end) as stopped_by,
+            ):
+                cerebro = bt.Cerebro(stdstats=False)
+                cerebro.adddata(feed, name="stream")
+                cerebro.addstrategy(strategy, **params)
+                cerebro.addanalyzer(SignalSender, send=send, _name="sender")
+                recording.add_to(cerebro)
+                cerebro.addanalyzer(BarsSync, _name="bars", log=log)
+                cerebro.addanalyzer(ModelCheckpoint, path=folder.path / MODEL, every_bars=checkpoint_every)
                 reader.start()
                 (ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
-            recorded = ran.analyzers.run_observer.get_analysis()
-            manifest |= {
-                "status": _status(stopped_by(), reader.error),
-                "device": ran.network.device_name,
-                "bars": table.bars,
-                "new_bars": table.bars - known,
+            if signal := stopped_by():
+                folder.manifest["stopped_by"] = signal
+            result = Stream(folder.path, folder.manifest)
+            folder.manifest |= {"rows": {**recording.rows, BARS: log.rows}, "device": ran.network.device_name}
+            outputs = result.read_array(OUTPUTS) if len(result.predictions) else None
+            counts = {
+                "bars": log.rows,
+                "new_bars": log.rows - old_bars,
                 "malformed_lines": reader.malformed,
                 "ignored_bars": feed.ignored,
-                "hit_rate": recorded["hit_rate"],
-                "step_time": recorded["step_time"],
             }
-            write_json(folder / "run.json", manifest)
-            if ran.analyzers.tell.is_broken:
-                raise NeuroError(f"nobody reads the signals any more; go on with --resume {folder}")
-        except BaseException as error:
-            if not in_place and table.bars == known and not (folder / MODEL).exists():
-                remove(folder)
-            else:
-                told = str(error) or type(error).__name__
-                write_json(folder / "run.json", {**manifest, "status": "failed", "error": told})
-            raise
-        if reader.error is not None:
-            raise reader.error
-    return {**manifest, "folder": str(folder)}
+            step_time = ran.analyzers.run_observer.get_analysis()["step_time"]
+            metrics = stream_metrics(counts, result.predictions, outputs) | {"step_time": step_time}
+            folder.save(metrics=metrics)
+            if ran.analyzers.sender.is_broken:
+                raise NeuroError(f"nobody reads the signals. Go on with --resume {folder.path}.")
+            if reader.error is not None:
+                raise reader.error
+            folder.save(status="interrupted" if stopped_by() else "complete")
+    return result
 
 
-def _own_folder(folder: Path, out: Any, history: Any) -> tuple[Path, BarsTable, Checkpoint | None]:
-    """Return a stream's folder, its bars and its checkpoint, if there is one already."""
-    if out is not None or history is not None:
-        raise NeuroError(f"{folder} is a stream and goes on in place: leave out --out and --history")
-    saved = Checkpoint.read(folder) if (folder / MODEL).exists() else None
-    table = BarsTable(folder / BARS)
-    if saved is None:  # killed before its first checkpoint: it begins anew, with the bars it has
-        for name in (PREDICTIONS, *NUMBERS):
+def _resumed_tables(checkpoint: Checkpoint | None, folder: Path, old_bars: int) -> dict[str, int]:
+    if checkpoint is None:  # a stream killed before its first checkpoint starts anew, with its bars
+        for name in (PREDICTIONS, *ARRAYS):
             (folder / name).unlink(missing_ok=True)
-    return folder, table, saved
+        return {}
+    if checkpoint.last_bar is not None and checkpoint.last_bar >= old_bars:
+        raise CheckpointError(
+            f"{checkpoint.path} has learned up to bar {checkpoint.last_bar}, "
+            f"but there are only {old_bars} bars. Give all of them as --history."
+        )
+    return resume_tables(checkpoint, folder)
 
 
-def _past(saved: Checkpoint | None, history: str | Path | None) -> Any:
-    """Return the frame of the bars that came before the stream, if any."""
-    if saved is None:
+def _past(checkpoint: Checkpoint | None, history: str | Path | None) -> pd.DataFrame | None:
+    """Return the bars before the stream, if any."""
+    if checkpoint is None:
         return None if history is None else read_bars(history).frame
-    manifest = saved.path.with_name("run.json")
+    manifest = checkpoint.path.with_name(MANIFEST)
     if not manifest.exists():
         if history is None:
-            raise CheckpointError(f"{saved.path} has no run.json beside it: give its bars as --history FILE")
+            raise CheckpointError(
+                f"{checkpoint.path} has no {MANIFEST} beside it. Give its bars as --history FILE."
+            )
         return read_bars(history).frame
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))["data"]
         file, options = data["file"], data.get("options", {})
     except (ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{manifest} cannot be read: {error}") from error
-    # A file that has changed since is found by the fingerprint; one that has grown is welcome.
+    # The fingerprint finds a file that has changed since; one that has grown is welcome.
     return read_bars(file if history is None else history, **options).frame
 
 
-def _cerebro(feed: LiveFeed, strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> bt.Cerebro:
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(feed, name="stream")
-    cerebro.addstrategy(strategy, **parameters)
-    return cerebro
-
-
-def _status(stopped_by: str | None, error: BaseException | None) -> str:
-    if error is not None:
-        return f"failed: {error}"
-    return f"stopped by {stopped_by}" if stopped_by else "end of input"
-
-
 class _Reader(threading.Thread):
-    """Turns lines into bars while the network works."""
+    """Thread that parses lines while the network works."""
 
     def __init__(
-        self, lines: Iterable[str], bars: queue.Queue[Bar | None], complain: Callable[[str], None]
+        self, lines: Iterable[str], bars: queue.Queue[Bar | None], warn: Callable[[str], None]
     ) -> None:
         super().__init__(name="bt-neuro-lines", daemon=True)  # it may wait for a line that never comes
-        self._lines, self._bars, self._complain = lines, bars, complain
+        self._lines, self._bars, self._warn = lines, bars, warn
         self._stopped = threading.Event()
         self.malformed = 0
         self.error: BaseException | None = None
@@ -207,7 +200,7 @@ class _Reader(threading.Thread):
                     bar = reader.read(line)
                 except BarsError as error:
                     self.malformed += 1
-                    self._complain(f"line {number} skipped: {error}")
+                    self._warn(f"line {number} skipped: {error}")
                     continue
                 if bar is not None and not self._put(bar):
                     return
@@ -229,14 +222,14 @@ class _Reader(threading.Thread):
         self._stopped.set()
 
 
-class Tell(bt.Analyzer):
-    """Tell each new bar's signal, and what has become known of earlier ones.
+class SignalSender(bt.Analyzer):
+    """Send each new bar's signal, and the labels of earlier bars that it confirms.
 
     Params:
-      - ``tell`` (required): called with plain JSON values
+      - ``send`` (required): function of a dict of plain JSON values
     """
 
-    params = (("tell", None),)
+    params = (("send", None),)
 
     def start(self) -> None:
         self.is_broken = False
@@ -248,14 +241,14 @@ class Tell(bt.Analyzer):
         bar = len(data) - 1
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         try:
-            self.p.tell(told(bar, time_text(data.datetime[0]), signal, strategy.scored))
+            self.p.send(signal_message(bar, time_text(data.datetime[0]), signal, strategy.scored))
         except BrokenPipeError:
             self.is_broken = True
             data.end()
 
 
-def told(bar: int, time: str, signal: Signal | None, scored: list[ScoredSignal]) -> dict[str, Any]:
-    """Return a bar's signal as plain values; None where there is none yet."""
+def signal_message(bar: int, time: str, signal: Signal | None, scored: list[ScoredSignal]) -> dict[str, Any]:
+    """Return a bar's signal as plain JSON values; None during the warm-up."""
     return {
         "bar": bar,
         "time": time,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.bootstrap import Interval, block_totals, percentile_interval
-from bt_neuro.metrics.classification import MINIMUM_SIGNALS
 from bt_neuro.metrics.predictions import probabilities_of
+from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 
 Array = NDArray[np.floating]
 

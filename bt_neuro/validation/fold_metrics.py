@@ -12,22 +12,19 @@ from numpy.typing import NDArray
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.fit import Example
-from bt_neuro.learning.signals import CLASSES
-from bt_neuro.metrics.classification import (
-    NETWORK,
-    best_baseline,
-    hit_rate_difference,
-    percent,
-    predictor_scores,
-    verdict,
-)
-from bt_neuro.metrics.predictions import PROBABILITIES, labels_of, probabilities_of
-from bt_neuro.metrics.summary import after_costs, seed_figures
-from bt_neuro.metrics.trading import PROFIT, money_figures
+from bt_neuro.learning.signals import CLASSES, signals_of
+from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, score
+from bt_neuro.metrics.predictions import probabilities_of
+from bt_neuro.metrics.summary import after_costs, seed_metrics
+from bt_neuro.metrics.trading import money_metrics
+from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison, best_baseline
 
 Array = NDArray[np.floating]
 Metrics = dict[str, Any]
-RATES = ("coverage", "hit_rate", "hit_rate_low", "hit_rate_high")
+SIGNALS = (
+    *("scored_bars", "signals", "hits", "coverage_pct", "hit_rate_pct", "hit_rate_low_pct"),
+    *("hit_rate_high_pct", "mean_squared_error"),
+)
 MONEY = (
     "equity_start",
     "equity_end",
@@ -38,7 +35,6 @@ MONEY = (
     "trades",
     "win_rate_pct",
 )
-BETTER = "better than every baseline"
 
 
 def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
@@ -55,49 +51,30 @@ def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
     """
     outputs = np.atleast_3d(outputs.T).T  # (members, examples, 3), also of one
     probabilities = np.mean([probabilities_of(member) for member in outputs], axis=0)
-    last = examples[-len(probabilities) :]
-    targets = np.array([example.target for example in last])
-    table = pd.DataFrame({"bar": [example.bar for example in last], "label": labels_of(targets)})
-    known = [example.known_bar for example in last]
-    table = table.assign(signal="none", known_bar=known, **dict.fromkeys(PROBABILITIES, 0.0))
-    scores = predictor_scores(table, {"in sample": probabilities})["in sample"]
+    targets = np.array([example.target for example in examples[-len(probabilities) :]])
+    scores = score(probabilities, signals_of(probabilities), targets, outputs.mean(axis=0))
     return {
         "examples": len(examples),
         "in_sample_bars": scores["scored_bars"],
         "in_sample_signals": scores["signals"],
         "in_sample_hits": scores["hits"],
-        "in_sample_hit_rate_pct": percent(scores["hit_rate"]),
-        "in_sample_mean_squared_error": float(((outputs.mean(axis=0) - targets) ** 2).mean()),
+        "in_sample_hit_rate_pct": scores["hit_rate_pct"],
+        "in_sample_mean_squared_error": scores["mean_squared_error"],
     }
 
 
-def signal_metrics(predictions: pd.DataFrame, baselines: dict[str, Array], errors: Array) -> Metrics:
-    """Return the metrics of the signals in a test span.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Rows of ``predictions.csv``.
-    baselines : dict of (n, 3) arrays
-        Probabilities of the baselines for the same rows.
-    errors : (scored bars,)
-        Mean squared errors of the network's outputs.
-    """
-    scores = predictor_scores(predictions, baselines)
+def signal_metrics(predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array]) -> Metrics:
+    """Return the metrics of the signals in a test span; parameters as of `predictor_scores`."""
+    scores = predictor_scores(predictions, outputs, baselines)
     network = scores.pop(NETWORK)
     best, rate = best_baseline(scores) or (None, None)
-    return {
-        **{name: network[name] for name in ("scored_bars", "signals", "hits")},
-        **{f"{name}_pct": percent(network[name]) for name in RATES},
-        "best_baseline": best,
-        "best_baseline_hit_rate_pct": percent(rate),
-        "mean_squared_error": float(errors.mean()) if len(errors) else None,
-    }
+    own = {name: network[name] for name in SIGNALS}
+    return {**own, "best_baseline": best, "best_baseline_hit_rate_pct": rate}
 
 
 def account_metrics(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Metrics:
     """Return the metrics of rows of equity, which start with the money `account.cash`."""
-    metrics = money_figures(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
+    metrics = money_metrics(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
     return {name: metrics[name] for name in MONEY}
 
 
@@ -107,7 +84,7 @@ def walk_forward_metrics(
     baselines: pd.DataFrame,
     equity: pd.DataFrame,
     trades: pd.DataFrame,
-    votes: Array | None,
+    outputs: Array,
     bars: Bars,
     account: Account,
 ) -> Metrics:
@@ -119,20 +96,19 @@ def walk_forward_metrics(
         Content of ``folds.csv``.
     predictions, baselines, equity, trades : DataFrame
         Tables of all folds.
-    votes : (predictions, members, 3) or None
-        Outputs of each of several networks.
+    outputs : (predictions, members, 3)
+        Outputs of each network.
     bars, account : Bars, Account
     """
     probabilities = {
         name: np.eye(len(CLASSES))[pd.Categorical(baselines[name], CLASSES).codes]
         for name in baselines.columns.drop(["bar", "fold"])
     }
-    signals = signal_metrics(predictions, probabilities, np.empty(0))
-    best = signals["best_baseline"]
-    difference = hit_rate_difference(predictions, probabilities[best]) if best else None
+    scores = predictor_scores(predictions, outputs, probabilities)
+    network = scores.pop(NETWORK)
     learned = rows[rows["in_sample_signals"].notna()]
     in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
-    rate = _ratio(signals["hits"], signals["signals"])
+    rate = _ratio(network["hits"], network["signals"])
     compared = rows[rows["hit_rate_pct"].notna() & rows["best_baseline_hit_rate_pct"].notna()]
     better = int((compared["hit_rate_pct"] > compared["best_baseline_hit_rate_pct"]).sum())
     first = int(equity["bar"].iloc[0])
@@ -141,18 +117,16 @@ def walk_forward_metrics(
         "start": str(equity["datetime"].iloc[0]),
         "end": str(equity["datetime"].iloc[-1]),
         "bars": len(equity),
-        **signals,
-        "difference_pct": percent(difference["difference"]) if difference else None,
-        "verdict": verdict(signals["signals"], difference),
-        "seeds": seed_figures(predictions, votes) if votes is not None else None,
+        **{name: network[name] for name in SIGNALS},
+        **baseline_comparison(predictions, network, scores, probabilities),
+        "seeds": seed_metrics(predictions, outputs),
         "folds_compared": len(compared),
         "folds_better": better,
         "folds_better_pct": percent(_ratio(better, len(compared))),
         "in_sample_hit_rate_pct": percent(in_sample),
         "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
-        "mean_squared_error": _mean(rows["mean_squared_error"], rows["scored_bars"]),
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
-        **money_figures(equity, trades, bars.frame, account, bars.point, first),
+        **money_metrics(equity, trades, bars.frame, account, bars.point, first),
     }
 
 

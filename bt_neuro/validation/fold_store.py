@@ -15,9 +15,9 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.number_tables import write_numbers
+from bt_neuro.runs.recording import OUTPUTS
 from bt_neuro.runs.results import Result
-from bt_neuro.runs.resumed_rows import VOTES
+from bt_neuro.runs.tables import write_array
 from bt_neuro.validation.fold_metrics import sentence, walk_forward_metrics
 from bt_neuro.validation.fold_task import BASELINES, FoldResult
 
@@ -80,8 +80,8 @@ class FoldStore:
             return
         folds = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
         rows = pd.DataFrame([fold["row"] for fold in folds])
-        tables, votes = self._stitch(rows), self._stitch_votes()
-        metrics = walk_forward_metrics(rows, **tables, votes=votes, bars=bars, account=account)
+        tables, outputs = self._stitch(rows), self._stitch_outputs()
+        metrics = walk_forward_metrics(rows, **tables, outputs=outputs, bars=bars, account=account)
         missing = self.n_folds - len(finished)
         metrics["sentence"] = sentence(metrics, bars.path.name, manifest["options"], missing)
         self._folder.write_table("folds.csv", rows)
@@ -112,14 +112,11 @@ class FoldStore:
             self._folder.write_table(f"{name}.csv", table.assign(**integers))
         return stitched
 
-    def _stitch_votes(self) -> NDArray[np.float32] | None:
-        """Write the outputs of each of several networks for all folds; None if there was one."""
-        paths = [path for number in self.finished if (path := self._place(number) / VOTES).exists()]
-        if not paths:
-            return None
-        votes = np.concatenate([np.load(path) for path in paths])
-        write_numbers(self._folder.path / VOTES, votes)
-        return votes
+    def _stitch_outputs(self) -> NDArray[np.float32]:
+        """Write the outputs of all folds as one file."""
+        outputs = np.concatenate([np.load(self._place(number) / OUTPUTS) for number in self.finished])
+        write_array(self._folder.path / OUTPUTS, outputs)
+        return outputs
 
     def _place(self, number: int) -> Path:
         return self._folder.path / "folds" / f"{number:0{max(2, len(str(self.n_folds)))}d}"

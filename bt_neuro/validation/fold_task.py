@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,18 +20,16 @@ from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import rehearse
-from bt_neuro.metrics.baselines import pretrained_baseline_probabilities
+from bt_neuro.metrics.baselines import baseline_signals, pretrained_baseline_probabilities
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.era_tables import examples_table
-from bt_neuro.runs.manifest import write_baselines
-from bt_neuro.runs.number_tables import npy_bytes
-from bt_neuro.runs.recording import add_run_observer
+from bt_neuro.runs.recording import FEATURES, OUTPUTS, Recording
 from bt_neuro.runs.results import Result
-from bt_neuro.runs.resumed_rows import FEATURES, VOTES, ResumedRows
+from bt_neuro.runs.tables import npy_bytes
 from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
 from bt_neuro.validation.folds import Fold
 
@@ -104,8 +101,8 @@ def _run(task: FoldTask) -> list[FoldResult]:
     cerebro = build_cerebro(data, _strategy(task), parameters, task.account, point=bars.point)
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
-        with ExitStack() as files:
-            add_run_observer(cerebro, folder, files, ResumedRows())
+        with Recording(folder) as recording:
+            recording.add_to(cerebro)
             cerebro.addanalyzer(_FoldObserver, _name="fold", bars=starts[1:])
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": task.span.start}}
             cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
@@ -117,13 +114,12 @@ def _run(task: FoldTask) -> list[FoldResult]:
 
 
 class _FoldObserver(bt.Analyzer):
-    """Squared errors of the scored bars, start times of folds, and the outputs in sample."""
+    """Start times of folds, and the outputs in sample."""
 
     params = (("bars", ()),)
 
     def create_analysis(self) -> None:
         super().create_analysis()
-        self.errors: dict[int, float] = {}
         self.moments = [time.perf_counter()]
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
@@ -136,8 +132,6 @@ class _FoldObserver(bt.Analyzer):
     def next(self) -> None:
         if len(self.data) - 1 in self.p.bars:
             self.moments.append(time.perf_counter())
-        for scored in self.strategy.scored:
-            self.errors[scored.signal.bar] = scored.squared_error
 
     def stop(self) -> None:
         self.moments.append(time.perf_counter())
@@ -153,7 +147,7 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
         np.load(folder / FEATURES),
         strategy.learner.history_bars,
     )
-    errors = pd.Series(observed.errors, dtype=float)
+    outputs = np.load(folder / OUTPUTS)
     in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []
     for index, fold in enumerate(task.folds):
@@ -164,7 +158,7 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
         row = {
             **_spans(fold, bars.frame["datetime"], first),
             **(in_sample if index == 0 else dict.fromkeys(in_sample)),
-            **signal_metrics(predictions, probabilities, errors[errors.index.isin(test)].to_numpy()),
+            **signal_metrics(predictions, outputs[predictions.index], probabilities),
             **account_metrics(equity, trades, bars, replace(task.account, cash=cash)),
             "seconds": observed.moments[index + 1] - observed.moments[index],
         }
@@ -172,11 +166,11 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
             "predictions.csv": _csv(predictions, first, "bar", "known_bar"),
             "equity.csv": _csv(equity, first, "bar"),
             "trades.csv": _csv(trades, first, "entry_bar", "exit_bar"),
+            BASELINES: baseline_signals(predictions["bar"] + first, probabilities)
+            .to_csv(index=False)
+            .encode(),
+            OUTPUTS: npy_bytes(outputs[predictions.index]),
         }
-        write_baselines(folder / BASELINES, predictions["bar"] + first, probabilities)
-        files[BASELINES] = (folder / BASELINES).read_bytes()
-        if (folder / VOTES).exists():
-            files[VOTES] = npy_bytes(np.load(folder / VOTES)[predictions.index])
         if fold is task.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()
         results.append(FoldResult(fold.number, row, strategy.network.device_name, files))

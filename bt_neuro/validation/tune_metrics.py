@@ -14,7 +14,8 @@ from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
 from bt_neuro.metrics.sharpe import MINIMUM_RETURNS, best_of_luck, probability_above, sharpe_ratio
 from bt_neuro.metrics.summary import after_costs
-from bt_neuro.metrics.trading import MINIMUM_DAYS, SIGNIFICANT, YEAR_S, daily_returns, significance
+from bt_neuro.metrics.trading import YEAR_S, daily_returns, significance
+from bt_neuro.metrics.verdict import MINIMUM_DAYS, SIGNIFICANT
 from bt_neuro.validation.walk_forward import WalkForward
 
 Figures = dict[str, Any]

@@ -8,7 +8,7 @@ from small import Small
 
 from bt_neuro import backtest
 from bt_neuro.metrics.summary import sentence
-from bt_neuro.metrics.trading import PROFIT
+from bt_neuro.metrics.verdict import PROFIT
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
@@ -28,7 +28,7 @@ METRICS = {
     "hit_rate_high_pct": 58.9,
     "verdict": "better than every baseline",
     "best_baseline": "softmax regression",
-    "baselines": {"softmax regression": {"hit_rate": 0.553}},
+    "best_baseline_hit_rate_pct": 55.3,
     "return_pct": -46.3,
     "has_costs": True,
     "buy_and_hold_after_costs_pct": -8.44,

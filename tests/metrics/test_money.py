@@ -23,12 +23,12 @@ from bt_neuro.metrics.trading import (
     daily_returns,
     has_costs,
     max_drawdown,
-    money_figures,
-    money_verdict,
+    money_metrics,
     significance,
     sortino_ratio,
-    trade_figures,
+    trade_metrics,
 )
+from bt_neuro.metrics.verdict import money_verdict
 
 TRADES = ["gross", "costs", "net", "net_pct", "bars"]
 
@@ -56,7 +56,7 @@ def figures(values, account=None, trades=(), **options):
     account = account or Account(cash=float(values[0]))
     equity = equity_table(values, **options)
     bars = bars_of(values)
-    return money_figures(equity, pd.DataFrame(trades, columns=TRADES, dtype=float), bars, account, 1e-5, 0)
+    return money_metrics(equity, pd.DataFrame(trades, columns=TRADES, dtype=float), bars, account, 1e-5, 0)
 
 
 # The account, by hand.
@@ -154,7 +154,7 @@ def test_buy_and_hold_needs_a_prediction_to_begin_with():
 
 def test_trades_by_hand():
     rows = [(12, 2, 10, 1.0, 3), (-4, 1, -5, -0.5, 5), (1, 1, 0, 0.0, 1)]
-    found = trade_figures(pd.DataFrame(rows, columns=TRADES, dtype=float))
+    found = trade_metrics(pd.DataFrame(rows, columns=TRADES, dtype=float))
     assert found == {
         "trades": 3,
         "win_rate_pct": pytest.approx(100 / 3),  # nothing won is no win
@@ -171,7 +171,12 @@ def test_trades_by_hand():
 def test_without_trades_all_is_undefined():
     m = figures([100.0] * 50, position=0.0)
     undefined = {name for name, value in m.items() if value is None}
-    assert {"win_rate_pct", "costs", "sharpe_ratio", "sortino_ratio_daily_annualised"} <= undefined
+    assert {
+        "win_rate_pct",
+        "costs",
+        "sharpe_ratio_daily_annualised",
+        "sortino_ratio_daily_annualised",
+    } <= undefined
     assert {"calmar_ratio_whole_run", "probabilistic_sharpe_ratio_pct", "max_drawdown_peak"} <= undefined
     assert (m["return_pct"], m["exposure_pct"], m["open_trades"], m["trades"]) == (0, 0, 0, 0)
     assert m["money_verdict"] == "no skill in money"

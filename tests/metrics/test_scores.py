@@ -17,15 +17,24 @@ from bt_neuro.metrics.baselines import baseline_probabilities
 from bt_neuro.metrics.bootstrap import block_bootstrap, block_length
 from bt_neuro.metrics.classification import (
     NETWORK,
-    best_baseline,
-    hit_rate_difference,
     hit_rate_over_time,
     predictor_scores,
-    verdict,
+    side_metrics,
+    signal_metrics,
     wilson_bounds,
     wilson_interval,
 )
-from bt_neuro.metrics.predictions import network_signals, targets_of
+from bt_neuro.metrics.predictions import PROBABILITIES, network_signals, targets_of
+from bt_neuro.metrics.verdict import best_baseline, hit_rate_difference, verdict
+
+
+def outputs_of(predictions):
+    """Return the probabilities as outputs of one network."""
+    return predictions[PROBABILITIES].to_numpy()[:, None]
+
+
+def scores_of(predictions, baselines):
+    return predictor_scores(predictions, outputs_of(predictions), baselines)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,7 @@ def answers(tables):
 
 @pytest.fixture(scope="module")
 def scores(tables, answers):
-    return predictor_scores(tables.predictions, answers)
+    return scores_of(tables.predictions, answers)
 
 
 @given(signals=st.integers(1, 10**6), part=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
@@ -59,16 +68,16 @@ def test_the_networks_counts_are_those_of_the_file(tables, scores):
     hit = tables.predictions["hit"].dropna()
     mine = scores[NETWORK]
     assert (mine["signals"], mine["hits"]) == (len(hit), hit.sum())
-    assert mine["hit_rate"] == pytest.approx(hit.mean())
+    assert mine["hit_rate_pct"] == pytest.approx(100 * hit.mean())
     assert mine["scored_bars"] == (tables.predictions["label"] != "").sum()
-    assert mine["coverage"] == pytest.approx(len(hit) / mine["scored_bars"])
+    assert mine["coverage_pct"] == pytest.approx(100 * len(hit) / mine["scored_bars"])
 
 
 def test_probabilities_are_scored_as_scikit_learn_does(tables, answers, scores):
     p = tables.predictions
     one_class = ~p["label"].isin(["", "both"])  # scikit-learn knows no bar of two classes
     only = {name: answer[one_class] for name, answer in answers.items()}
-    scores = predictor_scores(p[one_class].reset_index(drop=True), only)
+    scores = scores_of(p[one_class].reset_index(drop=True), only)
     label = p["label"][one_class]
     for name, answer in {NETWORK: p[["p_none", "p_buy", "p_sell"]].to_numpy()[one_class], **only}.items():
         one_hot = targets_of(p[one_class])
@@ -83,8 +92,8 @@ def test_probabilities_are_scored_as_scikit_learn_does(tables, answers, scores):
 
 def test_a_bar_that_is_top_and_bottom_is_half_of_each():
     p = prediction_table([7], [[0.2, 0.5, 0.3]], [[0, 1, 1]])
-    mine = predictor_scores(p, {})[NETWORK]
-    assert mine["hits"] == mine["accuracy"] == 1
+    mine = scores_of(p, {})[NETWORK]
+    assert (mine["hits"], mine["accuracy_pct"]) == (1, 100)
     assert mine["brier_score"] == pytest.approx(0.04 + 0 + 0.04)
     assert mine["mean_squared_error"] == pytest.approx((0.04 + 0.25 + 0.49) / 3)  # targets as the learner's
     assert mine["log_loss"] == pytest.approx(-(math.log(0.5) + math.log(0.3)) / 2)
@@ -103,8 +112,8 @@ def test_kappa_by_hand():
         [rows[names.index(name)] for name in said],
         [rows[names.index(name)] for name in labels],
     )
-    mine = predictor_scores(p, {})[NETWORK]
-    assert mine["accuracy"] == pytest.approx(4 / 6)
+    mine = scores_of(p, {})[NETWORK]
+    assert mine["accuracy_pct"] == pytest.approx(400 / 6)
     assert mine["kappa_majority"] == pytest.approx((4 / 6 - 3 / 6) / (1 - 3 / 6))
     assert mine["kappa_no_change"] == pytest.approx((4 / 6 - 3 / 6) / (1 - 3 / 6))
 
@@ -120,7 +129,7 @@ def test_kappas_reference_is_scikit_learns_dummy(tables):
         said.append(int(dummy.fit(np.zeros((len(seen), 1)), codes).predict([[0]])[0]) if len(seen) else 0)
     truth = p["label"].map({"none": 0, "buy": 1, "sell": 2})
     reference, accuracy = accuracy_score(truth, said), accuracy_score(truth, network_signals(p))
-    kappa = predictor_scores(p, {})[NETWORK]["kappa_majority"]
+    kappa = scores_of(p, {})[NETWORK]["kappa_majority"]
     assert kappa == pytest.approx((accuracy - reference) / (1 - reference))
 
 
@@ -131,11 +140,48 @@ def test_no_knowledge_has_no_kappa(scores):
 
 def test_nothing_scored_is_undefined_not_zero(tables, answers):
     p = tables.predictions.assign(label="", known_bar=np.nan, hit=np.nan)
-    for figures in predictor_scores(p, answers).values():
+    for figures in scores_of(p, answers).values():
         assert figures.pop("scored_bars") == figures.pop("signals") == figures.pop("hits") == 0
         assert set(figures.values()) == {None}
     assert hit_rate_difference(p, answers["two-bar rule"]) is None
     assert hit_rate_over_time(p, answers).empty
+
+
+def test_the_error_is_of_the_outputs():
+    p = prediction_table([7], [[0.2, 0.5, 0.3]], [[0, 1, 1]])
+    outputs = np.array([[[0.1, 0.9, 0.2], [0.3, 0.7, 0.4]]])  # of two networks: their mean
+    mine = predictor_scores(p, outputs, {})[NETWORK]
+    assert mine["mean_squared_error"] == pytest.approx((0.2**2 + 0.2**2 + 0.7**2) / 3)
+
+
+def test_signal_metrics_by_hand(tables):
+    p = tables.predictions
+    outputs = outputs_of(p)
+    found = signal_metrics(p, outputs, window=50)
+    known = p[p["label"] != ""].sort_values("known_bar", kind="stable")
+    hit = known["hit"].dropna()
+    assert found["window_hit_rate_pct"] == pytest.approx(100 * hit[-50:].mean())
+    assert found["labels"] == {
+        name: (known["label"] == name).sum() for name in ("none", "buy", "sell", "both")
+    }
+    for side in ("buy", "sell"):
+        own = known[known["signal"] == side]
+        fractals = known["label"].isin([side, "both"]).sum()
+        assert found[side]["signals"] == len(own)
+        assert found[side]["hits"] == own["hit"].sum()
+        assert found[side]["recall_pct"] == pytest.approx(100 * own["hit"].sum() / fractals)
+    # Fewer samples than the article's window of 10,000: plain means.
+    errors = np.sqrt(((outputs[:, 0] - targets_of(p)) ** 2).mean(axis=1))
+    assert found["error"] == pytest.approx(errors[p["label"] != ""].mean())
+    assert found["forecast_pct"] == pytest.approx(100 * hit.mean())
+    is_fractal = known["label"] != "none"
+    assert found["undefine_pct"] == pytest.approx(100 * (known["signal"][is_fractal] == "none").mean())
+
+
+def test_sides_without_signals_have_no_rate():
+    none = {"buy": 0, "sell": 0}
+    found = side_metrics(none, none, {"none": 1, "buy": 0, "sell": 0, "both": 0})
+    assert found["buy"]["hit_rate_pct"] is found["sell"]["recall_pct"] is None
 
 
 # The block bootstrap.
@@ -199,15 +245,15 @@ def test_block_length(rows, expected):
 
 def test_the_difference_is_that_of_the_rates(tables, answers, scores):
     found = hit_rate_difference(tables.predictions, answers["two-bar rule"])
-    expected = scores[NETWORK]["hit_rate"] - scores["two-bar rule"]["hit_rate"]
-    assert found["difference"] == pytest.approx(expected)
-    assert found["low"] < expected < found["high"]
+    expected = scores[NETWORK]["hit_rate_pct"] - scores["two-bar rule"]["hit_rate_pct"]
+    assert found["difference_pct"] == pytest.approx(expected)
+    assert found["difference_low_pct"] < expected < found["difference_high_pct"]
 
 
 def test_what_both_share_cancels(tables):
     own = tables.predictions[["p_none", "p_buy", "p_sell"]].to_numpy()
     found = hit_rate_difference(tables.predictions, own)
-    assert (found["difference"], found["low"], found["high"]) == (0, 0, 0)
+    assert [found[f"difference_{name}pct"] for name in ("", "low_", "high_")] == [0, 0, 0]
 
 
 def test_no_verdict_without_a_signal_of_the_other(tables):
@@ -225,15 +271,15 @@ def test_no_verdict_without_a_signal_of_the_other(tables):
 def test_the_verdict_follows_skill(skill, expected):
     tables = make_tables(rows=1500, skill=skill)
     answers = tables.answered(baseline_probabilities)
-    scores = predictor_scores(tables.predictions, answers)
+    scores = scores_of(tables.predictions, answers)
     network = scores.pop(NETWORK)
     name, _ = best_baseline(scores)
     assert verdict(network["signals"], hit_rate_difference(tables.predictions, answers[name])) == expected
 
 
 def test_a_baseline_of_few_signals_is_not_the_best():
-    figures = {"lucky": {"signals": 29, "hit_rate": 1.0}, "usual": {"signals": 30, "hit_rate": 0.4}}
-    assert best_baseline(figures) == ("usual", 0.4)
+    figures = {"lucky": {"signals": 29, "hit_rate_pct": 100}, "usual": {"signals": 30, "hit_rate_pct": 40}}
+    assert best_baseline(figures) == ("usual", 40)
     assert best_baseline({"lucky": figures["lucky"]}) is None
     assert verdict(1000, None) == "no baseline to compare with"
 

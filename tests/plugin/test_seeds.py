@@ -30,7 +30,7 @@ def vote(tmp_path_factory):
 
 
 def test_each_network_says_what_it_says_alone(vote, tmp_path):
-    votes = np.load(vote.folder / "votes.npy").astype(float)
+    votes = np.load(vote.folder / "outputs.npy").astype(float)
     for lane in range(SEEDS):
         alone = run(tmp_path / str(lane), parameters={"seed": 5 + lane}).predictions
         shown = [f"{p:.9g}" for p in probabilities_of(votes[:, lane]).ravel()]
@@ -38,7 +38,7 @@ def test_each_network_says_what_it_says_alone(vote, tmp_path):
 
 
 def test_the_signal_is_the_mean_of_their_probabilities(vote):
-    votes, told = np.load(vote.folder / "votes.npy").astype(float), vote.predictions
+    votes, told = np.load(vote.folder / "outputs.npy").astype(float), vote.predictions
     mean = np.mean([probabilities_of(votes[:, lane]) for lane in range(SEEDS)], axis=0)
     np.testing.assert_allclose(told[PROBABILITIES], mean, atol=1e-9)
     assert list(told["signal"]) == [("none", "buy", "sell")[name] for name in signals_of(mean)]
@@ -52,16 +52,14 @@ def test_the_spread_over_seeds_is_reported(vote):
     assert rates["median"] == np.median(rates["each"])
 
 
-def test_one_network_leaves_no_votes(tmp_path):
-    alone = run(tmp_path)
-    assert alone.metrics["seeds"] is None
-    assert not (alone.folder / "votes.npy").exists()
+def test_one_network_has_no_spread(tmp_path):
+    assert run(tmp_path).metrics["seeds"] is None
 
 
 def test_a_vote_that_is_resumed_goes_on_to_the_bit(vote, tmp_path):
     part = run(tmp_path / "part", {"end": "2024-01-17"}, parameters={"seeds": SEEDS})
     whole = run(tmp_path / "whole", resume=part.folder)
-    for name in ("predictions.csv", "votes.npy", "features.npy"):
+    for name in ("predictions.csv", "outputs.npy", "features.npy"):
         assert (whole.folder / name).read_bytes() == (vote.folder / name).read_bytes(), name
 
 

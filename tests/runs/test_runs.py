@@ -16,15 +16,28 @@ from paths import ROOT
 from safetensors import safe_open
 from small import Small
 
-from bt_neuro import Account, BarsError, NeuroError, NonFiniteError, StrategyError, backtest, read_bars
+from bt_neuro import (
+    Account,
+    BarsError,
+    BarsFeed,
+    HitRate,
+    NeuroError,
+    NonFiniteError,
+    StrategyError,
+    backtest,
+    read_bars,
+)
 from bt_neuro.learning.fractals import fractal_targets
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.tables import PredictionRecord
+from bt_neuro.runs.recording import PredictionTable
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 MONTHS = {"end": "2024-03-31"}
-TABLES = {"predictions.csv", "trades.csv", "equity.csv", "baselines.csv", "features.npy", "statistics.npy"}
+TABLES = {
+    *("predictions.csv", "trades.csv", "equity.csv", "baselines.csv"),
+    *("features.npy", "outputs.npy", "statistics.npy"),
+}
 FILES = TABLES | {"run.json", "report.html", "model.safetensors"}
 
 
@@ -46,7 +59,7 @@ def test_the_folder_holds_all_files_and_nothing_else(result):
 
 def test_predictions_tell_the_truth_about_every_bar(result, bars):
     p = result.predictions
-    assert tuple(p.columns) == PredictionRecord.header
+    assert tuple(p.columns) == PredictionTable.header
     assert p["bar"].tolist() == list(range(p["bar"].iloc[0], len(bars)))
     assert (p["datetime"].to_numpy() == bars["datetime"].to_numpy()[p["bar"]]).all()
     assert np.allclose(p[["p_none", "p_buy", "p_sell"]].sum(axis=1), 1, atol=1e-8)
@@ -84,9 +97,26 @@ def test_metrics_count_the_rows(result):
     years = (e["datetime"].iloc[-1] - e["datetime"].iloc[0]).total_seconds() / (365.25 * 86_400)
     daily = e.set_index("datetime")["equity"].resample("D").last().dropna()
     returns = daily.pct_change().fillna(daily.iloc[0] / 10_000 - 1)
-    assert m["sharpe_ratio"] == pytest.approx(
+    assert m["sharpe_ratio_daily_annualised"] == pytest.approx(
         returns.mean() / returns.std() * math.sqrt(len(returns) / years)
     )
+
+
+def test_the_analyzer_gives_the_metrics_of_the_run(result, bars):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=bars))
+    cerebro.addstrategy(Small)
+    cerebro.addanalyzer(HitRate)
+    found = cerebro.run()[0].analyzers.hitrate.get_analysis()
+    for name, value in found.items():
+        assert result.metrics[name] == pytest.approx(value), name
+
+
+def test_outputs_are_those_of_the_probabilities(result):
+    outputs = result.outputs
+    assert outputs.shape == (len(result.predictions), 1, 3)
+    p = outputs[:, 0] / outputs[:, 0].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(p, result.predictions[["p_none", "p_buy", "p_sell"]], atol=1e-7)
 
 
 def test_trades_add_up_to_the_account(result):
@@ -309,5 +339,5 @@ def test_the_default_beats_its_baselines_on_real_bars(tmp_path):
     m = backtest(REAL, out=tmp_path).metrics
     assert m["bars"] == 83_260
     for name in ("class frequencies", "softmax regression"):
-        assert m["network"]["mean_squared_error"] < m["baselines"][name]["mean_squared_error"]
+        assert m["brier_score"] < m["baselines"][name]["brier_score"]
     assert m["verdict"] == "better than every baseline"

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -25,15 +24,16 @@ from bt_neuro.bars.line_reader import Bar
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.run_observer import RunObserver
-from bt_neuro.runs.bars_log import BarsTable
+from bt_neuro.runs.bars_log import BarsLog
+from bt_neuro.runs.recording import forget
 from bt_neuro.runs.stream import stream
-from bt_neuro.runs.tables import forget
 
 backtest = partial(backtest, report=False)  # the page takes as long as all the rest
 
 SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
 ALL = 300
 BARS = random_hours(ALL)
+SAME_METRICS = ("signals", "hits", "mean_squared_error", "brier_score", "labels", "buy", "error")
 
 
 class WithSlope(Small):
@@ -184,14 +184,16 @@ class Stream:
 
     def __init__(self, lines, out=None, strategy=Small, **options):
         self.told, self.complaints = [], []
-        self.manifest = stream(
-            lines, self.told.append, complain=self.complaints.append, strategy=strategy, out=out, **options
+        result = stream(
+            lines, self.told.append, warn=self.complaints.append, strategy=strategy, out=out, **options
         )
-        self.folder = Path(self.manifest["folder"])
+        self.folder, self.manifest, self.metrics = result.folder, result.manifest, result.metrics
 
 
 def tables(folder, *names):
-    return [(folder / name).read_bytes() for name in names or ("predictions.csv", "features.npy")]
+    return [
+        (folder / name).read_bytes() for name in names or ("predictions.csv", "features.npy", "outputs.npy")
+    ]
 
 
 def weights(folder):
@@ -206,23 +208,26 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tested(file, tmp_path_factory):
-    return backtest(file, strategy=Small, out=tmp_path_factory.mktemp("tested")).folder
+def tested_run(file, tmp_path_factory):
+    return backtest(file, strategy=Small, out=tmp_path_factory.mktemp("tested"))
 
 
-def test_a_stream_is_a_backtest(tested, tmp_path):
+@pytest.fixture(scope="module")
+def tested(tested_run):
+    return tested_run.folder
+
+
+def test_a_stream_is_a_backtest(tested, tested_run, tmp_path):
     ran = Stream(as_lines(BARS), tmp_path)
     assert tables(ran.folder) == tables(tested)
     assert weights(ran.folder) == weights(tested)
     assert [told["bar"] for told in ran.told] == list(range(ALL))
     assert {path.name for path in tmp_path.iterdir()} == {
-        "bars.csv", "predictions.csv", "features.npy", "statistics.npy", "model.safetensors", "run.json"
+        "bars.csv", "predictions.csv", "features.npy", "outputs.npy", "statistics.npy", "model.safetensors",
+        "run.json",
     }  # fmt: skip
-    assert (ran.manifest["status"], ran.manifest["bars"], ran.manifest["new_bars"]) == (
-        "end of input",
-        ALL,
-        ALL,
-    )
+    assert (ran.manifest["status"], ran.metrics["bars"], ran.metrics["new_bars"]) == ("complete", ALL, ALL)
+    assert ran.metrics.items() >= {name: tested_run.metrics[name] for name in SAME_METRICS}.items()
 
 
 @pytest.mark.slow
@@ -278,7 +283,7 @@ def test_lines_that_are_no_bars_are_named_and_skipped(tested, tmp_path):
     ran = Stream(given, tmp_path)
     assert tables(ran.folder) == tables(tested)
     assert [text.split(":")[0] for text in ran.complaints] == [f"line {n} skipped" for n in (6, 7, 8)]
-    assert (ran.manifest["malformed_lines"], ran.manifest["ignored_bars"]) == (3, 2)
+    assert (ran.metrics["malformed_lines"], ran.metrics["ignored_bars"]) == (3, 2)
 
 
 @pytest.mark.parametrize("cut", [20, 150])
@@ -287,7 +292,7 @@ def test_a_stream_goes_on_in_place(cut, tested, tmp_path):
     second = Stream(as_lines(BARS)[cut - 3 :], resume=tmp_path)  # three bars come again
     assert second.folder == tmp_path
     assert [told["bar"] for told in first.told + second.told] == list(range(ALL))
-    assert second.manifest["ignored_bars"] == 3
+    assert second.metrics["ignored_bars"] == 3
     assert tables(tmp_path) == tables(tested)
     assert weights(tmp_path) == weights(tested)
 
@@ -306,7 +311,7 @@ def test_a_stream_goes_on_from_a_backtest(tested, file, tmp_path):
 
 def test_a_bare_model_needs_its_bars(tested, file, tmp_path):
     model = shutil.copy(tested / "model.safetensors", tmp_path / "m.safetensors")
-    with pytest.raises(CheckpointError, match=r"no run\.json beside it: give its bars as --history FILE"):
+    with pytest.raises(CheckpointError, match=r"no run\.json beside it\. Give its bars as --history FILE"):
         Stream([], tmp_path / "live", resume=model)
     lines = as_lines(random_hours(ALL + 5))[ALL:]
     ran = Stream(lines, tmp_path / "live", resume=model, history=file)
@@ -330,8 +335,8 @@ def test_a_frozen_stream_predicts_and_does_not_learn(tmp_path):
 @pytest.mark.parametrize(
     ("prepare", "options", "error", "complaint"),
     [
-        (lambda folder: None, {"out": "x"}, NeuroError, "goes on in place: leave out --out and --history"),
-        (lambda folder: (folder / "bars.csv").write_text(""), {}, BarsError, "is empty"),
+        (lambda folder: None, {"out": "x"}, NeuroError, "is resumed in place: leave out --out and --history"),
+        (lambda folder: (folder / "bars.csv").write_text(""), {}, BarsError, "must have a header"),
         (
             lambda folder: (folder / "bars.csv").write_text("datetime,open,high,low,close,volume,spread\n"),
             {},
@@ -384,11 +389,11 @@ def test_a_bar_cut_off_by_a_crash_is_dropped(tested, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX locks")
 def test_two_processes_do_not_write_to_one_stream(tmp_path):
-    BarsTable.begin(tmp_path / "bars.csv", BARS)
-    with contextlib.closing(BarsTable(tmp_path / "bars.csv")) as table:
+    BarsLog.create(tmp_path / "bars.csv", BARS)
+    with contextlib.closing(BarsLog(tmp_path / "bars.csv")) as table:
         assert list(table.read()) == as_bars(BARS)
-        with pytest.raises(NeuroError, match="another process goes on with"):
-            BarsTable(tmp_path / "bars.csv")
+        with pytest.raises(NeuroError, match="another process writes to"):
+            BarsLog(tmp_path / "bars.csv")
 
 
 # -- a process -----------------------------------------------------------------------------------------------
@@ -462,7 +467,7 @@ def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
     with process.process.stderr as complaints:
         said = complaints.read()
     assert process.process.wait(timeout=60) == 1
-    assert said == f"Error: nobody reads the signals any more; go on with --resume {tmp_path / 'live'}\n"
+    assert said == f"Error: nobody reads the signals. Go on with --resume {tmp_path / 'live'}.\n"
     assert Checkpoint.read(tmp_path / "live").last_bar == 50
 
 

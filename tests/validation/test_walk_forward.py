@@ -15,7 +15,7 @@ from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyErr
 from bt_neuro.cli import app
 from bt_neuro.learning.fit import REHEARSED
 from bt_neuro.metrics.predictions import PROBABILITIES, probabilities_of
-from bt_neuro.metrics.trading import PROFIT
+from bt_neuro.metrics.verdict import PROFIT
 from bt_neuro.report.walk_forward_console import render
 from bt_neuro.validation.fold_metrics import BETTER, sentence
 
@@ -24,7 +24,10 @@ SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
 WINTER = {"end": "2024-02-16"}
 LENGTHS = {"train": "300b", "test": "200b"}
 OPTIONS = {"strategy": Small, "bars_options": WINTER, "jobs": 1, "report": False, **LENGTHS}
-FILES = {"baselines.csv", "predictions.csv", "equity.csv", "trades.csv", "model.safetensors"}
+FILES = {
+    *("baselines.csv", "predictions.csv", "equity.csv", "trades.csv"),
+    *("outputs.npy", "model.safetensors"),
+}
 
 
 def run(out, **options):
@@ -60,6 +63,7 @@ def test_the_folder_holds_the_report_and_each_fold(result):
         "predictions.csv",
         "equity.csv",
         "trades.csv",
+        "outputs.npy",
         "folds",
     }
     assert json.loads((result.folder / "run.json").read_text()) == result.manifest
@@ -115,7 +119,7 @@ def test_the_summary_counts_all_folds_together(result):
 def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
     options = {"bars_options": {"end": "2024-02-01"}}  # one fold
     vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3}, **options)
-    votes = np.load(vote.folder / "votes.npy").astype(float)
+    votes = np.load(vote.folder / "outputs.npy").astype(float)
     said = vote.predictions
     mean = np.mean([probabilities_of(votes[:, lane]) for lane in range(2)], axis=0)
     np.testing.assert_allclose(said[PROBABILITIES], mean, atol=1e-9)

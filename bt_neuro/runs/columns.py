@@ -1,0 +1,100 @@
+"""Columns of the tables that a run writes, and their types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+# Types of columns; a tuple lists the texts that may occur.
+INTEGER, NUMBER, TIME, TEXT, FLAG = "integer", "number", "time", "text", "flag"
+OPTIONAL = "optional number"  # empty where undefined
+SIGNALS = ("none", "buy", "sell")
+Columns = Mapping[str, str | tuple[str, ...]]
+
+_DTYPES = {
+    INTEGER: "int64",
+    NUMBER: "float64",
+    OPTIONAL: "float64",
+    TIME: "str",
+    TEXT: "str",
+    FLAG: "bool",
+}
+
+
+PREDICTIONS: Columns = {
+    "bar": INTEGER,
+    "datetime": TIME,
+    **dict.fromkeys(("p_none", "p_buy", "p_sell"), NUMBER),
+    "signal": SIGNALS,
+    "label": (*SIGNALS, "both", ""),
+    "known_bar": OPTIONAL,
+    "hit": OPTIONAL,
+}
+EQUITY: Columns = {
+    "bar": INTEGER,
+    "datetime": TIME,
+    **dict.fromkeys(("close", "cash", "equity", "position"), NUMBER),
+}
+TRADES: Columns = {
+    **dict.fromkeys(("entry_bar", "exit_bar"), INTEGER),
+    **dict.fromkeys(("entry_datetime", "exit_datetime"), TIME),
+    "side": ("long", "short"),
+    **dict.fromkeys(("size", "entry_price", "exit_price", "gross", "costs", "net", "net_pct"), NUMBER),
+    "bars": INTEGER,
+}
+BARS: Columns = {
+    "datetime": TIME,
+    **dict.fromkeys(("open", "high", "low", "close", "volume", "spread"), NUMBER),
+}
+FOLDS: Columns = {
+    "fold": INTEGER,
+    **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),
+    **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
+}
+COMPARISON: Columns = {
+    **dict.fromkeys(("expert", "gradient", "which", "regime"), TEXT),
+    "in_sample": FLAG,
+    "bars": INTEGER,
+}
+ERAS: Columns = {
+    **dict.fromkeys(("expert", "gradient", "which"), TEXT),
+    **dict.fromkeys(("seed", "era"), INTEGER),
+}
+
+
+def parse_table(file: IO[str], columns: Columns) -> pd.DataFrame:
+    """Read a CSV file; columns that are not in `columns` are read as pandas reads them.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        If a column is missing or a cell is not of its type.
+    """
+    dtypes = {name: TEXT if isinstance(kind, tuple) else kind for name, kind in columns.items()}
+    table = pd.read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
+    for name, kind in columns.items():
+        if name not in table:
+            raise ValueError(f"column {name} is missing")
+        if dtypes[name] == TEXT:
+            table[name] = table[name].fillna("")
+        if kind == TIME:
+            table[name] = pd.to_datetime(table[name], format="ISO8601")
+        values = table[name]
+        if isinstance(kind, tuple):
+            wrong = ~values.isin(kind)
+        elif kind == TIME:
+            wrong = values.isna()
+        elif kind == NUMBER:
+            wrong = ~np.isfinite(values)
+        elif kind == OPTIONAL:
+            wrong = np.isinf(values)
+        else:
+            continue
+        if wrong.any():
+            row = int(wrong.argmax())
+            rule = f"one of {kind}" if isinstance(kind, tuple) else f"a {kind}"
+            raise ValueError(f"{name} of row {row + 1} must be {rule}, got {values.iloc[row]!r}")
+    return table

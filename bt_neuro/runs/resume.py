@@ -1,0 +1,82 @@
+"""Rows that a resumed run takes over from the folder of the run before."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bt_neuro.errors import CheckpointError
+from bt_neuro.io import Fields
+from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.runs.era_tables import EXAMPLES
+from bt_neuro.runs.recording import ARRAYS, FEATURES, OUTPUTS, PREDICTIONS
+from bt_neuro.runs.tables import copy_text, read_array, write_array
+
+
+def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
+    """Start the tables of a resumed run; return their numbers of rows by file.
+
+    Rows after the checkpoint, which a killed run may have written, are left out: the resumed run writes them
+    again. Beside a bare model lie no tables. Predictions then start with the bars that wait for a label, and
+    `PREDICTIONS` is missing from the result.
+
+    Parameters
+    ----------
+    saved : the checkpoint, beside which the tables lie
+    folder : folder to write to; may be that of the checkpoint
+
+    Raises
+    ------
+    CheckpointError
+        If a table beside the checkpoint has fewer rows than the checkpoint.
+    """
+    old, states = saved.path.parent, saved.analyzers
+    if not (old / PREDICTIONS).exists():
+        arrays = {FEATURES: _waiting_features(saved), OUTPUTS: _waiting_outputs(saved)}
+    else:
+        arrays = {name: read_array(old / name, _rows(states, name)) for name in ARRAYS}
+    for name, rows in arrays.items():
+        write_array(folder / name, rows)
+    counts = {name: len(rows) for name, rows in arrays.items()}
+    if (old / EXAMPLES).exists() and old != folder:
+        shutil.copyfile(old / EXAMPLES, folder / EXAMPLES)
+    if (old / PREDICTIONS).exists():
+        counts[PREDICTIONS] = states.group("predictions").integer("rows")
+        copy_text(old / PREDICTIONS, folder / PREDICTIONS, counts[PREDICTIONS])
+    return counts
+
+
+def _rows(states: Fields, name: str) -> int:
+    stem = Path(name).stem
+    return states.group(stem).integer("rows") if stem in states.values else 0
+
+
+def _waiting_features(saved: Checkpoint) -> NDArray[np.float32]:
+    # The baselines need the windows of all predicted bars, from that of the first waiting bar on.
+    tensors = saved.network.tensors
+    last, history = saved.last_bar or 0, tensors["learner.history"]
+    rows = dict(zip(range(last + 1 - len(history), last + 1), history, strict=True))
+    waiting = saved.network.about.group("learner").integers("pending_bars")
+    for bar, window in zip(waiting, tensors["learner.pending_windows"], strict=True):
+        part = window.reshape(-1, history.shape[1])
+        rows |= zip(range(bar + 1 - len(part), bar + 1), part, strict=True)
+    if rows and len(rows) != last + 1 - min(rows):
+        raise CheckpointError(
+            f"{saved.path} alone does not hold all bars since bar {min(rows)}, whose label is still to come. "
+            "Give the folder of its run, with the tables."
+        )
+    return np.array([rows[bar] for bar in sorted(rows)], np.float32)
+
+
+def _waiting_outputs(saved: Checkpoint) -> NDArray[np.float32]:
+    outputs = []
+    if "predictions" in saved.analyzers.values:  # not in a checkpoint of a script's own
+        for values in saved.analyzers.group("predictions").items("unknown"):
+            row = Fields(values, "predictions.unknown")
+            outputs.append(row.numbers("outputs"))
+            if len(outputs[-1]) != 3 * len(saved.network.seeds):
+                raise row.refuse("outputs", "three numbers a network")
+    return np.array(outputs, np.float32).reshape(len(outputs), len(saved.network.seeds), 3)
