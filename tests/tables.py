@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from fractal_targets import fractal_targets
 from random_walk import random_walk
-
-from bt_neuro.learning.fractals import fractal_targets
 
 HISTORY = 4
 FEATURES = 3

@@ -1,4 +1,4 @@
-"""A checkpoint: the network, what the learner holds, and which bars they have seen, in one file."""
+"""Checkpoint: network, learner and the fingerprint of the bars so far, in one file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,10 @@ from bt_neuro.nn.storage import SavedNetwork
 MODEL = "model.safetensors"
 
 
-def model_file(path: str | Path) -> Path:
-    """Return the checkpoint that a path means: the file itself, or the one in a folder of a run."""
-    path = Path(path)
-    return path / MODEL if path.is_dir() else path
-
-
 def save(
     path: Path, learner: Learner, *, bars: dict[str, Any], analyzers: dict[str, Any], about: dict[str, Any]
 ) -> None:
-    """Write all that is needed to go on, whole or not at all.
+    """Write a checkpoint atomically.
 
     Parameters
     ----------
@@ -35,7 +29,7 @@ def save(
     learner : with its network
     bars : fingerprint of the bars up to the last one learned
     analyzers : state of each analyzer that has one, by name
-    about : whatever else should travel along
+    about : further plain JSON values
     """
     arrays, values = learner.state()
     label = learner.label
@@ -52,7 +46,8 @@ class Checkpoint:
 
     Attributes
     ----------
-    last_bar : number of the last bar that was learned; None when there was none yet
+    network : the saved network, with all tensors and metadata of the file
+    last_bar : number of the last bar learned; None before the first
     """
 
     network: SavedNetwork
@@ -65,13 +60,13 @@ class Checkpoint:
         Raises
         ------
         CheckpointError
-            When it is missing, damaged, of a newer version, or a bare network to which no bars belong.
+            When it is missing, damaged, of a newer version, or a network without bars.
         """
-        network = SavedNetwork.read(model_file(path))
+        path = Path(path)
+        network = SavedNetwork.read(path / MODEL if path.is_dir() else path)
         if "learner" not in network.about.values:
             raise CheckpointError(
-                f"{network.path} holds a network but not which bars it has seen: no run can go on from it; "
-                "use Network.load"
+                f"{network.path} must hold the state of a run, got a network alone. Use Network.load."
             )
         return cls(network, network.about.group("learner").integer_or_none("last_bar"))
 
@@ -90,23 +85,23 @@ class Checkpoint:
         return self.network.about.group("analyzers")
 
     def restore(self, learner: Learner) -> None:
-        """Set a learner to this state.
+        """Set a learner and its network to this state.
 
         Raises
         ------
         CheckpointError
-            When it has other features, layers, label or optimiser; the first difference is named.
+            When features, layers, label or optimiser differ; names the first difference.
         """
         self.restore_network(learner)
         try:
             learner.restore(self.network.tensors, self.network.about.group("learner"))
         except CheckpointError as error:
-            raise CheckpointError(f"cannot go on from {self.path}: {error}") from error
+            raise CheckpointError(f"cannot resume {self.path}: {error}") from error
 
     def restore_network(self, learner: Learner) -> None:
         """Set the network alone to this state, for a learner that sees all bars again; raises the same."""
         for difference in self._differences(learner):
-            raise CheckpointError(f"cannot go on from {self.path}: {difference}")
+            raise CheckpointError(f"cannot resume {self.path}: {difference}")
         learner.network.set_state(self.network.tensors, self.network.steps)
 
     def _differences(self, learner: Learner) -> Iterator[str]:
@@ -116,11 +111,7 @@ class Checkpoint:
             ("features", values.texts("features"), list(learner.feature_names)),
             ("history_bars", values.integer("history_bars", 1), learner.history_bars),
             ("label", kind.text("class"), type(learner.label).__name__),
-            (
-                "wing, the label's delay",
-                kind.integer("delay_bars", 1),
-                learner.delay_bars,
-            ),
+            ("wing, the label's delay", kind.integer("delay_bars", 1), learner.delay_bars),
             ("number of layers", len(saved.layers), len(network.layout.layers)),
         ]
         layers = enumerate(zip(saved.layers, network.layout.layers, strict=False))
@@ -132,10 +123,10 @@ class Checkpoint:
         ]
         for name, then, now in pairs:
             if then != now:
-                yield f"its {name}: {then}; here: {now}"
+                yield f"{name} must be {then}, got {now}"
 
 
 def _optimizer_of(network: Network) -> Any:
-    """Return the optimiser of all lanes, or a list with that of each."""
+    """Return the optimiser of all networks, or a list with that of each."""
     each = list(network.optimizers)
     return each if len(each) > 1 else each[0]

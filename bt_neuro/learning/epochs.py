@@ -1,7 +1,6 @@
-"""Eras, the article's passes over one history, and its three figures that run through them.
+"""Epochs over a pretraining span, and the article's three running figures.
 
-All of it is in-sample: from the second era on each bar has been learned before, and in the first one the
-label of a bar is learned at once and not when it becomes known. Scores of a network come from new bars.
+All figures here are in-sample: the network learns the label of a bar in the same pass that predicts it.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning.signals import signals_of
 
-ARTICLE_WINDOW = 10_000  # samples that the running figures of the article's experts remember
+ARTICLE_WINDOW = 10_000  # samples in the running figures of the article's experts
 
-# The most that a figure of an era may move where eras have settled; see `settled`.
+# Largest change of a figure from epoch to epoch where epochs have settled; see `settled`.
 ERROR_MOVES, PERCENT_MOVES = 0.01, 0.1
 
 
 class RunningMean:
-    """Mean of all samples until there are `window`, then their exponential average over that many.
+    """Mean of the first `window` samples, then an exponential average over as many.
 
     Examples
     --------
@@ -44,7 +43,7 @@ class RunningMean:
         self.value += (sample - self.value) / min(self.samples, self.window)
 
     def extend(self, samples: ArrayLike) -> None:
-        """Add many samples at once: within rounding what it is to add each."""
+        """Add many samples; equal to `add` of each within rounding."""
         head, tail = np.split(np.asarray(samples, np.float64), [max(self.window - self.samples, 0)])
         if len(head):
             self.samples += len(head)
@@ -66,7 +65,7 @@ class RunningMean:
 
 
 class ArticleFigures(NamedTuple):
-    """The article's three running figures; what no sample has moved yet is None.
+    """The article's three running figures; None without a sample.
 
     Attributes
     ----------
@@ -81,14 +80,14 @@ class ArticleFigures(NamedTuple):
 
 
 class RunningFigures:
-    """The article's figures of several networks that learn the same bars side by side.
+    """The article's figures of several networks over the same bars, many bars at a time.
 
-    They are those of `HitRate` within rounding, many bars at a time.
+    Equal to those of `HitRate` within rounding.
 
     Parameters
     ----------
-    networks : how many
-    window : samples that each figure remembers: of the error bars, of undefine fractals, of forecast signals
+    networks : number of networks
+    window : samples in each figure: bars of the error, fractals of undefine, signals of forecast
 
     Examples
     --------
@@ -105,7 +104,7 @@ class RunningFigures:
         self._networks = [[RunningMean(window) for _ in ArticleFigures._fields] for _ in range(networks)]
 
     def add(self, outputs: ArrayLike, targets: ArrayLike, signals: ArrayLike | None = None) -> None:
-        """Take the next bars.
+        """Add the next bars.
 
         Parameters
         ----------
@@ -113,38 +112,39 @@ class RunningFigures:
         targets : (n, 3), zeros and ones
         signals : (networks, n), 0 none, 1 buy, 2 sell; by default those of the outputs
         """
-        said, wanted = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
-        errors = np.sqrt(((wanted - said) ** 2).mean(axis=-1))
-        is_fractal = wanted[:, 1:].any(axis=1)
-        named = signals_of(said) if signals is None else np.asarray(signals)
-        for means, of_bars, of_network in zip(self._networks, errors, named, strict=True):
+        outputs, targets = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
+        errors = np.sqrt(((targets - outputs) ** 2).mean(axis=-1))
+        is_fractal = targets[:, 1:].any(axis=1)
+        signals = signals_of(outputs) if signals is None else np.asarray(signals)
+        for means, of_bars, of_network in zip(self._networks, errors, signals, strict=True):
             error, undefine, forecast = means
             error.extend(of_bars)
             undefine.extend(100.0 * (of_network[is_fractal] == 0))
             signalled = np.flatnonzero(of_network)
-            forecast.extend(100.0 * (wanted[signalled, of_network[signalled]] == 1))
+            forecast.extend(100.0 * (targets[signalled, of_network[signalled]] == 1))
 
     def figures(self) -> list[ArticleFigures]:
         """Return the figures of each network."""
         return [ArticleFigures(*(mean.get() for mean in means)) for means in self._networks]
 
     def state(self) -> list[Any]:
-        """Return all that `restore` needs, in plain JSON values."""
+        """Return the state for `restore`, as plain JSON values."""
         return [
             {name: mean.state() for name, mean in zip(ArticleFigures._fields, means, strict=True)}
             for means in self._networks
         ]
 
     def restore(self, saved: list[Any]) -> None:
-        """Go on from `state`.
+        """Set the state that `state` returned.
 
         Raises
         ------
         CheckpointError
-            When it is no such state, or one of another number of networks.
+            When a value is missing or invalid, or the number of networks differs.
         """
         if len(saved) != len(self._networks):
-            raise CheckpointError(f"running figures of {len(saved)} networks, not of {len(self._networks)}")
+            n = len(self._networks)
+            raise CheckpointError(f"running figures must be of {n} networks, got {len(saved)}")
         for means, values in zip(self._networks, saved, strict=True):
             fields = Fields(values, "running figures")
             for name, mean in zip(ArticleFigures._fields, means, strict=True):
@@ -153,13 +153,13 @@ class RunningFigures:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One network after one pass over its history; all in-sample.
+    """Figures of one network after one pass over the pretraining span; all in-sample.
 
     Attributes
     ----------
-    number : 1 for the first
-    learning_rate : of its last learning step
-    error, undefine_pct, forecast_pct : the running figures as the era left them, see `ArticleFigures`
+    number : from 1 on
+    learning_rate : of the last learning step
+    error, undefine_pct, forecast_pct : the running figures at the end, see `ArticleFigures`
     """
 
     number: int
@@ -170,20 +170,18 @@ class Epoch:
 
 
 def settled(previous: Epoch, last: Epoch) -> bool:
-    """Tell whether its error has moved by less than 0.01 and its percentages by less than 0.1.
+    """Return whether the error moved by less than 0.01 and both percentages by less than 0.1.
 
     Notes
     -----
-    What ends the training loop of the article's experts (part 2 of the series, section 3.3) is::
+    The training loop of the article's experts (part 2 of the series, section 3.3) ends when::
 
         (signal of the last bar != none || forecast > 70)
         && error < 0.1 && |error - previous error| < 0.01
         && |undefine - previous undefine| < 0.1 && |forecast - previous forecast| < 0.1
 
-    The differences are kept, the levels are not: they say what one may wish for, and not that nothing moves
-    any more (the same section reports errors of 0.68 and 0.78 after 35 eras). What the demand for a signal
-    guards against, a network that settles before it ever speaks, is caught otherwise: a figure that is None
-    has not settled.
+    The differences are kept. The levels are not: the same section reports errors of 0.68 and 0.78 after 35
+    passes. A figure that is None has not settled, which covers a network without any signal.
 
     Examples
     --------
@@ -204,58 +202,58 @@ def settled(previous: Epoch, last: Epoch) -> bool:
 
 
 class EpochLog:
-    """The eras of networks that learn side by side, and the figures that run through all of them.
+    """Epochs of several networks over the same span, and the running figures.
 
     Parameters
     ----------
-    networks : how many
+    networks : number of networks
 
     Attributes
     ----------
-    figures : `RunningFigures`, to be fed with what is learned
-    ended : an entry an era that has ended: one `Epoch` a network
+    figures : `RunningFigures` over all epochs
+    epochs : the epochs that have ended, each a tuple with one `Epoch` a network
     """
 
     def __init__(self, networks: int) -> None:
         self.figures = RunningFigures(networks)
-        self.ended: list[tuple[Epoch, ...]] = []
+        self.epochs: list[tuple[Epoch, ...]] = []
 
     def end(self, learning_rates: Sequence[float]) -> None:
-        """Take note that an era has ended, with the rate at which each network learned last."""
-        number, figures = len(self.ended) + 1, self.figures.figures()
-        eras = zip(learning_rates, figures, strict=True)
-        self.ended.append(tuple(Epoch(number, rate, *one) for rate, one in eras))
+        """Add an epoch, with the last learning rate of each network."""
+        number, figures = len(self.epochs) + 1, self.figures.figures()
+        rates = zip(learning_rates, figures, strict=True)
+        self.epochs.append(tuple(Epoch(number, rate, *of_network) for rate, of_network in rates))
 
     @property
     def has_settled(self) -> bool:
-        """Whether every network has, see `settled`."""
-        return len(self.ended) > 1 and all(map(settled, *self.ended[-2:]))
+        """Whether every network has settled, see `settled`."""
+        return len(self.epochs) > 1 and all(map(settled, *self.epochs[-2:]))
 
-    def is_done(self, eras: int, until_settled: bool) -> bool:
-        """Tell whether there have been so many eras, or as many as it took to settle."""
-        return len(self.ended) >= eras or (until_settled and self.has_settled)
+    def is_done(self, epochs: int, until_settled: bool) -> bool:
+        """Return whether there are `epochs` epochs, or enough to settle."""
+        return len(self.epochs) >= epochs or (until_settled and self.has_settled)
 
     def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, in plain JSON values."""
-        ended = [[asdict(era) for era in eras] for eras in self.ended]
-        return {"figures": self.figures.state(), "ended": ended}
+        """Return the state for `restore`, as plain JSON values."""
+        epochs = [[asdict(epoch) for epoch in of_networks] for of_networks in self.epochs]
+        return {"figures": self.figures.state(), "ended": epochs}
 
     def restore(self, saved: Fields) -> None:
-        """Go on from `state`.
+        """Set the state that `state` returned.
 
         Raises
         ------
         CheckpointError
-            When it is no such state, or one of another number of networks.
+            When a value is missing or invalid, or the number of networks differs.
         """
         self.figures.restore(saved.items("figures"))
         networks = len(self.figures.figures())
-        for eras in saved.items("ended"):
-            if not isinstance(eras, list) or len(eras) != networks:
-                raise saved.refuse("ended", f"eras of {networks} networks")
-            self.ended.append(tuple(_era(Fields(era, "an era")) for era in eras))
+        for of_networks in saved.items("ended"):
+            if not isinstance(of_networks, list) or len(of_networks) != networks:
+                raise saved.refuse("ended", f"epochs of {networks} networks")
+            self.epochs.append(tuple(_epoch(Fields(values, "an epoch")) for values in of_networks))
 
 
-def _era(saved: Fields) -> Epoch:
+def _epoch(saved: Fields) -> Epoch:
     figures = (None if saved.any(name) is None else saved.number(name) for name in ArticleFigures._fields)
     return Epoch(saved.integer("number", 1), saved.number("learning_rate"), *figures)

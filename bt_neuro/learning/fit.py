@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import NonFiniteError
 from bt_neuro.learning.epochs import EpochLog
+from bt_neuro.learning.label_queue import Example
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import rate_at
 
 Array = NDArray[np.floating]
 
-REHEARSED = 2_000  # examples at most; all of them would cost more than to learn them
-_EXAMPLES_A_COPY = 1024  # windows are views of one another, and copies are large
-
-
-class Example(NamedTuple):
-    """A feature window with a confirmed label."""
-
-    bar: int
-    known_bar: int
-    window: Array
-    target: tuple[float, ...]
+REHEARSED = 2_000  # most examples in a rehearsal; all of them would cost more than to learn them
+_LAUNCH_EXAMPLES = 1024  # windows are views of one another, and copies are large
 
 
 def fit(
@@ -44,7 +35,7 @@ def fit(
     ----------
     network : learns
     examples : one or more, rising in time
-    log : the epochs before, if any, which are not repeated; each epoch is added when it ends
+    log : epochs so far, which are not repeated; each epoch is added when it ends
     epochs : number of epochs in the log at the end
     until_settled : end sooner, with the epoch in which every network has settled
     on_launch : called after each launch with the number of examples learned in this epoch; an exception ends
@@ -57,11 +48,11 @@ def fit(
         When the outputs are not finite.
     """
     while not log.is_done(epochs, until_settled):
-        for first in range(0, len(examples), _EXAMPLES_A_COPY):
-            part = examples[first : first + _EXAMPLES_A_COPY]
+        for first in range(0, len(examples), _LAUNCH_EXAMPLES):
+            part = examples[first : first + _LAUNCH_EXAMPLES]
             windows, targets = _stacked(part)
             outputs = network.learn(windows, targets)
-            _require_finite(outputs, f"learned up to bar {part[-1].bar} in era {len(log.ended) + 1}")
+            _require_finite(outputs, f"in era {len(log.epochs) + 1}, up to bar {part[-1].bar}")
             log.figures.add(outputs.reshape(-1, *targets.shape), targets)
             on_launch(first + len(part))
         log.end(_learning_rates(network))
@@ -100,19 +91,19 @@ def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | No
             outputs = np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
-    _require_finite(outputs, f"trained up to bar {last[-1].bar}")
+    _require_finite(outputs, f"in a rehearsal up to bar {last[-1].bar}")
     return outputs
 
 
 def _learning_rates(network: Network) -> list[float]:
     """Return the learning rate of each network's last step."""
-    rates = [rate_at(one.learning_rate, network.steps) for one in network.optimizers]
+    rates = [rate_at(optimizer.learning_rate, network.steps) for optimizer in network.optimizers]
     return rates if len(rates) > 1 else rates * len(network.seeds)
 
 
-def _require_finite(outputs: Array, after: str) -> None:
+def _require_finite(outputs: Array, where: str) -> None:
     if not np.isfinite(outputs).all():
-        raise NonFiniteError(f"{after}, the outputs are not finite. Lower the learning rate.")
+        raise NonFiniteError(f"{where}: the outputs must be finite. Lower the learning rate.")
 
 
 def _stacked(examples: Sequence[Example]) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What a label must offer: classes, a delay, and answers that arrive late."""
+"""Label: the class of a bar, confirmed by later bars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
 class ConfirmedLabel(NamedTuple):
-    """A label that has just become known: the bar it belongs to and its target."""
+    """A label that has become known: the bar it belongs to and its target."""
 
     bar: int
     target: tuple[float, ...]  # one 0 or 1 a class, in the order of `classes`
@@ -14,11 +14,10 @@ class ConfirmedLabel(NamedTuple):
 
 @runtime_checkable
 class Label(Protocol):
-    """The truth a network learns, told bar by bar once it can be known.
+    """Classes that a network learns, confirmed some bars after the bar they belong to.
 
-    A label of bar t may look at later bars, so it is known only `delay_bars` later. It hears each
-    closed bar once, in order, and answers with the labels that this bar made known; it never sees a
-    bar that has not closed. The order of `classes` is the order of the network's outputs.
+    `update` receives each closed bar once, in order, and returns the labels that this bar confirms. It must
+    compute them from its arguments alone: a run may call it ahead of the strategy's `next`.
 
     Examples
     --------
@@ -49,17 +48,17 @@ class Label(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, one a network output."""
+        """Names of the classes, in the order of the network's outputs."""
 
     @property
     def delay_bars(self) -> int:
-        """How many bars after t the label of bar t is known at the latest."""
+        """Most bars from a bar to its confirmed label."""
 
     def update(self, bar: int, high: float, low: float, close: float) -> list[ConfirmedLabel]:
-        """Take the closed bar number `bar` and return the labels it made known."""
+        """Take the closed bar number `bar` and return the labels that it confirms."""
 
     def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, in plain JSON values."""
+        """Return the state for `restore`, as plain JSON values."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Set the state that `state` returned."""

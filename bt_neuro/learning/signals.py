@@ -1,4 +1,4 @@
-"""What the network says of a bar, and what became of it."""
+"""Signals of a network and their outcomes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Triple = tuple[float, float, float]
 
 
 class Signal(NamedTuple):
-    """What the network says of one bar, from bars up to and including it.
+    """Prediction of one bar, from bars up to and including it.
 
     Attributes
     ----------
     bar : number of the bar
-    outputs : the network's three outputs, as they are; of several networks their mean
-    probabilities : the outputs divided by their sum: none, buy, sell; of several networks the mean of theirs
-    name : "none", "buy" or "sell": the strictly largest output, of several networks the strictly largest
-        probability; a tie is none
-    votes : the outputs of each network, where there are several
+    outputs : raw outputs for none, buy and sell; the mean over several networks
+    probabilities : outputs divided by their sum; the mean over several networks
+    name : "none", "buy" or "sell", by the strictly largest output; by probability with several networks; a
+        tie is "none"
+    votes : raw outputs of each network, if there are several
     """
 
     bar: int
@@ -36,10 +36,11 @@ class Signal(NamedTuple):
 
     @classmethod
     def of(cls, bar: int, outputs: Sequence[float]) -> Signal:
-        """Return the signal of a network's three outputs, or of several networks' one after another."""
+        """Return the signal of three outputs, or of several networks' outputs one after another."""
         if not math.isfinite(sum(outputs)):
             raise NonFiniteError(
-                f"bar {bar}: the network's outputs are {list(outputs)}: lower the learning rate"
+                f"bar {bar}: the network's outputs must be finite, got {list(outputs)}. "
+                "Lower the learning rate."
             )
         if len(outputs) == 3:
             none, buy, sell = outputs
@@ -50,7 +51,7 @@ class Signal(NamedTuple):
 
     @property
     def all_outputs(self) -> list[float]:
-        """What `of` makes this signal from."""
+        """Outputs of all networks, as `of` takes them."""
         return [output for vote in self.votes or (self.outputs,) for output in vote]
 
     @property
@@ -63,23 +64,14 @@ class Signal(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """Probability of the class that won."""
+        """Probability of the signal's class."""
         return self.probabilities[CLASSES.index(self.name)]
-
-    @property
-    def article_value(self) -> float:
-        """The article's figure: softmax over the outputs, +p(buy) or -p(sell) in tenths, 0 for none."""
-        if self.name == "none":
-            return 0.0
-        weights = [math.exp(output) for output in self.outputs]
-        value = weights[CLASSES.index(self.name)] / sum(weights)
-        return round(value if self.is_buy else -value, 1)
 
 
 def _shares(outputs: Triple) -> Triple:
     none, buy, sell = outputs
     total = none + buy + sell
-    # Sigmoids that all underflow say nothing.
+    # Sigmoids that all underflow are no signal.
     return (none / total, buy / total, sell / total) if total > 0 else (1.0, 0.0, 0.0)
 
 
@@ -93,7 +85,11 @@ def _mean(triples: Sequence[Triple]) -> Triple:
 
 
 def signals_of(outputs: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the index of the strictly largest of each (..., 3): 0 none, 1 buy, 2 sell; a tie is none.
+    """Return the index of the strictly largest output, (...): 0 none, 1 buy, 2 sell; a tie is 0.
+
+    Parameters
+    ----------
+    outputs : (..., 3)
 
     Examples
     --------
@@ -105,7 +101,14 @@ def signals_of(outputs: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 class ScoredSignal(NamedTuple):
-    """A prediction and the label that has become known for it."""
+    """A signal with its confirmed label.
+
+    Attributes
+    ----------
+    signal : the prediction
+    target : of none, buy and sell, each 0 or 1
+    known_bar : the bar that confirmed the label
+    """
 
     signal: Signal
     target: tuple[float, ...]
@@ -118,7 +121,7 @@ class ScoredSignal(NamedTuple):
 
     @property
     def is_hit(self) -> bool | None:
-        """Whether the label holds the signal; None when there was no signal."""
+        """Whether the label contains the signal; None if the signal is "none"."""
         return None if self.signal.name == "none" else self.target[CLASSES.index(self.signal.name)] == 1
 
     @property

@@ -12,6 +12,7 @@ from bt_neuro.io import Fields
 from bt_neuro.learning.epochs import ARTICLE_WINDOW, RunningMean
 from bt_neuro.learning.signals import ScoredSignal
 from bt_neuro.metrics.classification import RECENT_SIGNALS, percent, ratio, side_metrics
+from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.run_observer import BarRecord
 
 
@@ -128,7 +129,7 @@ class StepTime(bt.Analyzer):
         pass
 
     def next(self) -> None:
-        if not (self.strategy.replaying or self.strategy.training):
+        if self.strategy.phase is Phase.LIVE:
             self._seconds.add(self.strategy.learner.last_step_s)
 
     def get_analysis(self) -> dict[str, Any]:

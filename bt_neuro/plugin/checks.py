@@ -1,9 +1,10 @@
-"""What a strategy is refused for: wrong parameters, features that look ahead, bars it did not pass on."""
+"""Input validation for `NeuroStrategy`: names, parameters, features, bars passed on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import getattr_static
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,64 +14,89 @@ from bt_neuro.errors import StrategyError
 
 _CHECKED_WHERE_READ = ("pretrain", "resume")  # each may be written in several ways
 _KINDS: tuple[tuple[type, str], ...] = ((bool, "True or False"), (Real, "a number"), (str, "text"))
+_INTEGERS = (
+    ("wing", 1),
+    ("history_bars", 1),
+    ("eras", 1),
+    ("embargo_bars", 0),
+    ("seeds", 1),
+    ("seed", 0),
+)
 
 
-def check_parameters(given: Any, defaults: dict[str, Any]) -> None:
-    """Refuse parameters of a wrong kind, also a subclass's own: each must be of the kind of its default."""
-    whole_numbers = (
-        ("wing", 1),
-        ("history_bars", 1),
-        ("eras", 1),
-        ("embargo_bars", 0),
-        ("seeds", 1),
-        ("seed", 0),
+class ReadOnly:
+    """An attribute of a strategy that subclasses must not assign; its value is in ``_<name>``."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, strategy: Any, owner: type | None = None) -> Any:
+        return self if strategy is None else getattr(strategy, f"_{self._name}")
+
+    def __set__(self, strategy: Any, value: Any) -> None:
+        raise _taken(type(strategy), self._name)
+
+
+def check_names(strategy: type) -> None:
+    """Raise StrategyError where a subclass redefines a read-only attribute."""
+    names = {
+        name for base in strategy.__mro__ for name, value in vars(base).items() if isinstance(value, ReadOnly)
+    }
+    for name in names:
+        if not isinstance(getattr_static(strategy, name), ReadOnly):
+            raise _taken(strategy, name)
+
+
+def _taken(strategy: type, name: str) -> StrategyError:
+    return StrategyError(
+        f"{strategy.__name__} must not assign {name}, a name of NeuroStrategy. Choose another."
     )
-    for name, least in whole_numbers:
-        value = getattr(given, name)
+
+
+def check_parameters(params: Any, defaults: dict[str, Any]) -> None:
+    """Raise StrategyError for a parameter of a wrong kind; a subclass's own must be of its default's kind."""
+    for name, least in _INTEGERS:
+        value = getattr(params, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise StrategyError(f"{name} is {value!r}: give a whole number, {least} or more")
+            raise StrategyError(f"{name} must be an integer, {least} or more, got {value!r}")
     for name in ("learning_rate", "size"):
-        value = getattr(given, name)
+        value = getattr(params, name)
         if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-            raise StrategyError(f"{name} is {value!r}: give a number, 0 or more")
-    if not isinstance(given.learning, bool):
-        raise StrategyError(f"learning is {given.learning!r}: give True or False")
+            raise StrategyError(f"{name} must be a number, 0 or more, got {value!r}")
     for name, default in defaults.items():
         if name in _CHECKED_WHERE_READ:
             continue
-        value = getattr(given, name)
-        for kind, what in _KINDS:
+        value = getattr(params, name)
+        for kind, rule in _KINDS:
             if isinstance(default, kind):
                 if not isinstance(value, kind):
-                    raise StrategyError(f"{name} is {value!r}: give {what}, as its default {default!r}")
+                    raise StrategyError(f"{name} must be {rule}, as its default {default!r}, got {value!r}")
                 break
 
 
-def checked_features(make: Callable[[], Any], name: str) -> dict[str, Any]:
-    """Return the features that it makes, if they are lines by name that do not look ahead."""
+def checked_features(features: Callable[[], Any], name: str) -> dict[str, Any]:
+    """Return the features, if they are lines by name without look-ahead."""
     try:
-        features = make()
+        lines = features()
     except IndexError as error:
         raise StrategyError(
-            f"{name}.features() reads a bar, and there is none yet ({error}): return lines, such as "
-            "self.data.close, not their numbers, such as self.data.close[0]"
+            f"{name}.features() must return lines, such as self.data.close, got a number such as "
+            f"self.data.close[0] before the first bar ({error})"
         ) from error
-    if not isinstance(features, dict) or not features:
-        raise StrategyError(
-            f"{name}.features() must return a dict of lines by name; it returned {features!r}"
-        )
-    for feature, line in features.items():
+    if not isinstance(lines, dict) or not lines:
+        raise StrategyError(f"{name}.features() must return a dict of lines by name, got {lines!r}")
+    for feature, line in lines.items():
         if not isinstance(line, bt.LineRoot):
-            raise StrategyError(f"{name}.features(): {feature} is {line!r}, not a backtrader line")
+            raise StrategyError(f"{name}.features(): {feature} must be a backtrader line, got {line!r}")
         if _looks_ahead(line):
             raise StrategyError(
-                f"{name}.features(): {feature} reads bars to come, as line(1) does; use line(-1)"
+                f"{name}.features(): {feature} must not read bars to come, as line(1) does. Use line(-1)."
             )
-    return features
+    return lines
 
 
 def _looks_ahead(line: Any) -> bool:
-    # What line(1) makes, also inside a sum or a comparison of lines.
+    # The line that line(1) makes, also inside a sum or a comparison of lines.
     parts = (getattr(line, "a", None), getattr(line, "b", None))
     return isinstance(line, bt.linebuffer._LineForward) or any(
         _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
@@ -78,7 +104,9 @@ def _looks_ahead(line: Any) -> bool:
 
 
 def require_counted(strategy: Any, bars: int) -> None:
-    """Raise StrategyError unless a `NeuroStrategy` saw so many bars: it may override what sees them."""
-    if (seen := strategy.fingerprint.bars) != bars:
-        counted = f"{type(strategy).__name__}: of {bars} bars {seen} were counted"
-        raise StrategyError(f"{counted}; prenext() and next() must call super()'s")
+    """Raise StrategyError unless prenext and next of a `NeuroStrategy` were called for all bars."""
+    if (counted := strategy.fingerprint.bars) != bars:
+        raise StrategyError(
+            f"prenext() and next() of {type(strategy).__name__} must call super()'s at each of {bars} bars, "
+            f"got {counted}"
+        )

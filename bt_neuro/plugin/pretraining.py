@@ -1,4 +1,4 @@
-"""Bars that are learned again and again before the first prediction: the article's eras."""
+"""Pretraining: a span of bars, learned in epochs before the first prediction."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from typing import Any
 from bt_neuro.bars.clock import Bound, Span
 from bt_neuro.errors import BarsError, CheckpointError, StrategyError
 from bt_neuro.learning.checkpoint import Checkpoint
-from bt_neuro.learning.epochs import Epoch, EpochLog
-from bt_neuro.learning.fit import Example, fit
+from bt_neuro.learning.epochs import EpochLog
+from bt_neuro.learning.fit import fit
+from bt_neuro.learning.label_queue import Example
 
 PRETRAINING = "pretraining"  # in a checkpoint
 
 
 class Pretraining:
-    """What a strategy learns before it predicts, its eras so far, and how to go on with them.
+    """Epochs over a span of bars, before the first prediction.
 
     Parameters
     ----------
     pretrain : the span of bars, ``FROM..TO`` or a pair of times
-    eras, until_settled : how often they are learned, at most or always
-    embargo_bars : bars at the end of the span that are not
+    eras : number of epochs, the most with `until_settled`
+    until_settled : end with the epoch in which the figures settle
+    embargo_bars : bars at the end of the span that are not learned
 
     Attributes
     ----------
-    eras : how many there shall be
-    log : the `EpochLog`; known once there is a network
-    examples : what is learned; empty before the span is over, and where a run goes on after it
-    seconds : that the eras of this run took
+    span : the `Span`
+    eras : as given
+    log : the `EpochLog`, from the start of the run on
+    examples : the examples learned; empty before the end of the span, or if a run resumes after it
+    is_pending : whether the span has not been learned yet
+    seconds : spent on the epochs of this run
     """
 
     def __init__(
@@ -45,70 +49,65 @@ class Pretraining:
         self._first_bar: int | None = None
         self.log = EpochLog(0)
         self.examples: list[Example] = []
-        self.seconds = 0.0
+        self.is_pending, self.seconds = True, 0.0
 
     @classmethod
     def of(cls, params: Any) -> Pretraining | None:
-        """Return what a strategy's params ask for; None where they name no span."""
+        """Return the pretraining of a strategy's params; None without ``pretrain``."""
         if params.pretrain is None:
             if params.until_settled:
-                raise StrategyError("until_settled ends the eras of pretrain: give pretrain too")
+                raise StrategyError("until_settled needs pretrain, whose epochs it ends. Give pretrain too.")
             return None
         if params.until_settled and params.eras < 2:
-            raise StrategyError("until_settled compares eras: give the most there may be as eras, 2 or more")
+            raise StrategyError(
+                f"eras must be 2 or more with until_settled, got {params.eras}. Give the most epochs as eras."
+            )
         return cls(params.pretrain, params.eras, params.until_settled, params.embargo_bars)
 
-    @property
-    def ended(self) -> list[tuple[Epoch, ...]]:
-        """The eras so far, an entry an era: one `Epoch` a network."""
-        return self.log.ended
+    def begin(self, networks: int) -> None:
+        """Start with no epochs."""
+        self.log = EpochLog(networks)
 
     @property
     def is_done(self) -> bool:
-        """Whether the last epoch has ended."""
+        """Whether there are no epochs left to learn."""
         return self.log.is_done(self.eras, self._until_settled)
 
-    @property
-    def has_settled(self) -> bool:
-        return self.log.has_settled
-
-    def begin(self, networks: int) -> None:
-        """Start with no eras."""
-        self.log = EpochLog(networks)
-
     def is_over(self, bar: int, time: datetime) -> bool:
-        """Take the time of a bar that has come; tell whether the span ended before it."""
+        """Take number and time of each bar with features; return whether the span ended before it."""
         if self._first_bar is None and self._start <= time < self._stop:
             self._first_bar = bar
         return time >= self._stop
 
     def learn(self, strategy: Any) -> None:
-        """Learn the eras that are missing, and tell the strategy and its analyzers of each.
+        """Learn the epochs left; call ``notify_epoch`` of analyzers and strategy after each.
+
+        Analyzers with ``notify_examples(epoch, learned, examples)`` are called after each launch.
 
         Raises
         ------
         KeyboardInterrupt
-            When the run was stopped meanwhile; the launch that was going has ended.
+            When the run was stopped; the launch under way has ended.
         """
+        if self._first_bar is None:
+            raise StrategyError(
+                f"pretrain {self.span.text} must hold a bar with all features. Give a longer span."
+            )
         listeners = (*strategy.analyzers, strategy)
 
         def on_launch(learned: int) -> None:
-            number = len(self.ended) + 1
-            for one in listeners:
-                if hasattr(one, "notify_examples"):
-                    one.notify_examples(number, learned, len(self.examples))
+            number = len(self.log.epochs) + 1
+            for listener in listeners:
+                if hasattr(listener, "notify_examples"):
+                    listener.notify_examples(number, learned, len(self.examples))
             if strategy.env._event_stop:
                 raise KeyboardInterrupt(f"interrupted in era {number} of {self.eras}")
 
         def on_epoch() -> None:
-            for one in listeners:
-                if hasattr(one, "notify_epoch"):
-                    one.notify_epoch(self.ended[-1])
+            for listener in listeners:
+                if hasattr(listener, "notify_epoch"):
+                    listener.notify_epoch(self.log.epochs[-1])
 
-        if self._first_bar is None:
-            raise StrategyError(
-                f"pretrain {self.span.text} must hold a bar with all features. Choose a longer span."
-            )
         self.examples = strategy.learner.take_examples(self._first_bar, self._embargo_bars)
         start = perf_counter()
         fit(
@@ -120,29 +119,29 @@ class Pretraining:
             on_launch=on_launch,
             on_epoch=on_epoch,
         )
-        self.seconds = perf_counter() - start
+        self.is_pending, self.seconds = False, perf_counter() - start
 
-    def state(self, is_over: bool) -> dict[str, Any]:
-        """Return what `restore` needs, in plain JSON values."""
-        return {"span": self.span.text, "is_over": is_over, **self.log.state()}
+    def state(self) -> dict[str, Any]:
+        """Return the state for `restore`, as plain JSON values."""
+        return {"span": self.span.text, "is_over": not self.is_pending, **self.log.state()}
 
-    def restore(self, saved: Checkpoint) -> bool:
-        """Go on from a checkpoint; tell whether eras are missing, for which the span must be seen again.
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Resume the epochs of a checkpoint; if some are left, the bars of the span must pass again.
 
         Raises
         ------
         CheckpointError
-            When it comes from a run without these eras.
+            When the checkpoint was not pretrained on the same span.
         """
-        about = saved.network.about
+        about = checkpoint.network.about
         if PRETRAINING not in about.values:
             raise CheckpointError(
-                f"cannot go on from {saved.path}: it was not pretrained; leave pretrain out"
+                f"cannot resume {checkpoint.path}: it was not pretrained. Leave pretrain out."
             )
         state = about.group(PRETRAINING)
         if (span := state.text("span")) != self.span.text:
             raise CheckpointError(
-                f"cannot go on from {saved.path}: its pretrain: {span}; here: {self.span.text}"
+                f"cannot resume {checkpoint.path}: pretrain must be {span}, got {self.span.text}"
             )
         self.log.restore(state)
-        return not state.flag("is_over") and not self.is_done
+        self.is_pending = not state.flag("is_over") and not self.is_done

@@ -1,4 +1,4 @@
-"""The bars up to a checkpoint: seen again by the indicators, compared, and not learned a second time."""
+"""Resume verification: the bars up to a checkpoint pass again and are compared, not learned."""
 
 from __future__ import annotations
 
@@ -14,63 +14,72 @@ from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import Checkpoint
 
-# Of a feature's largest value of late. backtrader computes some indicators in another order of sums where it
+# Of a feature's largest recent value. backtrader computes some indicators in another order of sums where it
 # computes them for all bars at once; another period or formula differs by much more.
 ROUNDING = 1e-6
 
 
 class ResumeVerification:
-    """Fingerprint every bar of a feed, and hold those up to a checkpoint's last one against it.
+    """Fingerprint of every bar of a feed, and comparison with a checkpoint up to its last bar.
 
     Parameters
     ----------
     data : the feed
-    saved : the checkpoint to go on from, if any
+    checkpoint : the checkpoint to resume, if any
     features : names, for messages
+
+    Attributes
+    ----------
+    fingerprint : of all bars so far
     """
 
-    def __init__(self, data: bt.feed.DataBase, saved: Checkpoint | None, features: Sequence[str]) -> None:
+    def __init__(
+        self, data: bt.feed.DataBase, checkpoint: Checkpoint | None, features: Sequence[str]
+    ) -> None:
         self._lines = [
             getattr(data.lines, name) for name in ("datetime", "open", "high", "low", "close", "volume")
         ]
-        self._data, self._saved, self._features = data, saved, features
+        self._checkpoint, self._features = checkpoint, features
         self._end = self._compared = -1
         self._rows: deque[Sequence[float]] = deque()
         self.fingerprint = Fingerprint()
-        if saved is not None and saved.last_bar is not None:
-            self._end = saved.last_bar
-            self._history = saved.network.tensors["learner.history"]
+        if checkpoint is not None and checkpoint.last_bar is not None:
+            self._end = checkpoint.last_bar
+            self._history = checkpoint.network.tensors["learner.history"]
             self._rows = deque(maxlen=len(self._history))
             self._scale = ROUNDING * np.abs(self._history).max(axis=0)
-            self.fingerprint = Fingerprint(saved.bars.values)
-            if saved.bars.integer("bars") != saved.last_bar + 1:
-                raise saved.bars.refuse("bars", f"the number of bars up to bar {saved.last_bar}")
+            self.fingerprint = Fingerprint(checkpoint.bars.values)
+            if checkpoint.bars.integer("bars") != checkpoint.last_bar + 1:
+                raise checkpoint.bars.refuse("bars", f"the number of bars up to bar {checkpoint.last_bar}")
 
-    def see(self) -> tuple[float, float, float]:
-        """Take the bar that has just closed; return its high, low and close.
+    def add(self) -> tuple[float, float, float]:
+        """Add the bar that has just closed to the fingerprint; return its high, low and close.
 
         Raises
         ------
         CheckpointError
-            When the bars so far are not those that were learned.
+            When the bars so far differ from those learned.
         """
-        saved, bar = self._saved, self.fingerprint.bars
+        bar = self.fingerprint.bars
         time, open_, high, low, close, volume = [line[0] for line in self._lines]
         try:
             self.fingerprint.add(time, open_, high, low, close, volume)
         except CheckpointError as error:
-            raise self._error(f"{error}, here up to {self._time()}; give the bars as they were") from error
-        if bar == 0 and self._end >= 0 and saved is not None:
-            first = saved.bars.number("first")
+            raise self._error(f"{error}, got another up to {self._time()}. Give the same bars.") from error
+        if bar == 0 and self._end >= 0 and self._checkpoint is not None:
+            first = self._checkpoint.bars.number("first")
             if self.fingerprint.first != first:
-                begin = f"its bars begin at {time_of(first)}, these at {self._time()}"
-                raise self._error(f"{begin}; give all bars from the first on")
+                raise self._error(
+                    f"the bars must begin at {time_of(first)}, got {self._time()}. Give all bars."
+                )
         return high, low, close
 
     def is_past(self, bar: int) -> bool:
-        """Tell whether a bar was learned before the checkpoint was made."""
+        """Return whether a bar was learned before the checkpoint was saved."""
         if bar > self._end > self._compared:
-            raise self._error(f"the features now begin at bar {bar}: they are computed in another way")
+            raise self._error(
+                f"the features must begin by bar {self._end}, got {bar}. Give the same formulas."
+            )
         return bar <= self._end
 
     def compare(self, bar: int, row: Sequence[float]) -> None:
@@ -81,7 +90,7 @@ class ResumeVerification:
         Raises
         ------
         CheckpointError
-            When they are not what they were.
+            When a feature differs.
         """
         self._compared = bar
         self._rows.append(row)
@@ -90,24 +99,22 @@ class ResumeVerification:
         for ago, (then, now) in enumerate(zip(self._history[::-1], reversed(self._rows), strict=False)):
             for index in np.flatnonzero(~(np.abs(then - now) <= self._scale)).tolist():
                 feature = f"{self._features[index]} of bar {bar - ago}"
-                was, is_ = f"was {then[index]:.10g}", f"is {now[index]:.10g}"
-                raise self._error(f"{feature} {was} and {is_}: it is computed in another way")
+                values = f"{then[index]:.10g}, got {now[index]:.10g}"
+                raise self._error(f"{feature} must be {values}. Give the same formulas.")
 
     def require_end(self, bars: int) -> None:
-        """Raise CheckpointError when the feed has ended before the checkpoint's last bar."""
-        if bars <= self._end and self._saved is not None:
-            last = time_of(self._saved.bars.number("last"))
-            raise self._error(
-                f"it has learned up to bar {self._end}, {last}, and the bars end at {self._time()} after "
-                f"{bars} bars; give at least as many"
-            )
+        """Raise CheckpointError if the feed has ended before the checkpoint's last bar."""
+        if bars <= self._end and self._checkpoint is not None:
+            last = time_of(self._checkpoint.bars.number("last"))
+            got = f"got {bars:,} bars up to {self._time()}"
+            raise self._error(f"the bars must reach bar {self._end}, {last}, {got}. Give more bars.")
 
     def _time(self) -> str:
-        return time_of(self._lines[0][0]) if self.fingerprint.bars else "once"
+        return time_of(self._lines[0][0]) if self.fingerprint.bars else "none"
 
-    def _error(self, told: str) -> CheckpointError:
-        path: Any = self._saved and self._saved.path
-        return CheckpointError(f"cannot go on from {path}: {told}")
+    def _error(self, message: str) -> CheckpointError:
+        path: Any = self._checkpoint and self._checkpoint.path
+        return CheckpointError(f"cannot resume {path}: {message}")
 
 
 def time_of(time: float | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.learning.signals import ScoredSignal, Signal
+from bt_neuro.plugin.phase import Phase
 
 MOST_WAITING = 1024  # while bars are only learned, nothing calls for the reading
 NOW_AND_THEN_BARS = 256
@@ -76,7 +77,7 @@ class RunObserver(bt.Analyzer):
         if (bar + 1) % NOW_AND_THEN_BARS == 0:
             for call in self._now_and_then:
                 call(self.strategy)
-        if self.strategy.replaying:
+        if self.strategy.phase is Phase.RESUME:
             return
         self._waiting.append(self._record(bar))
         if not self._is_called:  # only now is there a learner
@@ -89,11 +90,11 @@ class RunObserver(bt.Analyzer):
         strategy = self.strategy
         learner, signal, broker = strategy.learner, strategy.signal, strategy.broker
         account = features = step_s = statistics = None
-        if not strategy.training:
+        if strategy.phase is not Phase.FIT:
             account = Account(broker.getcash(), broker.getvalue(), strategy.position.size)
         if learner.last_bar == bar:
             features = learner.features
-            if not strategy.training:
+            if strategy.phase is Phase.LIVE:
                 step_s = learner.last_step_s
             if bar % STATISTICS_BARS == 0 and learner.window is not None:
                 statistics = learner.running_statistics()

@@ -1,4 +1,4 @@
-"""The strategy that carries the network: subclass it and override what you want to be different."""
+"""NeuroStrategy: a backtrader strategy whose network learns and predicts every bar."""
 
 from __future__ import annotations
 
@@ -20,64 +20,61 @@ from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
-from bt_neuro.plugin.checks import check_parameters, checked_features, require_counted
+from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
 from bt_neuro.plugin.features import default_features
 from bt_neuro.plugin.head_start import HeadStart
+from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
 from bt_neuro.plugin.run_observer import with_state
 
 
 class NeuroStrategy(bt.Strategy):
-    """Learn on every bar, predict every bar, trade the signals.
+    """A strategy that learns every bar, predicts every bar and trades the signals.
 
-    At the close of bar t the network first learns from the bar whose label has just become known, then
-    predicts t from bars up to and including t; `decide` sees that signal, and its orders execute at the open
-    of t + 1.
+    At the close of bar t the network learns from the bar whose label t confirms, then predicts t from bars up
+    to t. `decide` gets that signal; its orders execute at the open of t + 1. Subclasses override the methods
+    from `features` to `decide`.
 
     Params:
-      - ``wing`` (default: ``1``): bars on either side of a fractal; its label is known that many bars later
-      - ``history_bars`` (default: ``20``): bars in the network's window
+      - ``wing`` (default: ``1``): bars on either side of a fractal, and the delay of its label
+      - ``history_bars`` (default: ``20``): bars in a feature window
       - ``learning_rate`` (default: ``2e-4``): of Adam
-      - ``size`` (default: ``0.95``): share of the equity that the default `decide` puts into a position
-      - ``learning`` (default: ``True``): False only predicts
-      - ``pretrain`` (default: ``None``): bars that are learned before the first prediction, again and again:
+      - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
+      - ``learning`` (default: ``True``): False predicts without learning
+      - ``pretrain`` (default: ``None``): span of bars to learn before the first prediction,
         ``"2003-05-05..2005-12-31"`` or a pair of times, both inclusive; see Notes
-      - ``eras`` (default: ``1``): how often it goes through what it learns in one go
-      - ``until_settled`` (default: ``False``): end the eras of ``pretrain`` sooner, when their figures settle
-      - ``embargo_bars`` (default: ``0``): bars before the end of what is learned in one go that never are
-        learned; bars whose labels are not known by then never are
-      - ``resume`` (default: ``None``): a checkpoint, or the folder of a run, to go on from; see Notes
-      - ``seeds`` (default: ``1``): how many networks learn side by side, from ``seed`` on; the signal is
-        their vote, the mean of their probabilities
+      - ``eras`` (default: ``1``): number of epochs over ``pretrain``
+      - ``until_settled`` (default: ``False``): end with the epoch in which the figures settle
+      - ``embargo_bars`` (default: ``0``): bars at the end of ``pretrain`` that are not learned
+      - ``resume`` (default: ``None``): checkpoint, or folder of a run, to resume; see Notes
+      - ``seeds`` (default: ``1``): number of networks, from ``seed`` on; the signal is their vote, by the
+        mean of their probabilities
       - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
         as in `Network`
 
     Attributes
     ----------
-    signal : the `Signal` of the last bar that had one, or None
-    scored : the predictions whose labels the last bar made known, a list of `ScoredSignal`
-    training : whether bars are only learned, up to the end of ``pretrain``
-    pretraining : the `Pretraining`, whose ``ended`` are the eras so far; None without ``pretrain``
-    learner, network : what learns; made when the run starts, so that a strategy can be pickled before
-    replaying : whether the bars up to the checkpoint's last one are still passing
+    signal : the last `Signal`, or None; read-only
+    scored : list of `ScoredSignal`, those whose labels the last bar confirmed; read-only
+    learner, network : made when the run starts; read-only
+    phase : the `Phase`; read-only
+    pretraining : the `Pretraining`; None without ``pretrain``
 
     Notes
     -----
-    With ``resume`` the feed begins with the bars that were learned, from the very first one on, as the file
-    or the history of a live feed holds them. They warm up the indicators; the learner does not see them
-    again, there are no signals and no calls of `decide`, and the broker stays flat. From the next bar on all
-    goes on to the bit. Bars that differ from those learned, other features, layers, label or optimiser are a
-    CheckpointError before anything was learned. Seed and seeds are the checkpoint's.
+    ``resume`` needs all bars from the first one on. Bars up to the checkpoint's last one warm up the
+    indicators; they are verified and not learned again, without signals, `decide` or orders. From the next
+    bar on the results are bit-identical to one long run. Other bars, features, layers, label or optimiser are
+    a CheckpointError. Seed and seeds are the checkpoint's.
 
-    With ``pretrain`` nothing is predicted or traded up to the end of the span. Bars before it warm up the
-    indicators and fill the first window; at its end its bars are learned in their order, as often as ``eras``
-    says, from no bar after it and no label that its bars do not make known. The figures of each era are
-    in-sample. `notify_epoch` is called after each, of the strategy and of every analyzer that has it; a
-    `ModelCheckpoint` saves there, and ``resume`` goes on with the eras that are missing.
+    ``pretrain`` predicts and trades nothing up to the end of the span. Bars before it warm up the indicators
+    and fill the first window. At its end, its bars are learned ``eras`` times in their order, with the labels
+    that its bars confirm. Figures of the epochs are in-sample. `notify_epoch` of the strategy and of every
+    analyzer is called after each epoch; a `ModelCheckpoint` saves there, and ``resume`` continues with the
+    epochs left.
 
-    Bars that a live feed delivers as ``DELAYED``, as backtrader calls its history, are learned from and not
-    traded.
+    Bars of a live feed with the status ``DELAYED``, backtrader's history, are learned and not traded.
 
     Examples
     --------
@@ -111,53 +108,58 @@ class NeuroStrategy(bt.Strategy):
         ("precision", "single"),
     )
 
+    signal = ReadOnly()
+    scored = ReadOnly()
+    learner = ReadOnly()
+    network = ReadOnly()
+    phase = ReadOnly()
+
     def __init__(self, **unknown: Any) -> None:
-        # backtrader hands over what is no param; without this it is a TypeError without a hint.
+        # backtrader passes on what is no param; without this it is a TypeError without a hint.
         for name in unknown:
             known = self.params._getkeys()
             raise StrategyError(
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
+        check_names(type(self))
         check_parameters(self.p, dict(type(self).params._getitems()))
-        self.signal: Signal | None = None
-        self.scored: list[ScoredSignal] = []
+        self._signal: Signal | None = None
+        self._scored: list[ScoredSignal] = []
+        self._phase = Phase.WARM_UP
         self.pretraining = Pretraining.of(self.p)
-        self.training = self.pretraining is not None
-        self.replaying = False
-        self._seen_bars = 0
         self._feature_lines = checked_features(self.features, type(self).__name__)
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
-        """Return the backtrader lines that describe one bar, by name; called once.
+        """Return the features of one bar as backtrader lines by name, from bars up to it; called once.
 
-        They may see bars up to the one they stand on. The default is the article's twelve.
+        The default is the article's twelve.
         """
         return default_features(self.data)
 
     def layers(self, inputs: int) -> list[Layer]:
-        """Return the network for that many inputs; ending in three sigmoids or a softmax: none, buy, sell."""
+        """Return the layers for that many inputs; the last one has three sigmoids or a softmax."""
         return article_layers(inputs // self.p.history_bars)
 
     def optimizer(self) -> Optimizer:
-        """Return what moves the weights."""
+        """Return the optimiser; Adam by default."""
         return Adam(self.p.learning_rate)
 
     def loss(self) -> Loss:
-        """Return what learning makes small; those but `MeanSquaredError` want a softmax at the end."""
+        """Return the loss; all but `MeanSquaredError`, the default, need a softmax at the end."""
         return MeanSquaredError()
 
     def label(self) -> Label:
-        """Return what is to be learned: confirmed fractals of ``wing`` bars by default; called once.
+        """Return the label, with the classes none, buy and sell; called once.
 
-        Its classes must be none, buy, sell.
+        The default is the fractal of ``wing`` bars.
         """
         return FractalLabel(self.p.wing)
 
     def decide(self, signal: Signal) -> None:
         """Trade; called at the close of each bar that has a signal. Orders execute at the next open.
 
-        By default a buy signal holds ``size`` of the equity long until a sell signal turns it round.
+        By default a buy signal holds ``size`` of the equity long until a sell signal reverses it.
         """
         if signal.is_buy:
             self.target(self.p.size)
@@ -166,73 +168,82 @@ class NeuroStrategy(bt.Strategy):
 
     target = target_orders
 
-    def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
-        """Take note of an era of ``pretrain`` that has ended, of each network; in-sample."""
+    def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
+        """Receive an epoch of ``pretrain`` that has ended, one `Epoch` a network; in-sample."""
 
-    # -- what backtrader calls -------------------------------------------------------------------------------
+    # -- the order of a run ----------------------------------------------------------------------------------
     def start(self) -> None:
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
         name = type(self).__name__
         if not hasattr(self, "_feature_lines"):
             raise StrategyError(f"{name}.__init__ must call super().__init__()")
-        inputs = self.p.history_bars * len(self._feature_lines)
-        layers, label = self.layers(inputs), self.label()
-        if not isinstance(layers, list | tuple):
-            raise StrategyError(f"{name}.layers() must return a list of layers; it returned {layers!r}")
-        if not isinstance(label, Label):
-            raise StrategyError(f"{name}.label() must return a Label, got {label!r}. See bt_neuro.Label.")
-        saved = None if self.p.resume is None else Checkpoint.read(self.p.resume)
-        if saved is not None and self.p.seeds not in (1, len(saved.network.seeds)):
-            raise CheckpointError(
-                f"cannot go on from {saved.path}: it holds {len(saved.network.seeds)} networks, "
-                f"and seeds is {self.p.seeds}; leave seeds out"
-            )
+        checkpoint = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         try:
-            self.network = Network(
-                layers,
-                inputs,
-                optimizer=self.optimizer(),
-                loss=self.loss(),
-                seed=self._seeds() if saved is None else saved.network.seed,
-                device=self.p.device,
-                precision=self.p.precision,
-            )
-            self.learner = Learner(
-                self.network, label, list(self._feature_lines), self.p.history_bars, learning=self.p.learning
-            )
+            self._learner = self._make_learner(checkpoint)
         except LayerError as error:
-            raise StrategyError(f"{type(self).__name__}: {error}") from error
+            raise StrategyError(f"{name}: {error}") from error
+        self._network = self._learner.network
         if self.pretraining is not None:
-            self.pretraining.begin(len(self.network.seeds))
-        if saved is not None:
-            self._go_on(saved)
-        self._head_start = HeadStart(self, NeuroStrategy, self.learner)
-        self._replay = ResumeVerification(self.data, saved, list(self._feature_lines))
+            self.pretraining.begin(len(self._network.seeds))
+            self._phase = Phase.FIT
+        if checkpoint is not None:
+            self._resume(checkpoint)
+        self._head_start = HeadStart(self, NeuroStrategy, self._learner)
+        self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
 
-    def _seeds(self) -> int | range:
-        return self.p.seed if self.p.seeds == 1 else range(self.p.seed, self.p.seed + self.p.seeds)
+    def _make_learner(self, checkpoint: Checkpoint | None) -> Learner:
+        inputs = self.p.history_bars * len(self._feature_lines)
+        layers, label, seeds = self.layers(inputs), self.label(), self.p.seeds
+        name = type(self).__name__
+        if not isinstance(layers, list | tuple):
+            raise StrategyError(f"{name}.layers() must return a list of layers, got {layers!r}")
+        if not isinstance(label, Label):
+            parts = "classes, delay_bars, update, state, restore"
+            raise StrategyError(f"{name}.label() must return a Label ({parts}), got {label!r}")
+        seed = self.p.seed if seeds == 1 else range(self.p.seed, self.p.seed + seeds)
+        if checkpoint is not None:
+            seed, saved = checkpoint.network.seed, len(checkpoint.network.seeds)
+            if seeds not in (1, saved):
+                raise CheckpointError(
+                    f"cannot resume {checkpoint.path}: seeds must be {saved}, got {seeds}. Leave seeds out."
+                )
+        network = Network(
+            layers,
+            inputs,
+            optimizer=self.optimizer(),
+            loss=self.loss(),
+            seed=seed,
+            device=self.p.device,
+            precision=self.p.precision,
+        )
+        names = list(self._feature_lines)
+        return Learner(network, label, names, self.p.history_bars, learning=self.p.learning)
 
-    def _go_on(self, saved: Checkpoint) -> None:
-        if self.pretraining is not None and self.pretraining.restore(saved):
-            saved.restore_network(self.learner)
-            self.replaying = True
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        if self.pretraining is not None:
+            self.pretraining.restore(checkpoint)
+        if self._is_fitting:  # the bars of the span pass again, and are collected again
+            checkpoint.restore_network(self._learner)
         else:
-            saved.restore(self.learner)
-            self.replaying = saved.last_bar is not None
-            self.training = self.training and not self.replaying
+            checkpoint.restore(self._learner)
+        if checkpoint.last_bar is not None:
+            self._phase = Phase.RESUME
         for name, keeper in with_state(self.analyzers.getitems()).items():
-            if hasattr(keeper, "restore") and name in saved.analyzers.values:
-                keeper.restore(saved.analyzers.group(name))
+            if hasattr(keeper, "restore") and name in checkpoint.analyzers.values:
+                keeper.restore(checkpoint.analyzers.group(name))
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Of all bars so far."""
-        return self._replay.fingerprint
+        """Fingerprint of all bars so far."""
+        return self._verification.fingerprint
+
+    @property
+    def _is_fitting(self) -> bool:
+        return self.pretraining is not None and self.pretraining.is_pending
 
     def _next(self) -> None:
         bars = len(self.data)
-        waits = self.training or self.replaying or bars == self._seen_bars
-        if self._head_start.allowed and not waits:
+        if self._head_start.allowed and self._phase is Phase.LIVE and bars > self.fingerprint.bars:
             try:
                 self._head_start.begin(bars - 1)
             except NonFiniteError as error:
@@ -240,60 +251,60 @@ class NeuroStrategy(bt.Strategy):
         super()._next()
 
     def prenext(self) -> None:
-        bars = len(self.data)
-        if bars > self._seen_bars:  # or another feed's has come
-            self._seen_bars = bars
-            self._replay.see()
+        if len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
+            self._verification.add()
 
     def next(self) -> None:
-        self.scored = []
-        data, bars = self.data, len(self.data)
-        if bars == self._seen_bars:
+        """Take a bar: change the phase, verify, learn, predict, decide."""
+        self._scored = []
+        data, bar = self.data, len(self.data) - 1
+        if bar + 1 == self.fingerprint.bars:  # another feed's bar
             return
-        bar = bars - 1
         try:
-            self._train_before(bar)  # the bar is not seen yet: what is saved there ends with the one before
-            self._seen_bars = bars
-            high, low, close = self._replay.see()
+            self._change_phase(bar)  # first: a checkpoint saved there ends with the bar before
+            high, low, close = self._verification.add()
             row = [line[0] for line in self._feature_lines.values()]
-            self.replaying = self._replay.is_past(bar)
-            if self.replaying:
-                self._replay.compare(bar, row)
-            if self.training:
-                self.learner.observe(bar, row, high, low, close)
+            if self._phase is Phase.RESUME:
+                self._verification.compare(bar, row)
+            if self._is_fitting:
+                self._learner.observe(bar, row, high, low, close)
+            if self._phase is not Phase.LIVE:
                 return
-            if self.replaying:
-                return
-            signal, self.scored = self.learner.on_bar(bar, row, high, low, close)
+            signal, self._scored = self._learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
             raise self._with_time(error) from error
         if signal is not None:
-            self.signal = signal
+            self._signal = signal
             if data._laststatus != data.DELAYED:
                 repeat_targets(self)
                 self.decide(signal)
 
+    def _change_phase(self, bar: int) -> None:
+        if not self._verification.is_past(bar):
+            self._phase = Phase.FIT if self._is_fitting else Phase.LIVE
+        pretraining = self.pretraining
+        if pretraining is None or not pretraining.is_pending:
+            return
+        if pretraining.is_over(bar, self.data.datetime.datetime(0)):
+            pretraining.learn(self)
+            self._phase = Phase.LIVE
+
     def _with_time(self, error: NonFiniteError) -> NonFiniteError:
-        self.learner.catch_up()  # with the bars before, which were whole
+        self._learner.catch_up()  # with the bars before, which were whole
         return NonFiniteError(f"{self.data.datetime.datetime(0)}, {error}")
 
     def _start(self) -> None:
         super()._start()
-        if not hasattr(self, "_replay"):
+        if not hasattr(self, "_verification"):
             raise StrategyError(f"{type(self).__name__}.start must call super().start()")
 
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
         if not self.env._event_stop:
             require_counted(self, len(self.data))
-            self._replay.require_end(self._seen_bars)
-            if self.training:
-                until = f"pretrain {self.p.pretrain}"
-                raise StrategyError(f"no bar came after {until}: nothing was predicted; end it sooner")
+            self._verification.require_end(self.fingerprint.bars)
+            if self._is_fitting:
+                raise StrategyError(
+                    f"pretrain {self.p.pretrain} must leave bars to predict, got none. End it sooner."
+                )
         super()._stop()
-
-    def _train_before(self, bar: int) -> None:
-        pretraining = self.pretraining if self.training else None
-        if pretraining and pretraining.is_over(bar, self.data.datetime.datetime(0)):
-            pretraining.learn(self)
-            self.training = False

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bt_neuro.io import atomic_write
 from bt_neuro.learning.epochs import Epoch
-from bt_neuro.learning.fit import Example
+from bt_neuro.learning.label_queue import Example
 from bt_neuro.metrics.predictions import labels_of
 
 ERAS, EXAMPLES = "eras.csv", "examples.csv"
@@ -37,7 +37,7 @@ class EraRecord(bt.Analyzer):
 
     def next(self) -> None:
         pretraining = self.strategy.pretraining
-        if pretraining is not None and self._written < len(pretraining.ended):  # those of the run before
+        if pretraining is not None and self._written < len(pretraining.log.epochs):  # those of the run before
             self._write()
 
     def notify_examples(self, era: int, learned: int, examples: int) -> None:
@@ -53,7 +53,7 @@ class EraRecord(bt.Analyzer):
         self._write()
 
     def _write(self) -> None:
-        ended, seeds = self.strategy.pretraining.ended, self.strategy.network.seeds
+        ended, seeds = self.strategy.pretraining.log.epochs, self.strategy.network.seeds
         rows: list[tuple[Any, ...]] = [] if self._written else [("seed", *HEADER)]
         for eras in ended[self._written :]:
             for seed, era in zip(seeds, eras, strict=True):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
-from bt_neuro.learning.fit import Example
+from bt_neuro.learning.label_queue import Example
 from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, score
 from bt_neuro.metrics.predictions import probabilities_of

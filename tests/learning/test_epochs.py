@@ -86,7 +86,7 @@ def test_figures_go_on_from_their_state_to_the_bit(run):
 
 
 def test_a_state_of_other_networks_is_refused():
-    with pytest.raises(CheckpointError, match="running figures of 2 networks, not of 3"):
+    with pytest.raises(CheckpointError, match="running figures must be of 3 networks, got 2"):
         RunningFigures(3).restore(RunningFigures(2).state())
     with pytest.raises(CheckpointError, match="samples is missing"):
         RunningFigures(1).restore([{"error": {}}])

@@ -119,7 +119,9 @@ def test_observed_bars_cannot_be_saved(rng):
 def test_a_span_without_a_label_is_refused(rng):
     learner = make(wing=5)
     observe(learner, bars(rng, 7))
-    with pytest.raises(StrategyError, match="no bar up to bar 6 has both a full window and a label"):
+    with pytest.raises(
+        StrategyError, match="a bar from 0 to 6 must have a full window and a confirmed label"
+    ):
         learner.take_examples()
 
 
@@ -128,7 +130,7 @@ def test_a_network_that_diverges_is_refused(rng):
     observe(learner, bars(rng, 50))
     state = learner.network.state()
     learner.network.set_state({**state, "dense_2.bias": np.full_like(state["dense_2.bias"], np.nan)}, 0)
-    with pytest.raises(NonFiniteError, match=r"the outputs are not finite\. Lower the learning rate"):
+    with pytest.raises(NonFiniteError, match=r"the outputs must be finite\. Lower the learning rate"):
         learn(learner)
 
 
@@ -187,10 +189,10 @@ def test_perturbed_test_bars_leave_the_fit_as_it_was(wing):
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
-        ({"test": 100, "eras": 0}, "eras is 0: give a whole number, 1 or more"),
-        ({"test": 100, "embargo_bars": -1}, "embargo_bars is -1"),
+        ({"test": 100, "eras": 0}, "eras must be an integer, 1 or more, got 0"),
+        ({"test": 100, "embargo_bars": -1}, "embargo_bars must be an integer, 0 or more"),
         ({"test": 20}, "must hold a bar with all features"),
-        ({"test": 100, "embargo_bars": 100}, "no bar from bar 33 up to bar 99 has both"),
+        ({"test": 100, "embargo_bars": 100}, "a bar from 33 to 99 must have a full window"),
     ],
 )
 def test_a_span_that_cannot_be_learned_is_named(parameters, complaint):

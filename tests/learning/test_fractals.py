@@ -6,11 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from fractal_targets import fractal_targets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_neuro.errors import CheckpointError
-from bt_neuro.learning.fractals import FractalLabel, fractal_targets
+from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import ConfirmedLabel, Label
 
 NONE, BUY, SELL, BOTH = (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)
@@ -93,7 +94,7 @@ def test_another_wing_is_refused() -> None:
     with pytest.raises(CheckpointError) as refused:
         FractalLabel(wing=2).restore(FractalLabel(wing=1).state())
     assert str(refused.value) == (
-        "the checkpoint's fractals have wing 1, this run's 2; run with wing 1 or start without the checkpoint"
+        "the checkpoint's wing must be 2, got 1. Run with wing 1, or without the checkpoint."
     )
 
 
@@ -101,12 +102,12 @@ def test_another_wing_is_refused() -> None:
 def test_a_bar_that_is_left_out_or_comes_twice_is_refused(bar: int) -> None:
     label = FractalLabel()
     label.update(4, 2, 1, 1)
-    with pytest.raises(ValueError, match=f"bar {bar} came where bar 5 was due"):
+    with pytest.raises(ValueError, match=f"bar must be 5, got {bar}"):
         label.update(bar, 2, 1, 1)
 
 
 def test_a_wing_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="wing is 0"):
+    with pytest.raises(ValueError, match="wing must be at least 1, got 0"):
         FractalLabel(0)
 
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fractal_targets import fractal_targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import SHARED
 from tables import make_tables, prediction_table
 
 from bt_neuro.bars.reader import read_bars
-from bt_neuro.learning.fractals import fractal_targets
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.classification import brier_scores
 from bt_neuro.metrics.predictions import DelayedLabels, targets_of

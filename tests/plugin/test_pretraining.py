@@ -122,7 +122,7 @@ def test_an_era_is_the_lessons_in_their_order_and_its_figures_are_of_what_they_s
         (figures,) = running.figures()
         assert (era.number, era.learning_rate) == (number, 0.01)
         assert (era.error, era.undefine_pct, era.forecast_pct) == pytest.approx(figures)
-    assert ran.told == ran.pretraining.ended
+    assert ran.told == ran.pretraining.log.epochs
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_bars_after_the_span_change_no_era(on):
 def test_eras_end_when_they_have_settled():
     ran = run(eras=50, until_settled=True, learning_rate=0.0)  # nothing moves but the running statistics
     assert 2 <= len(ran.told) < 50
-    assert ran.pretraining.has_settled
+    assert ran.pretraining.log.has_settled
     moving = run(eras=4, until_settled=True, learning_rate=0.05)
     assert len(moving.told) == 4
-    assert not moving.pretraining.has_settled
+    assert not moving.pretraining.log.has_settled
 
 
 def test_several_networks_may_share_their_optimizer():
@@ -199,11 +199,23 @@ def test_several_networks_have_figures_of_their_own(file, tmp_path):
             StrategyError,
             "must hold a bar with all features",
         ),
-        ({"pretrain": SPAN, "eras": 0}, StrategyError, "eras is 0"),
-        ({"pretrain": SPAN, "until_settled": 1}, StrategyError, "until_settled is 1: give True or False"),
-        ({"pretrain": SPAN, "until_settled": True}, StrategyError, "as eras, 2 or more"),
-        ({"until_settled": True}, StrategyError, "give pretrain too"),
-        ({"pretrain": SPAN, "embargo_bars": 500}, StrategyError, "both a full window and a label"),
+        ({"pretrain": SPAN, "eras": 0}, StrategyError, "eras must be an integer"),
+        (
+            {"pretrain": SPAN, "until_settled": 1},
+            StrategyError,
+            "until_settled must be True or False, .*got 1",
+        ),
+        (
+            {"pretrain": SPAN, "until_settled": True},
+            StrategyError,
+            "eras must be 2 or more with until_settled",
+        ),
+        ({"until_settled": True}, StrategyError, "Give pretrain too"),
+        (
+            {"pretrain": SPAN, "embargo_bars": 500},
+            StrategyError,
+            "must have a full window and a confirmed label",
+        ),
     ],
 )
 def test_a_span_that_cannot_be_learned_is_refused_and_leaves_no_folder(
@@ -218,7 +230,7 @@ def test_a_span_that_cannot_be_learned_is_refused_and_leaves_no_folder(
     ("parameters", "complaint"),
     [
         ({"pretrain": "soon..later"}, "'soon' is no time"),
-        ({"pretrain": "2024-01-03..2025-01-01"}, "no bar came after pretrain 2024-01-03..2025-01-01"),
+        ({"pretrain": "2024-01-03..2025-01-01"}, "pretrain 2024-01-03..2025-01-01 must leave bars"),
         ({"pretrain": "2023-01-01..2023-02-01"}, "must hold a bar with all features"),
     ],
 )
@@ -235,7 +247,7 @@ def test_eras_that_diverge_say_so_and_keep_those_before(file, tmp_path):
             state["dense_2.bias"] = np.full_like(state["dense_2.bias"], np.nan)
             self.network.set_state(state, self.network.steps)
 
-    with pytest.raises(NonFiniteError, match="in era 2, the outputs are not finite"):
+    with pytest.raises(NonFiniteError, match="in era 2, up to bar 190: the outputs must be finite"):
         backtest(file, strategy=Diverges, out=tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (manifest["status"], manifest["pretraining"]["eras"]) == ("failed", 1)
@@ -398,10 +410,10 @@ def test_another_span_and_a_run_without_one_are_refused(whole, file, tmp_path):
     longer = tmp_path / "longer.csv"
     random_hours(450).to_csv(longer, index=False)
     other = {"pretrain": "2024-01-03..2024-01-07"}
-    with pytest.raises(CheckpointError, match=rf"its pretrain: {SPAN}; here: 2024-01-03..2024-01-07"):
+    with pytest.raises(CheckpointError, match=rf"pretrain must be {SPAN}, got 2024-01-03..2024-01-07"):
         backtest(longer, parameters=other, resume=whole.folder, **options)
     plain = backtest(file, strategy=Small, out=tmp_path / "plain").folder
-    with pytest.raises(CheckpointError, match="it was not pretrained; leave pretrain out"):
+    with pytest.raises(CheckpointError, match="it was not pretrained"):
         backtest(longer, resume=plain, **options)
     assert not (tmp_path / "second").exists()
 
@@ -426,7 +438,7 @@ def test_in_ones_own_cerebro(tmp_path):
         run_saving(Ends, "cut.safetensors")
     two = run_saving(Watched, "cut.safetensors", resume=tmp_path / "cut.safetensors")
     assert [eras[0].number for eras in two.told] == [3]
-    assert two.pretraining.ended == one.pretraining.ended
+    assert two.pretraining.log.epochs == one.pretraining.log.epochs
     assert (tmp_path / "cut.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
@@ -440,7 +452,7 @@ def test_a_damaged_log_of_eras_is_named(whole):
             EpochLog(1).restore(Fields({**state, **damage}, "pretraining"))
     log = EpochLog(1)
     log.restore(Fields(state, "pretraining"))
-    assert all(isinstance(era, Epoch) for (era,) in log.ended)
+    assert all(isinstance(era, Epoch) for (era,) in log.epochs)
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -467,7 +479,7 @@ def test_the_command_names_a_span_it_cannot_read(file, tmp_path):
 def test_eras_need_a_span(file):
     said = CliRunner().invoke(app, ["backtest", str(file), "--eras", "3"])
     assert said.exit_code == 1
-    assert "Error: --eras says how often --pretrain FROM..TO is learned" in said.stderr
+    assert "Error: --eras needs a span to pretrain on" in said.stderr
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ def test_a_zero_signal_leaves_the_cash_alone():
         (
             type("Wide", (Small,), {"layers": lambda self, inputs: [*LAYERS, Dense(4, "sigmoid")]}),
             {},
-            "Wide: label classes .* and 4 network outputs: both must be",
+            "Wide: label classes .* must be .* and 4 network outputs",
         ),
     ],
 )
@@ -142,18 +142,24 @@ class Late(FractalLabel):
     [
         (
             {"features": lambda self: ["a"]},
-            r"must return a dict of lines by name; it returned \['a'\]",
+            r"must return a dict of lines by name, got \['a'\]",
         ),
-        ({"features": lambda self: {"c": 1.0}}, r"features\(\): c is 1\.0, not a backtrader line"),
-        ({"features": lambda self: {"n": self.data.high(1)}}, r"n reads bars to come"),
-        ({"features": lambda self: {"n": self.data.close - self.data.open(2)}}, r"n reads bars to come"),
-        ({"layers": lambda self, inputs: None}, r"layers\(\) must return a list of layers; it returned None"),
+        ({"features": lambda self: {"c": 1.0}}, r"features\(\): c must be a backtrader line, got 1\.0"),
+        ({"features": lambda self: {"n": self.data.high(1)}}, "n must not read bars to come"),
+        (
+            {"features": lambda self: {"n": self.data.close - self.data.open(2)}},
+            "n must not read bars to come",
+        ),
+        ({"layers": lambda self, inputs: None}, r"layers\(\) must return a list of layers, got None"),
         ({"label": lambda self: None}, r"label\(\) must return a Label"),
-        ({"label": lambda self: Late()}, r"the label of bar 36 came at bar 39, later than its delay_bars 1"),
+        (
+            {"label": lambda self: Late()},
+            "the label of bar 36 must be confirmed within delay_bars 1, got bar 39",
+        ),
         ({"start": lambda self: None}, r"start must call super\(\)\.start\(\)"),
         (
             {"next": lambda self: None},
-            r"of 60 bars 3\d were counted; prenext\(\) and next\(\) must",
+            r"prenext\(\) and next\(\) of Mistaken must call .* 60 bars, got 3\d",
         ),
         ({"__init__": lambda self: None}, r"__init__ must call super\(\)\.__init__\(\)"),
     ],
@@ -163,9 +169,23 @@ def test_a_mistake_in_a_strategy_names_the_method(overridden, complaint):
         run(type("Mistaken", (Small,), overridden), random_hours(60), MODE)
 
 
+@pytest.mark.parametrize("name", ["signal", "scored", "learner", "network", "phase"])
+@pytest.mark.parametrize("how", ["in __init__", "in the class"])
+def test_a_name_of_the_base_class_cannot_be_assigned(name, how):
+    def init(self):
+        super(cls, self).__init__()
+        setattr(self, name, 0)
+
+    cls = type("Mistaken", (Small,), {"__init__": init} if how == "in __init__" else {name: 0})
+    with pytest.raises(StrategyError, match=f"Mistaken must not assign {name}, a name of NeuroStrategy"):
+        run(cls, random_hours(60), MODE)
+
+
 def test_features_that_read_a_bar_before_there_is_one_are_told_what_to_return():
     mistaken = type("Mistaken", (Small,), {"features": lambda self: {"c": self.data.close[0]}})
-    with pytest.raises(StrategyError, match=r"features\(\) reads a bar, .* such as self\.data\.close, not"):
+    with pytest.raises(
+        StrategyError, match=r"features\(\) must return lines, such as self\.data\.close, got a number"
+    ):
         run(mistaken, random_hours(60), {"exactbars": 1})
 
 
@@ -196,7 +216,7 @@ def test_a_feature_that_is_nan_is_named_with_its_bar():
         def features(self):
             return {"hole": Hole(self.data)}
 
-    with pytest.raises(NonFiniteError, match=r"2024-01-02 16:00:00, bar 40: hole is nan"):
+    with pytest.raises(NonFiniteError, match=r"2024-01-02 16:00:00, bar 40: hole must be finite, got nan"):
         run(Divides, random_hours(60), MODE)
 
 

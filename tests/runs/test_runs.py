@@ -12,6 +12,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from fractal_targets import fractal_targets
 from paths import ROOT
 from safetensors import safe_open
 from small import Small
@@ -27,7 +28,6 @@ from bt_neuro import (
     backtest,
     read_bars,
 )
-from bt_neuro.learning.fractals import fractal_targets
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.recording import PredictionTable
 
@@ -295,7 +295,7 @@ def test_who_may_read_a_run_may_read_its_network(result):
 
 @pytest.mark.parametrize("size", [math.nan, math.inf])
 def test_a_parameter_that_is_no_number_is_refused_by_name(tmp_path, size):
-    with pytest.raises(StrategyError, match=f"size is {size}: give a number, 0 or more"):
+    with pytest.raises(StrategyError, match=f"size must be a number, 0 or more, got {size}"):
         backtest(SAMPLE, strategy=Small, parameters={"size": size}, out=tmp_path / "run", bars_options=MONTHS)
 
 

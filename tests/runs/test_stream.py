@@ -351,7 +351,12 @@ def test_a_frozen_stream_predicts_and_does_not_learn(tmp_path):
             CheckpointError,
             "bars 0 to 99 are not those that the checkpoint learned on",
         ),
-        (lambda folder: None, {"parameters": {"wing": 2}}, CheckpointError, "its wing, the label's delay: 1"),
+        (
+            lambda folder: None,
+            {"parameters": {"wing": 2}},
+            CheckpointError,
+            "wing, the label's delay must be 1",
+        ),
     ],
 )
 def test_a_stream_that_cannot_go_on_says_why(prepare, options, error, complaint, tmp_path):

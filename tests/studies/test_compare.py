@@ -460,7 +460,7 @@ def test_another_comparison_is_no_resumption(compared, options, complaint):
     ("options", "complaint"),
     [
         ({"seeds": 0}, "seeds is 0: give a whole number, 1 or more"),
-        ({"eras": 0}, "eras is 0: give a whole number, 1 or more"),
+        ({"eras": 0}, "eras must be an integer, 1 or more, got 0"),
         ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
         ({"grid": []}, r"grid is \[\]: give learning rates"),
         ({"grid": [1e-3, 1e-3]}, "give learning rates"),

@@ -188,8 +188,8 @@ def test_no_learning_in_test_parts(tmp_path, result):
         ({"retrain": "continue", "learning": False}, FoldError, "got learning off. Use retrain never"),
         ({"parameters": {"wong": 1}}, StrategyError, "no parameter 'wong'. Did you mean wing"),
         ({"parameters": {"learning": False}}, StrategyError, "Use the option learning"),
-        ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing is 0"),
-        ({"eras": 0}, StrategyError, "fold 1, as all others: eras is 0"),
+        ({"parameters": {"wing": 0}}, StrategyError, "fold 1, as all others: wing must be an integer"),
+        ({"eras": 0}, StrategyError, "fold 1, as all others: eras must be an integer"),
         ({"strategy": "gone.py"}, StrategyError, "strategy file gone.py does not exist"),
         pytest.param(
             {"cluster": "tcp://127.0.0.1:9"},
