@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from bt_neuro.plugin.observers import RunningStatistics
     from bt_neuro.plugin.strategy import NeuroStrategy
     from bt_neuro.runs.backtest import backtest
-    from bt_neuro.runs.results import Result, WalkForward, open_run
+    from bt_neuro.runs.results import Result, Tuning, WalkForward, open_run
     from bt_neuro.studies.compare import Comparison, compare
     from bt_neuro.validation.lookahead import LookaheadResult, lookahead_check
-    from bt_neuro.validation.tune import Tuning, tune
+    from bt_neuro.validation.tune import tune
     from bt_neuro.validation.walk_forward import walk_forward
     from bt_neuro.validation.warmup import WarmupResult, warmup_check
 
@@ -69,10 +69,10 @@ _HOME = {
     "account.broker": "MarginBroker",
     "account.instrument": "Instrument",
     "studies.compare": "Comparison compare",
-    "runs.results": "Result WalkForward open_run",
+    "runs.results": "Result Tuning WalkForward open_run",
     "validation.lookahead": "LookaheadResult lookahead_check",
     "runs.backtest": "backtest",
-    "validation.tune": "Tuning tune",
+    "validation.tune": "tune",
     "validation.walk_forward": "walk_forward",
     "validation.warmup": "WarmupResult warmup_check",
     "bars.reader": "Bars read_bars",

@@ -68,9 +68,13 @@ def probability_above(ratio: float, above: float, n: int, skew: float, kurtosis:
     >>> round(luck, 4), round(probability_above(2.5 / 250**0.5, luck, 1250, skew=-3, kurtosis=10), 4)
     (0.1132, 0.9004)
     """
+    return NormalDist().cdf((ratio - above) / standard_error(ratio, n, skew, kurtosis))
+
+
+def standard_error(ratio: float, n: int, skew: float, kurtosis: float) -> float:
+    """Return the standard error of a Sharpe ratio of `n` returns with these moments."""
     # Never negative, since kurtosis >= 1 + skew^2; rounding may say otherwise of returns of two values.
-    spread = math.sqrt(max(1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2, 1e-12))
-    return NormalDist().cdf((ratio - above) * math.sqrt(n - 1) / spread)
+    return math.sqrt(max(1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2, 1e-12)) / math.sqrt(n - 1)
 
 
 def best_of_luck(n_trials: int, variance: float) -> float:

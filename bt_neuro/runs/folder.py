@@ -98,14 +98,7 @@ class RunFolder:
         before = read_manifest(path)
         if before["kind"] != kind:
             raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
-        for key in same:
-            then, now = _flat(key, _value(before, key)), _flat(key, _value(manifest, key))
-            for name in then | now:
-                if then.get(name) != now.get(name):
-                    raise NeuroError(
-                        f"{name} must be {then.get(name)}, as {path} was started with, got {now.get(name)}.\n"
-                        "Give the same value, or start a new run in another folder."
-                    )
+        require_same(before, manifest, same, str(path))
         remove_partials(path)
         return cls(path, kind, manifest, is_resumed=True)
 
@@ -205,6 +198,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "Run the command again."
         )
     return manifest
+
+
+def require_same(before: dict[str, Any], now: dict[str, Any], keys: Sequence[str], where: str) -> None:
+    """Raise an error that names the first setting that differs.
+
+    Parameters
+    ----------
+    before, now : dict
+        Manifests.
+    keys : sequence of str
+        Settings to compare, such as "options" or "data.sha256".
+    where : str
+        Where `before` was found.
+    """
+    for key in keys:
+        then_values, now_values = _flat(key, _value(before, key)), _flat(key, _value(now, key))
+        for name in then_values | now_values:
+            then, value = then_values.get(name), now_values.get(name)
+            if then != value:
+                raise NeuroError(
+                    f"{name} must be {then}, as {where} was started with, got {value}.\n"
+                    "Give the same value, or start a new run in another folder."
+                )
 
 
 def _new_folder(out: str | Path | None, name: str) -> Path:

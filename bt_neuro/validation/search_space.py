@@ -1,4 +1,4 @@
-"""What a search may choose from: ranges and choices of a strategy's parameters."""
+"""Search spaces: ranges and choices of a strategy's parameters."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 
 Parameters = dict[str, Any]
 
-# Not to be searched, and why.
-REFUSED = {
+# Parameters that cannot be searched, and why.
+EXCLUDED = {
     "seed": "the best of several seeds is luck, not a better strategy",
     "device": "it changes no result",
 }
@@ -24,24 +24,24 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; whole ones if both are `int`; `log` spreads magnitudes."""
+    """Numbers from `low` to `high`, both included; integers if both are `int`; on a log scale with `log`."""
 
     low: float
     high: float
     log: bool = False
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def values(self) -> Sequence[Any] | None:
-        """All values, or None where they cannot be counted."""
-        return range(int(self.low), int(self.high) + 1) if self.is_whole else None
+        """All values; None if they are not countable."""
+        return range(int(self.low), int(self.high) + 1) if self.is_integer else None
 
     def __contains__(self, value: object) -> bool:
-        known = isinstance(value, int | float) and not isinstance(value, bool)
-        return known and self.low <= value <= self.high  # type: ignore[operator]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high  # type: ignore[operator]
 
     def __str__(self) -> str:
         return f"{self.low}..{self.high}{':log' if self.log else ''}"
@@ -49,7 +49,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values."""
+    """One of several values."""
 
     values: tuple[Any, ...]
 
@@ -64,18 +64,17 @@ Space = dict[str, Range | Choice]
 
 
 def parse_search(search: Mapping[str, Any] | Iterable[str], strategy: type[NeuroStrategy]) -> Space:
-    """Return what ``name=low..high``, ``name=low..high:log`` and ``name=a,b,c`` let a search choose from.
+    """Return the search space for ``name=low..high``, ``name=low..high:log`` and ``name=a,b,c``.
 
     Parameters
     ----------
-    search : such words; or a dict of names and what stands behind ``=``, or a list of values
-    strategy : whose parameters they are. Where a parameter is a float by default, so are the numbers of its
-        range
+    search : such texts, or a dict of names to the part after ``=`` or to a list of values
+    strategy : class with these parameters. If a parameter is a float by default, its range is of floats
 
     Raises
     ------
     StrategyError
-        When a name is none of its parameters, or there is nothing to choose from.
+        If the strategy has no such parameter, or there is nothing to choose from.
 
     Examples
     --------
@@ -85,52 +84,56 @@ def parse_search(search: Mapping[str, Any] | Iterable[str], strategy: type[Neuro
     >>> parse_search({"size": "0..1", "history_bars": [10, 20]}, NeuroStrategy)
     {'size': Range(low=0.0, high=1.0, log=False), 'history_bars': Choice(values=(10, 20))}
     """
-    given = search.items() if isinstance(search, Mapping) else map(_named, search)
+    items = search.items() if isinstance(search, Mapping) else map(_split, search)
     defaults = dict(strategy.params._getitems())
     space: Space = {}
-    for name, wanted in given:
-        ((known, _),) = parse_parameters([f"{name}=0"], strategy).items()  # or it says what was meant
-        if known in REFUSED:
-            raise StrategyError(f"{known} cannot be searched: {REFUSED[known]}")
-        if known in space:
-            raise StrategyError(f"{known} is searched twice; give all its values in one search")
-        space[known] = _parse(known, wanted, strategy, isinstance(defaults[known], float))
+    for key, values in items:
+        ((name, _),) = parse_parameters([f"{key}=0"], strategy).items()  # raises for an unknown one
+        if name in EXCLUDED:
+            raise StrategyError(f"{name} cannot be searched: {EXCLUDED[name]}. Fix it as a parameter.")
+        if name in space:
+            raise StrategyError(f"{name} must be searched once, got it twice. Give all its values together.")
+        space[name] = _parse(name, values, strategy, isinstance(defaults[name], float))
     if not space:
         raise StrategyError(
-            "nothing to search: give parameters, such as --search learning_rate=1e-5..1e-2:log"
+            "There is nothing to search. Give parameters, such as --search learning_rate=1e-5..1e-2:log."
         )
     return space
 
 
-def _named(word: str) -> tuple[str, str]:
-    name, equals, text = word.partition("=")
+def _split(text: str) -> tuple[str, str]:
+    name, equals, values = text.partition("=")
     if not equals:
-        raise StrategyError(f"search {word!r} needs values: name=low..high, name=low..high:log or name=a,b,c")
-    return name.strip(), text.strip()
-
-
-def _parse(name: str, wanted: Any, strategy: type[NeuroStrategy], fractions: bool) -> Range | Choice:
-    if isinstance(wanted, Range | Choice):
-        return wanted
-    if isinstance(wanted, str):
-        if ".." in wanted:
-            return _parse_range(name, wanted, fractions)
-        wanted = [parse_parameters([f"{name}={word}"], strategy)[name] for word in wanted.split(",")]
-    if not isinstance(wanted, Sequence):
-        raise StrategyError(f"{name}: {wanted!r} is no search; give 'low..high' or a list of values")
-    for value in wanted:
-        if not isinstance(value, str | int | float | bool | None):
-            raise StrategyError(f"{name}: {value!r} cannot be searched; give numbers, words, True or False")
-    values = tuple(dict.fromkeys(wanted))
-    if len(values) < 2:
         raise StrategyError(
-            f"{name}={','.join(map(str, values))} leaves nothing to choose: give low..high or a,b,c, "
-            "or fix it as a parameter"
+            f"A search must have values, got {text!r}. Give name=low..high, name=low..high:log or name=a,b,c."
         )
-    return Choice(values)
+    return name.strip(), values.strip()
 
 
-def _parse_range(name: str, text: str, fractions: bool) -> Range:
+def _parse(name: str, values: Any, strategy: type[NeuroStrategy], is_float: bool) -> Range | Choice:
+    if isinstance(values, Range | Choice):
+        return values
+    if isinstance(values, str):
+        if ".." in values:
+            return _parse_range(name, values, is_float)
+        values = [parse_parameters([f"{name}={text}"], strategy)[name] for text in values.split(",")]
+    if not isinstance(values, Sequence):
+        raise StrategyError(
+            f"{name} must have a range or a list, got {values!r}. Give 'low..high' or values."
+        )
+    for value in values:
+        if not isinstance(value, str | int | float | bool | None):
+            raise StrategyError(f"{name} must be numbers, texts, True or False, got {value!r}.")
+    different = tuple(dict.fromkeys(values))
+    if len(different) < 2:
+        raise StrategyError(
+            f"{name} must have several values, got {','.join(map(str, different))}. "
+            "Give low..high or a,b,c, or fix it as a parameter."
+        )
+    return Choice(different)
+
+
+def _parse_range(name: str, text: str, is_float: bool) -> Range:
     found = re.fullmatch(r"(.+?)\.\.(.+?)(:log)?", text)
     try:
         if found is None:
@@ -138,14 +141,15 @@ def _parse_range(name: str, text: str, fractions: bool) -> Range:
         low, high = _number(found[1]), _number(found[2])
     except ValueError:
         raise StrategyError(
-            f"{name}={text} is no range: give low..high or low..high:log, such as 10..40 or 1e-5..1e-2:log"
+            f"{name} must be a range, got {text}. Give low..high or low..high:log, such as 10..40 or "
+            "1e-5..1e-2:log."
         ) from None
-    whole = isinstance(low, int) and isinstance(high, int) and not fractions
-    low, high = (low, high) if whole else (float(low), float(high))
+    is_integer = isinstance(low, int) and isinstance(high, int) and not is_float
+    low, high = (low, high) if is_integer else (float(low), float(high))
     if not low < high:
-        raise StrategyError(f"{name}={text} is empty: give the lower number first")
+        raise StrategyError(f"{name} must go from the lower to the higher number, got {text}. Swap them.")
     if found[3] and low <= 0:
-        raise StrategyError(f"{name}={text}: magnitudes are spread above 0 only; begin above 0, or drop :log")
+        raise StrategyError(f"{name}: a log range must be positive, got {text}. Start above 0, or drop :log.")
     return Range(low, high, log=bool(found[3]))
 
 
@@ -160,18 +164,15 @@ def _number(text: str) -> float:
 
 
 def combinations(space: Space, at_most: int) -> list[Parameters] | None:
-    """Return all combinations of a space, or None where there are more than `at_most`.
+    """Return all combinations of a space; None if there are more than `at_most`.
 
     Examples
     --------
     >>> combinations({"wing": Range(1, 2), "learning": Choice((True, False))}, at_most=4)[:2]
-    [{'wing': 1, 'learns': True}, {'wing': 1, 'learns': False}]
+    [{'wing': 1, 'learning': True}, {'wing': 1, 'learning': False}]
     >>> combinations({"size": Range(0.1, 0.2)}, at_most=4)
     """
-    values = [one.values for one in space.values()]
-    if any(known is None for known in values):
+    values = [part.values for part in space.values() if part.values is not None]
+    if len(values) < len(space) or math.prod(map(len, values)) > at_most:
         return None
-    countable = [known for known in values if known is not None]
-    if math.prod(map(len, countable)) > at_most:
-        return None
-    return [dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*countable)]
+    return [dict(zip(space, combination, strict=True)) for combination in itertools.product(*values)]

@@ -1,14 +1,12 @@
-"""A search for a strategy's parameters over walk-forward folds, and how much of it luck explains."""
+"""Parameter search: trials are walk-forwards, and the best one is tested on bars that no trial has seen."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +18,24 @@ from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.results import RunResult
+from bt_neuro.runs.folder import RunFolder, read_manifest, require_same
+from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.results import Tuning
 from bt_neuro.validation.folds import Length, cut_folds
 from bt_neuro.validation.search_space import Parameters, combinations, parse_search
-from bt_neuro.validation.tune_folder import TuneFolder, open_folder
-from bt_neuro.validation.tune_metrics import Figures, holdout_figures, trial_figures
-from bt_neuro.validation.tune_study import TuneStudy
+from bt_neuro.validation.tune_metrics import (
+    Metrics,
+    holdout_metrics,
+    trial_metrics,
+    trials_table,
+    tune_metrics,
+)
+from bt_neuro.validation.tune_study import DATABASE, TuneStudy
 from bt_neuro.validation.walk_forward import walk_forward
 
-
-class Tuning(RunResult):
-    """A search that has ended, and its folder.
-
-    Attributes
-    ----------
-    folder : where everything lies
-    manifest : the content of ``tune.json``
-    """
-
-    @property
-    def best(self) -> Parameters:
-        """The parameters of the best trial."""
-        return self.metrics["best"]["parameters"]
-
-    @cached_property
-    def trials(self) -> pd.DataFrame:
-        """One row a trial, the best first, those that failed last."""
-        return pd.read_csv(self.folder / "trials.csv")
+TRIALS = "trials.csv"
+# Settings on which a trial depends.
+SAME = ("data.sha256", "data.options", "strategy", "strategy_sha256", "parameters", "account", "options")
 
 
 def tune(
@@ -76,46 +65,62 @@ def tune(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tuning:
-    """Search a strategy's parameters: each trial is a walk-forward, and the best is tested on unseen bars.
+    """Search a strategy's parameters over walk-forward folds, and test the best on held-out bars.
 
     Parameters
     ----------
-    path : bar file, whatever `read_bars` reads
-    search : what to choose from, by name: "1e-5..1e-2:log", "10..40", "1,2,3" or a list of values
-    strategy : "FILE.py:Class", or a class that other processes can import
-    parameters : its params that are not searched
-    account : cash and costs
-    trials : in all, those of earlier runs and of other processes included. Where there are fewer
-        combinations than that, each is tried once
-    objective : of the test parts together: "sharpe" (daily, annualised), "return", "hit_rate", "brier_score".
-        The last two compare only what learns the same labels: not one ``wing`` with another
-    train, test, step, window, eras, embargo_bars, learning : of each `walk_forward`, which refits
-    holdout : length at the end of the file that no trial sees. The best trains once more on the `train`
-        before it, and is tested there, once. As `test` by default; "0" keeps nothing
-    seed : of the choices; that of the networks is among `parameters`
-    jobs, cluster : of each `walk_forward`; trials run one after another, for each learns from those before.
-        For trials side by side start the command again on the same storage
-    storage, study : where trials are kept, a URL such as "postgresql://host/db", and under which name; a file
-        in the folder by default
-    out : the folder to write, which must be new or empty; ``runs/<file stem>-tune-<time>`` by default
-    resume : the folder of a search to go on with
-    bars_options : of `read_bars`
-    progress : called with (folds done, folds in all trials)
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    search : dict or iterable of str
+        Values by parameter: "1e-5..1e-2:log", "10..40", "1,2,3" or a list; or texts such as "wing=1,2,3".
+    strategy : str or class
+        "FILE.py:Class", or a class that other processes can import.
+    parameters : dict, optional
+        Fixed parameters of the strategy.
+    account : Account, optional
+        Cash and costs.
+    trials : int, default 30
+        Number of trials, with those of earlier runs and of other processes. If there are fewer combinations,
+        each is tried once.
+    objective : {"sharpe", "return", "hit_rate", "brier_score"}
+        Metric of all test spans together. The Sharpe ratio is of daily returns, annualised. Hit rates and
+        Brier scores compare only strategies with the same labels, so not one ``wing`` with another.
+    train, test, step, window, eras, embargo_bars, learning
+        As in `walk_forward`, which trains a new network for each fold.
+    holdout : str, optional
+        Length at the end of the file that no trial sees. The best trial trains once more on the `train`
+        before it and is tested there once. Default: `test`. "0" holds nothing out.
+    seed : int, default 0
+        Of the choices. The seed of the networks is a parameter.
+    jobs, cluster
+        As in `walk_forward`. Trials run one after another, since each choice depends on the trials before.
+        For trials side by side start the same call again with the same storage.
+    storage, study : str, optional
+        Database of the trials, such as "postgresql://host/db", and the name in it. Default: a file in the
+        folder.
+    out : str or Path, optional
+        Folder to write, new or empty. Default: ``runs/<file stem>-tune-<time>``.
+    resume : str or Path, optional
+        Folder of a search to continue.
+    bars_options : dict, optional
+        Options of `read_bars`.
+    progress : callable, optional
+        Called with the number of finished folds and of the folds of all trials.
 
     Returns
     -------
     Tuning
-        Its ``metrics`` hold the best trial, the figures of luck and of the held-out bars, and the sentence.
+        Its ``metrics`` hold the best trial, the estimate of luck, and the metrics of the held-out bars.
 
     Raises
     ------
     NeuroError
-        With a remedy, when there is nothing to search, Optuna is missing, or every trial failed. A trial that
-        fails for itself is recorded, and the search goes on.
+        If there is nothing to search, Optuna is missing, or every trial failed. The error of a single trial
+        is recorded, and the search continues.
 
     Notes
     -----
-    The same seed gives the same trials, also after an interruption, if one process works at a time.
+    With one process at a time, the same seed gives the same trials, also after an interruption.
 
     Examples
     --------
@@ -127,138 +132,160 @@ def tune(
     >>> len(tuning.trials), sorted(tuning.best)
     (2, ['wing'])
     """
-    account, bars_options, given = account or Account(), bars_options or {}, dict(parameters or {})
+    started = time.perf_counter()
+    account, bars_options, fixed = account or Account(), bars_options or {}, dict(parameters or {})
     if objective not in OBJECTIVES:
-        raise NeuroError(f"no objective {objective!r}.{did_you_mean(objective, OBJECTIVES)}")
+        raise NeuroError(f"There is no objective {objective!r}.{did_you_mean(objective, OBJECTIVES)}")
     if trials < 1:
-        raise NeuroError(f"trials is {trials}: give 1 or more")
-    chosen = load_strategy(strategy) if isinstance(strategy, str) else strategy
-    space = parse_search(search, chosen)
-    for name in given:
-        if name in space:
-            raise StrategyError(f"{name} is both fixed and searched: give one of them")
+        raise NeuroError(f"trials must be 1 or more, got {trials}. Give a higher number.")
+    cls = load_strategy(strategy) if isinstance(strategy, str) else strategy
+    defaults = dict(cls.params._getitems())
+    space = parse_search(search, cls)
+    for name in fixed.keys() & space.keys():
+        raise StrategyError(f"{name} must be fixed or searched, got both. Give one of them.")
     bars = read_bars(path, **bars_options)
-    parts = _Parts.of(bars, test if holdout is None else holdout)
-    folds = cut_folds(bars.frame["datetime"][: parts.middle], train, test, step, window)
-    how: dict[str, Any] = {
+    split = _Split.of(bars, test if holdout is None else holdout)
+    folds = cut_folds(bars.frame["datetime"][: split.holdout.start], train, test, step, window)
+    fold_options: dict[str, Any] = {
         "window": window,
         "eras": eras,
         "embargo_bars": embargo_bars,
         "learning": learning,
     }
-    begun_with = {
-        "data": bars.sha256,
-        "bars_options": {name: str(value) for name, value in bars_options.items() if value},
-        "strategy": f"{chosen.__name__}, SHA-256 {_source_sha256(chosen)}",
-        "parameters": {name: str(value) for name, value in given.items()},
-        "account": asdict(account),
-        "search": {name: str(one) for name, one in space.items()},
+    manifest = manifest_of(bars, bars_options, cls, defaults | fixed, account)
+    manifest["options"] = {
+        "search": {name: str(part) for name, part in space.items()},
         "objective": objective,
         "seed": seed,
         "train": train,
         "test": test,
         "step": step or test,
         "holdout": holdout or test,
-        **how,
+        **fold_options,
     }
-    walk = partial(walk_forward, path, strategy=strategy, account=account, jobs=jobs, cluster=cluster, **how)
-    place = open_folder(out, resume, storage, bars)
-    with TuneStudy.open(place, storage, study, OBJECTIVES[objective]) as kept:
-        kept.require_same(begun_with)
-        folder = TuneFolder(place, kept, bars, begun_with)
-        every = combinations(space, at_most=trials)
-        in_all = len(folds) * (trials if every is None else len(every))
+    if resume is not None and out is None:
+        _require_storage(Path(resume), storage)
+    folder = RunFolder.open(out, resume, f"{bars.path.stem}-tune", "tune", manifest, SAME)
+    walk = partial(
+        walk_forward, path, strategy=strategy, account=account, jobs=jobs, cluster=cluster, **fold_options
+    )
+    with (
+        folder.recording((folder.path / TRIALS).exists),
+        TuneStudy.open(folder.path, storage, study, OBJECTIVES[objective]) as trial_study,
+    ):
+        settings = {key: manifest[key] for key in {name.partition(".")[0] for name in SAME}}
+        require_same(trial_study.settings(settings), settings, SAME, f"study {study}")
+        folder.save(study={"name": trial_study.name, "storage": trial_study.place})
+        all_combinations = combinations(space, at_most=trials)
+        n_folds = len(folds) * (trials if all_combinations is None else len(all_combinations))
 
-        def work(number: int, values: Parameters) -> Figures:
-            done, begun = len(kept.ended), time.perf_counter()
+        def run_trial(number: int, values: Parameters) -> Metrics:
+            done = len(folds) * len(trial_study.trials("complete", "failed"))
+            trial_started = time.perf_counter()
             result = walk(
-                parameters=given | values,
+                parameters=fixed | values,
                 train=train,
                 test=test,
                 step=step,
-                out=folder.place(number),
-                bars_options=bars_options | parts.seen,
-                progress=progress and (lambda fold, _: progress(done * len(folds) + fold, in_all)),
+                out=_place(folder, "trials", number),
+                bars_options=bars_options | split.until_holdout,
+                progress=progress and (lambda fold, _: progress(done + fold, n_folds)),
                 report=False,  # `bt-neuro report` draws the page of a trial that is worth a look
             )
             for fold, error in result.failed.items():
                 raise FoldError(f"fold {fold}: {error}")
-            return {**trial_figures(result, account.cash), "seconds": time.perf_counter() - begun}
+            return {
+                **trial_metrics(result, account.cash, objective),
+                "seconds": time.perf_counter() - trial_started,
+            }
 
-        def test_unseen() -> None:
-            best = kept.best
-            if not parts.unseen or best is None or kept.running or str(best.number) in kept.holdout:
+        def test_holdout() -> None:
+            best = trial_study.best
+            is_done = best is None or str(best.number) in trial_study.holdout
+            if is_done or not split.holdout or trial_study.trials("running"):
                 return
-            training = parts.middle if window != "rolling" else len(folds[-1].train)
-            out = folder.holdout_place(best.number)
-            shutil.rmtree(out, ignore_errors=True)  # of a run that was interrupted here
+            training = len(folds[-1].train) if window == "rolling" else split.holdout.start
+            place = _place(folder, "holdout", best.number)
+            shutil.rmtree(place, ignore_errors=True)  # of a run that was interrupted here
             result = walk(
-                parameters=given | best.params,
+                parameters=fixed | best.params,
                 train=f"{training}b",
-                test=f"{parts.unseen}b",
-                out=out,
-                bars_options=bars_options | parts.from_bar(parts.middle - training),
+                test=f"{len(split.holdout)}b",
+                out=place,
+                bars_options=bars_options | split.since(split.holdout.start - training),
             )
-            kept.keep_holdout(best.number, holdout_figures(result, account.cash))
+            trial_study.keep_holdout(best.number, holdout_metrics(result, account.cash))
 
         try:
-            first = dict(chosen.params._getitems())
-            kept.run(space, work, trials=trials, seed=seed, first=first, goes_on=resume is not None)
-            test_unseen()
+            trial_study.run(
+                space, run_trial, n_trials=trials, seed=seed, first=defaults, is_resumed=resume is not None
+            )
+            test_holdout()
         except KeyboardInterrupt:
-            folder.end("interrupted")
-            raise KeyboardInterrupt(
-                f"interrupted; {len(kept.ended)} of {trials} trials are done: go on with --resume {place}"
-            ) from None
-        except BaseException:
-            folder.end("failed")
-            raise
-        manifest = folder.end("running elsewhere" if kept.running else "complete")
-        if kept.best is None:
-            raise NeuroError(f"no trial has ended well; the first one: {kept.first_error}")
-    return Tuning(place, manifest)
+            done = len(trial_study.trials("complete", "failed"))
+            raise KeyboardInterrupt(f"interrupted; {done} of {trials} trials are done") from None
+        finally:
+            _save(folder, trial_study, bars.path.name, started)
+        if trial_study.best is None:
+            errors = [trial.user_attrs["error"] for trial in trial_study.trials("failed")]
+            raise NeuroError(f"All trials failed. First error: {errors[0] if errors else 'none yet'}")
+        folder.save(status="complete")
+    return Tuning(folder.path, folder.manifest)
+
+
+def _place(folder: RunFolder, kind: str, trial: int) -> Path:
+    return folder.path / kind / f"{trial:03d}"
+
+
+def _require_storage(folder: Path, storage: str | None) -> None:
+    if storage is None and not (folder / DATABASE).is_file():
+        read_manifest(folder)  # raises where it is no run folder at all
+        raise NeuroError(f"{folder} must hold {DATABASE}, got none. Give the storage that holds its trials.")
+
+
+def _save(folder: RunFolder, study: TuneStudy, file: str, started: float) -> None:
+    """Write the trials that have ended, and what is known of the best one."""
+    for trial in study.trials("lost"):
+        shutil.rmtree(_place(folder, "trials", trial.number), ignore_errors=True)
+    if not study.trials("complete", "failed"):
+        return
+    objective = folder.manifest["options"]["objective"]
+    folder.write_table(TRIALS, trials_table(study, objective), float_format="%.10g")
+    has_holdout = folder.manifest["options"]["holdout"] != "0"
+    metrics = tune_metrics(study, objective, has_holdout, file) if study.best is not None else None
+    folder.save(metrics=metrics, time={"wall_s": time.perf_counter() - started})
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """The bars that trials see, up to `middle`, and those after them that none of them does."""
+class _Split:
+    """The bars of all trials, and the held-out ones behind them."""
 
     times: pd.Series
-    middle: int
+    holdout: range
 
     @classmethod
-    def of(cls, bars: Bars, holdout: str) -> _Parts:
-        times, middle = bars.frame["datetime"], len(bars)
+    def of(cls, bars: Bars, holdout: str) -> _Split:
+        times, start = bars.frame["datetime"], len(bars)
         if holdout != "0":
             length = Length.parse(holdout)
             if length.bars:
-                middle -= length.bars
+                start -= length.bars
             else:
                 first = length.moment(times.iloc[-1], -1)
-                middle = 0 if first is None else int(times.searchsorted(first, side="right"))
-        if middle < 1:
-            raise FoldError(f"{bars.path}: {len(bars):,} bars are too few to hold out {holdout}; give less")
-        return cls(times, middle)
+                start = 0 if first is None else int(times.searchsorted(first, side="right"))
+        if start < 1:
+            raise FoldError(f"{bars.path}: {len(bars):,} bars are too few to hold out {holdout}. Give less.")
+        return cls(times, range(start, len(bars)))
 
     @property
-    def unseen(self) -> int:
-        """Return how many bars no trial sees."""
-        return len(self.times) - self.middle
-
-    @property
-    def seen(self) -> dict[str, str]:
-        """Return what makes `read_bars` stop in time."""
-        # A second before the first unseen bar, not the time of the one before that: it may be built from
+    def until_holdout(self) -> dict[str, str]:
+        """Option of `read_bars` that ends before the held-out bars."""
+        # A second before the first of them, not the time of the bar before it, which may be built from
         # finer bars.
-        return {"end": str(self.times[self.middle] - pd.Timedelta(seconds=1))} if self.unseen else {}
+        if not self.holdout:
+            return {}
+        return {"end": str(self.times[self.holdout.start] - pd.Timedelta(seconds=1))}
 
-    def from_bar(self, bar: int) -> dict[str, str]:
-        """Return what makes `read_bars` begin with a bar."""
+    def since(self, bar: int) -> dict[str, str]:
+        """Option of `read_bars` that starts with a bar."""
         return {"start": str(self.times[bar])}
-
-
-def _source_sha256(strategy: type[NeuroStrategy]) -> str | None:
-    try:
-        return hashlib.sha256(Path(inspect.getfile(strategy)).read_bytes()).hexdigest()
-    except (OSError, TypeError):  # typed into an interpreter
-        return None

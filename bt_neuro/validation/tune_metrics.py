@@ -1,9 +1,10 @@
-"""What a search found, and how much of it luck explains: pure functions and the sentence."""
+"""Metrics of a parameter search, with an estimate of luck, and the sentence on them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,26 @@ import pandas as pd
 from bt_neuro.metrics.classification import brier_scores, percent
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
-from bt_neuro.metrics.sharpe import MINIMUM_RETURNS, best_of_luck, probability_above, sharpe_ratio
+from bt_neuro.metrics.sharpe import MINIMUM_RETURNS, best_of_luck, sharpe_ratio, standard_error
 from bt_neuro.metrics.summary import after_costs
 from bt_neuro.metrics.trading import YEAR_S, daily_returns, significance
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, SIGNIFICANT
-from bt_neuro.validation.walk_forward import WalkForward
+from bt_neuro.runs.results import WalkForward
+from bt_neuro.validation.overfitting import block_sums, overfitting_probability
+from bt_neuro.validation.tune_study import TuneStudy
 
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
+MORE, LUCK, UNKNOWN = "more than luck", "luck can explain it", "too few days or trials to judge luck"
+COLUMNS = ("sharpe_ratio", "return_pct", "hit_rate_pct", "brier_score", "max_drawdown_pct", "trades")
 
 
-def out_of_sample_figures(predictions: pd.DataFrame, equity: pd.DataFrame, start: float) -> Figures:
-    """Return every objective of some tested bars; what is undefined is None.
+def objective_metrics(predictions: pd.DataFrame, equity: pd.DataFrame, start: float) -> Metrics:
+    """Return every objective on tested bars; None if it is undefined.
 
     Parameters
     ----------
-    predictions, equity : rows of a walk-forward's tables
-    start : the equity before the first of them
+    predictions, equity : rows of the tables of a walk-forward
+    start : equity before the first of them
     """
     hit = predictions["hit"].dropna()
     daily = daily_returns(equity, start)
@@ -47,30 +52,31 @@ def days_a_year(equity: pd.DataFrame, days: int) -> float:
 def _brier_score(predictions: pd.DataFrame) -> float | None:
     targets = targets_of(predictions)
     scored = targets.any(axis=1)
-    said = predictions[PROBABILITIES].to_numpy(dtype=float)
-    return float(brier_scores(said[scored], targets[scored]).mean()) if scored.any() else None
+    probabilities = predictions[PROBABILITIES].to_numpy(dtype=float)
+    return float(brier_scores(probabilities[scored], targets[scored]).mean()) if scored.any() else None
 
 
-def trial_figures(result: WalkForward, cash: float) -> Figures:
-    """Return what is kept of a trial: its objectives, those of each fold, and the moments of its days."""
+def trial_metrics(result: WalkForward, cash: float, objective: str) -> Metrics:
+    """Return what the study stores of a trial: objectives, in total and by fold, moments and block sums."""
     predictions, equity = result.predictions, result.equity
     daily = daily_returns(equity, cash)
     folds, start = [], cash
     for number in equity["fold"].unique().tolist():
         account, part = equity[equity["fold"] == number], predictions[predictions["fold"] == number]
-        folds.append({"fold": number, **out_of_sample_figures(part, account, start)})
+        folds.append({"fold": number, **objective_metrics(part, account, start)})
         start = float(account["equity"].iloc[-1])
     names = ("max_drawdown_pct", "trades", "signals", "start", "end")
     return {
-        **out_of_sample_figures(predictions, equity, cash),
+        **objective_metrics(predictions, equity, cash),
         **{name: result.metrics[name] for name in names},
         "folds": folds,
         "daily": daily_moments(daily, days_a_year(equity, len(daily))),
+        "blocks": block_sums(objective, predictions, equity, cash).tolist(),
     }
 
 
-def daily_moments(daily: Sequence[float] | np.ndarray, a_year: float) -> Figures | None:
-    """Return the Sharpe ratio of one day, the number of days and their moments; None where undefined."""
+def daily_moments(daily: Sequence[float] | np.ndarray, a_year: float) -> Metrics | None:
+    """Return the Sharpe ratio of one day, the number of days and their moments; None if undefined."""
     r = np.asarray(daily, dtype=float)
     ratio = sharpe_ratio(r)
     if ratio is None or len(r) < MINIMUM_RETURNS:
@@ -80,103 +86,176 @@ def daily_moments(daily: Sequence[float] | np.ndarray, a_year: float) -> Figures
     return {"sharpe_ratio": ratio, "days": len(r), "days_a_year": a_year, **moments}
 
 
-def luck_figures(best: Figures | None, ratios: Sequence[float], trials: int) -> Figures:
-    """Return what luck alone would make of so many trials, and the deflated Sharpe ratio of the best.
+def luck_metrics(best: Metrics | None, ratios: Sequence[float], trials: int) -> Metrics:
+    """Return the deflated Sharpe ratio of the best of so many trials.
 
     Parameters
     ----------
-    best : of `daily_moments`, of the trial that was chosen
-    ratios : the Sharpe ratios of one day of all trials that have one
-    trials : how many different ones were tried
+    best : `daily_moments` of the best trial
+    ratios : Sharpe ratios of one day, of all trials that have one
+    trials : number of different trials
 
     Returns
     -------
     dict
-        ``luck_sharpe_ratio``, annualised: to be expected of the best of so many trials without skill, whose
-        ratios spread as these do; ``deflated_sharpe_ratio_pct``: the probability that the true ratio of the
-        best is above 0, after so many trials. None where undefined.
+        ``deflated_sharpe_ratio_pct``: probability that the true ratio of the best is above 0, after so many
+        trials. ``needed_sharpe_ratio``, annualised: the ratio at which it would be 95 %.
+        ``luck_sharpe_ratio``, annualised: expected from the best of so many trials without skill, whose
+        ratios spread as these do. None if undefined.
 
     Notes
     -----
-    Bailey and Lopez de Prado, The deflated Sharpe ratio, 2014. All trials count as independent ones. Those of
-    a sampler that closes in on good values are not, so their number is somewhat too high and their spread
+    Bailey and Lopez de Prado, The deflated Sharpe ratio, 2014. All trials count as independent. Those of a
+    sampler that closes in on good values are not, so their number is somewhat too high and their spread
     somewhat too low.
     """
     if best is None or best["days"] < MINIMUM_DAYS or (trials > 1 and len(ratios) < 2):
-        return {"luck_sharpe_ratio": None, "deflated_sharpe_ratio_pct": None}
+        return dict.fromkeys(("deflated_sharpe_ratio_pct", "needed_sharpe_ratio", "luck_sharpe_ratio"))
     luck = best_of_luck(trials, float(np.var(ratios, ddof=1)) if trials > 1 else 0.0)
-    deflated = probability_above(best["sharpe_ratio"], luck, best["days"], best["skew"], best["kurtosis"])
+    error = standard_error(best["sharpe_ratio"], best["days"], best["skew"], best["kurtosis"])
+    needed = luck + NormalDist().inv_cdf(SIGNIFICANT) * error
+    a_year = math.sqrt(best["days_a_year"])
     return {
-        "luck_sharpe_ratio": luck * math.sqrt(best["days_a_year"]),
-        "deflated_sharpe_ratio_pct": percent(deflated),
+        "deflated_sharpe_ratio_pct": percent(NormalDist().cdf((best["sharpe_ratio"] - luck) / error)),
+        "needed_sharpe_ratio": needed * a_year,
+        "luck_sharpe_ratio": luck * a_year,
     }
 
 
-def holdout_figures(result: WalkForward, cash: float) -> Figures:
-    """Return how the best fared on the bars that the search did not see."""
+def holdout_metrics(result: WalkForward, cash: float) -> Metrics:
+    """Return the metrics of the best trial on the held-out bars."""
     daily = daily_returns(result.equity, cash)
     more = result.metrics["return_pct"] - (result.metrics["buy_and_hold_after_costs_pct"] or 0.0)
     judged = significance(daily, days_a_year(result.equity, len(daily)), more)
     names = ("start", "end", "bars", "signals", "trades", "max_drawdown_pct", "buy_and_hold_after_costs_pct")
     return {
         **{name: result.metrics[name] for name in (*names, "has_costs")},
-        **out_of_sample_figures(result.predictions, result.equity, cash),
+        **objective_metrics(result.predictions, result.equity, cash),
         **{name: judged[name] for name in ("probabilistic_sharpe_ratio_pct", "money_verdict")},
         "verdict": result.metrics["verdict"],
     }
 
 
-def sentence(m: Figures, file: str) -> str:
-    """Return what was found, whether luck explains it, and how it did on bars that the search never saw."""
+def tune_metrics(study: TuneStudy, objective: str, has_holdout: bool, file: str) -> Metrics:
+    """Return the metrics of a search with at least one complete trial, and its sentence."""
+    best = study.best
+    different = [trial for trial in study.trials("complete") if "same_as" not in trial.user_attrs]
+    daily = [trial.user_attrs["metrics"]["daily"] for trial in different]
+    ratios = [moments["sharpe_ratio"] for moments in daily if moments is not None]
+    best_metrics = {name: value for name, value in best.user_attrs["metrics"].items() if name != "blocks"}
+    luck = luck_metrics(best_metrics["daily"], ratios, len(different))
+    overfitting = None
+    if luck["deflated_sharpe_ratio_pct"] is not None:
+        sums = np.array([trial.user_attrs["metrics"]["blocks"] for trial in different])
+        overfitting = percent(overfitting_probability(objective, sums))
+    metrics = {
+        "objective": objective,
+        "trials": len(different),
+        "failed": len(study.trials("failed")),
+        "running": len(study.trials("running")),
+        "best": {"trial": best.number, "parameters": best.params, **best_metrics},
+        **luck,
+        "overfitting_probability_pct": overfitting,
+        "verdict": luck_verdict(luck["deflated_sharpe_ratio_pct"], overfitting),
+        "holdout": study.holdout.get(str(best.number)),
+        "holdout_looks": len(study.holdout),
+    }
+    return metrics | {"sentence": sentence(metrics, has_holdout, file)}
+
+
+def luck_verdict(deflated_pct: float | None, overfitting_pct: float | None) -> str:
+    """Return the verdict on luck from the deflated Sharpe ratio and the probability of overfitting.
+
+    Examples
+    --------
+    >>> luck_verdict(97.0, 1.2), luck_verdict(97.0, 12.0), luck_verdict(80.0, 1.2), luck_verdict(97.0, None)
+    ('more than luck', 'luck can explain it', 'luck can explain it', 'more than luck')
+    """
+    if deflated_pct is None:
+        return UNKNOWN
+    is_skill = deflated_pct > 100 * SIGNIFICANT
+    is_stable = overfitting_pct is None or overfitting_pct < 100 * (1 - SIGNIFICANT)  # None of one trial
+    return MORE if is_skill and is_stable else LUCK
+
+
+def trials_table(study: TuneStudy, objective: str) -> pd.DataFrame:
+    """Return the content of ``trials.csv``: one row a trial, the best first, failed ones last."""
+    metric, _, _, maximise = OBJECTIVES[objective]
+    rows: list[Metrics] = []
+    for trial in study.trials("complete", "failed"):
+        metrics = trial.user_attrs.get("metrics", {})
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                **trial.params,
+                **{name: metrics.get(name) for name in (*COLUMNS, "seconds")},
+                "same_as": trial.user_attrs.get("same_as"),
+                "error": trial.user_attrs.get("error"),
+                **{f"fold_{fold['fold']}_{metric}": fold[metric] for fold in metrics.get("folds", ())},
+            }
+        )
+    table = pd.DataFrame(rows).astype({"same_as": "Int64"})
+    return table.sort_values([metric, "trial"], ascending=[not maximise, True], kind="stable")
+
+
+def sentence(m: Metrics, has_holdout: bool, file: str) -> str:
+    """Return the result of a search: the best trial, whether luck explains it, and the held-out bars."""
     objective, best, n = OBJECTIVES[m["objective"]], m["best"], m["trials"]
-    trials = "1 trial" if n == 1 else f"{n} trials"
-    chosen = ", ".join(f"{name}={shown(value)}" for name, value in best["parameters"].items())
-    text = f"{file}, {best['start'][:10]} to {best['end'][:10]}, {trials} on {_folds(best['folds'])}"
+    trials, folds = _counted(n, "trial"), _counted(len(best["folds"]), "fold")
+    parameters = ", ".join(f"{name}={shown(value)}" for name, value in best["parameters"].items())
+    text = f"{file}, {best['start'][:10]} to {best['end'][:10]}, {trials} on {folds}"
     if m["failed"]:
         text += f" ({m['failed']} more failed)"
-    text += f": the best {objective.words} is {best[objective.metric]:{objective.form}}, with {chosen}. "
-    return f"{text}{_luck(m, trials)} {_holdout(m)}"
+    text += f": the best {objective.words} is {best[objective.metric]:{objective.form}}, with {parameters}. "
+    return f"{text}{_luck(m)} {_holdout(m, has_holdout)}"
 
 
-def _folds(folds: list[Figures]) -> str:
-    return "1 fold" if len(folds) == 1 else f"{len(folds)} folds"
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _luck(m: Figures, trials: str) -> str:
-    deflated, ratio = m["deflated_sharpe_ratio_pct"], m["best"]["sharpe_ratio"]
-    if deflated is None:
-        return f"After {trials} too little is known of its daily returns to tell it from luck."
-    beats = deflated > 100 * SIGNIFICANT
-    return (
-        f"That is {'' if beats else 'no '}better than luck can give in {trials}: the best of so many without "
-        f"skill would reach a Sharpe ratio of about {m['luck_sharpe_ratio']:.2f}, this one has {ratio:.2f}, "
-        f"and the deflated Sharpe ratio is {deflated:.1f} %{'' if beats else ', not above 95 %'}."
+def _luck(m: Metrics) -> str:
+    if m["verdict"] == UNKNOWN:
+        return f"Verdict: {UNKNOWN}."
+    limit, ratio = 100 * SIGNIFICANT, m["best"]["sharpe_ratio"]
+    deflated, overfitting = m["deflated_sharpe_ratio_pct"], m["overfitting_probability_pct"]
+    figures = (
+        f"the deflated Sharpe ratio is {deflated:.1f} % (more than {limit:.0f} % needed: "
+        f"a Sharpe ratio above {m['needed_sharpe_ratio']:.2f}, it has {ratio:.2f})"
     )
+    if overfitting is not None:
+        figures += (
+            f" and the probability of overfitting is {overfitting:.1f} % "
+            f"(less than {100 - limit:.0f} % needed)"
+        )
+    return f"Verdict: {m['verdict']}; {figures}."
 
 
-def _holdout(m: Figures) -> str:
-    text = "These folds chose the parameters, so they are out of sample no longer"
+def _holdout(m: Metrics, has_holdout: bool) -> str:
+    text = "These folds chose the parameters, so they are no longer out of sample"
     held = m["holdout"]
     if held is None:
-        waits = (
-            "those held out wait for the end of the search" if m["holds_out"] else "no others were held out"
+        left = (
+            "the held-out bars are tested at the end of the search"
+            if has_holdout
+            else "no bars were held out"
         )
-        return f"{text}, and {waits}."
-    ratio = (
-        "no Sharpe ratio" if held["sharpe_ratio"] is None else f"a Sharpe ratio of {held['sharpe_ratio']:.2f}"
-    )
-    rate = "no signals" if held["hit_rate_pct"] is None else f"a hit rate of {held['hit_rate_pct']:.1f} %"
+        return f"{text}, and {left}."
+    ratio, rate = held["sharpe_ratio"], held["hit_rate_pct"]
     text += (
-        f"; from {held['start'][:10]} to {held['end'][:10]}, which the search did not see, the best returned "
-        f"{held['return_pct']:+.1f} % {after_costs(held)}, with {ratio} and {rate}: {held['money_verdict']}"
+        f"; on the held-out bars from {held['start'][:10]} to {held['end'][:10]} the best returned "
+        f"{held['return_pct']:+.1f} % {after_costs(held)}, "
+        f"with {'no Sharpe ratio' if ratio is None else f'a Sharpe ratio of {ratio:.2f}'} "
+        f"and {'no signals' if rate is None else f'a hit rate of {rate:.1f} %'}: {held['money_verdict']}"
     )
     if m["holdout_looks"] > 1:
-        text += f" (these bars have now been looked at {m['holdout_looks']} times)"
+        text += f" (these bars were tested {m['holdout_looks']} times)"
     return text + "."
 
 
 def shown(value: Any) -> str:
-    """Return a parameter as a reader wants it.
+    """Return a parameter with four digits.
 
     Examples
     --------

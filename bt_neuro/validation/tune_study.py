@@ -1,8 +1,7 @@
-"""A search that Optuna keeps in a storage: it can go on later, and processes on the same storage share it."""
+"""Optuna studies in a storage that several processes may share, and that a later run may continue."""
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,25 +15,25 @@ import numpy as np
 from bt_neuro.errors import NeuroError
 from bt_neuro.metrics.objectives import Objective
 from bt_neuro.validation.search_space import Choice, Parameters, Range, Space, combinations
-from bt_neuro.validation.tune_metrics import Figures
 
-Work = Callable[[int, Parameters], Figures]
+Metrics = dict[str, Any]
+Work = Callable[[int, Parameters], Metrics]
 
+DATABASE = "study.db"  # in the folder of a search without another storage
 HEARTBEAT_S = 3
-SILENCE_S = 60  # of a trial on any machine, until it is taken for dead
-SILENCE_HERE_S = 15  # the same, where only this machine uses the storage
-INSTALL = 'tune needs Optuna: pip install "bt-neuro[tune]"'
+SILENCE_S = 60  # a trial on any machine that is silent for so long is lost
+SILENCE_HERE_S = 15  # the same if only this machine uses the storage
 
 
 class TuneStudy:
-    """A study, and how its trials are chosen.
+    """An Optuna study whose trials are chosen by a seed for each.
 
-    A trial counts once it is complete, failed with an error, or runs. One that was interrupted, or whose
-    process died, is forgotten, and its place is taken by the next one.
+    States of a trial: "running", "complete", "failed" (with an error), and "lost" (interrupted, or its
+    process died). Another trial takes the place of a lost one.
 
     Attributes
     ----------
-    name, place : of the study, and where its storage lies, without a password
+    name, place : of the study, and URL of its storage without a password
     """
 
     def __init__(self, study: Any, objective: Objective, url: str, is_own: bool) -> None:
@@ -46,25 +45,25 @@ class TuneStudy:
     @classmethod
     @contextmanager
     def open(cls, folder: Path, url: str | None, name: str, objective: Objective) -> Iterator[TuneStudy]:
-        """Open a study, or begin it, with Optuna silent meanwhile; without a URL it lies in the folder.
+        """Open or create a study, with Optuna's log silenced; without a URL it lies in the folder.
 
         Raises
         ------
         NeuroError
-            When Optuna is not installed, or the storage cannot be used.
+            If Optuna is not installed, or the storage cannot be used.
         """
         try:
             import optuna
             from sqlalchemy.exc import SQLAlchemyError
         except ImportError as error:
-            raise NeuroError(INSTALL) from error
+            raise NeuroError('tune needs Optuna: pip install "bt-neuro[tune]"') from error
 
         is_own, before = url is None, optuna.logging.get_verbosity()
-        url = url or f"sqlite:///{own_storage(folder).resolve()}"
+        url = url or f"sqlite:///{(folder / DATABASE).resolve()}"
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         try:
             with warnings.catch_warnings():
-                # Of the heartbeat and of PartialFixedSampler, both there since Optuna 2.
+                # The heartbeat and PartialFixedSampler are "experimental" since Optuna 2.
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 with _storage(url, SILENCE_HERE_S if is_own else SILENCE_S) as storage:
                     study = optuna.create_study(
@@ -79,134 +78,92 @@ class TuneStudy:
         finally:
             optuna.logging.set_verbosity(before)
 
-    def require_same(self, begun_with: Figures) -> None:
-        """Take note of what a new study is of; refuse to go on with one that is of something else."""
-        begun_with = json.loads(json.dumps(begun_with))
-        before = self._study.user_attrs.get("begun_with")
-        if before is None:
-            self._study.set_user_attr("begun_with", begun_with)
-            return
-        for name in sorted(before.keys() | begun_with.keys()):
-            if before.get(name) != begun_with.get(name):
-                raise NeuroError(
-                    f"study {self.name} was begun with {name} {before.get(name)}, and this run has "
-                    f"{begun_with.get(name)}.\nGive the same, or start anew with another --out or --study."
-                )
+    def settings(self, new: Metrics) -> Metrics:
+        """Return the settings that the study was created with; store `new` if it was created just now."""
+        stored = self._study.user_attrs.get("settings")
+        if stored is None:
+            self._study.set_user_attr("settings", new)
+        return new if stored is None else stored
 
-    # -- its trials ------------------------------------------------------------------------------------------
-    def _trials(self, *states: str) -> list[Any]:
-        every = self._study.get_trials(deepcopy=False)
-        return [trial for trial in every if _state(trial) in states]
-
-    @property
-    def complete(self) -> list[Any]:
-        return self._trials("complete")
-
-    @property
-    def failed(self) -> list[Any]:
-        """Those that ended with an error."""
-        return self._trials("failed")
-
-    @property
-    def forgotten(self) -> list[Any]:
-        return self._trials("forgotten")
-
-    @property
-    def running(self) -> list[Any]:
-        return self._trials("running")
-
-    @property
-    def ended(self) -> list[Any]:
-        return self._trials("complete", "failed")
-
-    @property
-    def counted(self) -> list[Any]:
-        # In one look: a trial of another process may end between two.
-        return self._trials("complete", "failed", "running")
+    def trials(self, *states: str) -> list[Any]:
+        """Return the trials in these states, by number."""
+        trials = self._study.get_trials(deepcopy=False)
+        return sorted((t for t in trials if _state(t) in states), key=lambda trial: trial.number)
 
     @property
     def best(self) -> Any:
-        """The best complete trial, or None; of equal ones the first."""
+        """The best complete trial, the first of equal ones; None if there is none."""
         sign = -1 if self._objective.maximise else 1
-        return min(self.complete, key=lambda trial: (sign * trial.value, trial.number), default=None)
-
-    @property
-    def first_error(self) -> str:
-        return (
-            min(self.failed, key=lambda trial: trial.number).user_attrs["error"] if self.failed else "running"
+        return min(
+            self.trials("complete"), key=lambda trial: (sign * trial.value, trial.number), default=None
         )
 
-    # -- what it remembers of the held-out bars --------------------------------------------------------------
     @property
-    def holdout(self) -> dict[str, Figures]:
-        """Figures of the held-out bars by the number of the trial that was run on them."""
+    def holdout(self) -> dict[str, Metrics]:
+        """Metrics of the held-out bars, by the number of the trial that was tested on them."""
         return self._study.user_attrs.get("holdout", {})
 
-    def keep_holdout(self, trial: int, figures: Figures) -> None:
-        self._study.set_user_attr("holdout", {**self.holdout, str(trial): figures})
+    def keep_holdout(self, trial: int, metrics: Metrics) -> None:
+        self._study.set_user_attr("holdout", {**self.holdout, str(trial): metrics})
 
-    # -- the search ------------------------------------------------------------------------------------------
     def run(
-        self,
-        space: Space,
-        work: Work,
-        *,
-        trials: int,
-        seed: int,
-        first: Parameters,
-        goes_on: bool,
+        self, space: Space, work: Work, *, n_trials: int, seed: int, first: Parameters, is_resumed: bool
     ) -> None:
-        """Run trials until so many count, or all combinations were tried.
+        """Run trials until there are enough, or all combinations were tried.
 
         Parameters
         ----------
-        space : what to choose from
-        work : makes figures of a trial's number and parameters; a NeuroError fails the trial, not the search
-        trials : how many shall count in the end, those of other processes included
-        seed : of the choices. The n-th trial has its own one, made from this, so that a search that was
-            interrupted goes on as if it had not been
-        first : parameters of the first trial, where the space holds them
-        goes_on : whether trials may be there whose process died
+        space : search space
+        work : called with the number and parameters of a trial, returns its metrics; a NeuroError fails the
+            trial, not the search
+        n_trials : number of running, complete and failed trials in the end, of all processes
+        seed : of the choices. Each trial has a seed of its own, made from this one and its place, so that an
+            interrupted search continues with the same trials
+        first : parameters of the first trial, as far as the space contains them
+        is_resumed : whether the study may contain trials whose process died
         """
         import optuna
 
-        every = combinations(space, at_most=trials)
-        wanted = trials if every is None else len(every)
+        all_combinations = combinations(space, at_most=n_trials)
+        target = n_trials if all_combinations is None else len(all_combinations)
 
         def attempt(trial: Any) -> float:
-            before = [other for other in self.counted if other.number < trial.number]
-            fixed = _fixed(space, every, first, [other.params for other in before])
+            before = [other for other in self._counted() if other.number < trial.number]
+            fixed = _fixed(space, all_combinations, first, [other.params for other in before])
             own_seed = int(np.random.SeedSequence((seed, len(before))).generate_state(1)[0])
             sampler = optuna.samplers.TPESampler(seed=own_seed, multivariate=False, constant_liar=True)
             self._study.sampler = optuna.samplers.PartialFixedSampler(fixed, sampler)
-            chosen = {name: _suggest(trial, name, one) for name, one in space.items()}
-            twin = next((other for other in self.complete if other.params == chosen), None)
-            if twin is not None:
-                trial.set_user_attr("same_as", twin.number)
-                trial.set_user_attr("figures", twin.user_attrs["figures"])
-                return twin.value
+            parameters = {name: _suggest(trial, name, part) for name, part in space.items()}
+            same = next((other for other in self.trials("complete") if other.params == parameters), None)
+            if same is not None:
+                trial.set_user_attr("same_as", same.number)
+                trial.set_user_attr("metrics", same.user_attrs["metrics"])
+                return same.value
             try:
-                figures = work(trial.number, chosen)
-                value = figures[self._objective.metric]
+                metrics = work(trial.number, parameters)
+                value = metrics[self._objective.metric]
                 if value is None:
                     raise NeuroError(f"no {self._objective.words}: no signals, no trades, or too few days")
             except NeuroError as error:
                 trial.set_user_attr("error", " ".join(str(error).split()))
                 raise
-            trial.set_user_attr("figures", figures)
+            trial.set_user_attr("metrics", metrics)
             return value
 
-        if goes_on and self._is_own:
-            self._await_the_dead()
-        while len(self.counted) < wanted:
+        if is_resumed and self._is_own:
+            self._find_lost_trials()
+        while len(self._counted()) < target:
             self._study.optimize(attempt, n_trials=1, catch=(NeuroError,))
 
-    def _await_the_dead(self) -> None:
-        """Wait until those trials that nobody runs any more are known."""
+    def _counted(self) -> list[Any]:
+        # One query: a trial of another process may end between two.
+        return self.trials("complete", "failed", "running")
+
+    def _find_lost_trials(self) -> None:
         import optuna
 
-        until = time.monotonic() + SILENCE_HERE_S + HEARTBEAT_S
-        while self.running and time.monotonic() < until:
+        deadline = time.monotonic() + SILENCE_HERE_S + HEARTBEAT_S
+        while self.trials("running") and time.monotonic() < deadline:
             time.sleep(0.5)
             optuna.storages.fail_stale_trials(self._study)
 
@@ -215,12 +172,7 @@ def _state(trial: Any) -> str:
     name = str(trial.state.name).lower()
     if name != "fail":
         return name
-    return "failed" if "error" in trial.user_attrs else "forgotten"
-
-
-def own_storage(folder: Path) -> Path:
-    """Return the file of a study that lies in its folder."""
-    return folder / "study.db"
+    return "failed" if "error" in trial.user_attrs else "lost"
 
 
 @contextmanager
@@ -228,7 +180,7 @@ def _storage(url: str, silence_s: int) -> Iterator[Any]:
     import optuna
     from sqlalchemy.exc import DBAPIError
 
-    begin = partial(
+    connect = partial(
         optuna.storages.RDBStorage,
         url.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
         engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {},
@@ -237,10 +189,10 @@ def _storage(url: str, silence_s: int) -> Iterator[Any]:
     )
     try:
         try:
-            storage = begin()
-        except DBAPIError:  # another process makes the same tables in this moment, and Optuna does not wait
+            storage = connect()
+        except DBAPIError:  # another process creates the same tables just now, and Optuna does not wait
             time.sleep(1)
-            storage = begin()
+            storage = connect()
     except (ImportError, RuntimeError) as error:  # no driver; tables of another Optuna
         raise _unusable(error) from error
     try:
@@ -251,26 +203,26 @@ def _storage(url: str, silence_s: int) -> Iterator[Any]:
 
 
 def _unusable(error: BaseException) -> NeuroError:
-    why = str(error).splitlines()[0]
+    reason = str(error).splitlines()[0]
     return NeuroError(
-        f"the storage cannot be used: {why}\nGive a URL as SQLAlchemy reads it, such as sqlite:///tune.db"
+        f"The storage cannot be used: {reason}\nGive a URL in SQLAlchemy's form, such as sqlite:///tune.db."
     )
 
 
 def _fixed(
-    space: Space, every: list[Parameters] | None, first: Parameters, tried: list[Parameters]
+    space: Space, all_combinations: list[Parameters] | None, first: Parameters, tried: list[Parameters]
 ) -> Parameters:
-    """Return the parameters that are not left to the sampler."""
-    if every is not None:
-        return next((one for one in every if one not in tried), every[0])
-    if not tried and all(first[name] in one for name, one in space.items()):
+    """Return the parameters that the sampler does not choose."""
+    if all_combinations is not None:
+        return next((one for one in all_combinations if one not in tried), all_combinations[0])
+    if not tried and all(first[name] in part for name, part in space.items()):
         return {name: first[name] for name in space}
     return {}
 
 
-def _suggest(trial: Any, name: str, one: Range | Choice) -> Any:
-    if isinstance(one, Choice):
-        return trial.suggest_categorical(name, one.values)
-    if one.is_whole:
-        return trial.suggest_int(name, one.low, one.high, log=one.log)
-    return trial.suggest_float(name, one.low, one.high, log=one.log)
+def _suggest(trial: Any, name: str, part: Range | Choice) -> Any:
+    if isinstance(part, Choice):
+        return trial.suggest_categorical(name, part.values)
+    if part.is_integer:
+        return trial.suggest_int(name, part.low, part.high, log=part.log)
+    return trial.suggest_float(name, part.low, part.high, log=part.log)

@@ -24,8 +24,7 @@ from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.sharpe import best_of_luck, probabilistic_sharpe_ratio, sharpe_ratio
 from bt_neuro.metrics.trading import daily_returns
 from bt_neuro.validation.search_space import Choice, Range, combinations, parse_search
-from bt_neuro.validation.tune_folder import TuneFolder
-from bt_neuro.validation.tune_metrics import daily_moments, luck_figures, out_of_sample_figures
+from bt_neuro.validation.tune_metrics import daily_moments, luck_metrics, objective_metrics, tune_metrics
 from bt_neuro.validation.tune_study import TuneStudy
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -56,18 +55,21 @@ def test_a_search_is_understood(word, expected):
     ("words", "message"),
     [
         (["learnig_rate=1..2"], "no parameter 'learnig_rate'. Did you mean learning_rate?"),
-        (["wing"], "needs values: name=low..high"),
-        (["wing=1"], "wing=1 leaves nothing to choose: give low..high or a,b,c"),
-        (["wing=3..1"], "wing=3..1 is empty: give the lower number first"),
-        (["wing=1..x"], "wing=1..x is no range: give low..high"),
-        (["wing=1..2:lin"], "is no range"),
-        (["size=0..inf"], "is no range"),
-        (["learning_rate=0..1:log"], "begin above 0, or drop :log"),
-        (["wing=1,2", "wing=3,4"], "wing is searched twice"),
+        (["wing"], "must have values, got 'wing'"),
+        (["wing=1"], "wing must have several values, got 1. Give low..high or a,b,c"),
+        (["wing=3..1"], "wing must go from the lower to the higher number, got 3..1"),
+        (["wing=1..x"], "wing must be a range, got 1..x. Give low..high"),
+        (["wing=1..2:lin"], "must be a range"),
+        (["size=0..inf"], "must be a range"),
+        (
+            ["learning_rate=0..1:log"],
+            "a log range must be positive, got 0..1:log. Start above 0, or drop :log",
+        ),
+        (["wing=1,2", "wing=3,4"], "wing must be searched once, got it twice"),
         (["seed=0..9"], "seed cannot be searched: the best of several seeds is luck"),
-        ([], "nothing to search"),
-        ({"wing": [[1], [2]]}, r"wing: \[1\] cannot be searched"),
-        ({"wing": 3}, "wing: 3 is no search"),
+        ([], "There is nothing to search"),
+        ({"wing": [[1], [2]]}, r"wing must be numbers, texts, True or False, got \[1\]"),
+        ({"wing": 3}, "wing must have a range or a list, got 3"),
     ],
 )
 def test_a_search_without_sense_is_refused(words, message):
@@ -98,9 +100,8 @@ def ran(folder, work=closeness, space=SPACE, trials=6, **options):
     """Return number, state and parameters of the trials after a run."""
     folder.mkdir(exist_ok=True)
     with TuneStudy.open(folder, options.pop("url", None), "tune", OBJECTIVES["sharpe"]) as study:
-        study.run(space, work, trials=trials, seed=options.pop("seed", 0), first=FIRST, goes_on=False)
-        every = sorted(study.ended, key=lambda trial: trial.number)
-        return [(trial.state.name, trial.params) for trial in every]
+        study.run(space, work, n_trials=trials, seed=options.pop("seed", 0), first=FIRST, is_resumed=False)
+        return [(trial.state.name, trial.params) for trial in study.trials("complete", "failed")]
 
 
 @pytest.mark.slow
@@ -153,7 +154,7 @@ def test_a_trial_that_fails_is_recorded_and_not_tried_again(tmp_path):
         *["COMPLETE"] * 2,
     ]
     with TuneStudy.open(tmp_path, None, "tune", OBJECTIVES["sharpe"]) as study:
-        assert [trial.user_attrs["error"] for trial in study.failed] == [
+        assert [trial.user_attrs["error"] for trial in study.trials("failed")] == [
             "too hot", "too hot", "no Sharpe ratio: no signals, no trades, or too few days",
         ]  # fmt: skip
     assert len(ran(tmp_path, fails)) == 6  # nothing left to do
@@ -219,7 +220,7 @@ def noise(trials, days, drift=0.0, seed=0):
 
 def luck_of(returns, chosen):
     ratios = [sharpe_ratio(row) for row in returns]
-    return luck_figures(daily_moments(returns[chosen], 252.0), ratios, len(returns)), ratios
+    return luck_metrics(daily_moments(returns[chosen], 252.0), ratios, len(returns)), ratios
 
 
 def test_the_deflated_sharpe_ratio_is_that_of_the_best_returns():
@@ -236,10 +237,19 @@ def test_the_best_of_many_random_walks_is_luck_and_a_planted_skill_is_not(seed):
     best = int(np.argmax([sharpe_ratio(row) for row in returns]))
     assert luck_of(returns, best)[0]["deflated_sharpe_ratio_pct"] < 95
     alone = daily_moments(returns[best], 252.0)
-    one_trial = luck_figures(alone, [], 1)["deflated_sharpe_ratio_pct"]
+    one_trial = luck_metrics(alone, [], 1)["deflated_sharpe_ratio_pct"]
     assert one_trial > 95  # which is why the number of trials must be told
     returns[7] += 0.004
     assert luck_of(returns, 7)[0]["deflated_sharpe_ratio_pct"] > 95
+
+
+@given(st.integers(0, 10_000), st.floats(-0.002, 0.004))
+def test_the_needed_ratio_and_the_deflated_one_agree(seed, drift):
+    returns = noise(10, 300, drift, seed)
+    best = int(np.argmax([sharpe_ratio(row) for row in returns]))
+    figures, ratios = luck_of(returns, best)
+    is_above = ratios[best] * 252**0.5 > figures["needed_sharpe_ratio"]
+    assert is_above == (figures["deflated_sharpe_ratio_pct"] > 95)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +258,7 @@ def test_the_best_of_many_random_walks_is_luck_and_a_planted_skill_is_not(seed):
     ids=["flat", "too few days", "one ratio of two trials"],
 )
 def test_where_luck_cannot_be_told_it_is_not(returns, others):
-    figures = luck_figures(daily_moments(np.array(returns), 252.0), others, 2)
+    figures = luck_metrics(daily_moments(np.array(returns), 252.0), others, 2)
     assert set(figures.values()) == {None}
 
 
@@ -264,7 +274,7 @@ def test_the_objectives_by_hand():
         ],
         columns=["p_none", "p_buy", "p_sell", "label", "hit"],
     )  # fmt: skip
-    figures = out_of_sample_figures(predictions, equity, 100.0)
+    figures = objective_metrics(predictions, equity, 100.0)
     assert figures["return_pct"] == pytest.approx(10)
     assert figures["hit_rate_pct"] == 50
     assert figures["brier_score"] == pytest.approx((0.38 + 0 + 0.98) / 3)
@@ -315,7 +325,7 @@ def test_the_best_trial_is_the_best_and_can_be_run_again(tuning, tmp_path):
 def test_a_trial_that_cannot_run_is_told_with_its_parameters(tuning):
     failed = tuning.trials[tuning.trials["state"] == "fail"]
     assert len(failed) == tuning.metrics["failed"] > 0
-    assert failed["error"].str.contains("too short").all()
+    assert failed["error"].str.contains("a training part must have").all()
     assert (failed["history_bars"] > 80).all()
 
 
@@ -356,10 +366,10 @@ def test_the_sentence_says_what_luck_explains_and_that_the_folds_are_used_up(tun
     assert re.match(
         r"SYNTHETIC_EURUSD_H1\.csv, 2024-\d\d-\d\d to 2024-\d\d-\d\d, \d trials? on 2 folds "
         r"\(\d more failed\): the best Brier score is 0\.\d{4}, with learning_rate=[\d.e-]+, history_bars=\d+"
-        r"\. (That is no better than luck can give in|After) \d trials?",
+        r"\. Verdict: too few days or trials to judge luck\.",
         text,
     ), text
-    assert "These folds chose the parameters, so they are out of sample no longer; from 2024-01-" in text
+    assert "so they are no longer out of sample; on the held-out bars from 2024-01-" in text
 
 
 @pytest.mark.slow
@@ -370,12 +380,14 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
 
     with pytest.raises(KeyboardInterrupt, match=r"[12] of 3 trials are done: go on with --resume"):
         tune(SAMPLE, out=tmp_path, progress=interrupt, **HOW)
-    manifest = json.loads((tmp_path / "tune.json").read_text())
+    manifest = json.loads((tmp_path / "run.json").read_text())
     assert (manifest["status"], manifest["metrics"]["holdout"]) == ("interrupted", None)
-    assert manifest["metrics"]["sentence"].endswith("and those held out wait for the end of the search.")
+    assert manifest["metrics"]["sentence"].endswith(
+        "and the held-out bars are tested at the end of the search."
+    )
     assert [place.name for place in (tmp_path / "trials").iterdir()] == ["000"]
 
-    with pytest.raises(NeuroError, match=r"was begun with train 150b, and this run has 140b"):
+    with pytest.raises(NeuroError, match=r"options.train must be 150b, .*, got 140b"):
         tune(SAMPLE, resume=tmp_path, **{**HOW, "train": "140b"})
 
     result = tune(SAMPLE, resume=tmp_path, **HOW)
@@ -387,18 +399,18 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "sharp"}, "no objective 'sharp'. Did you mean sharpe?"),
-        ({"trials": 0}, "trials is 0"),
-        ({"parameters": {"history_bars": 4}}, "history_bars is both fixed and searched"),
+        ({"objective": "sharp"}, "There is no objective 'sharp'. Did you mean sharpe?"),
+        ({"trials": 0}, "trials must be 1 or more, got 0"),
+        ({"parameters": {"history_bars": 4}}, "history_bars must be fixed or searched, got both"),
         ({"holdout": "9000b"}, "too few to hold out 9000b"),
         ({"holdout": "9999Y"}, "too few to hold out 9999Y"),
-        ({"holdout": "some"}, "'some' is no length"),
+        ({"holdout": "some"}, "A length must be .*, got 'some'"),
         ({"train": "9000b"}, "too few for train 9000b"),
-        ({"resume": "nowhere"}, "nowhere holds no search to go on with"),
+        ({"resume": "nowhere"}, "nowhere is no run folder"),
         ({"resume": "nowhere", "out": "somewhere"}, "not both"),
         (
             {"search": ["history_bars=900..990"], "trials": 2},
-            "no trial has ended well; the first one: .*too short",
+            "All trials failed. First error: .*a training part must have",
         ),
     ],
 )
@@ -410,12 +422,11 @@ def test_what_cannot_be_searched_is_refused(tmp_path, monkeypatch, options, mess
 
 def test_a_second_look_at_the_held_out_bars_is_counted(tmp_path):
     """More trials, another best: the bars at the end are no longer unseen by whoever reads both reports."""
-    bars = read_bars(SAMPLE, end="2024-01-05")
     with TuneStudy.open(tmp_path, None, "tune", OBJECTIVES["sharpe"]) as study:
         folds = [{"fold": 1, "sharpe_ratio": 1.0}]
         figures = {"start": "2024-01-01", "end": "2024-01-02", "folds": folds, "daily": None}
         work = lambda number, _: {**figures, "sharpe_ratio": float(number)}  # noqa: E731
-        study.run(SPACE, work, trials=2, seed=0, first=FIRST, goes_on=False)
+        study.run(SPACE, work, n_trials=2, seed=0, first=FIRST, is_resumed=False)
         held = {
             "sharpe_ratio": 0.5,
             "hit_rate_pct": None,
@@ -425,10 +436,10 @@ def test_a_second_look_at_the_held_out_bars_is_counted(tmp_path):
         }
         for trial in (0, 1):
             study.keep_holdout(trial, {"start": "2024-01-03", "end": "2024-01-05", **held})
-        told = TuneFolder(tmp_path, study, bars, {"objective": "sharpe", "holdout": "1D"}).end("complete")
-    assert told["metrics"]["sentence"].endswith(
+        metrics = tune_metrics(study, "sharpe", True, "x.csv")
+    assert metrics["sentence"].endswith(
         "the best returned +1.0 % without any costs, with a Sharpe ratio of 0.50 and no signals: no skill in "
-        "money (these bars have now been looked at 2 times)."
+        "money (these bars were tested 2 times)."
     )
 
 
@@ -444,9 +455,9 @@ def test_the_command_prints_the_sentence_the_table_and_the_folder(tmp_path):
     out = CliRunner().invoke(app, [str(word) for word in [*WORDS, "--out", tmp_path]])
     assert out.exit_code == 0, out.output
     lines = out.stdout.splitlines()
-    metrics = json.loads((tmp_path / "tune.json").read_text())["metrics"]
+    metrics = json.loads((tmp_path / "run.json").read_text())["metrics"]
     assert lines[0] == metrics["sentence"]
-    assert lines[0].endswith("out of sample no longer, and no others were held out.")
+    assert lines[0].endswith("no longer out of sample, and no bars were held out.")
     assert lines[2].split()[:3] == ["trial", "wing", "Sharpe"]
     assert lines[3].split()[:2] == [str(metrics["best"]["trial"]), str(metrics["best"]["parameters"]["wing"])]
     assert "Note: another wing is another label" in out.stdout
