@@ -1,14 +1,4 @@
-"""Errors a user can cause: what is wrong, where, and the remedy, in one or two lines.
-
-NeuroError
-  BarsError         a bar file that cannot be read, or must not be trusted
-  DeviceError       no OpenCL device that can build and run a kernel
-  LayerError        layers or shapes that do not fit each other
-  CheckpointError   a saved network that cannot be loaded
-  NonFiniteError    NaN or infinity in a feature, a target or an output
-  FoldError         folds that cannot be cut, run, or gone on with
-  StrategyError     a strategy file, class or parameter that cannot be used
-"""
+"""Errors that a user can cause. The message states the rule, the value and the remedy in one or two lines."""
 
 from __future__ import annotations
 
@@ -17,11 +7,11 @@ from collections.abc import Iterable
 
 
 class NeuroError(Exception):
-    """Base of all errors with a named remedy; the command line prints them without a traceback."""
+    """Base class of all errors of the package; the command line prints them without a traceback."""
 
 
 class BarsError(NeuroError):
-    """A bar file that cannot be read, or must not be trusted."""
+    """A bar file that cannot be read or fails validation."""
 
 
 class DeviceError(NeuroError):
@@ -29,19 +19,19 @@ class DeviceError(NeuroError):
 
 
 class LayerError(NeuroError):
-    """Layers or shapes that do not fit each other."""
+    """Layers, losses or shapes that do not match."""
 
 
 class CheckpointError(NeuroError):
-    """A saved network that cannot be loaded."""
+    """A checkpoint that cannot be loaded or resumed."""
 
 
 class NonFiniteError(NeuroError):
-    """NaN or infinity where a number must stand."""
+    """NaN or infinity in a feature, a target or an output."""
 
 
 class FoldError(NeuroError):
-    """Folds that cannot be cut, run, or gone on with."""
+    """Folds that cannot be cut, run or resumed."""
 
 
 class StrategyError(NeuroError):
@@ -49,7 +39,7 @@ class StrategyError(NeuroError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean X?' for a misspelt word, or the list of what is known.
+    """Return ' Did you mean X?' for a misspelt word, or a list of the known words.
 
     Examples
     --------

@@ -45,7 +45,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def open_no_follow(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """Open a file as `open` does; a symbolic link in its place is an OSError, not followed."""
+    """Open a file as `open` does, but raise OSError instead of following a symbolic link."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -73,108 +73,105 @@ def remove(folder: Path) -> None:
         folder.rmdir()
 
 
-LARGEST = 2**53  # whole numbers up to here are exact wherever JSON is read
+LARGEST = 2**53  # JSON readers agree on integers up to here
 
 Kind = TypeVar("Kind")
 
 
 class Fields:
-    """Plain values by name, as JSON gives them.
+    """Named JSON values with checked types.
 
     Parameters
     ----------
-    values : what was read
-    where : how messages call it
+    values : content of a JSON object
+    where : name of the object in error messages
 
     Raises
     ------
     CheckpointError
-        From the constructor and every method, when a value is missing or not what it should be.
+        From the constructor and every method, if a value is missing or of another type.
 
     Examples
     --------
     >>> learner = Fields({"last_bar": -3}, "learner")
     >>> learner.integer("last_bar")
     Traceback (most recent call last):
-    bt_neuro.errors.CheckpointError: learner: last_bar is -3, where a whole number from 0 on should be
+    bt_neuro.errors.CheckpointError: learner: last_bar must be an integer of at least 0, got -3
     """
 
     def __init__(self, values: Any, where: str) -> None:
         self.where = where
         if not isinstance(values, dict):
-            raise CheckpointError(f"{where} is {_shown(values)}, where named values should be")
+            raise CheckpointError(f"{where} must be a JSON object, got {_shown(values)}")
         self.values: dict[str, Any] = values
 
     def integer(self, name: str, least: int = 0, most: int = LARGEST) -> int:
-        return self._checked(name, self._get(name), _is_whole(self._get(name), least, most), _whole(least))
+        value = self.any(name)
+        return self._checked(name, value, _is_integer(value, least, most), _integer(least, most))
 
     def integer_or_none(self, name: str) -> int | None:
-        return None if self._get(name) is None else self.integer(name)
+        return None if self.any(name) is None else self.integer(name)
 
     def number(self, name: str) -> float:
-        value = self._get(name)
-        return float(self._checked(name, value, _is_number(value), "a number"))
+        value = self.any(name)
+        return float(self._checked(name, value, _is_number(value), "a finite number"))
 
     def any(self, name: str) -> Any:
         """Return a value of any type."""
-        return self._get(name)
+        if name not in self.values:
+            raise CheckpointError(f"{self.where}: {name} is missing")
+        return self.values[name]
 
     def text(self, name: str) -> str:
-        return self._of(name, str, "text")
+        return self._of(name, str, "a text")
 
     def flag(self, name: str) -> bool:
         return self._of(name, bool, "true or false")
 
     def group(self, name: str) -> Fields:
-        return Fields(self._get(name), f"{self.where}.{name}")
+        return Fields(self.any(name), f"{self.where}.{name}")
 
     def items(self, name: str) -> list[Any]:
         return self._of(name, list, "a list")
 
     def integers(self, name: str, least: int = 0, most: int = LARGEST) -> list[int]:
         items = self.items(name)
-        good = all(_is_whole(item, least, most) for item in items)
-        return self._checked(name, items, good, f"whole numbers from {least} on")
+        valid = all(_is_integer(item, least, most) for item in items)
+        return self._checked(name, items, valid, f"a list, each item {_integer(least, most)}")
 
     def numbers(self, name: str) -> list[float]:
         items = self.items(name)
-        return [
-            float(n) for n in self._checked(name, items, all(map(_is_number, items)), "a list of numbers")
-        ]
+        self._checked(name, items, all(map(_is_number, items)), "a list of finite numbers")
+        return [float(item) for item in items]
 
     def texts(self, name: str) -> list[str]:
         items = self.items(name)
         return self._checked(name, items, all(isinstance(item, str) for item in items), "a list of texts")
 
-    def refuse(self, name: str, should: str) -> CheckpointError:
-        """Return the error that says what should be in the place of a value."""
-        return CheckpointError(f"{self.where}: {name} is {_shown(self._get(name))}, where {should} should be")
+    def invalid(self, name: str, rule: str) -> CheckpointError:
+        """Return the error of a value that must be something else."""
+        return CheckpointError(f"{self.where}: {name} must be {rule}, got {_shown(self.any(name))}")
 
-    def _get(self, name: str) -> Any:
-        if name not in self.values:
-            raise CheckpointError(f"{self.where}: {name} is missing")
-        return self.values[name]
+    def _of(self, name: str, kind: type[Kind], rule: str) -> Kind:
+        value = self.any(name)
+        return self._checked(name, value, isinstance(value, kind), rule)
 
-    def _of(self, name: str, kind: type[Kind], should: str) -> Kind:
-        value = self._get(name)
-        return self._checked(name, value, isinstance(value, kind), should)
-
-    def _checked(self, name: str, value: Kind, good: bool, should: str) -> Kind:
-        if not good:
-            raise self.refuse(name, should)
+    def _checked(self, name: str, value: Kind, valid: bool, rule: str) -> Kind:
+        if not valid:
+            raise self.invalid(name, rule)
         return value
 
 
-def _whole(least: int) -> str:
-    return f"a whole number from {least} on"
+def _integer(least: int, most: int) -> str:
+    return f"an integer of at least {least}" if most == LARGEST else f"an integer from {least} to {most}"
 
 
-def _is_whole(value: Any, least: int, most: int) -> bool:
+def _is_integer(value: Any, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_number(value: Any) -> bool:
-    real = isinstance(value, float) or _is_whole(value, -LARGEST, LARGEST)
+    real = isinstance(value, float) or _is_integer(value, -LARGEST, LARGEST)
     return real and math.isfinite(value)
 
 

@@ -250,7 +250,7 @@ class EpochLog:
         networks = len(self.figures.figures())
         for of_networks in saved.items("ended"):
             if not isinstance(of_networks, list) or len(of_networks) != networks:
-                raise saved.refuse("ended", f"epochs of {networks} networks")
+                raise saved.invalid("ended", f"epochs of {networks} networks")
             self.epochs.append(tuple(_epoch(Fields(values, "an epoch")) for values in of_networks))
 
 

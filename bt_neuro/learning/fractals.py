@@ -101,6 +101,6 @@ class FractalLabel:
             )
         highs, lows = saved.numbers("highs"), saved.numbers("lows")
         if len(highs) != len(lows) or len(highs) >= self._span:
-            raise saved.refuse("lows", f"one low a high, of {self._span - 1} bars at most,")
+            raise saved.invalid("lows", f"one low a high, of {self._span - 1} bars at most")
         self._next = saved.integer_or_none("next")
         self._highs, self._lows = highs, lows

@@ -266,7 +266,7 @@ class Learner:
         last_bar, bars = values.integer_or_none("last_bar"), values.integers("pending_bars")
         least, most = (0, 0) if last_bar is None else (1, min(self.history_bars, last_bar + 1))
         if bars != sorted(set(bars)) or (bars and (last_bar is None or bars[-1] > last_bar)):
-            raise values.refuse("pending_bars", f"rising numbers up to last_bar, {last_bar},")
+            raise values.invalid("pending_bars", f"rising numbers up to last_bar, {last_bar}")
         history = state_array(arrays, "history", (None, len(self.feature_names)))
         pending = LabelQueue(self.delay_bars)
         pending.restore(bars, arrays, self.network.n_inputs, self._outputs)

@@ -117,9 +117,9 @@ class SavedNetwork:
         inputs, seeds = config.integer("inputs", 1, MOST_INPUTS), config.integers("seeds")
         single_member, precision = config.flag("single_member"), config.text("precision")
         if precision not in ("single", "double"):
-            raise config.refuse("precision", "single or double")
+            raise config.invalid("precision", "single or double")
         if not 1 <= len(seeds) <= (1 if single_member else MOST_MEMBERS):
-            raise config.refuse("seeds", "one number" if single_member else "some numbers")
+            raise config.invalid("seeds", "one number" if single_member else "some numbers")
         layout = Layout(layers, inputs, optimizers_of(optimizer, len(seeds))[0], loss)
         require_shapes(layout, len(seeds), tensors)
         _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)

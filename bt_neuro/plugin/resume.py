@@ -50,7 +50,7 @@ class ResumeVerification:
             self._scale = ROUNDING * np.abs(self._history).max(axis=0)
             self.fingerprint = Fingerprint(checkpoint.bars.values)
             if checkpoint.bars.integer("bars") != checkpoint.last_bar + 1:
-                raise checkpoint.bars.refuse("bars", f"the number of bars up to bar {checkpoint.last_bar}")
+                raise checkpoint.bars.invalid("bars", f"the number of bars up to bar {checkpoint.last_bar}")
 
     def add(self) -> tuple[float, float, float]:
         """Add the bar that has just closed to the fingerprint; return its high, low and close.

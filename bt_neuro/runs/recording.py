@@ -133,7 +133,7 @@ class PredictionTable(TextTable):
             bar, outputs, target = row.integer("bar"), row.numbers("outputs"), row.numbers("target")
             shaped = outputs and len(outputs) % 3 == 0 and len(target) in (0, 3)
             if not shaped or not all(0 <= output <= 1 for output in outputs):
-                raise row.refuse("outputs", "numbers from 0 to 1, three a network, and three or no targets,")
+                raise row.invalid("outputs", "numbers from 0 to 1, three a network, and three or no targets")
             signal = Signal.of(bar, outputs)
             scored = ScoredSignal(signal, tuple(target), row.integer("known_bar")) if target else None
             self._unknown[bar] = row.text("time"), signal, scored

@@ -289,5 +289,7 @@ def latest_run(runs: str | Path = "runs") -> Path:
 
 
 def _damaged(path: Path, problem: object) -> NeuroError:
-    text = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    lines = str(problem).splitlines()
+    text = lines[0] if lines else type(problem).__name__
+    text = text if len(text) <= 200 else f"{text[:197]}..."
     return NeuroError(f"{path} is missing or damaged: {text}.\nRun the command again.")

@@ -78,5 +78,5 @@ def _waiting_outputs(saved: Checkpoint) -> NDArray[np.float32]:
             row = Fields(values, "predictions.unknown")
             outputs.append(row.numbers("outputs"))
             if len(outputs[-1]) != 3 * len(saved.network.seeds):
-                raise row.refuse("outputs", "three numbers a network")
+                raise row.invalid("outputs", "three numbers a network")
     return np.array(outputs, np.float32).reshape(len(outputs), len(saved.network.seeds), 3)

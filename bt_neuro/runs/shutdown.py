@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends a run after the bar it is in, a second one acts as ever."""
+"""Graceful shutdown: the first Ctrl-C or SIGTERM ends a run after the current bar, the second at once."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-STOPPING = (signals.SIGINT, signals.SIGTERM)
+HANDLED = (signals.SIGINT, signals.SIGTERM)
 
 
 @contextmanager
 def graceful_shutdown(stop: Callable[[], None]) -> Iterator[Callable[[], str | None]]:
-    """Have `stop` called at the first signal; give a function that tells which one it was, if any."""
-    came: list[str] = []
+    """Call `stop` at the first signal; yield a function that returns the signal's name, or None.
+
+    Examples
+    --------
+    >>> with graceful_shutdown(lambda: print("stopping")) as stopped_by:
+    ...     signals.raise_signal(signals.SIGTERM)
+    ...     stopped_by()
+    stopping
+    'SIGTERM'
+    """
+    received: list[str] = []
 
     def on_signal(number: int, _: Any) -> None:
-        came.append(signals.Signals(number).name)
+        received.append(signals.Signals(number).name)
         stop()
-        put_back()
+        restore_handlers()
 
-    def put_back() -> None:
+    def restore_handlers() -> None:
         for number, handler in before.items():
             signals.signal(number, handler)
 
     before: dict[signals.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # no other may set handlers
-        before = {number: signals.signal(number, on_signal) for number in STOPPING}
+    if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
+        before = {number: signals.signal(number, on_signal) for number in HANDLED}
     try:
-        yield lambda: came[0] if came else None
+        yield lambda: received[0] if received else None
     finally:
-        put_back()
+        restore_handlers()

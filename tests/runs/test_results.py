@@ -1,0 +1,155 @@
+"""Results read from folders: the right class by kind, a damaged file by name."""
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+from modes import random_hours
+from small import Small
+
+from bt_neuro import NeuroError, Result, backtest, open_run
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.results import KINDS, latest_run
+from bt_neuro.runs.stream import stream
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sound")
+    random_hours(200).to_csv(folder / "bars.csv", index=False)
+    return backtest(folder / "bars.csv", strategy=Small, out=folder / "run", report=False).folder
+
+
+@pytest.fixture
+def folder(sound, tmp_path):
+    return shutil.copytree(sound, tmp_path / "run")
+
+
+def edited(path, change):
+    manifest = json.loads((path / "run.json").read_text())
+    change(manifest)
+    (path / "run.json").write_text(json.dumps(manifest))
+
+
+def test_a_run_is_opened_as_it_was_returned(sound):
+    result = open_run(sound)
+    assert type(result) is Result
+    assert result.metrics["bars"] == len(result.equity) == 200
+    assert result.outputs.shape == (len(result.predictions), 1, 3)
+    assert str(result) == result.metrics["sentence"]
+
+
+def test_a_stream_is_opened_by_its_kind(tmp_path):
+    columns = ["datetime", "open", "high", "low", "close"]
+    lines = (",".join(map(str, row)) for row in random_hours(100)[columns].itertuples(index=False))
+    streamed = stream(lines, lambda _: None, strategy=Small, out=tmp_path)
+    result = open_run(tmp_path)
+    assert type(result) is type(streamed) is KINDS["stream"]
+    assert (len(result.bars), result.metrics["bars"]) == (100, 100)
+    assert str(result).startswith("100 bars, 100 of them new: ")
+
+
+DAMAGE = {
+    "no folder": (shutil.rmtree, "no run folder: it has no run.json"),
+    "half a manifest": (lambda f: (f / "run.json").write_text("{"), "run.json cannot be read"),
+    "deep": (lambda f: (f / "run.json").write_text("[" * 99_999), "run.json"),
+    "no bytes of text": (lambda f: (f / "run.json").write_bytes(b"\xff\xfe"), "run.json cannot be read"),
+    "a list": (lambda f: (f / "run.json").write_text("[]"), "no manifest"),
+    "another version": (
+        lambda f: edited(f, lambda m: m.update(schema_version=99)),
+        "schema_version must be 1",
+    ),
+    "another kind": (lambda f: edited(f, lambda m: m.update(kind="x")), "kind must be one of"),
+    "not ended": (lambda f: edited(f, lambda m: m.update(status="running")), "has not ended"),
+    "no metrics": (lambda f: edited(f, lambda m: m.pop("metrics")), "metrics are missing"),
+    "no table": (lambda f: (f / "equity.csv").unlink(), "equity.csv is missing or damaged"),
+    "another table": (lambda f: (f / "trades.csv").write_text("a,b\n1,2\n"), "trades.csv .* entry_bar"),
+    "no bytes": (lambda f: (f / "predictions.csv").write_bytes(b""), "predictions.csv is missing or damaged"),
+}
+
+
+@pytest.mark.parametrize(("damage", "complaint"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_folder_is_named(folder, damage, complaint):
+    damage(folder)
+    with pytest.raises(NeuroError, match=complaint):
+        open_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("predictions", "signal", "hold"),
+        ("predictions", "p_buy", "inf"),
+        ("predictions", "p_buy", ""),
+        ("predictions", "bar", "1.5"),
+        ("predictions", "datetime", "soon"),
+        ("equity", "equity", "much"),
+        ("equity", "bar", "99999999999999999999"),
+        ("trades", "side", "flat"),
+    ],
+)
+def test_a_cell_of_another_type_is_named(folder, table, column, value):
+    path = folder / f"{table}.csv"
+    header, first, *rows = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[header.split(",").index(column)] = value
+    path.write_text("\n".join([header, ",".join(cells), *rows]) + "\n")
+    with pytest.raises(NeuroError, match=rf"{table}\.csv is missing or damaged"):
+        open_run(folder)
+
+
+@pytest.mark.parametrize("table", ["predictions", "equity"])
+def test_a_table_that_was_cut_off_is_named(folder, table):
+    path = folder / f"{table}.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: len(lines) // 2]))
+    with pytest.raises(NeuroError, match=rf"{table}\.csv is missing or damaged: it must have \d+ rows"):
+        open_run(folder)
+
+
+def test_a_table_that_is_a_link_is_not_followed(folder, tmp_path):
+    shutil.move(folder / "equity.csv", tmp_path / "elsewhere.csv")
+    (folder / "equity.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(NeuroError, match=r"equity\.csv is missing or damaged"):
+        open_run(folder)
+
+
+def damaged(folder, chance):
+    path = folder / chance.choice(["run.json", "predictions.csv", "equity.csv", "trades.csv", "outputs.npy"])
+    content = bytearray(path.read_bytes())
+    place = chance.randrange(len(content))
+    match chance.randrange(4):
+        case 0:
+            content[place] ^= 1 << chance.randrange(8)
+        case 1:
+            del content[place:]
+        case 2:
+            content[place:place] = chance.randbytes(chance.choice((1, 8, 100)))
+        case 3:
+            content[place : place + 512] = bytes(len(content[place : place + 512]))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_damaged_folder_is_a_named_error_or_is_read(sound, tmp_path, count):
+    for seed in range(count):
+        folder = shutil.copytree(sound, tmp_path / str(seed))
+        damaged(folder, random.Random(seed))
+        message = str(folder)
+        try:
+            assert np.isfinite(open_run(folder).equity["equity"]).all()
+        except NeuroError as error:
+            message = str(error)
+        assert str(folder) in message
+        assert len(message) < 500
+
+
+def test_the_latest_run_is_found(tmp_path):
+    with pytest.raises(NeuroError, match="no run in"):
+        latest_run(tmp_path)
+    first, second = (RunFolder.create(tmp_path / name, "x", "backtest", {}) for name in "ab")
+    assert latest_run(tmp_path) == second.path
+    first.save(status="failed")
+    assert latest_run(tmp_path) == first.path
