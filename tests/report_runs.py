@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from copy import deepcopy
 from pathlib import Path
 
 from paths import ROOT
+from rich.console import Console
 from small import Small
 
 from bt_neuro import Result, backtest
+from bt_neuro.report.console import render
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
@@ -19,6 +22,14 @@ def run_of(folder: Path, end: str = "2024-02-15") -> Result:
     """Run over some 800 bars, at a rate that makes for many signals, good and bad."""
     options = {"bars_options": {"end": end}, "parameters": {"learning_rate": 0.3}}
     return backtest(SAMPLE, strategy=Small, out=folder, **options)
+
+
+def console_text(run) -> str:
+    """Return what the command line prints of a run."""
+    console = Console(file=io.StringIO(), width=240, markup=False, highlight=False)
+    for part in render(run):
+        console.print(part, soft_wrap=isinstance(part, str))
+    return console.file.getvalue()
 
 
 def copied(run: Result, folder: Path) -> Result:

@@ -85,7 +85,7 @@ def command(name: str | None = None, *, example: str, has_json: bool = True) -> 
                 values[key] = group(**{field.name: values.pop(field.name) for field in fields(group)})
             with errors():
                 with stdout_to_stderr() if as_json else nullcontext():
-                    outcome = function(**values)
+                    outcome = _call(function, values)
                 if outcome is None:
                     return
                 if as_json:
@@ -100,6 +100,16 @@ def command(name: str | None = None, *, example: str, has_json: bool = True) -> 
         return app.command(name, epilog=f"Example: {example}")(run)
 
     return register
+
+
+def _call(function: Command, values: dict[str, Any]) -> Any:
+    from bt_neuro.errors import StrategyError
+
+    try:
+        return function(**values)
+    except SystemExit as exit_call:  # by a strategy: the run is not done
+        message = f"the strategy called exit({exit_call.code!r}). To end a run, call self.env.runstop()."
+        raise StrategyError(message) from exit_call
 
 
 def _options(group: Any) -> Iterator[Parameter]:
@@ -179,10 +189,6 @@ def errors() -> Iterator[None]:
             raise
         typer.echo(f"Error: {message}", err=True)
         raise typer.Exit(1) from error
-    except SystemExit as exit_call:  # by a strategy: the run is not done
-        message = f"the strategy called exit({exit_call.code!r}). To end a run, call self.env.runstop()."
-        typer.echo(f"Error: {message}", err=True)
-        raise typer.Exit(1) from exit_call
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)
         raise typer.Exit(130) from interrupt  # as shells do

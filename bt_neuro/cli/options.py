@@ -143,7 +143,7 @@ class AccountOptions:
     def account(self) -> Any:
         from bt_neuro.account.account import Account
 
-        return Account(self.cash, self.commission, self.spread, self.slippage)
+        return Account(cash=self.cash, commission=self.commission, spread=self.spread, slippage=self.slippage)
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,7 @@ def backtest(
     stopped_by = result.manifest.get("stopped_by", "")
     # As shells do: 130 after Ctrl-C, 143 after SIGTERM.
     exit_code = 128 + signals.Signals[stopped_by] if stopped_by in signals.Signals.__members__ else 0
-    text = [render(result.manifest), f"\nWritten to {result.folder}"]
-    return Outcome(result.manifest, text, exit_code)
+    return Outcome(result.manifest, render(result), exit_code)
 
 
 @command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl", has_json=False)

@@ -37,7 +37,7 @@ def compare(
     device: Device = "auto",
 ) -> Outcome:
     """Test the article's claims on your bars, above all that batch normalisation helps."""
-    from bt_neuro.report.compare_text import render
+    from bt_neuro.report.console import render
     from bt_neuro.studies.compare import GRID
     from bt_neuro.studies.compare import compare as run
 
@@ -57,7 +57,7 @@ def compare(
             progress=progress,
             report=not output.no_report,
         )
-    return Outcome(result.manifest, [render(result.manifest), f"\nWritten to {result.folder}"])
+    return Outcome(result.manifest, render(result))
 
 
 @command("ema-convergence", example="bt-neuro ema-convergence --seed 1")
@@ -69,11 +69,11 @@ def ema_convergence(
     ] = None,
 ) -> Outcome:
     """Measure after how many samples exponential averages join moving averages."""
-    from bt_neuro.report.ema_convergence import render_text as render
+    from bt_neuro.report.console import render
     from bt_neuro.studies.ema_convergence_folder import compare_statistics
 
     result = compare_statistics(out, seed=seed)
-    return Outcome(result.manifest, [render(result.manifest), f"\nWritten to {result.folder}"])
+    return Outcome(result.manifest, render(result))
 
 
 def _rates(text: str) -> list[float]:

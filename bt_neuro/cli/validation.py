@@ -40,7 +40,7 @@ def walk_forward(
 
     With --no-learning the network trains on the training parts only.
     """
-    from bt_neuro.report.walk_forward_console import render
+    from bt_neuro.report.console import render
     from bt_neuro.validation.walk_forward import walk_forward as run
 
     cls, parameters = strategy.load(size=account.size)
@@ -64,8 +64,7 @@ def walk_forward(
         typer.echo(f"Error: fold {number}: {problem}", err=True)
     if result.failed:
         typer.echo(f"Run the failed folds again with --resume {result.folder}", err=True)
-    text = [render(result.manifest, result.folds), f"\nWritten to {result.folder}"]
-    return Outcome(result.manifest, text, 1 if result.failed else 0)
+    return Outcome(result.manifest, render(result), 1 if result.failed else 0)
 
 
 @command(example="bt-neuro tune EURUSD_H1.csv --search learning_rate=1e-5..1e-2:log --search wing=1,2,3")
@@ -112,7 +111,7 @@ def tune(
     study: Annotated[str, typer.Option(metavar="NAME", help="Name of the search in the storage.")] = "tune",
 ) -> Outcome:
     """Search a strategy's parameters over walk-forward folds, with an estimate of the part of luck."""
-    from bt_neuro.report.tune_console import render
+    from bt_neuro.report.console import render
     from bt_neuro.validation.tune import tune as run
 
     cls, parameters = strategy.load(size=account.size)
@@ -136,9 +135,9 @@ def tune(
             resume=output.resume,
             bars_options=bars.as_dict(),
             progress=progress,
+            report=not output.no_report,
         )
-    text = [render(result.manifest, result.trials), f"\nWritten to {result.folder}"]
-    return Outcome(result.manifest, text)
+    return Outcome(result.manifest, render(result))
 
 
 @command("lookahead-check", example="bt-neuro lookahead-check EURUSD_H1.csv --strategy mine.py:Mine")

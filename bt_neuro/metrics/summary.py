@@ -133,7 +133,9 @@ def _spread(values: list[float | None]) -> Metrics:
 
 def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:
     """Return one plain sentence: period, bars, signals, hit rate, best baseline, return and verdicts."""
-    text = f"{file}, {m['start'][:10]} to {m['end'][:10]}, {m['bars']:,} bars"
+    # Of a pretrained run the tested part alone.
+    start, bars = (m["account_start"], m["account_bars"]) if pretraining else (m["start"], m["bars"])
+    text = f"{file}, {start[:10]} to {m['end'][:10]}, {bars:,} bars"
     if status != "complete":
         text += f" ({status} before the end)"
     if pretraining is not None:

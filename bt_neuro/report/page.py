@@ -1,28 +1,37 @@
-"""The page of a run: its sections, the predictors beside each other, every figure, its trades."""
+"""Pages of runs: report.html of any kind of run, and its figures for notebooks."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
+from typing import Any
+
+from bokeh.layouts import column
+from bokeh.models import Column
 
 from bt_neuro.bars.reader import Bars
-from bt_neuro.metrics.classification import NETWORK
-from bt_neuro.report.console import BLOCK, account_notes
-from bt_neuro.report.html import render, write_page
+from bt_neuro.errors import NeuroError
+from bt_neuro.io import atomic_write
+from bt_neuro.report.html import render_html
+from bt_neuro.report.run_page import run_page, run_sections, stream_page
 from bt_neuro.report.run_tables import Run
-from bt_neuro.report.sections import sections
-from bt_neuro.report.walk_forward_console import BLOCK as FOLDS_BLOCK
+from bt_neuro.report.study_page import comparison_page, ema_page, tune_page
 
-MOST_TRADES = 500
+STUDIES = {"tune": tune_page, "compare": comparison_page, "ema-convergence": ema_page, "stream": stream_page}
 
 
-def write_report(run: Run, bars: Bars | None = None) -> Path:
-    """Write ``report.html`` into the folder of a run.
+def render_page(run: Any, bars: Bars | None = None) -> str:
+    """Return the page of a run as HTML; see `write_page`."""
+    study = STUDIES.get(run.manifest["kind"])
+    return render_html(study(run) if study else run_page(run, bars), run.manifest)
+
+
+def write_page(run: Any, bars: Bars | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run, atomically.
 
     Parameters
     ----------
-    run : a `Result`, finished or broken off
-    bars : its bars where they are at hand; otherwise their file is read again, if it is what it was
+    run : of any kind, complete or broken off, as `open_run` returns it
+    bars : its bars if they are at hand; otherwise their file is read again, if it is unchanged
 
     Returns
     -------
@@ -32,28 +41,31 @@ def write_report(run: Run, bars: Bars | None = None) -> Path:
     Raises
     ------
     NeuroError
-        When the folder cannot be written to; a page that was there stays.
+        If the folder cannot be written to. An existing page stays.
     """
-    return write_page(run.folder, render_page(run, bars))
+    path, text = run.folder / "report.html", render_page(run, bars)
+    try:
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NeuroError(
+            f"cannot write {path}: {error.strerror}.\nMake room there, or copy the run."
+        ) from error
+    return path
 
 
-def render_page(run: Run, bars: Bars | None = None) -> str:
-    """Return the page of a run."""
-    parts = list(sections(run, bars))
-    manifest = run.manifest
-    metrics = manifest.get("metrics") or {}
-    trades = run.trades
-    return render(
-        "page.html",
-        parts,
-        manifest,
-        name=Path(manifest["data"]["file"]).name,
-        metrics=defaultdict(lambda: None, metrics),  # what a run did not write is shown as undefined
-        predictors={NETWORK: metrics, **metrics["baselines"]} if "baselines" in metrics else {},
-        block=FOLDS_BLOCK if manifest["kind"] == "walk-forward" else BLOCK,
-        account_notes=account_notes(manifest),
-        scored=any(part.name == "article" for part in parts),
-        trades=trades.tail(MOST_TRADES).iloc[::-1].itertuples(),
-        shown_trades=min(len(trades), MOST_TRADES),
-        all_trades=len(trades),
-    )
+def plot(run: Run, bars: Bars | None = None) -> Column:
+    """Return the figures of a backtest or walk-forward as a Bokeh layout.
+
+    Parameters
+    ----------
+    run : a `Result`
+    bars : as in `write_page`
+
+    Returns
+    -------
+    bokeh.models.Column
+        `bokeh.io.show` shows it; in a notebook after ``bokeh.io.output_notebook()``.
+    """
+    figures = [figure for section in run_sections(run, bars) for figure in section.figures]
+    return column(*figures, sizing_mode="stretch_width")

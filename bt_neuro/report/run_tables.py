@@ -1,4 +1,4 @@
-"""The tables of a run as they are drawn."""
+"""Tables of a run as they are drawn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRACTALS = {"none": 0, "buy": 1, "sell": 2, "both": 3}
 
 
 class Run(Protocol):
-    """What is drawn: a run folder's manifest and tables, as `Result` has them."""
+    """Manifest and tables of a run folder, as `Result` has them."""
 
     @property
     def folder(self) -> Path: ...
@@ -33,19 +33,19 @@ class Run(Protocol):
 
 
 def bars_of(run: Run) -> tuple[Bars | None, str]:
-    """Read the bars of a run again, if their file still is what it was.
+    """Read the bars of a run again, if their file is unchanged.
 
     Returns
     -------
     Bars or None
     str
-        Why there are none; empty where there are.
+        Reason of None, else empty.
     """
     data = run.manifest["data"]
     path = Path(data["file"])
     options = data.get("options") or {"start": data["first"], "end": data["last"]}
     if not path.is_file():
-        return None, f"{path} is not there any more"
+        return None, f"{path} is missing"
     try:
         bars = read_bars(path, **options)
     except BarsError as error:
@@ -59,57 +59,61 @@ def bars_of(run: Run) -> tuple[Bars | None, str]:
 
 
 def baseline_signals(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Return what each baseline said of each predicted bar, (bars, 3) with a 1 at its signal.
+    """Return the signals of each baseline for each predicted bar, (bars, 3) with a 1 at the signal.
 
-    Empty where the run wrote no ``baselines.csv``.
+    Empty if the run has no ``baselines.csv``.
     """
     path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
     table = pd.read_csv(path, index_col="bar").drop(columns="fold", errors="ignore")
     table = table.reindex(run.predictions["bar"])
-    holds = {name: [said == signal for signal in SIGNALS] for name, said in table.items()}
+    holds = {name: [signals == signal for signal in SIGNALS] for name, signals in table.items()}
     return {str(name): np.stack(columns, axis=1).astype(float) for name, columns in holds.items()}
 
 
-def bar_table(run: Run, bars: Bars | None) -> pd.DataFrame:
-    """Return one row a bar: prices, account, signal and what became of it.
+def bar_table(
+    predictions: pd.DataFrame, equity: pd.DataFrame | None = None, bars: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return one row per bar: prices, account, signal and its outcome.
 
     Parameters
     ----------
-    run : a `Result` with a bar at least; a broken one counts as far as it came
-    bars : its bars; without them there are no columns open, high and low, and a resumed run begins where it
-        was resumed
+    predictions : as in ``predictions.csv``
+    equity : as in ``equity.csv``; None without an account, as in a stream
+    bars : prices by bar, with ``datetime``; without them there are no columns open, high and low, and a
+        resumed run begins where it was resumed
 
     Returns
     -------
     DataFrame
-        Numbered as the bars are: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold``
-        (the account, had it bought at the first bar that was predicted), ``signal`` (0 none, 1 buy, 2 sell),
-        ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom,
-        bit 1 a top; confirmed ones only).
+        By bar: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold`` (the account, had
+        it bought at the first predicted bar), ``signal`` (0 none, 1 buy, 2 sell), ``confidence`` (its
+        probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom, bit 1 a top; confirmed
+        ones only).
     """
-    account, predictions = run.equity.set_index("bar"), run.predictions.set_index("bar")
-    if bars is None:
+    predictions = predictions.set_index("bar")
+    account = None if equity is None else equity.set_index("bar")
+    if bars is not None:
+        last = len(bars) - 1 if account is None else account.index[-1]
+        table = bars.loc[:last, ["datetime", "open", "high", "low", "close"]].copy()
+    else:
+        assert account is not None
         table = account[["datetime", "close"]].copy()
-    else:
-        table = bars.frame.loc[: account.index[-1], ["datetime", "open", "high", "low", "close"]].copy()
-    table["equity"] = account["equity"]
-    begun = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
-    if len(begun):
-        table["hold"] = begun["close"] * (account["equity"].iloc[0] / begun["close"].iloc[0])
-    else:
-        table["hold"] = np.nan
+    if account is not None:
+        table["equity"], table["hold"] = account["equity"], np.nan
+        held = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
+        if len(held):
+            table["hold"] = held["close"] * (account["equity"].iloc[0] / held["close"].iloc[0])
 
-    said = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
+    signals = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
     p = predictions[PROBABILITIES].to_numpy()
     columns = {
-        "signal": (said, 0),
-        "confidence": (p[np.arange(len(p)), said].astype(np.float32), 0),
+        "signal": (signals, 0),
+        "confidence": (p[np.arange(len(p)), signals].astype(np.float32), 0),
         "hit": (predictions["hit"].fillna(-1).to_numpy(dtype=np.int8), -1),
         "fractal": (predictions["label"].map(FRACTALS).fillna(0).to_numpy(dtype=np.int8), 0),
     }
-    for name, (values, otherwise) in columns.items():
-        series = pd.Series(values, predictions.index)
-        table[name] = series.reindex(table.index, fill_value=otherwise)
+    for name, (values, fill) in columns.items():
+        table[name] = pd.Series(values, predictions.index).reindex(table.index, fill_value=fill)
     return table

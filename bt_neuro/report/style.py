@@ -1,30 +1,35 @@
-"""How every figure looks: few colours, which keep apart for the colour-blind and on white and black alike."""
+"""Style of all figures: few colours, distinct for the colour-blind, on white and on black."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bokeh.models import GlyphRenderer, HoverTool, Legend, NumeralTickFormatter
+import numpy as np
+import pandas as pd
+from bokeh.models import (
+    ColumnDataSource,
+    GlyphRenderer,
+    HoverTool,
+    Legend,
+    NumeralTickFormatter,
+    Range1d,
+)
 from bokeh.plotting import figure
 
-BLUE = "#3b7dd8"  # what the network did, and hits
+from bt_neuro.report.curves import thinned
+
+BLUE = "#3b7dd8"  # the network, and hits
 ORANGE = "#d9702b"  # misses and losses
-GREY = "#767e89"  # what it is compared with, and text; as far from white as from a dark page
-DASHES = (
-    "solid",
-    "dashed",
-    "dotted",
-    "dotdash",
-    [1, 5],
-    [9, 3, 1, 3, 1, 3],
-)  # tell apart what shares a colour
+GREY = "#767e89"  # references and text; as far from white as from a dark page
+DASHES = ("solid", "dashed", "dotted", "dotdash", [1, 5], [9, 3, 1, 3, 1, 3])  # within one colour
+WHEN = "@x{%Y-%m-%d %H:%M}"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
 LEGEND_ROW = 24
 
 
 def empty_figure(height: int, **options: Any) -> figure:
-    """Return a figure without lines: transparent, as wide as its page, without a toolbar."""
+    """Return an empty figure: transparent, as wide as its page, without a toolbar."""
     options = {
         "tools": "",
         "toolbar_location": None,
@@ -59,10 +64,39 @@ def in_percent(*axes: Any) -> None:
         axis.formatter = NumeralTickFormatter(format="0.[0] %")
 
 
+def data_range(values: Any) -> Range1d:
+    """Return a range that holds all finite values, with some room."""
+    numbers = np.asarray(values, dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = (numbers.min(), numbers.max()) if len(numbers) else (0.0, 1.0)
+    room = 0.08 * (high - low) or 0.05
+    return Range1d(low - room, high + room)
+
+
+def floats(table: pd.DataFrame, *names: str) -> dict[str, Any]:
+    return {name: table[name].to_numpy(np.float32) for name in names}
+
+
+def thin_source(times: pd.Series, values: Any, points: int = 1200) -> ColumnDataSource:
+    """Return times ``x`` and values ``y`` with at most so many points, highest and lowest ones kept."""
+    at = thinned(values, points)
+    return ColumnDataSource({"x": times.to_numpy()[at], "y": np.asarray(values, dtype=np.float32)[at]})
+
+
+def time_line(plot: figure, times: pd.Series, values: Any, color: str, points: int = 1200) -> GlyphRenderer:
+    return plot.line("x", "y", source=thin_source(times, values, points), color=color, line_width=1.5)
+
+
+def band_line(plot: figure, source: ColumnDataSource, name: str, color: str = BLUE) -> GlyphRenderer:
+    """Draw the column `name` over ``x`` with the band from ``low`` to ``high``; return the line."""
+    plot.varea("x", y1="low", y2="high", source=source, color=color, alpha=0.18)
+    return plot.line("x", name, source=source, color=color, line_width=2)
+
+
 def add_legend(
     plot: figure, lines: dict[str, list[GlyphRenderer]], title: str | None = None, columns: int = 2
 ) -> None:
-    """Name what is drawn, above the figure, which grows by as much; a phone has room for two columns."""
+    """Add a legend above the figure, which grows by its height; a phone has room for two columns."""
     plot.height += LEGEND_ROW * (-(-len(lines) // columns) + bool(title))
     legend = Legend(
         title=title,
@@ -91,7 +125,7 @@ def add_legend(
 
 
 def add_hover(plot: figure, drawn: GlyphRenderer, **tooltips: str) -> None:
-    """Show values under the pointer; one with a year in its format tells that the figure's `x` is a time."""
-    shown = [(name.replace("_", " "), text) for name, text in tooltips.items()]
+    """Show values under the pointer; a format with a year makes ``x`` a time."""
+    tips = [(name.replace("_", " "), text) for name, text in tooltips.items()]
     formats = {"@x": "datetime"} if any("%Y" in text for text in tooltips.values()) else {}
-    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=shown, formatters=formats))
+    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips, formatters=formats))

@@ -9,5 +9,5 @@ const begins_day = tick === 0 || date.getUTCDate() !== new Date(datetime[tick - 
 if (apart > 300 * DAY) return `${date.getUTCFullYear()}`
 if (apart > 26 * DAY) return `${MONTHS[date.getUTCMonth()]} ${date.getUTCFullYear()}`
 return apart > 0.9 * DAY || begins_day
-    ? `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}`
+    ? `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}${tick === ticks[0] ? ` ${date.getUTCFullYear()}` : ""}`
     : date.toISOString().slice(11, 16)

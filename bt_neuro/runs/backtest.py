@@ -161,9 +161,9 @@ def backtest(
         metrics = _metrics(ran, bars, account, folder, result)
         folder.save(metrics=metrics, time=_time(ran, broker, begun, ended))
     if report:
-        from bt_neuro.report.page import write_report  # loads Bokeh, half a second that no start waits for
+        from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
 
-        write_report(result, bars)
+        write_page(result, bars)
     return result
 
 

@@ -129,7 +129,7 @@ class Result(RunResult):
 
         Needs the bar file as it was. Without it closes are drawn instead of candles.
         """
-        from bt_neuro.report.sections import plot
+        from bt_neuro.report.page import plot
 
         return plot(self)
 

@@ -139,6 +139,7 @@ def compare(
     spans = Spans.cut(times, windows.first, history, test)
     name = device if device == "numpy" else str(choose(device))
     manifest = {
+        "kind": "compare",
         **process_manifest(),
         "data": data_manifest(bars),
         "options": options,
@@ -193,9 +194,9 @@ def compare(
     folder.write(manifest, compare=table, eras=eras_table(study))
     comparison = Comparison(folder.path, manifest)
     if report:
-        from bt_neuro.report.compare import write_comparison  # loads Bokeh, which no start waits for
+        from bt_neuro.report.page import write_page  # loads Bokeh, which no start waits for
 
-        write_comparison(comparison)
+        write_page(comparison)
     return comparison
 
 

@@ -61,6 +61,7 @@ def compare_statistics(out: str | Path | None = None, *, seed: int = 0) -> EmaCo
         with atomic_write(folder / f"{name}.csv") as partial:
             table.to_csv(partial, index=False, lineterminator="\n")
     manifest = {
+        "kind": "ema-convergence",
         "bt_neuro": importlib.metadata.version("bt-neuro"),
         "status": "complete",
         "started": datetime.now().isoformat(timespec="seconds"),
@@ -72,11 +73,9 @@ def compare_statistics(out: str | Path | None = None, *, seed: int = 0) -> EmaCo
     write_json(folder / MANIFEST, manifest)  # last, for it says that all is there
     result = EmaConvergenceResult(folder, manifest)
 
-    from bt_neuro.report.ema_convergence import (
-        write_ema_convergence,  # loads Bokeh, half a second that no start waits for
-    )
+    from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
 
-    write_ema_convergence(result)
+    write_page(result)
     return result
 
 

@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.report.compare import write_comparison
-from bt_neuro.report.ema_convergence import write_ema_convergence
-from bt_neuro.report.page import write_report
-from bt_neuro.runs.results import Result, open_run
+from bt_neuro.report.page import write_page
+from bt_neuro.runs.results import open_run
 from bt_neuro.studies.compare import Comparison
 from bt_neuro.studies.compare_folder import MANIFEST as COMPARISON
 from bt_neuro.studies.ema_convergence_folder import MANIFEST as STATISTICS
@@ -39,13 +37,10 @@ def write_page_of(folder: str | Path | None = None, runs: str | Path = "runs") -
     """
     path = latest(runs) if folder is None else Path(folder)
     if (path / COMPARISON).is_file():
-        return write_comparison(open_comparison(path))
+        return write_page(open_comparison(path))
     if (path / STATISTICS).is_file():
-        return write_ema_convergence(open_ema_convergence(path))
-    run = open_run(path)
-    if not isinstance(run, Result):
-        raise NeuroError(f"{folder} has no page. Give the folder of a backtest or a walk-forward.")
-    return write_report(run)
+        return write_page(open_ema_convergence(path))
+    return write_page(open_run(path))
 
 
 def latest(runs: str | Path) -> Path:

@@ -124,7 +124,7 @@ def walk_forward_metrics(
         "folds_better": better,
         "folds_better_pct": percent(_ratio(better, len(compared))),
         "in_sample_hit_rate_pct": percent(in_sample),
-        "walk_forward_efficiency_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
+        "hit_rate_of_in_sample_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
         **money_metrics(equity, trades, bars.frame, account, bars.point, first),
     }
@@ -163,9 +163,9 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
             text += f" (best baseline: {m['best_baseline']}, {m['best_baseline_hit_rate_pct']:.1f} %)"
         if m["folds_compared"]:
             text += f" and better in {m['folds_better']} of {m['folds_compared']} folds"
-        if m["walk_forward_efficiency_pct"] is not None:
+        if m["hit_rate_of_in_sample_pct"] is not None:
             text += (
-                f"; that is {m['walk_forward_efficiency_pct']:.0f} % of the "
+                f"; that is {m['hit_rate_of_in_sample_pct']:.0f} % of the "
                 f"{m['in_sample_hit_rate_pct']:.1f} % in sample"
             )
     text += (

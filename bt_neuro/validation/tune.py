@@ -64,6 +64,7 @@ def tune(
     resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
 ) -> Tuning:
     """Search a strategy's parameters over walk-forward folds, and test the best on held-out bars.
 
@@ -106,6 +107,8 @@ def tune(
         Options of `read_bars`.
     progress : callable, optional
         Called with the number of finished folds and of the folds of all trials.
+    report : bool, default True
+        Write ``report.html``, which takes a second or two.
 
     Returns
     -------
@@ -230,7 +233,12 @@ def tune(
             errors = [trial.user_attrs["error"] for trial in trial_study.trials("failed")]
             raise NeuroError(f"All trials failed. First error: {errors[0] if errors else 'none yet'}")
         folder.save(status="complete")
-    return Tuning(folder.path, folder.manifest)
+    result = Tuning(folder.path, folder.manifest)
+    if report:
+        from bt_neuro.report.page import write_page  # loads Bokeh
+
+        write_page(result)
+    return result
 
 
 def _place(folder: RunFolder, kind: str, trial: int) -> Path:

@@ -176,9 +176,9 @@ def walk_forward(
         folder.save(status="failed" if store.failed else "complete")
     result = WalkForward(folder.path, folder.manifest)
     if store.finished and report:
-        from bt_neuro.report.page import write_report  # loads Bokeh
+        from bt_neuro.report.page import write_page  # loads Bokeh
 
-        write_report(result, bars)
+        write_page(result, bars)
     return result
 
 

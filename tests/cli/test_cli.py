@@ -109,7 +109,7 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
             {},
             r"no OpenCL (device fits --device abacus|runtime is installed).*",
         ),
-        (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash is -5.*"),
+        (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash must be .*got -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),
         (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),
         (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),

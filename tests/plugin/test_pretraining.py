@@ -286,15 +286,16 @@ def test_baselines_have_learned_the_span_too(whole, file, tmp_path):
 
 
 def test_page_and_console_call_eras_in_sample(whole, tmp_path):
-    from bt_neuro.report.console import render
+    from report_runs import console_text
+
     from bt_neuro.report.page import render_page
 
-    text = render(whole.manifest)
+    text = console_text(whole)
     assert "Before the test 143 bars were learned in 3 eras" in text
-    assert "In-sample, after the last era: error" in text
+    assert "In sample, after the last era: error" in text
     page = render_page(whole)
-    assert "Eras, in-sample" in page
-    assert page.count("in-sample") >= 4  # and above each of the three figures
+    assert "Eras, in sample" in page
+    assert page.count("in sample") >= 4  # and above each of the three figures
 
 
 # -- interrupted ---------------------------------------------------------------------------------------------
@@ -465,7 +466,7 @@ def words(file, out, *more):
 def test_the_command_learns_eras(file, whole, tmp_path):
     said = CliRunner().invoke(app, words(file, tmp_path / "run"))
     assert said.exit_code == 0, said.output
-    assert "In-sample, after the last era" in said.stdout
+    assert "In sample, after the last era" in said.stdout
     for name in TABLES[:-1]:
         assert (tmp_path / "run" / name).read_bytes() == (whole.folder / name).read_bytes()
 

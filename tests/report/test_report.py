@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_runs import SAMPLE, copied, run_of
+from report_runs import SAMPLE, console_text, copied, run_of
 from typer.testing import CliRunner
 
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.learning.epochs import RunningMean
-from bt_neuro.report import console, screenshot
+from bt_neuro.report import screenshot
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
-from bt_neuro.report.page import render_page, write_report
+from bt_neuro.report.page import render_page, write_page
+from bt_neuro.report.run_page import run_sections
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.screenshot import find_browser
-from bt_neuro.report.sections import sections
 from bt_neuro.studies.pages import latest
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
@@ -86,7 +86,7 @@ def test_drawdown_is_measured_from_the_highest_so_far(equity):
 
 
 def test_the_table_holds_what_the_files_say(run):
-    table = bar_table(run, read_bars(SAMPLE, end="2024-02-15"))
+    table = bar_table(run.predictions, run.equity, read_bars(SAMPLE, end="2024-02-15").frame)
     p = run.predictions
     assert len(table) == len(run.equity)
     assert (table["signal"] == 1).sum() == (p["signal"] == "buy").sum() > 0
@@ -99,10 +99,11 @@ def test_the_table_holds_what_the_files_say(run):
 
 def test_a_resumed_run_keeps_the_bars_before_its_account(broken):
     resumed = rewritten(broken, "equity", lambda equity: equity[equity["bar"] >= 300])
-    whole = bar_table(resumed, read_bars(SAMPLE, end="2024-02-15"))
+    tables = resumed.predictions, resumed.equity
+    whole = bar_table(*tables, read_bars(SAMPLE, end="2024-02-15").frame)
     assert (whole.index[0], whole["equity"].first_valid_index()) == (0, 300)
     assert (whole["hold"].first_valid_index(), whole["hold"][300]) == (300, whole["equity"][300])
-    assert bar_table(resumed, None).index[0] == 300
+    assert bar_table(*tables).index[0] == 300
     assert "Account" in render_page(resumed)
 
 
@@ -111,7 +112,7 @@ def test_bars_are_read_again_only_if_they_are_the_same(broken, tmp_path):
     source = tmp_path / "bars.csv"
     data = broken.manifest["data"]
     for change, why in (
-        ({"file": str(source)}, "is not there any more"),
+        ({"file": str(source)}, "is missing"),
         ({"sha256": "0"}, "has changed since the run"),
         ({"options": {"resample": "H4", "end": "2024-02-15"}}, "was read with other options"),
         ({"options": {"start": "2024-01-10"}}, "was read with other options"),
@@ -156,7 +157,7 @@ def test_a_page_says_how_its_run_ended(broken, manifest, said):
     [
         (
             {"account": {"spread_source": "none: 0", "mean_spread_points": 0.0}},
-            "No spread: the file has no",
+            "The file has no spread column",
         ),
         ({"metrics": {"lost_at": "2024-01-09 10:00:00"}}, "All money was lost by 2024-01-09 10:00:00"),
     ],
@@ -165,21 +166,21 @@ def test_a_page_says_how_its_run_ended(broken, manifest, said):
 def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, said):
     changed = {name: broken.manifest[name] | value for name, value in changed.items()}
     assert said in render_page(told(broken, **changed)).partition("<h2>")[0]
-    assert said in console.render(broken.manifest | changed)
+    assert said in console_text(Result(broken.folder, broken.manifest | changed))
     assert said not in render_page(broken)
 
 
 def test_figures_over_time_are_drawn_where_there_is_some(broken):
-    whole = {part.name for part in sections(broken)}
+    whole = {part.name for part in run_sections(broken)}
     few = rewritten(broken, "predictions", lambda table: table[:100])
-    assert whole - {part.name for part in sections(few)} == {"hits"}
+    assert whole - {part.name for part in run_sections(few)} == {"hits"}
     np.save(few.folder / "statistics.npy", np.load(few.folder / "statistics.npy")[:1])
-    assert "inputs" not in {part.name for part in sections(few)}
+    assert "inputs" not in {part.name for part in run_sections(few)}
 
 
 def test_closes_are_drawn_where_the_bars_are_gone(broken):
     page = render_page(told(broken, data=broken.manifest["data"] | {"file": "gone.csv"}))
-    assert "Closes alone, for gone.csv is not there any more." in page
+    assert "Closes alone: gone.csv is missing." in page
 
 
 DAMAGE = {
@@ -210,7 +211,7 @@ def test_a_page_is_written_whole_or_not_at_all(broken):
     before = (broken.folder / "report.html").read_bytes()
     (broken.folder / "predictions.csv").write_text("bar\n1\n")
     with pytest.raises(NeuroError, match="datetime"):
-        write_report(Result(broken.folder, broken.manifest))
+        write_page(Result(broken.folder, broken.manifest))
     assert (broken.folder / "report.html").read_bytes() == before
 
 
@@ -219,7 +220,7 @@ def test_a_page_that_cannot_be_written_names_its_folder(broken):
     page.unlink()
     page.mkdir()
     with pytest.raises(NeuroError, match=r"cannot write .*report\.html"):
-        write_report(broken)
+        write_page(broken)
 
 
 # Python and the command line

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from bt_neuro import NeuroError
 from bt_neuro.cli import app
-from bt_neuro.report.compare import era_sections, errors_section, render_comparison
+from bt_neuro.report.page import render_page
 from bt_neuro.report.screenshot import find_browser
+from bt_neuro.report.study_page import era_sections, errors_section
 from bt_neuro.studies.pages import latest, open_comparison, write_page_of
 
 
@@ -44,13 +45,15 @@ def lines_of(plot, column):
 def test_a_line_is_the_mean_of_its_seeds_and_a_band_holds_them_all(comparison):
     eras = comparison.eras
     for part, name in zip(era_sections(eras), ("error", "undefine_pct", "forecast_pct"), strict=True):
+        scale = 1 if name == "error" else 0.01  # percentages are drawn as shares
         for plot, which in zip(part.figures, ("article", "best"), strict=True):
             plain = eras.query("expert == 'plain' and which == @which")
             label = f"plain {plain['learning_rate'].iloc[0]:g}"
             for column in ("mean", "min", "max"):
-                expected = plain.groupby("era")[name].agg(column)
+                expected = plain.groupby("era")[name].agg(column) * scale
                 assert np.allclose(lines_of(plot, column)[label], expected), (name, which, column)
-            assert plot.y_range.start < eras[name].min() <= eras[name].max() < plot.y_range.end
+            low, high = scale * eras[name].min(), scale * eras[name].max()
+            assert plot.y_range.start < low <= high < plot.y_range.end
 
 
 def test_the_published_gradient_is_dashed_and_nothing_else_is(comparison):
@@ -80,7 +83,7 @@ def test_an_error_stands_with_its_interval_and_in_sample_ones_nowhere(comparison
 def test_a_network_that_diverged_is_named_and_draws_nothing(diverged):
     article, _ = era_sections(diverged.eras)[0].figures
     assert len(lines_of(article, "mean")["published 0.001: diverged"]) == 0
-    assert "1 of 1 diverged" in render_comparison(diverged)
+    assert "1 of 1 diverged" in render_page(diverged)
 
 
 # What the page says

@@ -10,7 +10,7 @@ from report_runs import REAL, SAMPLE, copied, run_of
 from small import Small
 
 from bt_neuro import backtest, open_run, walk_forward
-from bt_neuro.report.page import write_report
+from bt_neuro.report.page import write_page
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -144,8 +144,7 @@ def test_names_cannot_run_as_scripts(browser, run, tmp_path):
     run.manifest["data"] |= {"file": str(source), "notes": [evil]}
     run.manifest["metrics"] |= {"sentence": evil, "best_baseline": evil}
     (run.folder / "run.json").write_text(json.dumps(run.manifest))
-    run.trades.assign(side=evil).to_csv(run.folder / "trades.csv", index=False)
-    opened = Opened(browser, write_report(open_run(run.folder))).drawn()
+    opened = Opened(browser, write_page(open_run(run.folder))).drawn()
     assert opened.tab.evaluate("window.ran") is None
     assert opened.asked == [opened.address]
     assert opened.tab.locator("h1").inner_text() == evil

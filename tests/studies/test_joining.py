@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from bt_neuro import Dense, Network, NeuroError, RunningBatchNorm
 from bt_neuro.cli import app
-from bt_neuro.report.ema_convergence import lines_figure, write_ema_convergence
+from bt_neuro.report.page import write_page
+from bt_neuro.report.study_figures import average_figures
 from bt_neuro.studies.ema_convergence import (
     CLAIMS,
     DEFINITIONS,
@@ -158,7 +159,7 @@ def test_a_picture_draws_the_lines_of_the_table(folder):
     result = open_ema_convergence(folder)
     lines = result.lines.query("statistic == 'variance' and draw == 1")
     draws = result.draws.query("statistic == 'variance'")
-    plot = lines_figure(lines, draws, [310, 320])
+    (plot,) = average_figures(lines, draws, [310, 320])
     (published,) = [glyph for glyph in plot.renderers if glyph.glyph.y == "published"]
     assert np.array_equal(published.data_source.data["published"], lines["published"])
     assert str(draws.query("draw == 1 and start == 'published'")["band"].item()) in plot.title.text
@@ -168,7 +169,7 @@ def test_a_picture_draws_the_lines_of_the_table(folder):
 def test_the_page_is_written_again_from_the_folder(folder):
     page = folder / "report.html"
     before = page.stat().st_mtime_ns
-    assert write_ema_convergence(open_ema_convergence(folder)) == page
+    assert write_page(open_ema_convergence(folder)) == page
     assert page.stat().st_mtime_ns > before
     assert "The mean: does not hold" in page.read_text(encoding="utf-8")
 
@@ -184,7 +185,7 @@ def test_the_command_prints_json_alone(done):
 def test_a_folder_that_holds_something_is_left_alone(folder):
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     again = invoke("--out", folder)
-    assert (again.exit_code, "holds something already" in again.stderr) == (1, True)
+    assert (again.exit_code, "must be empty" in again.stderr) == (1, True)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 

@@ -458,9 +458,9 @@ def test_the_command_prints_the_sentence_the_table_and_the_folder(tmp_path):
     metrics = json.loads((tmp_path / "run.json").read_text())["metrics"]
     assert lines[0] == metrics["sentence"]
     assert lines[0].endswith("no longer out of sample, and no bars were held out.")
-    assert lines[2].split()[:3] == ["trial", "wing", "Sharpe"]
-    assert lines[3].split()[:2] == [str(metrics["best"]["trial"]), str(metrics["best"]["parameters"]["wing"])]
-    assert "Note: another wing is another label" in out.stdout
+    assert lines[3].split()[:3] == ["trial", "wing", "Sharpe"]
+    assert lines[4].split()[:2] == [str(metrics["best"]["trial"]), str(metrics["best"]["parameters"]["wing"])]
+    assert "Another wing is another label" in out.stdout
     assert lines[-1] == f"Written to {tmp_path}"
     assert out.stderr == ""
 

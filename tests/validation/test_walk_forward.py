@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from paths import ROOT
+from report_runs import console_text
 from small import Small
 from typer.testing import CliRunner
 
@@ -16,7 +17,6 @@ from bt_neuro.cli import app
 from bt_neuro.learning.fit import REHEARSED
 from bt_neuro.metrics.predictions import PROBABILITIES, probabilities_of
 from bt_neuro.metrics.verdict import PROFIT
-from bt_neuro.report.walk_forward_console import render
 from bt_neuro.validation.fold_metrics import BETTER, sentence
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -108,7 +108,7 @@ def test_the_summary_counts_all_folds_together(result):
     m, rows = result.metrics, result.folds
     assert m["hit_rate_pct"] == pytest.approx(100 * rows["hits"].sum() / rows["signals"].sum())
     in_sample = rows["in_sample_hits"].sum() / rows["in_sample_signals"].sum()
-    assert m["walk_forward_efficiency_pct"] == pytest.approx(m["hit_rate_pct"] / in_sample)
+    assert m["hit_rate_of_in_sample_pct"] == pytest.approx(m["hit_rate_pct"] / in_sample)
     better = (rows["hit_rate_pct"] > rows["best_baseline_hit_rate_pct"]).sum()
     assert (m["folds_better"], m["folds"]) == (better, len(rows))
     assert str(result) == m["sentence"]
@@ -128,7 +128,7 @@ def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
         shown = [f"{p:.9g}" for p in probabilities_of(votes[:, lane]).ravel()]
         assert shown == [f"{p:.9g}" for p in alone.predictions[PROBABILITIES].to_numpy().ravel()]
         assert rate == pytest.approx(alone.metrics["hit_rate_pct"])
-    assert "the vote of 2 networks" in render(vote.manifest, vote.folds)
+    assert "the vote of 2 networks" in console_text(vote)
 
 
 def test_no_skill_is_said(tmp_path):
@@ -295,7 +295,7 @@ def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, resul
     assert out.exit_code == 0, out.output
     lines = out.stdout.splitlines()
     assert lines[0] == str(result)
-    assert [line.split()[0] for line in lines[3 : 3 + len(result.folds)]] == ["1", "2", "3"]
+    assert [line.split()[0] for line in lines[4 : 4 + len(result.folds)]] == ["1", "2", "3"]
     assert out.stderr == ""
     assert_same_folds(tmp_path, result.folder)
 
