@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from bt_neuro.report.screenshot import find_browser
 
 DRAWN = "html[data-drawn=all]"
 # The chart's parts as they lie in the page: what is drawn, and the range it is drawn for.
@@ -24,6 +23,14 @@ CHART = """() => {
 
 SIGNALS_IN_PAGE = """() => Bokeh.documents.find((one) => one.get_model_by_name("table"))
     .get_model_by_name("table").get_array("signal").filter(Boolean).length"""
+
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+
+
+def find_browser() -> str | None:
+    """Return the path of an installed Chromium, Chrome or Edge."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager

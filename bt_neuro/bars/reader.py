@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def _repr_html_(self) -> str:
+        from bt_neuro.bars.describe import render
+
+        return f"<pre>{html.escape(render(self))}</pre>"
 
     def require(self, bars: int, purpose: str) -> None:
         """Raise BarsError when there are fewer bars than `purpose` needs.

@@ -51,6 +51,19 @@ class Outcome:
     exit_code: int = 0
 
 
+def option(
+    text: str,
+    metavar: str | None = None,
+    *,
+    name: str = "",
+    default: str | bool = True,
+    least: int | None = None,
+) -> Any:
+    """Return an option: help text, unit or kind of value, name, default as the help shows it, minimum."""
+    names = [name] if name else []
+    return typer.Option(*names, help=text, metavar=metavar, show_default=default, min=least)
+
+
 def command(name: str | None = None, *, example: str, has_json: bool = True) -> Callable[[Command], Command]:
     """Register a function as a command.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import Outcome, command
+from bt_neuro.cli.common import Outcome, command, option
 from bt_neuro.cli.options import BarFile, BarOptions, Device
 
 
@@ -45,7 +45,7 @@ def devices() -> Outcome:
 @command(example="bt-neuro bench --steps 500")
 def bench(
     device: Device = "auto",
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Number of timed calls of each way.")] = 200,
+    steps: Annotated[int, option("Number of timed calls of each way.", "N", least=1)] = 200,
 ) -> Outcome:
     """Time one bar of the article's network on one core."""
     from bt_neuro.nn.bench import render, run_bench

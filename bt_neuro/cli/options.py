@@ -9,14 +9,14 @@ from typing import Annotated, Any, ClassVar
 
 import typer
 
+from bt_neuro.cli.common import option
+
 BarFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="Bar file: a MetaTrader export or any CSV of prices.")
 ]
-Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto, cpu, gpu, numpy, an index, or part of a device's name.")
-]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of initial weights and dropout.")]
-Processes = Annotated[int, typer.Option(metavar="N", min=1, help="Number of runs at the same time.")]
+Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a device's name.", "NAME")]
+Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
+Processes = Annotated[int, option("Number of runs at the same time.", "N", least=1)]
 
 
 class Window(StrEnum):
@@ -49,25 +49,16 @@ class BarOptions:
 
     panel: ClassVar[str] = "Bars"
 
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="First time to read, such as 2010-01-01.")
-    ] = None
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Last time to read. A day means all of it.")
-    ] = None
-    tz: Annotated[
-        str | None,
-        typer.Option(metavar="ZONE", help="Time zone to convert to: TO, or FROM,TO."),
-    ] = None
-    resample: Annotated[
-        str | None, typer.Option(metavar="TF", help="Coarser timeframe to build, such as H4.")
-    ] = None
-    keep_flat: Annotated[bool, typer.Option("--keep-flat", help="Keep flat weekend bars without volume.")] = (
-        False
+    start: Annotated[str | None, option("First time to read, such as 2010-01-01.", "TIME", name="--from")] = (
+        None
     )
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Drop bad rows with a note instead of an error.")
-    ] = False
+    end: Annotated[str | None, option("Last time to read. A day means all of it.", "TIME", name="--to")] = (
+        None
+    )
+    tz: Annotated[str | None, option("Time zone to convert to: TO, or FROM,TO.", "ZONE")] = None
+    resample: Annotated[str | None, option("Coarser timeframe to build, such as H4.", "TF")] = None
+    keep_flat: Annotated[bool, option("Keep flat weekend bars without volume.", name="--keep-flat")] = False
+    repair: Annotated[bool, option("Drop bad rows with a note instead of an error.", name="--repair")] = False
 
     def as_dict(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -80,28 +71,15 @@ class StrategyOptions:
     panel: ClassVar[str] = "Strategy"
 
     strategy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.py[:CLASS]",
-            help="Strategy file.",
-            show_default="the article's expert",
-        ),
+        str | None, option("Strategy file.", "FILE.py[:CLASS]", default="the article's expert")
     ] = None
-    param: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Parameter of the strategy. Repeatable."),
-    ] = None
+    param: Annotated[list[str] | None, option("Parameter of the strategy. Repeatable.", "NAME=VALUE")] = None
     device: Device = "auto"
     seed: Seed = 0
     seeds: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Number of networks that vote, from --seed on.", show_default="1"
-        ),
+        int | None, option("Number of networks that vote, from --seed on.", "N", default="1", least=1)
     ] = None
-    no_learning: Annotated[
-        bool, typer.Option("--no-learning", help="Predict and score without training.")
-    ] = False
+    no_learning: Annotated[bool, option("Predict and score without training.", name="--no-learning")] = False
 
     def load(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         """Return the strategy class, and its parameters from options (None: not given) and ``--param``."""
@@ -124,21 +102,11 @@ class AccountOptions:
 
     panel: ClassVar[str] = "Account"
 
-    cash: Annotated[float, typer.Option(metavar="MONEY", help="Money at the start of each test.")] = 10_000.0
-    size: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Share of the equity per position.", show_default="0.95"),
-    ] = None
-    commission: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the traded value, each side.")
-    ] = 0.0
-    spread: Annotated[
-        float | None,
-        typer.Option(metavar="POINTS", help="Spread in points.", show_default="the file's column"),
-    ] = None
-    slippage: Annotated[
-        float, typer.Option(metavar="POINTS", help="Slippage of market orders in points, within the bar.")
-    ] = 0.0
+    cash: Annotated[float, option("Money at the start of each test.", "MONEY")] = 10_000.0
+    size: Annotated[float | None, option("Share of the equity per position.", "SHARE", default="0.95")] = None
+    commission: Annotated[float, option("Share of the traded value, each side.", "SHARE")] = 0.0
+    spread: Annotated[float | None, option("Spread in points.", "POINTS", default="the file's column")] = None
+    slippage: Annotated[float, option("Slippage of market orders in points, within the bar.", "POINTS")] = 0.0
 
     def account(self) -> Any:
         from bt_neuro.account.account import Account
@@ -153,33 +121,20 @@ class FoldOptions:
     panel: ClassVar[str] = "Folds"
 
     train: Annotated[
-        str,
-        typer.Option(
-            metavar="LENGTH", help="Training part: years, months, weeks, days, bars (2Y 24M 26W 90D 5000b)."
-        ),
+        str, option("Training part: years, months, weeks, days, bars (2Y 24M 26W 90D 5000b).", "LENGTH")
     ] = "24M"
-    test: Annotated[str, typer.Option(metavar="LENGTH", help="Test part.")] = "6M"
-    step: Annotated[
-        str | None,
-        typer.Option(metavar="LENGTH", help="Distance between folds.", show_default="as --test"),
-    ] = None
-    window: Annotated[
-        Window,
-        typer.Option(help="Training bars: the last --train only, or all bars before."),
-    ] = Window.rolling
-    eras: Annotated[int, typer.Option(metavar="N", min=1, help="Number of passes over a training part.")] = 1
-    embargo_bars: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Bars left out of training before a test part.")
-    ] = 0
+    test: Annotated[str, option("Test part.", "LENGTH")] = "6M"
+    step: Annotated[str | None, option("Distance between folds.", "LENGTH", default="as --test")] = None
+    window: Annotated[Window, option("Training bars: the last --train only, or all bars before.")] = (
+        Window.rolling
+    )
+    eras: Annotated[int, option("Number of passes over a training part.", "N", least=1)] = 1
+    embargo_bars: Annotated[int, option("Bars left out of training before a test part.", "N", least=0)] = 0
     jobs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Number of folds at the same time.", show_default="one per core"
-        ),
+        int | None, option("Number of folds at the same time.", "N", default="one per core", least=1)
     ] = None
     cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Dask scheduler to run the folds, such as tcp://10.0.0.1:8786."),
+        str | None, option("Dask scheduler to run the folds, such as tcp://10.0.0.1:8786.", "ADDRESS")
     ] = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -192,9 +147,9 @@ class OutputOptions:
 
     panel: ClassVar[str] = "Output"
 
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="New folder to write.", show_default="runs/NAME-TIME"),
-    ] = None
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a run to resume.")] = None
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False
+    out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")] = None
+    resume: Annotated[Path | None, option("Folder of a run to resume.", "DIR")] = None
+    no_report: Annotated[bool, option("Write no report.html.", name="--no-report")] = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"out": self.out, "resume": self.resume, "report": not self.no_report}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from bt_neuro.cli.common import Outcome, command, progress_bar
+from bt_neuro.cli.common import Outcome, command, option, progress_bar
 from bt_neuro.cli.options import AccountOptions, BarFile, BarOptions, OutputOptions, StrategyOptions
 
 LONGEST_LINE = 1 << 16
@@ -27,19 +27,16 @@ def backtest(
     bars: BarOptions,
     output: OutputOptions,
     pretrain: Annotated[
-        str | None,
-        typer.Option(metavar="FROM..TO", help="Bars to learn before the test of those after them."),
+        str | None, option("Bars to learn before the test of those after them.", "FROM..TO")
     ] = None,
     eras: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Number of passes over --pretrain.", show_default="1"),
+        int | None, option("Number of passes over --pretrain.", "N", default="1", least=1)
     ] = None,
     until_settled: Annotated[
-        bool, typer.Option("--until-settled", help="End the eras early, once their figures settle.")
+        bool, option("End the eras early, once their figures settle.", name="--until-settled")
     ] = False,
     checkpoint_every: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Bars between checkpoints.", show_default="at the end only"),
+        int | None, option("Bars between checkpoints.", "N", default="at the end only", least=1)
     ] = None,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar.
@@ -60,13 +57,11 @@ def backtest(
             strategy=cls,
             parameters=parameters,
             account=account.account(),
-            out=output.out,
+            **output.as_dict(),
             bars_options=bars.as_dict(),
             progress=progress,
             era_progress=lambda era, n, done, total: progress(done, total, f"era {era} of {n}, bar"),
             checkpoint_every=checkpoint_every,
-            resume=output.resume,
-            report=not output.no_report,
         )
     stopped_by = result.manifest.get("stopped_by", "")
     # As shells do: 130 after Ctrl-C, 143 after SIGTERM.
@@ -77,20 +72,13 @@ def backtest(
 @command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl", has_json=False)
 def stream(
     strategy: StrategyOptions,
-    checkpoint_every: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Bars between checkpoints.")
-    ] = 100,
+    checkpoint_every: Annotated[int, option("Bars between checkpoints.", "N", least=1)] = 100,
     history: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Bars to learn first, or those a resumed model has seen."),
+        Path | None, option("Bars to learn first, or those a resumed model has seen.", "FILE")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="New folder to write.", show_default="runs/stream-TIME"),
-    ] = None,
+    out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/stream-TIME")] = None,
     resume: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of a backtest or a stream to continue, or a model."),
+        Path | None, option("Folder of a backtest or a stream to continue, or a model.", "DIR")
     ] = None,
 ) -> None:
     """Read bars from standard input, learn from each, print one signal per bar as JSON.
@@ -121,26 +109,21 @@ def stream(
     _warn(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
 
 
-@command(example="bt-neuro report runs/EURUSD_H1-20261120-160448 --png")
+@command(example="bt-neuro report runs/EURUSD_H1-20261120-160448")
 def report(
     run: Annotated[
         Path | None,
         typer.Argument(metavar="RUN", help="Run folder.", show_default="the latest one in runs/"),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="Write a still picture, report.png, too.")] = False,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in a browser.")] = False,
+    no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> Outcome:
     """Write the report.html of any run anew, and open it. The page needs no network."""
-    from bt_neuro.report.screenshot import take_picture
     from bt_neuro.studies.pages import write_page_of
 
-    written = [write_page_of(run)]
-    if png:
-        written.append(written[0].with_suffix(".png"))
-        take_picture(*written)
+    page = write_page_of(run)
     if not no_open and sys.stdout.isatty():
-        typer.launch(written[0].resolve().as_uri())
-    return Outcome({path.suffix[1:]: str(path) for path in written}, [*map(str, written)])
+        typer.launch(page.resolve().as_uri())
+    return Outcome({"html": str(page)}, [str(page)])
 
 
 def _warn(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import Outcome, command, progress_bar
+from bt_neuro.cli.common import Outcome, command, option, progress_bar
 from bt_neuro.cli.options import BarFile, BarOptions, Device, OutputOptions, Seed
 
 
@@ -16,23 +16,15 @@ def compare(
     file: BarFile,
     bars: BarOptions,
     output: OutputOptions,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Number of networks of each variant.")] = 3,
+    seeds: Annotated[int, option("Number of networks of each variant.", "N", least=1)] = 3,
     seed: Seed = 0,
-    eras: Annotated[int, typer.Option(metavar="N", min=1, help="Number of passes over the history.")] = 3,
+    eras: Annotated[int, option("Number of passes over the history.", "N", least=1)] = 3,
     history: Annotated[
-        str,
-        typer.Option(
-            metavar="LENGTH", help="Bars of the eras, before the middle of the file (2Y 24M 26W 90D 5000b)."
-        ),
+        str, option("Bars of the eras, before the middle of the file (2Y 24M 26W 90D 5000b).", "LENGTH")
     ] = "12M",
-    test: Annotated[
-        str, typer.Option(metavar="LENGTH", help="Bars after the middle, to test networks of many eras.")
-    ] = "12M",
+    test: Annotated[str, option("Bars after the middle, to test networks of many eras.", "LENGTH")] = "12M",
     grid: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RATES", help="Learning rates to choose from.", show_default="1e-3,5e-4,2e-4,5e-5"
-        ),
+        str | None, option("Learning rates to choose from.", "RATES", default="1e-3,5e-4,2e-4,5e-5")
     ] = None,
     device: Device = "auto",
 ) -> Outcome:
@@ -51,21 +43,18 @@ def compare(
             test=test,
             grid=GRID if grid is None else _rates(grid),
             device=device,
-            out=output.out,
-            resume=output.resume,
+            **output.as_dict(),
             bars_options=bars.as_dict(),
             progress=progress,
-            report=not output.no_report,
         )
     return Outcome(result.manifest, render(result))
 
 
 @command("ema-convergence", example="bt-neuro ema-convergence --seed 1")
 def ema_convergence(
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the random numbers.")] = 0,
+    seed: Annotated[int, option("Seed of the random numbers.", "N", least=0)] = 0,
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="New folder to write.", show_default="runs/ema-convergence-TIME"),
+        Path | None, option("New folder to write.", "DIR", default="runs/ema-convergence-TIME")
     ] = None,
 ) -> Outcome:
     """Measure after how many samples exponential averages join moving averages."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import FOUND, Outcome, command, progress_bar
+from bt_neuro.cli.common import FOUND, Outcome, command, option, progress_bar
 from bt_neuro.cli.options import (
     AccountOptions,
     BarFile,
@@ -30,10 +30,7 @@ def walk_forward(
     output: OutputOptions,
     retrain: Annotated[
         Retrain,
-        typer.Option(
-            help="Network of a fold: a new one for each fold, one that continues to learn, "
-            "or one that never learns after the first training part."
-        ),
+        option("Network of a fold: a new one, one that continues to learn, or the first one as it is."),
     ] = Retrain.fold,
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
@@ -54,11 +51,9 @@ def walk_forward(
             **folds.as_dict(),
             retrain=retrain.value,
             learning=learning,
-            out=output.out,
-            resume=output.resume,
+            **output.as_dict(),
             bars_options=bars.as_dict(),
             progress=progress,
-            report=not output.no_report,
         )
     for number, problem in result.failed.items():
         typer.echo(f"Error: fold {number}: {problem}", err=True)
@@ -72,10 +67,7 @@ def tune(
     file: BarFile,
     search: Annotated[
         list[str],
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="Parameter and its values: low..high, low..high:log or a,b,c. Repeatable.",
-        ),
+        option("Parameter and its values: low..high, low..high:log or a,b,c. Repeatable.", "NAME=VALUES"),
     ],
     folds: FoldOptions,
     strategy: StrategyOptions,
@@ -83,32 +75,26 @@ def tune(
     bars: BarOptions,
     output: OutputOptions,
     trials: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, help="Number of trials, with those of earlier runs and other processes."
-        ),
+        int, option("Number of trials, with those of earlier runs and other processes.", "N", least=1)
     ] = 30,
     objective: Annotated[
-        Objective, typer.Option(help="Figure to improve, over all test parts together.")
+        Objective, option("Figure to improve, over all test parts together.")
     ] = Objective.sharpe,
     holdout: Annotated[
         str | None,
-        typer.Option(
-            metavar="LENGTH",
-            help="Bars at the end for one final test of the best trial; 0 for none.",
-            show_default="as --test",
+        option(
+            "Bars at the end for one final test of the best trial; 0 for none.", "LENGTH", default="as --test"
         ),
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL",
-            help="Database of the trials, such as postgresql://host/db. The same command on the same "
-            "storage shares the work.",
-            show_default="a file in the folder",
+        option(
+            "Database of the trials, such as postgresql://host/db, to share them with other processes.",
+            "URL",
+            default="a file in the folder",
         ),
     ] = None,
-    study: Annotated[str, typer.Option(metavar="NAME", help="Name of the search in the storage.")] = "tune",
+    study: Annotated[str, option("Name of the search in the storage.", "NAME")] = "tune",
 ) -> Outcome:
     """Search a strategy's parameters over walk-forward folds, with an estimate of the part of luck."""
     from bt_neuro.report.console import render
@@ -131,11 +117,9 @@ def tune(
             seed=strategy.seed,
             storage=storage,
             study=study,
-            out=output.out,
-            resume=output.resume,
+            **output.as_dict(),
             bars_options=bars.as_dict(),
             progress=progress,
-            report=not output.no_report,
         )
     return Outcome(result.manifest, render(result))
 
@@ -146,7 +130,7 @@ def lookahead_check(
     strategy: StrategyOptions,
     bars: BarOptions,
     cuts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of places where the future is cut and perturbed.")
+        int, option("Number of places where the future is cut and perturbed.", "N", least=1)
     ] = 12,
     processes: Processes = 2,
 ) -> Outcome:
@@ -176,9 +160,9 @@ def warmup_check(
     file: BarFile,
     strategy: StrategyOptions,
     bars: BarOptions,
-    step: Annotated[int, typer.Option(metavar="N", min=1, help="Bars from one start to the next.")] = 500,
-    starts: Annotated[int, typer.Option(metavar="N", min=1, help="Number of later starts.")] = 4,
-    span: Annotated[int, typer.Option(metavar="N", min=1, help="Bars to run after each start.")] = 8000,
+    step: Annotated[int, option("Bars from one start to the next.", "N", least=1)] = 500,
+    starts: Annotated[int, option("Number of later starts.", "N", least=1)] = 4,
+    span: Annotated[int, option("Bars to run after each start.", "N", least=1)] = 8000,
     processes: Processes = 2,
 ) -> Outcome:
     """Start a strategy later and later, and measure after how many bars that no longer matters.

@@ -56,7 +56,7 @@ WALK_FORWARD: Columns = (
     ("Signals", "signals", ",d"),
     ("Hit Rate [%]", "hit_rate_pct", ".2f"),
     ("Hit Rate, in sample [%]", "in_sample_hit_rate_pct", ".2f"),
-    ("Hit Rate, out of in sample [%]", "hit_rate_of_in_sample_pct", ".1f"),
+    ("Hit Rate out of / in Sample [%]", "hit_rate_of_in_sample_pct", ".1f"),
     ("Hit Rate over Best Baseline [%]", "difference_pct", "+.2f"),
     ("Folds better than best baseline [%]", "folds_better_pct", ".1f"),
     ("Mean Squared Error", "mean_squared_error", ".4f"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from bokeh.embed import json_item
 from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings
-from markupsafe import Markup
 
+from bt_neuro.report.summary import Summary
 from bt_neuro.report.tables import Table
 
 HERE = Path(__file__).parent
@@ -25,60 +25,34 @@ MINUS = re.compile(r"(?<![\w)])-(?=\d)")
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a caption, figures beside each other where there is room, tables, and lists below.
+    """A heading, a caption, and figures beside each other where there is room.
 
     Attributes
     ----------
     name : id in the page
-    block : figures, label and text
-    lists : labels and texts, by heading
-    trades : a table that can be sorted; each row with its first and last bar
+    trades : a table that can be sorted, and the first and last bar of each row
     """
 
     name: str
     title: str
     caption: str = ""
     figures: tuple[Model, ...] = ()
-    tables: tuple[Table, ...] = ()
-    block: tuple[tuple[str, str], ...] = ()
-    lists: dict[str, dict[str, str]] = field(default_factory=dict)
     trades: tuple[Table, list[tuple[int, int]]] | None = None
 
 
-@dataclass(frozen=True)
-class Page:
-    """The content of a page.
-
-    Attributes
-    ----------
-    title : of the browser's tab
-    kicker : words above the headline
-    headline : sentences
-    tiles : name, figure and further text
-    notes : below the tiles
-    picture : width and height of a still picture of the page's beginning
-    """
-
-    title: str
-    kicker: tuple[str, ...]
-    headline: tuple[str, ...]
-    sections: tuple[Section, ...]
-    tiles: tuple[tuple[str, str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    picture: tuple[int, int] = (1280, 1560)
-
-
-def render_html(page: Page, manifest: dict[str, Any]) -> str:
+def render_html(summary: Summary, sections: list[Section], manifest: dict[str, Any]) -> str:
+    """Return a page: the summary above, then sections, tables and the manifest."""
     figures = {
         f"{section.name}-{number}": _embedded(figure)
-        for section in page.sections
+        for section in sections
         for number, figure in enumerate(section.figures)
     }
     return (
         _environment()
         .get_template("page.html")
         .render(
-            page=page,
+            summary=summary,
+            sections=sections,
             figures=figures,
             manifest=manifest,
             lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
@@ -87,14 +61,6 @@ def render_html(page: Page, manifest: dict[str, Any]) -> str:
             script=(HERE / "page.js").read_text(encoding="utf-8"),
         )
     )
-
-
-def summary_html(sentence: str, rows: list[tuple[str, str]]) -> str:
-    """Return a sentence and figures as a piece of HTML, for notebooks."""
-    cells = Markup("").join(
-        Markup("<tr><td style='text-align:left'>{}</td><td>{}</td></tr>").format(*row) for row in rows
-    )
-    return Markup("<p>{}</p><table>{}</table>").format(sentence, cells)
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -12,17 +12,13 @@ from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
 from bt_neuro.report.html import render_html
-from bt_neuro.report.run_page import run_page, run_sections, stream_page
-from bt_neuro.report.run_tables import Run
-from bt_neuro.report.study_page import comparison_page, ema_page, tune_page
-
-STUDIES = {"tune": tune_page, "compare": comparison_page, "ema-convergence": ema_page, "stream": stream_page}
+from bt_neuro.report.sections import run_sections, sections_of
+from bt_neuro.report.summary import summary_of
 
 
 def render_page(run: Any, bars: Bars | None = None) -> str:
     """Return the page of a run as HTML; see `write_page`."""
-    study = STUDIES.get(run.manifest["kind"])
-    return render_html(study(run) if study else run_page(run, bars), run.manifest)
+    return render_html(summary_of(run), sections_of(run, bars), run.manifest)
 
 
 def write_page(run: Any, bars: Bars | None = None) -> Path:
@@ -54,7 +50,7 @@ def write_page(run: Any, bars: Bars | None = None) -> Path:
     return path
 
 
-def plot(run: Run, bars: Bars | None = None) -> Column:
+def plot(run: Any, bars: Bars | None = None) -> Column:
     """Return the figures of a backtest or walk-forward as a Bokeh layout.
 
     Parameters

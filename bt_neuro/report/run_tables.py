@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,22 +17,7 @@ SIGNALS = {"none": 0, "buy": 1, "sell": 2}
 FRACTALS = {"none": 0, "buy": 1, "sell": 2, "both": 3}
 
 
-class Run(Protocol):
-    """Manifest and tables of a run folder, as `Result` has them."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def manifest(self) -> dict[str, Any]: ...
-    @property
-    def predictions(self) -> pd.DataFrame: ...
-    @property
-    def trades(self) -> pd.DataFrame: ...
-    @property
-    def equity(self) -> pd.DataFrame: ...
-
-
-def bars_of(run: Run) -> tuple[Bars | None, str]:
+def bars_of(run: Any) -> tuple[Bars | None, str]:
     """Read the bars of a run again, if their file is unchanged.
 
     Returns
@@ -58,7 +43,7 @@ def bars_of(run: Run) -> tuple[Bars | None, str]:
     return bars, ""
 
 
-def baseline_signals(run: Run) -> dict[str, NDArray[np.float64]]:
+def baseline_signals(run: Any) -> dict[str, NDArray[np.float64]]:
     """Return the signals of each baseline for each predicted bar, (bars, 3) with a 1 at the signal.
 
     Empty if the run has no ``baselines.csv``.

@@ -56,6 +56,11 @@ class RunResult:
         status, error = self.manifest.get("status"), self.manifest.get("error", "no bar was scored")
         return f"{self.folder}: {status}, {error}"
 
+    def _repr_html_(self) -> str:
+        from bt_neuro.report.summary import notebook_html
+
+        return notebook_html(self)
+
     def read_table(self, name: str, columns: Columns) -> pd.DataFrame:
         """Return a CSV file of the folder; columns that are not in `columns` are read as they are.
 

@@ -14,12 +14,10 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.learning.epochs import RunningMean
-from bt_neuro.report import screenshot
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
 from bt_neuro.report.page import render_page, write_page
-from bt_neuro.report.run_page import run_sections
 from bt_neuro.report.run_tables import bar_table, bars_of
-from bt_neuro.report.screenshot import find_browser
+from bt_neuro.report.sections import run_sections
 from bt_neuro.studies.pages import latest
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
@@ -226,6 +224,13 @@ def test_a_page_that_cannot_be_written_names_its_folder(broken):
 # Python and the command line
 
 
+def test_a_notebook_shows_the_sentence_and_the_main_figures(run):
+    html = run._repr_html_()
+    assert f"<p>{run.metrics['sentence']}</p>" in html
+    assert f"<td>{run.metrics['hit_rate_pct']:.1f} %</td>" in html
+    assert "<pre>File " in read_bars(SAMPLE)._repr_html_()
+
+
 def test_plot_returns_the_figures_of_the_page(run):
     layout = run.plot()
     for name in ("bars", "equity", "drawdown", "hit_rate", "error", "reliability", "sweep", "drift"):
@@ -251,19 +256,3 @@ def test_report_names_its_remedy_and_has_an_example(tmp_path):
     assert (out.exit_code, out.stdout) == (1, "")
     assert out.stderr.startswith(f"Error: {tmp_path} is no run")
     assert "Example: bt-neuro report" in " ".join(bt_neuro("--help").stdout.split())
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_browser() is None, reason="needs Chromium: apt-get install chromium")
-def test_png_is_a_picture_of_the_page(broken):
-    out = bt_neuro(broken.folder, "--png", "--no-open")
-    assert out.exit_code == 0, out.output
-    assert (broken.folder / "report.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_png_without_a_browser_names_its_remedy(broken, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(screenshot, "PLACES", ())
-    out = bt_neuro(broken.folder, "--png")
-    assert out.exit_code == 1
-    assert "Install Chromium" in out.stderr

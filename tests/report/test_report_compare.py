@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError
 from bt_neuro.cli import app
 from bt_neuro.report.page import render_page
-from bt_neuro.report.screenshot import find_browser
-from bt_neuro.report.study_page import era_sections, errors_section
+from bt_neuro.report.sections import era_sections, errors_section
 from bt_neuro.studies.pages import latest, open_comparison, write_page_of
 
 
@@ -158,14 +157,3 @@ def test_it_draws_all_asks_for_nothing_and_nothing_sticks_out(browser, compariso
     assert {"error-article", "undefine_pct-best", "forecast_pct-best", "errors-single pass"} <= set(drawn)
     assert opened.tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     opened.tab.close()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_browser() is None, reason="needs Chromium: apt-get install chromium")
-def test_png_is_a_picture_of_the_size_that_the_page_names(copied):
-    from PIL import Image
-
-    done = CliRunner().invoke(app, ["report", str(copied), "--png", "--no-open"])
-    assert done.exit_code == 0, done.output
-    with Image.open(copied / "report.png") as picture:
-        assert picture.size == (1280, 1740)
