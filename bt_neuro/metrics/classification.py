@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import Any
 
@@ -17,11 +18,14 @@ from bt_neuro.metrics.predictions import (
     LABELS,
     PROBABILITIES,
     DelayedLabels,
+    brier_scores,
+    is_hit,
     labels_of,
+    log_losses,
     network_signals,
-    shares_of,
     targets_of,
 )
+from bt_neuro.metrics.skill import hits_at_coverage, shape_metrics
 
 Array = NDArray[np.floating]
 Metrics = dict[str, Any]
@@ -61,7 +65,10 @@ def wilson_interval(hits: int, signals: int, confidence: float = CONFIDENCE) -> 
 
 
 def predictor_scores(
-    predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array]
+    predictions: pd.DataFrame,
+    outputs: Array,
+    baselines: dict[str, Array],
+    shapes: NDArray[np.integer] | None,
 ) -> dict[str, Metrics]:
     """Return the scores of the network and of every baseline on the bars whose label is known.
 
@@ -70,11 +77,14 @@ def predictor_scores(
     predictions : as in ``predictions.csv``, n rows
     outputs : (n, members, 3), outputs of each network
     baselines : (n, 3) probabilities by name, see `baseline_probabilities`
+    shapes : (n,), see `visible_shapes`; None leaves out what depends on them
 
     Returns
     -------
     dict of dicts
-        By name, the network first; the keys of `score`, ``kappa_majority`` and ``kappa_no_change``. Kappa is
+        By name, the network first; the keys of `score` and of `shape_metrics`,
+        ``equal_coverage_hit_rate_pct`` (with as many signals as the network gave, at the bars of the largest
+        p_buy or p_sell), ``kappa_majority`` and ``kappa_no_change``. Kappa is
         (accuracy - a) / (1 - a), where a is the accuracy of the majority class so far, or of the last known
         label. 0 is no better, 1 is perfect, below 0 is worse. Kappa M of Bifet et al. 2015, kappa-temporal of
         Zliobaite et al. 2015, both under the delay of the labels.
@@ -92,8 +102,14 @@ def predictor_scores(
     }
     scores = {}
     for name, (probabilities, signals, own) in predictors.items():
-        scores[name] = score(probabilities[scored], signals[scored], targets[scored], own[scored])
-        accuracy = _accuracy(signals[scored], targets[scored])
+        probabilities, signals = probabilities[scored], signals[scored]
+        scores[name] = score(probabilities, signals, targets[scored], own[scored])
+        if shapes is not None:
+            scores[name] |= shape_metrics(signals, targets[scored], shapes[scored])
+        n = scores[NETWORK]["signals"]
+        hits = float(hits_at_coverage(probabilities, targets[scored], n)[:, 0].sum())
+        scores[name]["equal_coverage_hit_rate_pct"] = percent(ratio(hits, n))
+        accuracy = _accuracy(signals, targets[scored])
         scores[name] |= {key: _kappa(accuracy, reference) for key, reference in references.items()}
     return scores
 
@@ -123,6 +139,7 @@ def score(probabilities: Array, signals: NDArray[np.intp], targets: Array, outpu
     """
     bars, n_signals, hits = len(targets), int((signals > 0).sum()), int(is_hit(signals, targets).sum())
     low, high = wilson_interval(hits, n_signals) or (None, None)
+    loss = float(log_losses(probabilities, targets).mean()) if bars else math.nan
     return {
         "scored_bars": bars,
         "signals": n_signals,
@@ -134,7 +151,7 @@ def score(probabilities: Array, signals: NDArray[np.intp], targets: Array, outpu
         "accuracy_pct": percent(_accuracy(signals, targets)),
         "mean_squared_error": float(((outputs - targets) ** 2).mean()) if bars else None,
         "brier_score": float(brier_scores(probabilities, targets).mean()) if bars else None,
-        "log_loss": _log_loss(probabilities, targets),
+        "log_loss": loss if math.isfinite(loss) else None,
     }
 
 
@@ -197,25 +214,6 @@ def _kappa(accuracy: float | None, reference: float | None) -> float | None:
     if accuracy is None or reference is None or reference == 1:
         return None
     return (accuracy - reference) / (1 - reference)
-
-
-def brier_scores(probabilities: Array, targets: Array) -> Array:
-    """Return each row's squared distance from the label, summed over the classes: 0 to 2."""
-    distances: Array = ((probabilities - shares_of(targets)) ** 2).sum(axis=1)
-    return distances
-
-
-def _log_loss(probabilities: Array, targets: Array) -> float | None:
-    shares = shares_of(targets)
-    happened = shares > 0
-    if not len(shares) or not probabilities[happened].all():
-        return None
-    return float(-(shares[happened] * np.log(probabilities[happened])).sum() / len(shares))
-
-
-def is_hit(signals: NDArray[np.intp], targets: Array) -> NDArray[np.bool_]:
-    """Return whether each signal (0 none, 1 buy, 2 sell) is in its label."""
-    return (signals > 0) & (targets[np.arange(len(targets)), signals] == 1)
 
 
 def _accuracy(predicted: NDArray[np.intp], targets: Array) -> float | None:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
+from bt_neuro.account.account import Account
+from bt_neuro.metrics.bootstrap import block_bootstrap
+from bt_neuro.metrics.classification import Metrics
 
 Array = NDArray[np.floating]
-Figures = dict[str, Any]
-
-MINIMUM_DAYS = 30  # of returns; below this no verdict is given
-MINIMUM_TRADES = 30  # closed ones; likewise
-SIGNIFICANT = 0.95  # of the probabilistic Sharpe ratio; 1 less it, of the rotation test
-PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
 class Held(NamedTuple):
@@ -44,14 +40,14 @@ class Held(NamedTuple):
         return float(np.abs(self.exposure).mean()) if len(self.exposure) else 0.0
 
 
-def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, cash: float, first_bar: int) -> Held:
+def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, account: Account, first_bar: int) -> Held:
     """Return what an account held while it could trade, up to the bar where its equity was gone.
 
     Parameters
     ----------
     equity : as in ``equity.csv``
     bars : as `read_bars` returns them; row = number of the bar
-    cash : at the start
+    account : cash at the start, and money of a unit
     first_bar : the first bar with a prediction
 
     Notes
@@ -63,9 +59,10 @@ def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, cash: float, first_
     values = equity["equity"].to_numpy(dtype=float)
     gone = np.flatnonzero(values <= 0)
     rows = slice(0, gone[0] + 1 if len(gone) else len(values))
-    bar, position = equity["bar"].to_numpy()[rows], equity["position"].to_numpy(dtype=float)[rows]
+    bar = equity["bar"].to_numpy()[rows]
+    position = equity["position"].to_numpy(dtype=float)[rows] * account.multiplier
     opens, closes = (bars[name].to_numpy(dtype=float) for name in ("open", "close"))
-    before = np.concatenate([[cash], values[rows][:-1]])
+    before = np.concatenate([[account.cash], values[rows][:-1]])
     follows = np.concatenate([[False], np.diff(bar) == 1])
     leads = np.append(follows[1:], False)
     ends = np.where(leads, opens[np.minimum(bar + 1, len(opens) - 1)], closes[bar])
@@ -119,7 +116,7 @@ def rotation_test(exposure: Array, market: Array) -> tuple[float | None, int]:
     return (1 + int((sums[1:] >= sums[0] - rounding).sum())) / n, n - 1
 
 
-def direction_figures(held: Held, daily: Array, days_a_year: float) -> Figures:
+def direction_metrics(held: Held, daily: Array, days_a_year: float) -> Metrics:
     """Return the account beside always long and always short at its own mean exposure, and its rotation test.
 
     Parameters
@@ -161,9 +158,9 @@ def direction_figures(held: Held, daily: Array, days_a_year: float) -> Figures:
 
 
 def _daily_market(held: Held, days: int) -> Array:
-    growth = np.zeros(days)
-    np.add.at(growth, held.days, np.log1p(held.market_close))
-    return np.expm1(growth)
+    growth = np.ones(days)
+    np.multiply.at(growth, held.days, 1 + held.market_close)
+    return growth - 1
 
 
 def _compounded(returns: Array) -> float:
@@ -175,84 +172,30 @@ def _mean(sums: Array) -> Array:
     return mean
 
 
-def trade_costs(trades: pd.DataFrame, point: float) -> Figures:
+def trade_costs(trades: pd.DataFrame, account: Account, point: float) -> Metrics:
     """Return ``break_even_cost_points`` and ``cost_points``: of a round trip of one unit, in points.
 
     The first is the cost at which the closed trades would have made nothing; None without trades.
     """
-    units = float(trades["size"].sum())
+    units = float(trades["size"].sum()) * account.multiplier
     names = {"break_even_cost_points": "gross", "cost_points": "costs"}
     return {
         name: float(trades[column].sum()) / units / point if units else None for name, column in names.items()
     }
 
 
-def sides(trades: pd.DataFrame) -> Figures:
-    """Return number, win rate, profit before and after costs of ``long`` and of ``short`` trades."""
-    figures: Figures = {}
+def side_metrics(trades: pd.DataFrame) -> Metrics:
+    """Return the closed trades of each side: number, win rate, profit before and after costs.
+
+    Keys start with ``long_`` and ``short_``.
+    """
+    metrics: Metrics = {}
     for side in ("long", "short"):
         rows = trades[trades["side"] == side]
-        figures[side] = {
-            "trades": len(rows),
-            "win_rate_pct": 100 * float((rows["net"] > 0).mean()) if len(rows) else None,
-            "profit_before_costs": float(rows["gross"].sum()),
-            "profit_after_costs": float(rows["net"].sum()),
+        metrics |= {
+            f"{side}_trades": len(rows),
+            f"{side}_win_rate_pct": 100 * float((rows["net"] > 0).mean()) if len(rows) else None,
+            f"{side}_profit_before_costs": float(rows["gross"].sum()),
+            f"{side}_profit_after_costs": float(rows["net"].sum()),
         }
-    return figures
-
-
-def money_verdict(
-    *,
-    days: int,
-    trades: int,
-    probability: float | None,
-    mean: Interval | None,
-    excess_low: float | None,
-    passive: str,
-    rotation_p_value: float | None,
-) -> str:
-    """Return in plain words whether the net return is skill.
-
-    All must agree: the probabilistic Sharpe ratio, which accounts for skew and fat tails; the bootstrap of
-    the mean, which accounts for days that are alike; the excess over the better of always long and always
-    short at the same mean exposure; and the rotation test.
-
-    Parameters
-    ----------
-    days, trades : numbers of daily returns and of closed trades
-    probability : that the true Sharpe ratio is above 0
-    mean : daily return
-    excess_low : lower bound of the mean return less that of the better passive side
-    passive : "long" or "short", that side
-    rotation_p_value : of `rotation_test`
-
-    Examples
-    --------
-    >>> good = dict(days=900, trades=80, probability=0.99, mean=Interval(0.01, 0.001, 0.02), passive="short",
-    ...             excess_low=0.001, rotation_p_value=0.01)
-    >>> money_verdict(**good)
-    'the profit is more than luck'
-    >>> money_verdict(**good | {"excess_low": -0.001})
-    'no skill in money: the profit is not clearly above that of always short at the same exposure'
-    >>> money_verdict(**good | {"rotation_p_value": 0.4})
-    'no skill in money: the same positions at other times did as well (p = 0.40)'
-    >>> money_verdict(**good | {"probability": 0.8})
-    'no skill in money'
-    >>> money_verdict(**good | {"trades": 12})
-    'too few trades to judge the money: 12 of 30'
-    """
-    if days < MINIMUM_DAYS:
-        return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
-    if trades < MINIMUM_TRADES:
-        return f"too few trades to judge the money: {trades} of {MINIMUM_TRADES}"
-    if probability is None or mean is None or excess_low is None or rotation_p_value is None:
-        return NO_SKILL
-    if mean.high < 0 and probability < 1 - SIGNIFICANT:
-        return f"{NO_SKILL}: the loss is more than bad luck"
-    if mean.low <= 0 or probability <= SIGNIFICANT:
-        return NO_SKILL
-    if excess_low <= 0:
-        return f"{NO_SKILL}: the profit is not clearly above that of always {passive} at the same exposure"
-    if rotation_p_value > 1 - SIGNIFICANT:
-        return f"{NO_SKILL}: the same positions at other times did as well (p = {rotation_p_value:.2f})"
-    return PROFIT
+    return metrics

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.classification import brier_scores
-from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
+from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
 
 
 def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFrame:

@@ -53,6 +53,26 @@ def network_signals(predictions: pd.DataFrame) -> NDArray[np.intp]:
     return np.where(signal == "buy", 1, np.where(signal == "sell", 2, 0))
 
 
+def is_hit(signals: NDArray[np.integer], targets: Array) -> NDArray[np.bool_]:
+    """Return whether each signal (0 none, 1 buy, 2 sell) is in its label."""
+    return (signals > 0) & (targets[np.arange(len(targets)), signals] == 1)
+
+
+def brier_scores(probabilities: Array, targets: Array) -> Array:
+    """Return each row's squared distance from the label, summed over the classes: 0 to 2."""
+    distances: Array = ((probabilities - shares_of(targets)) ** 2).sum(axis=1)
+    return distances
+
+
+def log_losses(probabilities: Array, targets: Array) -> Array:
+    """Return each row's log loss; infinite if the probability of the label was 0."""
+    shares = shares_of(targets)
+    with np.errstate(divide="ignore"):
+        logs = np.where(shares > 0, np.log(probabilities), 0)
+    losses: Array = -(shares * logs).sum(axis=1)
+    return losses
+
+
 @dataclass(frozen=True)
 class DelayedLabels:
     """The labels in the order in which they became known.

@@ -1,4 +1,4 @@
-"""Skill in signals: what a hit rate owes to the visible shape, and paired comparisons with the baselines."""
+"""Skill in signals: the part of a hit rate that the visible shape explains, and paired differences."""
 
 from __future__ import annotations
 
@@ -6,76 +6,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
-from bt_neuro.metrics.predictions import shares_of
-from bt_neuro.metrics.shape_counters import VisibleShape
+from bt_neuro.metrics.predictions import is_hit
+from bt_neuro.metrics.shape_counters import is_possible
 
 Array = NDArray[np.floating]
-
-MINIMUM_SIGNALS = 30  # below this no verdict is given
-BETTER, WORSE = "better than every baseline", "worse than the best baseline"
-UNCLEAR = "not clearly better than the best baseline"
+SHAPE_METRICS = ("impossible_pct", "base_rate_pct", "lift_pct", "lift_low_pct", "lift_high_pct")
 
 
-def brier_scores(probabilities: Array, targets: Array) -> Array:
-    """Return each row's squared distance from the label, summed over the classes: 0 to 2."""
-    distances: Array = ((probabilities - shares_of(targets)) ** 2).sum(axis=1)
-    return distances
-
-
-def log_losses(probabilities: Array, targets: Array) -> Array:
-    """Return each row's log loss; infinite if the probability of the label was 0."""
-    shares = shares_of(targets)
-    with np.errstate(divide="ignore"):
-        logs = np.log(probabilities)
-    losses: Array = -np.where(shares > 0, shares * np.where(shares > 0, logs, 0), 0).sum(axis=1)
-    return losses
-
-
-def is_hit(signals: NDArray[np.integer], targets: Array) -> NDArray[np.bool_]:
-    """Return whether each signal (0 none, 1 buy, 2 sell) is in its label."""
-    return (signals > 0) & (targets[np.arange(len(targets)), signals] == 1)
-
-
-def shape_hit_rates(
+def shape_metrics(
     signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer]
-) -> NDArray[np.floating]:
-    """Return each signal's expected hits if the bars of its shape had exchanged signals; 0 without a signal.
-
-    Their sum over the number of signals is the base rate given the visible half; the hit rate less the base
-    rate is the lift. A predictor of the shape alone has a lift of about 0, at any hit rate.
+) -> dict[str, float | None]:
+    """Return how far the visible shape of their bars explains the hits of signals.
 
     Parameters
     ----------
-    signals : (n,)
+    signals : (n,), 0 none, 1 buy, 2 sell
     targets : (n, 3), all known
     shapes : (n,), number of each bar's shape
-    """
-    n = np.maximum(np.bincount(shapes), 1)
-    rates = np.stack([np.bincount(shapes, weights=column) / n for column in targets.T], axis=1)
-    return np.where(signals > 0, rates[shapes, signals], 0.0)
 
+    Returns
+    -------
+    dict
+        Percentages, None without signals:
 
-def shape_scores(
-    signals: NDArray[np.integer], targets: Array, shape: VisibleShape
-) -> dict[str, float | None]:
-    """Return ``impossible``, ``base_rate``, ``lift`` with ``lift_low`` and ``lift_high``, as shares.
-
-    ``impossible`` are the signals whose label the visible half had ruled out. Parameters as of
-    `shape_hit_rates`; None without signals.
+        - ``impossible_pct``: signals that the shape had ruled out; None if labels hold such signals, which
+          then are no fractals
+        - ``base_rate_pct``: hit rate of the same signals dealt at random to bars of the same shape
+        - ``lift_pct``: hit rate less the base rate, with a block bootstrap in ``lift_low_pct`` and
+          ``lift_high_pct``. Whatever sees the shape alone has a lift of about 0, at any hit rate
     """
     n = int((signals > 0).sum())
     if not n:
-        return dict.fromkeys(("impossible", "base_rate", "lift", "lift_low", "lift_high"))
-    expected = shape_hit_rates(signals, targets, shape.number)
+        return dict.fromkeys(SHAPE_METRICS)
+    expected = _expected_hits(signals, targets, shapes)
     columns = np.stack([is_hit(signals, targets) - expected, signals > 0], axis=1)
     lift = block_bootstrap(columns, _ratio)
+    impossible = ~is_possible(signals, shapes)
+    is_fractal = all(is_possible(np.where(targets[:, side] == 1, side, 0), shapes).all() for side in (1, 2))
     return {
-        "impossible": float((~shape.is_possible(signals)).sum()) / n,
-        "base_rate": float(expected.sum()) / n,
-        "lift": float(columns[:, 0].sum()) / n,
-        "lift_low": lift.low if lift else None,
-        "lift_high": lift.high if lift else None,
+        "impossible_pct": 100 * float(impossible.sum()) / n if is_fractal else None,
+        "base_rate_pct": 100 * float(expected.sum()) / n,
+        "lift_pct": 100 * float(columns[:, 0].sum()) / n,
+        "lift_low_pct": 100 * lift.low if lift else None,
+        "lift_high_pct": 100 * lift.high if lift else None,
     }
+
+
+def _expected_hits(signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer]) -> Array:
+    n = np.maximum(np.bincount(shapes), 1)
+    rates = np.stack([np.bincount(shapes, weights=column) / n for column in targets.T], axis=1)
+    return np.where(signals > 0, rates[shapes, signals], 0.0)
 
 
 def hits_at_coverage(probabilities: Array, targets: Array, n: int) -> Array:
@@ -111,34 +91,3 @@ def mean_difference(scores: Array, other: Array) -> Interval | None:
 def _ratio(sums: Array) -> Array:
     ratio: Array = sums[..., 0] / sums[..., 1]
     return ratio
-
-
-def verdict(signals: int, brier: Interval | None, hits: Interval | None) -> str:
-    """Return in plain words whether a network is better than the best of all baselines.
-
-    Parameters
-    ----------
-    signals : number of scored signals
-    brier : the network's mean Brier score less that of the baseline with the lowest
-    hits : its hit rate less that of the best baseline at equal coverage
-
-    Examples
-    --------
-    >>> verdict(7, Interval(-0.02, -0.03, -0.01), Interval(0.03, 0.01, 0.05))
-    'too few signals: 7 of 30'
-    >>> verdict(1000, Interval(-0.02, -0.03, -0.01), Interval(0.03, 0.01, 0.05))
-    'better than every baseline'
-    >>> verdict(1000, Interval(-0.02, -0.03, -0.01), Interval(0.03, -0.01, 0.05))
-    'not clearly better than the best baseline'
-    >>> verdict(1000, Interval(0.02, 0.01, 0.03), Interval(0.03, -0.01, 0.05))
-    'worse than the best baseline'
-    """
-    if signals < MINIMUM_SIGNALS:
-        return f"too few signals: {signals} of {MINIMUM_SIGNALS}"
-    if brier is None or hits is None:
-        return "no baseline to compare with"
-    if brier.high < 0 and hits.low > 0:
-        return BETTER
-    if (brier.low > 0 and hits.low <= 0) or (hits.high < 0 and brier.high >= 0):
-        return WORSE
-    return UNCLEAR

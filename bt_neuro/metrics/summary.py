@@ -21,6 +21,7 @@ from bt_neuro.metrics.classification import (
     score,
     signal_metrics,
 )
+from bt_neuro.metrics.information_coefficient import information_coefficients
 from bt_neuro.metrics.predictions import probabilities_of, targets_of
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
@@ -33,6 +34,7 @@ def run_metrics(
     predictions: pd.DataFrame,
     outputs: Array,
     baselines: dict[str, Array],
+    shapes: NDArray[np.integer],
     equity: pd.DataFrame,
     trades: pd.DataFrame,
     bars: Bars,
@@ -47,12 +49,13 @@ def run_metrics(
     predictions, equity, trades : tables of the run
     outputs : (n, members, 3), outputs of each network at the n predicted bars
     baselines : (n, 3) probabilities by name, see `baseline_probabilities`
+    shapes : (n,), see `visible_shapes`
     bars : bars of the run; equity has fewer rows if the run was interrupted or resumed
     account : cash and costs
     status : "complete" or "interrupted"
     pretraining : the manifest's entry, if epochs came before the test
     """
-    scores = predictor_scores(predictions, outputs, baselines)
+    scores = predictor_scores(predictions, outputs, baselines, shapes)
     network = scores.pop(NETWORK)
     # Buy and hold starts with the first prediction, or where a run was resumed.
     first_bar = max(int(predictions["bar"].iloc[0]), int(equity["bar"].iloc[0])) if len(predictions) else None
@@ -70,6 +73,7 @@ def run_metrics(
         "seeds": seed_metrics(predictions, outputs),
         "baselines": scores,
         **baseline_comparison(predictions, network, scores, baselines),
+        **information_coefficients(predictions, bars.frame),
         **money_metrics(equity, trades, bars.frame, account, bars.point, first_bar),
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status, pretraining)
@@ -87,7 +91,7 @@ def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: A
     """
     if outputs is None:
         outputs = np.empty((0, 1, 3))
-    network = predictor_scores(predictions, outputs, {})[NETWORK]
+    network = predictor_scores(predictions, outputs, {}, None)[NETWORK]
     text = f"{counts['bars']:,} bars, {counts['new_bars']:,} of them new: "
     text += "no signals" if not network["signals"] else _hit_text(network)
     return {**counts, **network, **signal_metrics(predictions, outputs), "sentence": f"{text}."}
@@ -146,10 +150,7 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
     elif not m["signals"]:
         text += ": no signals"
     else:
-        text += f": {_hit_text(m)}, {m['verdict']}"
-    best = m["best_baseline"]
-    if best is not None:
-        text += f" (best baseline: {best}, {m['best_baseline_hit_rate_pct']:.1f} %)"
+        text += f": {_hit_text(m)}, {m['verdict']}{comparison_text(m)}"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
     text += f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
@@ -158,12 +159,31 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
     return f"{text}: {m['money_verdict']}."
 
 
+def comparison_text(m: Metrics) -> str:
+    """Return the figures of `baseline_comparison` in words; empty where nothing could be compared."""
+    best, rival = m["best_baseline"], m["hit_rate_baseline"]
+    if best is None:
+        return ""
+    text = (
+        f" ({best}: Brier score {m['brier_score'] - m['brier_difference']:.3f} against {m['brier_score']:.3f}"
+    )
+    if rival is not None:
+        text += (
+            f"; {'' if rival == best else f'{rival}: '}{m['best_baseline_hit_rate_pct']:.1f} % hit at equal "
+        )
+        text += f"coverage against {m['equal_coverage_hit_rate_pct']:.1f} %"
+    return f"{text})"
+
+
 def _hit_text(m: Metrics) -> str:
-    return (
+    text = (
         f"{m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
         f"{m['hit_rate_pct']:.1f} % of them hit "
         f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
     )
+    if m.get("lift_pct") is not None:
+        text += f", a lift of {m['lift_pct']:+.1f} points over the visible half of a fractal"
+    return text
 
 
 def after_costs(metrics: Metrics) -> str:

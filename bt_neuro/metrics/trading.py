@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bt_neuro.account.account import Account
 from bt_neuro.metrics.bootstrap import block_bootstrap
 from bt_neuro.metrics.classification import Metrics, percent
+from bt_neuro.metrics.direction import direction_metrics, held_positions, side_metrics, trade_costs
 from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, money_verdict
 
@@ -50,16 +51,15 @@ def money_metrics(
     fall = max_drawdown(equity)
     # Too few days to annualise give a huge number.
     yearly = 100 * ((end / start) ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and end > 0 else None
-    costs = float(trades["costs"].sum())
-    held = buy_and_hold(equity, bars, account, point, first_bar)
-    more = 100 * (end / start - 1) - (held["buy_and_hold_after_costs_pct"] or 0.0)
+    held = held_positions(equity, bars, account, len(bars) if first_bar is None else first_bar)
+    direction = direction_metrics(held, daily, days_a_year)
     return {
         "equity_start": start,
         "equity_end": end,
         "return_pct": 100 * (end / start - 1),
-        "return_before_costs_pct": 100 * ((end + costs) / start - 1),
+        "return_before_costs_pct": return_before_costs(equity, trades, start),
         "annual_return_pct": yearly,
-        **held,
+        **buy_and_hold(equity, bars, account, point, first_bar),
         "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
         **fall,
         "has_costs": has_costs(bars, account, trades),
@@ -69,10 +69,32 @@ def money_metrics(
         "calmar_ratio_whole_run": (
             yearly / fall["max_drawdown_pct"] if yearly is not None and fall["max_drawdown_pct"] else None
         ),
-        **significance(daily, days_a_year, more),
+        **direction,
+        **significance(daily, days_a_year, len(trades), direction),
         "open_trades": int(equity["position"].iloc[-1] != 0) if len(equity) else 0,
         **trade_metrics(trades),
+        **trade_costs(trades, account, point),
+        **side_metrics(trades),
     }
+
+
+def return_before_costs(equity: pd.DataFrame, trades: pd.DataFrame, cash: float) -> float:
+    """Return the return in percent of an account that pays no costs and risks the same shares of its equity.
+
+    Half of a trade's costs are paid at its entry, half at its exit; each is returned to the bar that paid it.
+    Adding all costs to the final equity instead leaves out what that money would have gained or lost.
+    """
+    if not len(equity):
+        return 0.0
+    values = equity["equity"].to_numpy(dtype=float)
+    paid = np.zeros(int(equity["bar"].iloc[-1]) + 1)
+    for side in ("entry_bar", "exit_bar"):
+        np.add.at(paid, trades[side].to_numpy(dtype=int), trades["costs"].to_numpy(dtype=float) / 2)
+    before = np.concatenate([[cash], values[:-1]])
+    gone = np.flatnonzero(values <= 0)
+    alive = slice(0, gone[0] + 1 if len(gone) else len(values))
+    growth = (values + paid[equity["bar"].to_numpy()])[alive] / before[alive]
+    return 100 * (float(np.prod(np.maximum(growth, 0))) - 1)
 
 
 def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
@@ -171,11 +193,17 @@ def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
     return float(r.mean()) / downside * math.sqrt(periods_a_year) if downside > 1e-12 else None
 
 
-def significance(daily: Array, days_a_year: float, more_pct: float) -> Metrics:
+def significance(daily: Array, days_a_year: float, trades: int, direction: Metrics) -> Metrics:
     """Return the significance of the net return: a probability, an interval, and a verdict in plain words.
 
     ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
     of the mean daily return, annualised without compounding, comes from a block bootstrap.
+
+    Parameters
+    ----------
+    daily, days_a_year : daily returns and their number a year
+    trades : number of closed trades
+    direction : of `direction_metrics`
     """
     probability = probabilistic_sharpe_ratio(daily)
     mean = block_bootstrap(
@@ -188,7 +216,15 @@ def significance(daily: Array, days_a_year: float, more_pct: float) -> Metrics:
         "mean_return_a_year_pct": a_year * mean.value if mean else None,
         "mean_return_a_year_low_pct": a_year * mean.low if mean else None,
         "mean_return_a_year_high_pct": a_year * mean.high if mean else None,
-        "money_verdict": money_verdict(len(daily), probability, mean, more_pct),
+        "money_verdict": money_verdict(
+            days=len(daily),
+            trades=trades,
+            probability=probability,
+            mean=mean,
+            excess_low=direction["excess_a_year_low_pct"],
+            passive=direction["passive"],
+            rotation_p_value=direction["rotation_p_value"],
+        ),
     }
 
 

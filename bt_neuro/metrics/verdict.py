@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.learning.signals import signals_of
-from bt_neuro.metrics.bootstrap import Interval, block_bootstrap, block_length
-from bt_neuro.metrics.classification import Metrics, is_hit, percent
-from bt_neuro.metrics.predictions import network_signals, targets_of
+from bt_neuro.metrics.bootstrap import Interval
+from bt_neuro.metrics.classification import Metrics, percent
+from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, log_losses, targets_of
+from bt_neuro.metrics.skill import hit_rate_difference, hits_at_coverage, mean_difference
 
 Array = NDArray[np.floating]
 
 MINIMUM_SIGNALS = 30  # below this no verdict is given
 MINIMUM_DAYS = 30  # of returns
-SIGNIFICANT = 0.95  # probability of the probabilistic Sharpe ratio
-BETTER = "better than every baseline"
+MINIMUM_TRADES = 30  # closed ones
+SIGNIFICANT = 0.95  # probability of the probabilistic Sharpe ratio; 1 less it, of the rotation test
+BETTER, WORSE = "better than every baseline", "worse than the best baseline"
+UNCLEAR = "not clearly better than the best baseline"
 PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
 def baseline_comparison(
     predictions: pd.DataFrame, network: Metrics, scores: dict[str, Metrics], baselines: dict[str, Array]
 ) -> Metrics:
-    """Return the network's lead over the best baseline, and the verdict.
+    """Return the network's lead over the best baselines, and the verdict.
 
     Parameters
     ----------
@@ -36,132 +36,134 @@ def baseline_comparison(
     Returns
     -------
     dict
-        ``best_baseline``, ``best_baseline_hit_rate_pct``, ``difference_pct``, ``difference_low_pct``,
-        ``difference_high_pct``, ``difference_block_bars``, ``verdict``
-    """
-    name, rate = best_baseline(scores) or (None, None)
-    difference = hit_rate_difference(predictions, baselines[name]) if name else None
-    undefined = ("difference_pct", "difference_low_pct", "difference_high_pct", "difference_block_bars")
-    return {
-        "best_baseline": name,
-        "best_baseline_hit_rate_pct": rate,
-        **(difference or dict.fromkeys(undefined)),
-        "verdict": verdict(network["signals"], difference),
-    }
+        - ``best_baseline``: the one with the lowest Brier score
+        - ``brier_difference``, ``log_loss_difference``: the network's mean less that baseline's, below 0 if
+          the network is better
+        - ``hit_rate_baseline``: the one with the highest ``equal_coverage_hit_rate_pct``, which is
+          ``best_baseline_hit_rate_pct``
+        - ``difference_pct``: the network's ``equal_coverage_hit_rate_pct`` less that one
+        - ``verdict``
 
-
-def best_baseline(baselines: dict[str, Metrics]) -> tuple[str, float] | None:
-    """Return name and hit rate, in percent, of the baseline with the highest among those with 30 signals."""
-    rates = {
-        name: scores["hit_rate_pct"]
-        for name, scores in baselines.items()
-        if scores["signals"] >= MINIMUM_SIGNALS
-    }
-    return max(rates.items(), key=lambda item: item[1]) if rates else None
-
-
-def hit_rate_difference(
-    predictions: pd.DataFrame, baseline: Array, *, block: int | None = None, seed: int = 0
-) -> Metrics | None:
-    """Return the network's hit rate less a baseline's, with the interval of a block bootstrap.
-
-    Parameters
-    ----------
-    predictions : as in ``predictions.csv``
-    baseline : (n, 3), probabilities of one baseline
-    block : bars of a block; the cube root of their number by default
-    seed : of the draws
-
-    Returns
-    -------
-    dict or None
-        ``difference_pct``, ``difference_low_pct``, ``difference_high_pct`` (95 %) and
-        ``difference_block_bars``; None if one of the two has no signal. Bars are drawn with the signals of
-        both predictors, so luck that they share cancels.
+        Each difference has ``_low`` and ``_high`` (before a unit) from a paired block bootstrap. None where
+        undefined.
     """
     targets = targets_of(predictions)
     scored = targets.any(axis=1)
-    columns = []
-    for signals in (network_signals(predictions), signals_of(baseline)):
-        columns += [is_hit(signals, targets)[scored], signals[scored] > 0]
-    counts = np.stack(columns, axis=1).astype(float)
-    found = block_bootstrap(
-        counts, lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3], block=block, seed=seed
-    )
-    if found is None:
-        return None
+    targets, own = targets[scored], predictions[PROBABILITIES].to_numpy()[scored]
+    if not len(targets):
+        best, rival = None, None
+        brier = loss = hits = None
+    else:
+        best = min(scores, key=lambda name: scores[name]["brier_score"])
+        other = baselines[best][scored]
+        brier = mean_difference(brier_scores(own, targets), brier_scores(other, targets))
+        loss = mean_difference(log_losses(own, targets), log_losses(other, targets))
+        n = network["signals"]
+        rival = max(scores, key=lambda name: scores[name]["equal_coverage_hit_rate_pct"]) if n else None
+        hits = None
+        if rival is not None:
+            pair = (hits_at_coverage(p, targets, n) for p in (own, baselines[rival][scored]))
+            hits = hit_rate_difference(*pair)
     return {
-        "difference_pct": percent(found.value),
-        "difference_low_pct": percent(found.low),
-        "difference_high_pct": percent(found.high),
-        "difference_block_bars": block or block_length(len(counts)),
+        "best_baseline": best,
+        **_interval("brier_difference", brier),
+        **_interval("log_loss_difference", loss),
+        "hit_rate_baseline": rival,
+        "best_baseline_hit_rate_pct": scores[rival]["equal_coverage_hit_rate_pct"] if rival else None,
+        **_interval("difference", hits, "_pct"),
+        "verdict": verdict(network["signals"], brier, hits),
     }
 
 
-def verdict(signals: int, difference: Metrics | None) -> str:
-    """Return in plain words whether the signals are better than those of the best baseline.
+def _interval(name: str, found: Interval | None, unit: str = "") -> Metrics:
+    values = (found.value, found.low, found.high) if found else (None, None, None)
+    names = (f"{name}{part}{unit}" for part in ("", "_low", "_high"))
+    return {key: percent(value) if unit else value for key, value in zip(names, values, strict=True)}
+
+
+def verdict(signals: int, brier: Interval | None, hits: Interval | None) -> str:
+    """Return in plain words whether a network is better than the best of all baselines.
 
     Parameters
     ----------
     signals : number of scored signals
-    difference : from `hit_rate_difference` with the best baseline; None if no baseline has enough signals
+    brier : the network's mean Brier score less that of the baseline with the lowest
+    hits : its hit rate less that of the best baseline at equal coverage
 
     Examples
     --------
-    >>> verdict(7, {"difference_low_pct": 1, "difference_high_pct": 5})
+    >>> verdict(7, Interval(-0.02, -0.03, -0.01), Interval(0.03, 0.01, 0.05))
     'too few signals: 7 of 30'
-    >>> verdict(1000, {"difference_low_pct": 1, "difference_high_pct": 5})
+    >>> verdict(1000, Interval(-0.02, -0.03, -0.01), Interval(0.03, 0.01, 0.05))
     'better than every baseline'
-    >>> verdict(1000, {"difference_low_pct": -1, "difference_high_pct": 5})
-    'not clearly better than a simple baseline'
-    >>> verdict(1000, {"difference_low_pct": -5, "difference_high_pct": -1})
-    'worse than a simple baseline'
+    >>> verdict(1000, Interval(-0.02, -0.03, -0.01), Interval(0.03, -0.01, 0.05))
+    'not clearly better than the best baseline'
+    >>> verdict(1000, Interval(0.02, 0.01, 0.03), Interval(0.03, -0.01, 0.05))
+    'worse than the best baseline'
     """
     if signals < MINIMUM_SIGNALS:
         return f"too few signals: {signals} of {MINIMUM_SIGNALS}"
-    if difference is None:
+    if brier is None or hits is None:
         return "no baseline to compare with"
-    if difference["difference_low_pct"] > 0:
+    if brier.high < 0 and hits.low > 0:
         return BETTER
-    if difference["difference_high_pct"] < 0:
-        return "worse than a simple baseline"
-    return "not clearly better than a simple baseline"
+    if (brier.low > 0 and hits.low <= 0) or (hits.high < 0 and brier.high >= 0):
+        return WORSE
+    return UNCLEAR
 
 
 def money_verdict(
-    days: int, probability: float | None, mean: Interval | None, more_pct: float = math.inf
+    *,
+    days: int,
+    trades: int,
+    probability: float | None,
+    mean: Interval | None,
+    excess_low: float | None,
+    passive: str,
+    rotation_p_value: float | None,
 ) -> str:
-    """Return in plain words whether the net return is more than luck.
+    """Return in plain words whether the net return is skill.
 
-    Two tests must agree: the probabilistic Sharpe ratio, which allows for skew and fat tails, and the
-    bootstrap, which allows for dependent days. The return must also exceed that of buy and hold.
+    All must agree: the probabilistic Sharpe ratio, which accounts for skew and fat tails; the bootstrap of
+    the mean, which accounts for days that are alike; the excess over the better of always long and always
+    short at the same mean exposure; and the rotation test.
 
     Parameters
     ----------
-    days : number of daily returns
+    days, trades : numbers of daily returns and of closed trades
     probability : that the true Sharpe ratio is above 0
-    mean : mean daily return with its interval
-    more_pct : return less that of buy and hold
+    mean : daily return
+    excess_low : lower bound of the mean return less that of the better passive side
+    passive : "long" or "short", that side
+    rotation_p_value : of `rotation_test`
 
     Examples
     --------
-    >>> money_verdict(12, 0.99, Interval(0.01, 0.001, 0.02))
-    'too few days to judge the money: 12 of 30'
-    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02))
+    >>> good = dict(days=900, trades=80, probability=0.99, mean=Interval(0.01, 0.001, 0.02), passive="short",
+    ...             excess_low=0.001, rotation_p_value=0.01)
+    >>> money_verdict(**good)
     'the profit is more than luck'
-    >>> money_verdict(900, 0.99, Interval(0.01, 0.001, 0.02), more_pct=-5)
-    'no skill in money: the profit is more than luck, but buy and hold made more'
-    >>> money_verdict(900, 0.80, Interval(0.01, -0.001, 0.02))
+    >>> money_verdict(**good | {"excess_low": -0.001})
+    'no skill in money: the profit is not clearly above that of always short at the same exposure'
+    >>> money_verdict(**good | {"rotation_p_value": 0.4})
+    'no skill in money: the same positions at other times did as well (p = 0.40)'
+    >>> money_verdict(**good | {"probability": 0.8})
     'no skill in money'
-    >>> money_verdict(900, 0.01, Interval(-0.01, -0.02, -0.001))
-    'no skill in money: the loss is more than bad luck'
+    >>> money_verdict(**good | {"trades": 12})
+    'too few trades to judge the money: 12 of 30'
     """
     if days < MINIMUM_DAYS:
         return f"too few days to judge the money: {days} of {MINIMUM_DAYS}"
-    if probability is None or mean is None:
+    if trades < MINIMUM_TRADES:
+        return f"too few trades to judge the money: {trades} of {MINIMUM_TRADES}"
+    if probability is None or mean is None or excess_low is None or rotation_p_value is None:
         return NO_SKILL
-    if mean.low > 0 and probability > SIGNIFICANT:
-        return PROFIT if more_pct > 0 else f"{NO_SKILL}: {PROFIT}, but buy and hold made more"
     if mean.high < 0 and probability < 1 - SIGNIFICANT:
         return f"{NO_SKILL}: the loss is more than bad luck"
-    return NO_SKILL
+    if mean.low <= 0 or probability <= SIGNIFICANT:
+        return NO_SKILL
+    if excess_low <= 0:
+        return f"{NO_SKILL}: the profit is not clearly above that of always {passive} at the same exposure"
+    if rotation_p_value > 1 - SIGNIFICANT:
+        return f"{NO_SKILL}: the same positions at other times did as well (p = {rotation_p_value:.2f})"
+    return PROFIT

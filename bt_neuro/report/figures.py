@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.metrics.calibration import reliability_curve, threshold_sweep
-from bt_neuro.metrics.classification import brier_scores, hit_rate_over_time
-from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
+from bt_neuro.metrics.classification import hit_rate_over_time
+from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean
 from bt_neuro.report.style import (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import BarsError
+from bt_neuro.metrics.baselines import table_probabilities
 from bt_neuro.metrics.predictions import PROBABILITIES
 
 SIGNALS = {"none": 0, "buy": 1, "sell": 2}
@@ -43,18 +44,16 @@ def bars_of(run: Any) -> tuple[Bars | None, str]:
     return bars, ""
 
 
-def baseline_signals(run: Any) -> dict[str, NDArray[np.float64]]:
-    """Return the signals of each baseline for each predicted bar, (bars, 3) with a 1 at the signal.
+def baseline_probabilities(run: Any) -> dict[str, NDArray[np.floating]]:
+    """Return the probabilities of each baseline at each predicted bar, (bars, 3), by name.
 
     Empty if the run has no ``baselines.csv``.
     """
     path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
-    table = pd.read_csv(path, index_col="bar").drop(columns="fold", errors="ignore")
-    table = table.reindex(run.predictions["bar"])
-    holds = {name: [signals == signal for signal in SIGNALS] for name, signals in table.items()}
-    return {str(name): np.stack(columns, axis=1).astype(float) for name, columns in holds.items()}
+    table = pd.read_csv(path, index_col="bar").reindex(run.predictions["bar"])
+    return table_probabilities(table)
 
 
 def bar_table(

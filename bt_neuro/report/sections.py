@@ -25,7 +25,7 @@ from bt_neuro.report.figures import (
     sweep_figure,
 )
 from bt_neuro.report.html import Section
-from bt_neuro.report.run_tables import bar_table, bars_of, baseline_signals
+from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilities
 from bt_neuro.report.study_figures import (
     average_figures,
     comparison_era_figures,
@@ -77,7 +77,7 @@ def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
     caption = "After costs. Below: distance from its highest value so far."
     yield Section("account", "Account", caption, (account_figure(table),))
     yield from _eras(run)
-    yield from _prediction_sections(run.predictions, baseline_signals(run))
+    yield from _prediction_sections(run.predictions, baseline_probabilities(run))
     if (path := run.folder / "statistics.npy").exists() and len(statistics := np.load(path)) > 1:
         times = table["datetime"] if bars is None else bars.frame["datetime"]
         caption = (

@@ -105,7 +105,8 @@ def _run_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
     days = [str(m.get(f"max_drawdown_{end}") or "--")[:10] for end in ("peak", "trough")]
     before = shown(m.get("return_before_costs_pct"), "+.1f", " % before costs")
     yield tile("Hit rate", "hit_rate_pct", ".1f")
-    yield tile(f"Over {m.get('best_baseline') or 'best baseline'}", "difference_pct", "+.1f")
+    yield tile("Lift over visible half", "lift_pct", "+.1f")
+    yield tile(f"Over {m.get('hit_rate_baseline') or 'best baseline'}", "difference_pct", "+.1f")
     yield tile("Return", "return_pct", "+.1f", before)
     yield tile("Mean return a year", "mean_return_a_year_pct", "+.1f")
     yield tile("Buy and hold", "buy_and_hold_after_costs_pct", "+.1f", "after costs")

@@ -15,7 +15,8 @@ from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
-from bt_neuro.metrics.baselines import baseline_signals, pretrained_baseline_probabilities
+from bt_neuro.metrics.baselines import baseline_table, pretrained_baseline_probabilities
+from bt_neuro.metrics.shape_counters import visible_shapes
 from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.feed import BarsFeed
@@ -218,20 +219,24 @@ def _network(ran: NeuroStrategy) -> dict[str, Any]:
 def _metrics(
     ran: NeuroStrategy, bars: Bars, account: Account, folder: RunFolder, result: Result
 ) -> dict[str, Any]:
-    """Compute the metrics of the run's tables, and write the signals of the baselines."""
+    """Compute the metrics of the run's tables, and write the probabilities of the baselines."""
     predictions = result.predictions
     has_predictions = len(predictions) > 0
     features = result.read_array(FEATURES) if has_predictions else np.empty((0, 1))
     outputs = result.read_array(OUTPUTS) if has_predictions else np.empty((0, 1, 3))
+    wing = ran.learner.delay_bars
     baselines = pretrained_baseline_probabilities(
-        read_examples(folder.path), predictions, bars.frame, features, ran.learner.history_bars
+        read_examples(folder.path), predictions, bars.frame, features, ran.learner.history_bars, wing
     )
-    folder.write_table("baselines.csv", baseline_signals(predictions["bar"], baselines))
+    shapes = visible_shapes(bars.frame, predictions["bar"].to_numpy(), wing)
+    table = baseline_table(predictions["bar"], shapes, baselines)
+    folder.write_table("baselines.csv", table, float_format="%.6g")
     return {
         **run_metrics(
             predictions=predictions,
             outputs=outputs,
             baselines=baselines,
+            shapes=shapes,
             equity=result.equity,
             trades=result.trades,
             bars=bars,

@@ -118,7 +118,7 @@ def compare(
     ...                      grid=[1e-3], bars_options={"end": "2024-01-24"}, out=tempfile.mkdtemp(),
     ...                      report=False)
     >>> sorted(set(comparison.table["expert"]))  # doctest: +NORMALIZE_WHITESPACE
-    ['batch_norm', 'class frequencies', 'dropout', 'plain', 'softmax regression', 'two-bar rule']
+    ['batch_norm', 'class frequencies', 'dropout', 'plain', 'softmax regression', 'visible shape']
     """
     begun = time.perf_counter()
     _check(seeds, seed, eras, grid)

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.learning.epochs import RunningFigures
-from bt_neuro.metrics.baselines import class_frequencies, two_bar_rule
+from bt_neuro.metrics.baselines import class_frequencies
 from bt_neuro.metrics.bootstrap import Interval
 from bt_neuro.metrics.predictions import DelayedLabels, labels_of
+from bt_neuro.metrics.shape_counters import shape_counters, visible_shapes
 from bt_neuro.metrics.softmax_regression import softmax_regression
 from bt_neuro.studies.experiment import Study
 from bt_neuro.studies.outputs import Answers, error_difference, hit_rate, mean_error
@@ -76,7 +77,7 @@ def baseline_probabilities(study: Study, frame: pd.DataFrame) -> dict[str, tuple
     features = study.windows.features[first:]
     said = {
         "class frequencies": class_frequencies(examples),
-        "two-bar rule": two_bar_rule(frame, np.arange(bars.start, bars.stop)),
+        "visible shape": shape_counters(examples, visible_shapes(frame, np.arange(bars.start, bars.stop))),
         "softmax regression": softmax_regression(examples, features, HISTORY_BARS),
     }
     return {name: (bars, answers[None]) for name, answers in said.items()}

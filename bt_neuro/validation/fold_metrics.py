@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.label_queue import Example
-from bt_neuro.learning.signals import CLASSES, signals_of
+from bt_neuro.learning.signals import signals_of
+from bt_neuro.metrics.baselines import table_probabilities
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, score
 from bt_neuro.metrics.predictions import probabilities_of
-from bt_neuro.metrics.summary import after_costs, seed_metrics
+from bt_neuro.metrics.summary import after_costs, comparison_text, seed_metrics
 from bt_neuro.metrics.trading import money_metrics
-from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison, best_baseline
+from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison
 
 Array = NDArray[np.floating]
 Metrics = dict[str, Any]
 SIGNALS = (
     *("scored_bars", "signals", "hits", "coverage_pct", "hit_rate_pct", "hit_rate_low_pct"),
-    *("hit_rate_high_pct", "mean_squared_error"),
+    *("hit_rate_high_pct", "mean_squared_error", "brier_score", "impossible_pct", "base_rate_pct"),
+    *("lift_pct", "lift_low_pct", "lift_high_pct", "equal_coverage_hit_rate_pct"),
 )
 MONEY = (
     "equity_start",
@@ -63,13 +65,20 @@ def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
     }
 
 
-def signal_metrics(predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array]) -> Metrics:
+def signal_metrics(
+    predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array], shapes: NDArray[np.integer]
+) -> Metrics:
     """Return the metrics of the signals in a test span; parameters as of `predictor_scores`."""
-    scores = predictor_scores(predictions, outputs, baselines)
+    scores = predictor_scores(predictions, outputs, baselines, shapes)
     network = scores.pop(NETWORK)
-    best, rate = best_baseline(scores) or (None, None)
-    own = {name: network[name] for name in SIGNALS}
-    return {**own, "best_baseline": best, "best_baseline_hit_rate_pct": rate}
+    best = min(scores, key=lambda name: scores[name]["brier_score"]) if network["scored_bars"] else None
+    rates = [rate for one in scores.values() if (rate := one["equal_coverage_hit_rate_pct"]) is not None]
+    return {
+        **{name: network[name] for name in SIGNALS},
+        "best_baseline": best,
+        "best_baseline_brier_score": scores[best]["brier_score"] if best else None,
+        "best_baseline_hit_rate_pct": max(rates, default=None),
+    }
 
 
 def account_metrics(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Metrics:
@@ -100,17 +109,14 @@ def walk_forward_metrics(
         Outputs of each network.
     bars, account : Bars, Account
     """
-    probabilities = {
-        name: np.eye(len(CLASSES))[pd.Categorical(baselines[name], CLASSES).codes]
-        for name in baselines.columns.drop(["bar", "fold"])
-    }
-    scores = predictor_scores(predictions, outputs, probabilities)
+    probabilities = table_probabilities(baselines)
+    scores = predictor_scores(predictions, outputs, probabilities, baselines["shape"].to_numpy())
     network = scores.pop(NETWORK)
     learned = rows[rows["in_sample_signals"].notna()]
     in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
     rate = _ratio(network["hits"], network["signals"])
-    compared = rows[rows["hit_rate_pct"].notna() & rows["best_baseline_hit_rate_pct"].notna()]
-    better = int((compared["hit_rate_pct"] > compared["best_baseline_hit_rate_pct"]).sum())
+    compared = rows[rows["best_baseline_brier_score"].notna()]
+    better = int((compared["brier_score"] < compared["best_baseline_brier_score"]).sum())
     first = int(equity["bar"].iloc[0])
     return {
         "folds": len(rows),
@@ -159,10 +165,9 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
             f"{m['hit_rate_pct']:.1f} % of them hit "
             f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f}), {m['verdict']}"
         )
-        if m["best_baseline"] is not None:
-            text += f" (best baseline: {m['best_baseline']}, {m['best_baseline_hit_rate_pct']:.1f} %)"
+        text += comparison_text(m)
         if m["folds_compared"]:
-            text += f" and better in {m['folds_better']} of {m['folds_compared']} folds"
+            text += f", with the lower Brier score in {m['folds_better']} of {m['folds_compared']} folds"
         if m["hit_rate_of_in_sample_pct"] is not None:
             text += (
                 f"; that is {m['hit_rate_of_in_sample_pct']:.0f} % of the "
@@ -174,8 +179,8 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
     )
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
-    if m["money_verdict"] != PROFIT:  # random walks have fractals too, and half of each is visible
-        return text + f"Signals on random walks beat the baselines too; {m['money_verdict']}."
+    if m["money_verdict"] != PROFIT:
+        return text + f"The signals show skill; {m['money_verdict']}."
     return text + f"This shows skill: {PROFIT}."
 
 

@@ -20,7 +20,8 @@ from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import rehearse
-from bt_neuro.metrics.baselines import baseline_signals, pretrained_baseline_probabilities
+from bt_neuro.metrics.baselines import baseline_table, pretrained_baseline_probabilities
+from bt_neuro.metrics.shape_counters import visible_shapes
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -146,7 +147,9 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
         bars.frame,
         np.load(folder / FEATURES),
         strategy.learner.history_bars,
+        strategy.learner.delay_bars,
     )
+    shapes = visible_shapes(bars.frame, run.predictions["bar"].to_numpy(), strategy.learner.delay_bars)
     outputs = np.load(folder / OUTPUTS)
     in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []
@@ -158,7 +161,9 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
         row = {
             **_spans(fold, bars.frame["datetime"], first),
             **(in_sample if index == 0 else dict.fromkeys(in_sample)),
-            **signal_metrics(predictions, outputs[predictions.index], probabilities),
+            **signal_metrics(
+                predictions, outputs[predictions.index], probabilities, shapes[predictions.index]
+            ),
             **account_metrics(equity, trades, bars, replace(task.account, cash=cash)),
             "seconds": observed.moments[index + 1] - observed.moments[index],
         }
@@ -166,8 +171,8 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
             "predictions.csv": _csv(predictions, first, "bar", "known_bar"),
             "equity.csv": _csv(equity, first, "bar"),
             "trades.csv": _csv(trades, first, "entry_bar", "exit_bar"),
-            BASELINES: baseline_signals(predictions["bar"] + first, probabilities)
-            .to_csv(index=False)
+            BASELINES: baseline_table(predictions["bar"] + first, shapes[predictions.index], probabilities)
+            .to_csv(index=False, float_format="%.6g")
             .encode(),
             OUTPUTS: npy_bytes(outputs[predictions.index]),
         }

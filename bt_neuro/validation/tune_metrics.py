@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bt_neuro.metrics.classification import brier_scores, percent
+from bt_neuro.metrics.classification import percent
 from bt_neuro.metrics.objectives import OBJECTIVES
-from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
+from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
 from bt_neuro.metrics.sharpe import MINIMUM_RETURNS, best_of_luck, sharpe_ratio, standard_error
 from bt_neuro.metrics.summary import after_costs
-from bt_neuro.metrics.trading import YEAR_S, daily_returns, significance
+from bt_neuro.metrics.trading import YEAR_S, daily_returns
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, SIGNIFICANT
 from bt_neuro.runs.results import WalkForward
 from bt_neuro.validation.overfitting import block_sums, overfitting_probability
@@ -124,15 +124,11 @@ def luck_metrics(best: Metrics | None, ratios: Sequence[float], trials: int) -> 
 
 def holdout_metrics(result: WalkForward, cash: float) -> Metrics:
     """Return the metrics of the best trial on the held-out bars."""
-    daily = daily_returns(result.equity, cash)
-    more = result.metrics["return_pct"] - (result.metrics["buy_and_hold_after_costs_pct"] or 0.0)
-    judged = significance(daily, days_a_year(result.equity, len(daily)), more)
     names = ("start", "end", "bars", "signals", "trades", "max_drawdown_pct", "buy_and_hold_after_costs_pct")
+    more = ("has_costs", "probabilistic_sharpe_ratio_pct", "money_verdict", "verdict")
     return {
-        **{name: result.metrics[name] for name in (*names, "has_costs")},
+        **{name: result.metrics[name] for name in (*names, *more)},
         **objective_metrics(result.predictions, result.equity, cash),
-        **{name: judged[name] for name in ("probabilistic_sharpe_ratio_pct", "money_verdict")},
-        "verdict": result.metrics["verdict"],
     }
 
 

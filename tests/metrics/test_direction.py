@@ -6,23 +6,21 @@ import pytest
 from paths import SHARED
 from scipy import stats
 
+from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import read_bars
-from bt_neuro.metrics.bootstrap import block_bootstrap
 from bt_neuro.metrics.direction import (
-    NO_SKILL,
-    PROFIT,
-    direction_figures,
+    direction_metrics,
     held_positions,
-    money_verdict,
     rotation_test,
-    sides,
+    side_metrics,
     trade_costs,
 )
 from bt_neuro.metrics.information_coefficient import information_coefficients
-from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio
-from bt_neuro.metrics.trading import daily_returns
+from bt_neuro.metrics.trading import daily_returns, money_metrics
+from bt_neuro.metrics.verdict import NO_SKILL, PROFIT
 
 CASH = 10_000.0
+ACCOUNT = Account(CASH)
 
 
 def market(seed, n=3_000, drift=0.0, planted=0.0):
@@ -54,34 +52,21 @@ def account(bars, exposure, cost=0.0, fixed=False):
                 gross = units * (opened[bar] - opened[entry])
                 side = "long" if units > 0 else "short"
                 paid = 2 * cost * abs(units)
-                trades.append((side, abs(units), gross, paid, gross - paid))
+                pct = 100 * (gross - paid) / (abs(units) * opened[entry])
+                trades.append((side, entry, bar, abs(units), gross, paid, gross - paid, pct, bar - entry))
             units, entry = new, bar
         worth += units * (close[bar] - opened[bar])
         equity[bar], position[bar] = worth, units
     table = pd.DataFrame({"bar": range(n), "datetime": bars["datetime"], "close": close})
-    columns = ["side", "size", "gross", "costs", "net"]
+    columns = ["side", "entry_bar", "exit_bar", "size", "gross", "costs", "net", "net_pct", "bars"]
     return table.assign(equity=equity, position=position), pd.DataFrame(trades, columns=columns)
 
 
-def judged(bars, exposure, first_bar=0, **options):
-    """Return the verdict of an account, and its figures."""
+def judged(bars, exposure, **options):
+    """Return the verdict of an account, and its metrics."""
     equity, trades = account(bars, exposure, **options)
-    daily = daily_returns(equity, CASH)
-    mean = block_bootstrap(
-        np.stack([daily, np.ones_like(daily)], axis=1), lambda sums: sums[..., 0] / sums[..., 1]
-    )
-    held = held_positions(equity, bars, CASH, first_bar)
-    found = direction_figures(held, daily, 365.0)
-    verdict = money_verdict(
-        days=len(daily),
-        trades=len(trades),
-        probability=probabilistic_sharpe_ratio(daily),
-        mean=mean,
-        excess_low=found["excess_a_year_low_pct"],
-        passive=found["passive"],
-        rotation_p_value=found["rotation_p_value"],
-    )
-    return verdict, found | {"return_pct": 100 * (equity["equity"].iloc[-1] / CASH - 1)}
+    found = money_metrics(equity, trades, bars, ACCOUNT, 1e-5, first_bar=0)
+    return found["money_verdict"], found
 
 
 def reentered(exposure, every=20):
@@ -111,12 +96,12 @@ def test_the_held_positions_earn_what_the_account_earned():
     bars = market(1)
     exposure = np.repeat(np.random.default_rng(2).choice([-0.9, 0, 0.9], 300), 10)
     equity, _ = account(bars, exposure)
-    held = held_positions(equity, bars, CASH, 0)
+    held = held_positions(equity, bars, ACCOUNT, 0)
     # Each position is held from open to open; the last one to the close.
     earned = np.prod(1 + held.exposure * held.market) - 1
     assert earned == pytest.approx(equity["equity"].iloc[-1] / CASH - 1, abs=1e-3)
     assert np.prod(1 + held.market_close) == pytest.approx(bars["close"].iloc[-1] / bars["open"].iloc[0])
-    later = held_positions(equity, bars, CASH, 100)
+    later = held_positions(equity, bars, ACCOUNT, 100)
     assert (later.exposure == held.exposure[100:]).all()
     changes = np.flatnonzero(np.diff(exposure, prepend=0))
     assert set(np.flatnonzero(held.traded)) == set(changes)
@@ -126,10 +111,10 @@ def test_nothing_is_held_across_missing_bars_nor_after_ruin():
     bars = market(1, n=6).assign(open=[1.0, 2, 4, 8, 16, 32], close=[1.5, 3, 6, 12, 24, 48])
     equity, _ = account(bars, np.ones(6))
     apart = equity.drop(index=3).reset_index(drop=True)
-    held = held_positions(apart, bars, CASH, 0)
+    held = held_positions(apart, bars, ACCOUNT, 0)
     assert held.market == pytest.approx([1, 1, 0.5, 1, 0.5])
     assert held.market_close == pytest.approx([0.5, 1, 1, 0.5, 1])
-    gone = held_positions(equity.assign(equity=[1e4, 5e3, -1.0, -2, -3, -4]), bars, CASH, 0)
+    gone = held_positions(equity.assign(equity=[1e4, 5e3, -1.0, -2, -3, -4]), bars, ACCOUNT, 0)
     assert len(gone.exposure) == 3
 
 
@@ -137,8 +122,8 @@ def test_always_long_and_short_at_the_mean_exposure_by_hand():
     bars = market(3, n=24 * 40)
     exposure = np.where(np.arange(len(bars)) < 480, 0.5, 0.0)
     equity, _ = account(bars, exposure)
-    found = direction_figures(held_positions(equity, bars, CASH, 0), daily_returns(equity, CASH), 365.0)
-    share = np.abs(held_positions(equity, bars, CASH, 0).exposure).mean()
+    found = direction_metrics(held_positions(equity, bars, ACCOUNT, 0), daily_returns(equity, CASH), 365.0)
+    share = np.abs(held_positions(equity, bars, ACCOUNT, 0).exposure).mean()
     assert found["mean_exposure_pct"] == pytest.approx(100 * share)
     assert share == pytest.approx(0.25, rel=0.1)
     evenings = np.concatenate([[bars["open"].iloc[0]], bars["close"].to_numpy()[23::24]])
@@ -182,22 +167,16 @@ def test_probabilities_that_see_the_next_bar_lean_to_it(rng):
 def test_costs_and_sides_by_hand():
     rows = [("long", 100.0, 0.20, 0.10, 0.10), ("short", 300.0, -0.04, 0.30, -0.34)]
     trades = pd.DataFrame(rows, columns=["side", "size", "gross", "costs", "net"])
-    assert trade_costs(trades, 1e-5) == pytest.approx({"break_even_cost_points": 40, "cost_points": 100})
-    found = sides(trades)
-    assert found["long"] == {
-        "trades": 1,
-        "win_rate_pct": 100.0,
-        "profit_before_costs": 0.20,
-        "profit_after_costs": 0.10,
-    }
-    assert found["short"]["win_rate_pct"] == 0
-    assert trade_costs(trades[:0], 1e-5) == {"break_even_cost_points": None, "cost_points": None}
-    assert sides(trades[:0])["long"] == {
-        "trades": 0,
-        "win_rate_pct": None,
-        "profit_before_costs": 0.0,
-        "profit_after_costs": 0.0,
-    }
+    assert trade_costs(trades, ACCOUNT, 1e-5) == pytest.approx(
+        {"break_even_cost_points": 40, "cost_points": 100}
+    )
+    found = side_metrics(trades)
+    assert found["long_trades"] == found["short_trades"] == 1
+    assert (found["long_win_rate_pct"], found["short_win_rate_pct"]) == (100, 0)
+    assert (found["long_profit_before_costs"], found["long_profit_after_costs"]) == (0.20, 0.10)
+    assert (found["short_profit_before_costs"], found["short_profit_after_costs"]) == (-0.04, -0.34)
+    assert set(trade_costs(trades[:0], ACCOUNT, 1e-5).values()) == {None}
+    assert side_metrics(trades[:0])["long_win_rate_pct"] is None
 
 
 # -- accounts whose skill is known ---------------------------------------------------------------------------

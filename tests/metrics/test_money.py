@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bt_neuro import Account
-from bt_neuro.metrics.bootstrap import Interval
 from bt_neuro.metrics.sharpe import (
     best_of_luck,
     probabilistic_sharpe_ratio,
@@ -24,11 +23,9 @@ from bt_neuro.metrics.trading import (
     has_costs,
     max_drawdown,
     money_metrics,
-    significance,
     sortino_ratio,
     trade_metrics,
 )
-from bt_neuro.metrics.verdict import money_verdict
 
 TRADES = ["gross", "costs", "net", "net_pct", "bars"]
 
@@ -48,7 +45,8 @@ def equity_table(values, hours=24, position=1.0):
 
 
 def bars_of(closes, spread=None):
-    frame = pd.DataFrame({"close": np.asarray(closes, dtype=float)})
+    closes = np.asarray(closes, dtype=float)
+    frame = pd.DataFrame({"open": np.concatenate([closes[:1], closes[:-1]]), "close": closes})
     return frame if spread is None else frame.assign(spread=float(spread))
 
 
@@ -56,7 +54,9 @@ def figures(values, account=None, trades=(), **options):
     account = account or Account(cash=float(values[0]))
     equity = equity_table(values, **options)
     bars = bars_of(values)
-    return money_metrics(equity, pd.DataFrame(trades, columns=TRADES, dtype=float), bars, account, 1e-5, 0)
+    table = pd.DataFrame(trades, columns=TRADES, dtype=float).assign(side="long", size=1.0)
+    table = table.assign(entry_bar=0, exit_bar=len(values) - 1)
+    return money_metrics(equity, table, bars, account, 1e-5, 0)
 
 
 # The account, by hand.
@@ -179,12 +179,13 @@ def test_without_trades_all_is_undefined():
     } <= undefined
     assert {"calmar_ratio_whole_run", "probabilistic_sharpe_ratio_pct", "max_drawdown_peak"} <= undefined
     assert (m["return_pct"], m["exposure_pct"], m["open_trades"], m["trades"]) == (0, 0, 0, 0)
-    assert m["money_verdict"] == "no skill in money"
+    assert m["money_verdict"] == "too few trades to judge the money: 0 of 30"
 
 
 def test_costs_stand_between_gross_and_net():
     m = figures([100.0, 100.0, 110.0], trades=[(15, 5, 10, 10, 2)])
-    assert (m["return_pct"], m["return_before_costs_pct"]) == pytest.approx((10, 15))
+    # 2.50 of the 5.00 at the first bar, of 100, and at the last one, of 110.
+    assert (m["return_pct"], m["return_before_costs_pct"]) == pytest.approx((10, 100 * (1.025 * 1.125 - 1)))
 
 
 # The ratios, against empyrical: daily returns and the same number of days a year.
@@ -268,36 +269,3 @@ def test_what_has_no_deviation_has_no_probability(returns):
 
 def test_two_values_only_are_no_error():
     assert 0 <= probabilistic_sharpe_ratio([0.1, 0.1, 0.1, -0.1] * 30) <= 1
-
-
-# The verdict.
-
-
-@pytest.mark.parametrize(
-    ("mean", "days", "expected"),
-    [
-        (0.0, 1000, "no skill in money"),
-        (0.002, 1000, "the profit is more than luck"),
-        (-0.002, 1000, "no skill in money: the loss is more than bad luck"),
-        (0.002, 20, "too few days to judge the money: 20 of 30"),
-    ],
-)
-def test_the_verdict_on_money(mean, days, expected):
-    daily = np.random.default_rng(5).normal(size=days)
-    daily = mean + 0.01 * (daily - daily.mean())
-    assert significance(daily, 250, more_pct=1.0)["money_verdict"] == expected
-
-
-def test_who_only_held_what_rose_has_no_skill(rng):
-    m = figures(100 * np.cumprod(1 + rng.normal(0.003, 0.01, 500)))
-    assert m["mean_return_a_year_low_pct"] > 0
-    assert m["return_pct"] == pytest.approx(m["buy_and_hold_return_pct"])
-    assert m["money_verdict"].startswith("no skill in money: the profit is more than luck, but buy and hold")
-
-
-@pytest.mark.parametrize(
-    ("probability", "interval"),
-    [(0.99, Interval(1, -1, 2)), (0.9, Interval(1, 0.5, 2)), (None, Interval(1, 0.5, 2)), (0.99, None)],
-)
-def test_profit_needs_both_witnesses(probability, interval):
-    assert money_verdict(500, probability, interval) == "no skill in money"

@@ -1,6 +1,7 @@
 """Scores of answers: every statistic against scipy, scikit-learn, or a case made by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,8 @@ from bt_neuro.metrics.classification import (
     wilson_interval,
 )
 from bt_neuro.metrics.predictions import PROBABILITIES, network_signals, targets_of
-from bt_neuro.metrics.verdict import best_baseline, hit_rate_difference, verdict
+from bt_neuro.metrics.shape_counters import visible_shapes
+from bt_neuro.metrics.verdict import BETTER, WORSE, baseline_comparison
 
 
 def outputs_of(predictions):
@@ -33,8 +35,16 @@ def outputs_of(predictions):
     return predictions[PROBABILITIES].to_numpy()[:, None]
 
 
-def scores_of(predictions, baselines):
-    return predictor_scores(predictions, outputs_of(predictions), baselines)
+def scores_of(predictions, baselines, shapes=None):
+    return predictor_scores(predictions, outputs_of(predictions), baselines, shapes)
+
+
+def compared(tables, baselines):
+    """Return the scores and the comparison of the network with its baselines."""
+    shapes = visible_shapes(tables.bars, tables.predictions["bar"].to_numpy())
+    scores = scores_of(tables.predictions, baselines, shapes)
+    rivals = {name: one for name, one in scores.items() if name != NETWORK}
+    return scores, baseline_comparison(tables.predictions, scores[NETWORK], rivals, baselines)
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +153,13 @@ def test_nothing_scored_is_undefined_not_zero(tables, answers):
     for figures in scores_of(p, answers).values():
         assert figures.pop("scored_bars") == figures.pop("signals") == figures.pop("hits") == 0
         assert set(figures.values()) == {None}
-    assert hit_rate_difference(p, answers["two-bar rule"]) is None
     assert hit_rate_over_time(p, answers).empty
 
 
 def test_the_error_is_of_the_outputs():
     p = prediction_table([7], [[0.2, 0.5, 0.3]], [[0, 1, 1]])
     outputs = np.array([[[0.1, 0.9, 0.2], [0.3, 0.7, 0.4]]])  # of two networks: their mean
-    mine = predictor_scores(p, outputs, {})[NETWORK]
+    mine = predictor_scores(p, outputs, {}, None)[NETWORK]
     assert mine["mean_squared_error"] == pytest.approx((0.2**2 + 0.2**2 + 0.7**2) / 3)
 
 
@@ -243,55 +252,65 @@ def test_block_length(rows, expected):
 # The comparison with the best baseline.
 
 
-def test_the_difference_is_that_of_the_rates(tables, answers, scores):
-    found = hit_rate_difference(tables.predictions, answers["two-bar rule"])
-    expected = scores[NETWORK]["hit_rate_pct"] - scores["two-bar rule"]["hit_rate_pct"]
-    assert found["difference_pct"] == pytest.approx(expected)
-    assert found["difference_low_pct"] < expected < found["difference_high_pct"]
+def test_the_comparison_is_with_the_best_of_all(tables, answers):
+    scores, found = compared(tables, answers)
+    rivals = {name: one for name, one in scores.items() if name != NETWORK}
+    best = min(rivals, key=lambda name: rivals[name]["brier_score"])
+    assert found["best_baseline"] == best
+    expected = scores[NETWORK]["brier_score"] - scores[best]["brier_score"]
+    assert found["brier_difference"] == pytest.approx(expected)
+    assert found["brier_difference_low"] < expected < found["brier_difference_high"]
+    expected = scores[NETWORK]["log_loss"] - scores[best]["log_loss"]
+    assert found["log_loss_difference"] == pytest.approx(expected)
+    rates = {name: one["equal_coverage_hit_rate_pct"] for name, one in rivals.items()}
+    assert found["best_baseline_hit_rate_pct"] == max(rates.values()) == rates[found["hit_rate_baseline"]]
+    own = scores[NETWORK]["equal_coverage_hit_rate_pct"]
+    assert found["difference_pct"] == pytest.approx(own - max(rates.values()))
+    assert found["difference_low_pct"] < found["difference_pct"] < found["difference_high_pct"]
+
+
+def test_at_equal_coverage_the_networks_most_confident_bars_count(tables, scores):
+    """Its own signals are not always those, since "none" may be more probable still."""
+    p = tables.predictions[tables.predictions["label"] != ""]
+    confidence, targets = p[["p_buy", "p_sell"]].max(axis=1), targets_of(p)
+    best = confidence.sort_values(ascending=False).index[: scores[NETWORK]["signals"]]
+    side = 1 + (p["p_sell"] > p["p_buy"]).astype(int)
+    hits = sum(targets[p.index.get_loc(row), side[row]] for row in best)
+    assert scores[NETWORK]["equal_coverage_hit_rate_pct"] == pytest.approx(100 * hits / len(best))
 
 
 def test_what_both_share_cancels(tables):
-    own = tables.predictions[["p_none", "p_buy", "p_sell"]].to_numpy()
-    found = hit_rate_difference(tables.predictions, own)
+    own = tables.predictions[PROBABILITIES].to_numpy()
+    _, found = compared(tables, {"same": own})
+    for name in ("brier_difference", "log_loss_difference"):
+        assert [found[f"{name}{end}"] for end in ("", "_low", "_high")] == [0, 0, 0]
     assert [found[f"difference_{name}pct"] for name in ("", "low_", "high_")] == [0, 0, 0]
 
 
-def test_no_verdict_without_a_signal_of_the_other(tables):
-    silent = np.tile([1.0, 0, 0], (len(tables.predictions), 1))
-    assert hit_rate_difference(tables.predictions, silent) is None
+def test_without_signals_or_scores_there_is_no_verdict(tables, answers):
+    silent = tables.predictions.assign(signal="none", hit=np.nan)
+    _, found = compared(replace(tables, predictions=silent), answers)
+    assert found["brier_difference"] is not None
+    assert found["hit_rate_baseline"] is found["difference_pct"] is None
+    assert found["verdict"] == "too few signals: 0 of 30"
+    unknown = tables.predictions.assign(label="", known_bar=np.nan, hit=np.nan)
+    _, found = compared(replace(tables, predictions=unknown), answers)
+    assert found["best_baseline"] is found["brier_difference"] is None
 
 
-@pytest.mark.parametrize(
-    ("skill", "expected"),
-    [
-        (3.0, "better than every baseline"),
-        (-1.0, "worse than a simple baseline"),
-    ],
-)
+@pytest.mark.parametrize(("skill", "expected"), [(4.0, BETTER), (0.5, WORSE)])
 def test_the_verdict_follows_skill(skill, expected):
     tables = make_tables(rows=1500, skill=skill)
-    answers = tables.answered(baseline_probabilities)
-    scores = scores_of(tables.predictions, answers)
-    network = scores.pop(NETWORK)
-    name, _ = best_baseline(scores)
-    assert verdict(network["signals"], hit_rate_difference(tables.predictions, answers[name])) == expected
+    assert compared(tables, tables.answered(baseline_probabilities))[1]["verdict"] == expected
 
 
-def test_a_baseline_of_few_signals_is_not_the_best():
-    figures = {"lucky": {"signals": 29, "hit_rate_pct": 100}, "usual": {"signals": 30, "hit_rate_pct": 40}}
-    assert best_baseline(figures) == ("usual", 40)
-    assert best_baseline({"lucky": figures["lucky"]}) is None
-    assert verdict(1000, None) == "no baseline to compare with"
-
-
-def test_luck_is_seldom_called_skill():
-    called = 0
-    for seed in range(40):
-        tables = make_tables(seed, rows=600, skill=0.0)
-        noise = np.random.default_rng(seed + 100).dirichlet([1, 1, 1], len(tables.predictions))
-        difference = hit_rate_difference(tables.predictions, noise)
-        called += verdict(1000, difference) == "better than every baseline"
-    assert called <= 4  # one in 40 is to be expected
+def test_the_shape_stands_beside_every_hit_rate(tables, answers):
+    scores, _ = compared(tables, answers)
+    for name, one in scores.items():
+        if one["signals"]:
+            assert one["lift_pct"] == pytest.approx(one["hit_rate_pct"] - one["base_rate_pct"]), name
+    assert scores["visible shape"]["impossible_pct"] < 5 < scores["shuffled signals"]["impossible_pct"]
+    assert abs(scores["visible shape"]["lift_pct"]) < 3
 
 
 def test_hit_rate_over_time_is_pandas_rolling(tables, answers):

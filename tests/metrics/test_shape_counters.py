@@ -11,9 +11,8 @@ from tables import make_tables, prediction_table
 
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.learning.signals import signals_of
-from bt_neuro.metrics.classification import brier_scores
-from bt_neuro.metrics.predictions import DelayedLabels, targets_of
-from bt_neuro.metrics.shape_counters import SHAPES, shape_counters, visible_shape
+from bt_neuro.metrics.predictions import DelayedLabels, brier_scores, log_losses, targets_of
+from bt_neuro.metrics.shape_counters import SHAPES, is_possible, shape_counters, visible_shapes
 
 SHARES = {"none": [1, 0, 0], "buy": [0, 1, 0], "sell": [0, 0, 1], "both": [0, 0.5, 0.5]}
 
@@ -42,7 +41,7 @@ def slow_counters(predictions, shapes):
 def test_counters_equal_the_slow_computation(wing):
     tables = make_tables(seed=wing, rows=600, wing=wing)
     tables.predictions.loc[[5, 50, 51], ["label", "known_bar"]] = ["", np.nan]  # never known
-    shapes = visible_shape(tables.bars, tables.predictions["bar"].to_numpy(), wing).number
+    shapes = visible_shapes(tables.bars, tables.predictions["bar"].to_numpy(), wing)
     assert (shapes == slow_shapes(tables.bars, wing)[tables.predictions["bar"]]).all()
     expected = slow_counters(tables.predictions, shapes)
     assert np.abs(shape_counters(DelayedLabels.of(tables.predictions), shapes) - expected).max() < 1e-12
@@ -51,21 +50,21 @@ def test_counters_equal_the_slow_computation(wing):
 @pytest.mark.parametrize("wing", [1, 2, 3])
 def test_a_label_never_holds_an_impossible_signal(wing):
     tables = make_tables(rows=600, wing=wing)
-    shape = visible_shape(tables.bars, tables.predictions["bar"].to_numpy(), wing)
+    shapes = visible_shapes(tables.bars, tables.predictions["bar"].to_numpy(), wing)
     _, buy, sell = targets_of(tables.predictions).T.astype(bool)
-    assert not (buy & ~shape.is_possible(np.ones(len(buy), int))).any()
-    assert not (sell & ~shape.is_possible(np.full(len(buy), 2))).any()
+    assert not (buy & ~is_possible(np.ones(len(buy), int), shapes)).any()
+    assert not (sell & ~is_possible(np.full(len(buy), 2), shapes)).any()
     assert buy.any()
     assert sell.any()
-    assert shape.is_possible(np.zeros(len(buy), int)).all()
+    assert is_possible(np.zeros(len(buy), int), shapes).all()
 
 
 def test_the_fifths_begin_at_the_low_and_a_bar_without_a_range_is_in_the_middle():
     closes = np.array([1.10000, 1.10019, 1.10020, 1.10040, 1.10060, 1.10080, 1.10100])
     bars = pd.DataFrame({"high": 1.101, "low": 1.1, "close": closes})
-    assert visible_shape(bars, np.arange(7)).fifth.tolist() == [0, 0, 1, 2, 3, 4, 4]
+    assert (visible_shapes(bars, np.arange(7)) % 5).tolist() == [0, 0, 1, 2, 3, 4, 4]
     flat = pd.DataFrame({"high": [1.1], "low": [1.1], "close": [1.1]})
-    assert visible_shape(flat, np.array([0])).number.tolist() == [2]
+    assert visible_shapes(flat, np.array([0])).tolist() == [2]
 
 
 @settings(deadline=None, max_examples=20)
@@ -75,7 +74,7 @@ def test_counters_do_not_depend_on_later_bars(seed, row, wing):
     p, bars = tables.predictions, tables.bars
 
     def evaluated():
-        shapes = visible_shape(bars, p["bar"].to_numpy(), wing).number
+        shapes = visible_shapes(bars, p["bar"].to_numpy(), wing)
         return shape_counters(DelayedLabels.of(p), shapes)[: row + 1]
 
     before = evaluated()
@@ -100,9 +99,9 @@ def test_counters_on_real_bars(file, start, bars, four, twenty):
     rows = np.arange(60, len(frame))
     targets = np.nan_to_num(fractal_targets(frame["high"], frame["low"]))[rows].astype(float)
     predictions = prediction_table(rows, np.ones((len(rows), 3)) / 3, targets)
-    shape = visible_shape(frame, rows)
-    scored, shares = targets.any(axis=1), targets / np.maximum(targets.sum(axis=1, keepdims=True), 1)
-    for shapes, expected in ((2 * shape.higher + shape.lower, four), (shape.number, twenty)):
+    every = visible_shapes(frame, rows)
+    scored = targets.any(axis=1)
+    for shapes, expected in ((every // 5, four), (every, twenty)):
         assert shapes.max() < SHAPES
         p = shape_counters(DelayedLabels.of(predictions), shapes)[scored]
         signals = signals_of(p)
@@ -111,7 +110,7 @@ def test_counters_on_real_bars(file, start, bars, four, twenty):
             100 * hits.sum() / (signals > 0).sum(),
             100 * (signals > 0).mean(),
             brier_scores(p, targets[scored]).mean(),
-            -(shares[scored] * np.log(p)).sum() / len(p),
+            log_losses(p, targets[scored]).mean(),
         )
         assert found[:2] == pytest.approx(expected[:2], abs=0.06)
         assert found[2:] == pytest.approx(expected[2:], abs=6e-4)

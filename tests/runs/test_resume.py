@@ -178,7 +178,7 @@ def test_a_bare_model_goes_on_and_scores_only_what_it_can_show(first, whole, fil
     pd.testing.assert_frame_equal(resumed.predictions, expected)
     assert "from here on" in resumed.manifest["resumed"]["predictions"]
     m = resumed.metrics
-    assert m["scored_bars"] == m["baselines"]["two-bar rule"]["scored_bars"] == len(expected) - 1
+    assert m["scored_bars"] == m["baselines"]["visible shape"]["scored_bars"] == len(expected) - 1
     assert m["signals"] == (expected["signal"][:-1] != "none").sum()
 
 

@@ -139,16 +139,16 @@ def test_class_frequencies_can_be_computed_by_hand(result, bars):
     assert scored["signals"] == 0
 
 
-def test_the_last_two_bars_can_be_computed_by_hand(result, bars):
+def test_impossible_signals_can_be_counted_by_hand(result, bars):
     p = result.predictions[:-1]
     higher = (bars["high"].diff() > 0)[p["bar"]].to_numpy()
     lower = (bars["low"].diff() < 0)[p["bar"]].to_numpy()
-    sell, buy = higher & ~lower, lower & ~higher
-    hits = (sell & p["label"].isin(["sell", "both"])).sum() + (buy & p["label"].isin(["buy", "both"])).sum()
-    scored = result.metrics["baselines"]["two-bar rule"]
-    # it knows no bar before the first one it is asked about
-    assert abs(scored["signals"] - (sell | buy).sum()) <= 1
-    assert abs(scored["hits"] - hits) <= 1
+    impossible = ((p["signal"] == "sell") & ~higher) | ((p["signal"] == "buy") & ~lower)
+    expected = 100 * impossible.sum() / (p["signal"] != "none").sum()
+    assert result.metrics["impossible_pct"] == pytest.approx(expected)
+    shapes = result.read_table("baselines.csv", {})["shape"][: len(p)]
+    assert (shapes // 10 == higher).all()
+    assert (shapes // 5 % 2 == lower).all()
 
 
 def test_the_features_are_those_of_the_bars_that_were_taken(result, bars):

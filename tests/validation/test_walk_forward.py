@@ -110,7 +110,7 @@ def test_the_summary_counts_all_folds_together(result):
     assert m["hit_rate_pct"] == pytest.approx(100 * rows["hits"].sum() / rows["signals"].sum())
     in_sample = rows["in_sample_hits"].sum() / rows["in_sample_signals"].sum()
     assert m["hit_rate_of_in_sample_pct"] == pytest.approx(m["hit_rate_pct"] / in_sample)
-    better = (rows["hit_rate_pct"] > rows["best_baseline_hit_rate_pct"]).sum()
+    better = (rows["brier_score"] < rows["best_baseline_brier_score"]).sum()
     assert (m["folds_better"], m["folds"]) == (better, len(rows))
     assert str(result) == m["sentence"]
     assert result.metrics["sentence"].startswith("SYNTHETIC_EURUSD_H1.csv, 2024-01-")
@@ -143,7 +143,7 @@ def test_no_skill_is_said(tmp_path):
         ({"verdict": BETTER, "money_verdict": PROFIT}, " This shows skill: the profit is more than luck."),
         (
             {"verdict": BETTER, "money_verdict": "no skill in money"},
-            " Signals on random walks beat the baselines too; no skill in money.",
+            " The signals show skill; no skill in money.",
         ),
         ({"verdict": "not clearly better", "money_verdict": PROFIT}, " This shows no skill."),
     ],
