@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bt_neuro.nn.network import Network
     from bt_neuro.nn.optimizers import SGD, Adam, AdamW, CosineDecay
     from bt_neuro.plugin.analyzers import HitRate, StepTime
-    from bt_neuro.plugin.features import default_features
+    from bt_neuro.plugin.features import article_features, shape_features
     from bt_neuro.plugin.feed import BarsFeed
     from bt_neuro.plugin.live_feed import LiveFeed
     from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -86,7 +86,7 @@ _HOME = {
     "nn.optimizers": "Adam AdamW CosineDecay SGD",
     "plugin.analyzers": "HitRate StepTime",
     "plugin.model_checkpoint": "ModelCheckpoint",
-    "plugin.features": "default_features",
+    "plugin.features": "article_features shape_features",
     "plugin.feed": "BarsFeed",
     "plugin.live_feed": "LiveFeed",
     "plugin.observers": "RunningStatistics",
@@ -149,14 +149,15 @@ __all__ = [
     "Tuning",
     "WalkForward",
     "WarmupResult",
+    "article_features",
     "article_layers",
     "backtest",
     "compare",
-    "default_features",
     "lookahead_check",
     "margin_account",
     "open_run",
     "read_bars",
+    "shape_features",
     "tune",
     "walk_forward",
     "warmup_check",

@@ -21,7 +21,7 @@ class Recorder(bt.Strategy):
     """Writes down the article's features and the fractals, bar by bar."""
 
     def __init__(self):
-        self.lines_of_bar = bn.default_features(self.data)
+        self.lines_of_bar = bn.article_features(self.data)
         self.label, self.rows, self.targets = bn.FractalLabel(1), {}, {}
 
     def next(self):

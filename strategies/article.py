@@ -13,4 +13,4 @@ class Article(NeuroStrategy):
     measurements behind the default of 2e-4.
     """
 
-    params = (("learning_rate", 1e-3),)
+    params = (("features", "article"), ("learning_rate", 1e-3))

@@ -12,7 +12,7 @@ LAYERS = (
 
 
 class Small(NeuroStrategy):
-    params = (("history_bars", 4), ("device", "numpy"), ("learning_rate", 0.01))
+    params = (("features", "article"), ("history_bars", 4), ("device", "numpy"), ("learning_rate", 0.01))
 
     def layers(self, inputs):
         return list(LAYERS)

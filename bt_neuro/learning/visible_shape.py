@@ -90,13 +90,15 @@ class VisibleShape:
         """
         true_range = self._true_range(high, low, close)
         unit = max(self._expected_range(true_range, time), SMALLEST_RANGE * abs(close), 1e-300)
+        volume = max(volume, 0.0)
         self._volume += self._rate(VOLUME_BARS) * (volume - self._volume)
         level = max(self._level, SMALLEST_RANGE * abs(close), 1e-300)
         slow = max(self._slow, SMALLEST_RANGE * abs(close), 1e-300)
 
         higher = float(all(high > earlier for earlier in self._highs))
         lower = float(all(low < earlier for earlier in self._lows))
-        up, down = (high - close) / unit / self._scale, (close - low) / unit / self._scale
+        up = max(high - close, 0.0) / unit / self._scale
+        down = max(close - low, 0.0) / unit / self._scale
         root_up, root_down = math.sqrt(min(up, FURTHEST)), math.sqrt(min(down, FURTHEST))
         self._highs.append(high)
         self._lows.append(low)

@@ -1,4 +1,4 @@
-"""Networks of the article series "Neural networks made easy", parts 11 to 13."""
+"""Networks of the article series "Neural networks made easy", parts 11 to 13, and the default network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bt_neuro.nn.layers import (
     Dense,
     Dropout,
     Layer,
+    LayerNormalization,
     RunningBatchNorm,
     TransformerEncoder,
 )
@@ -60,3 +61,20 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
     if expert == "dropout":
         first = [each for layer in first for each in (layer, Dropout(0.2))]
     return first + ends
+
+
+def shape_layers(features: int = 12) -> list[Layer]:
+    """Return the article's network with layer normalisation in the third place, for bars of so many features.
+
+    Parameters
+    ----------
+    features : of a bar (12)
+
+    Notes
+    -----
+    Behind a dense layer of few windows the running statistics of single neurons are noise; see
+    docs/defaults.md for the difference.
+    """
+    layers = article_layers(features)
+    layers[5] = LayerNormalization(activation="tanh", per_channel=False)
+    return layers

@@ -1,6 +1,6 @@
-"""The article's twelve figures of a bar, as backtrader lines.
+"""Features of a bar as backtrader lines: the visible shape of a fractal, and the article's twelve.
 
-One indicator computes all twelve. Composed of ``bt.ind`` parts the same figures cost four times as much with
+One indicator computes all features. Composed of ``bt.ind`` parts they would cost four times as much with
 ``exactbars=1``, the one mode whose memory does not grow with the bars, because each part is then called on
 its own at every bar; and some parts are not MetaTrader's (see `MetaTraderFeatures`).
 """
@@ -12,12 +12,69 @@ from collections import deque
 import backtrader as bt
 
 from bt_neuro.errors import StrategyError
+from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
 
 RSI_PERIOD = CCI_PERIOD = ATR_PERIOD = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
 
 
-class MetaTraderFeatures(bt.Indicator):
+class _BarFeatures(bt.Indicator):
+    """Base of the indicators that compute all features of a bar at once, each bar once.
+
+    backtrader calls an indicator again for the same bar when another feed has a new one.
+    """
+
+    plotinfo = (("plot", False),)  # twelve scales in one panel show nothing
+
+    def __init__(self) -> None:
+        if getattr(self.data, "replaying", False):
+            raise StrategyError(
+                "The features cannot follow replayed data: every update of a bar would count as a bar. "
+                "Use cerebro.resampledata instead of replaydata."
+            )
+        # Looked up once: by name or by turns backtrader takes longer to find a line than to read it.
+        self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
+        self._figures = list(self.lines)
+        self._bars = 0
+
+    def prenext(self) -> None:
+        if len(self.data) > self._bars:
+            self._bars = len(self.data)
+            self._observe()  # and write nothing: a half-warm figure looks like any other
+
+    def next(self) -> None:
+        if len(self.data) > self._bars:
+            self._bars = len(self.data)
+            for line, value in zip(self._figures, self._observe(), strict=True):
+                line[0] = value
+
+    def _observe(self) -> tuple[float, ...]:
+        """Return the features of the bar that has just closed."""
+        raise NotImplementedError
+
+
+class ShapeFeatures(_BarFeatures):
+    """The visible shape of a fractal: lines and units as in `VisibleShape`.
+
+    At bar t every line uses bars <= t only.
+
+    Params:
+      - ``wing`` (default: ``1``): bars on either side of the fractal
+    """
+
+    lines = FEATURES
+    params = (("wing", 1),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addminperiod(self.p.wing + 1)
+        self._shape = VisibleShape(self.p.wing)
+
+    def _observe(self) -> tuple[float, ...]:
+        return self._shape.update(*[line[0] for line in self._prices], self.data.datetime.datetime(0))
+
+
+class MetaTraderFeatures(_BarFeatures):
     """Price moves, volume, calendar and four oscillators, computed as MetaTrader 5 computes them.
 
     At bar t every line uses bars <= t only.
@@ -53,18 +110,10 @@ class MetaTraderFeatures(bt.Indicator):
         "macd",
         "macd_signal",
     )
-    plotinfo = (("plot", False),)  # twelve scales in one panel show nothing
 
     def __init__(self) -> None:
-        if getattr(self.data, "replaying", False):
-            raise StrategyError(
-                "The features cannot follow replayed data: every update of a bar would count as a bar. "
-                "Use cerebro.resampledata instead of replaydata."
-            )
+        super().__init__()
         self.addminperiod(MACD_SLOW + MACD_SIGNAL - 1)
-        # Looked up once: by name or by turns backtrader takes longer to find a line than to read it.
-        self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
-        self._figures = list(self.lines)
         # The past lies here and not in the lines, which keep none of it with exactbars=1.
         self._typical: deque[float] = deque(maxlen=CCI_PERIOD)
         self._ranges: deque[float] = deque(maxlen=ATR_PERIOD)
@@ -74,15 +123,7 @@ class MetaTraderFeatures(bt.Indicator):
         self._up = self._down = 0.0
         self._fast = self._slow = 0.0
 
-    def prenext(self) -> None:
-        self._observe()  # and write nothing: a half-warm figure looks like any other
-
-    def next(self) -> None:
-        for line, value in zip(self._figures, self._observe(), strict=True):
-            line[0] = value
-
     def _observe(self) -> tuple[float, ...]:
-        """Take in the bar that has just closed and return its twelve figures."""
         open_, high, low, close, volume = [line[0] for line in self._prices]
         time = self.data.datetime.datetime(0)
         last = close if self._close is None else self._close
@@ -137,7 +178,7 @@ class MetaTraderFeatures(bt.Indicator):
         return (typical - mean) / (0.015 * deviation) if deviation > 1e-12 * abs(mean) else 0.0
 
 
-def default_features(data: bt.feed.DataBase) -> dict[str, bt.LineBuffer]:
+def article_features(data: bt.feed.DataBase) -> dict[str, bt.LineBuffer]:
     """Return the article's twelve features of a bar as backtrader lines, read with ``line[0]``.
 
     Parameters
@@ -165,7 +206,7 @@ def default_features(data: bt.feed.DataBase) -> dict[str, bt.LineBuffer]:
     ...                      "high": prices, "low": prices, "close": prices, "volume": 1500})
     >>> class Show(bt.Strategy):
     ...     def __init__(self):
-    ...         self.features = {**default_features(self.data), "slope": bt.ind.ROC(period=20)}
+    ...         self.features = {**article_features(self.data), "slope": bt.ind.ROC(period=20)}
     ...     def stop(self):
     ...         print({name: round(line[0], 2) for name, line in self.features.items()
     ...                if name in ("volume", "hour", "weekday", "rsi", "slope")})
@@ -173,5 +214,26 @@ def default_features(data: bt.feed.DataBase) -> dict[str, bt.LineBuffer]:
     >>> _ = cerebro.adddata(BarsFeed(bars=bars)), cerebro.addstrategy(Show), cerebro.run(exactbars=1)
     {'volume': 1.5, 'hour': 15.0, 'weekday': 2.0, 'rsi': 55.49, 'slope': 0.0}
     """
-    lines = MetaTraderFeatures(data).lines
-    return {name: getattr(lines, name) for name in lines.getlinealiases()}
+    return _by_name(MetaTraderFeatures(data))
+
+
+def shape_features(data: bt.feed.DataBase, wing: int = 1) -> dict[str, bt.LineBuffer]:
+    """Return the visible shape of a fractal as backtrader lines, twelve by name; see `VisibleShape`.
+
+    Parameters
+    ----------
+    data : backtrader data feed
+        As in `article_features`.
+    wing : int
+        Bars on either side of the fractal; the first bar that has all features is number ``wing + 1``.
+
+    Raises
+    ------
+    StrategyError
+        The data is replayed: use ``cerebro.resampledata``.
+    """
+    return _by_name(ShapeFeatures(data, wing=wing))
+
+
+def _by_name(indicator: bt.Indicator) -> dict[str, bt.LineBuffer]:
+    return {name: getattr(indicator.lines, name) for name in indicator.lines.getlinealiases()}

@@ -17,16 +17,35 @@ from bt_neuro.learning.learner import Learner
 from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
-from bt_neuro.nn.models import article_layers
+from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
-from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.features import article_features, shape_features
 from bt_neuro.plugin.head_start import HeadStart
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
 from bt_neuro.plugin.run_observer import with_state
+
+SHAPE, ARTICLE = "shape", "article"
+AVERAGE_STEPS = 1_000
+# Defaults that depend on the features; docs/defaults.md has the measurements.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    SHAPE: {"history_bars": 3, "learning_rate": 3e-4},
+    ARTICLE: {"history_bars": 20, "learning_rate": 2e-4},
+}
+
+
+def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return every parameter of a strategy: those given, and the defaults of the others."""
+    params = {**dict(strategy.params._getitems()), **(parameters or {})}
+    if params["features"] not in DEFAULTS:
+        known = " or ".join(DEFAULTS)
+        raise StrategyError(f"features must be {known}, got {params['features']!r}. Give one of them.")
+    for name, default in DEFAULTS[params["features"]].items():
+        params[name] = default if params[name] is None else params[name]
+    return params
 
 
 class NeuroStrategy(bt.Strategy):
@@ -38,8 +57,11 @@ class NeuroStrategy(bt.Strategy):
 
     Params:
       - ``wing`` (default: ``1``): bars on either side of a fractal, and the delay of its label
-      - ``history_bars`` (default: ``20``): bars in a feature window
-      - ``learning_rate`` (default: ``2e-4``): of Adam
+      - ``features`` (default: ``"shape"``): ``"shape"`` describes the visible half of a fractal (see
+        `VisibleShape`) to the article's network with averaged weights; ``"article"`` is the article's twelve
+        features and its exact network
+      - ``history_bars`` (default: ``None``): bars in a feature window; 3, or 20 for the article
+      - ``learning_rate`` (default: ``None``): of Adam; 3e-4, or 2e-4 for the article
       - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
       - ``learning`` (default: ``True``): False predicts without learning
       - ``pretrain`` (default: ``None``): span of bars to learn before the first prediction,
@@ -93,8 +115,9 @@ class NeuroStrategy(bt.Strategy):
 
     params = (
         ("wing", 1),
-        ("history_bars", 20),
-        ("learning_rate", 2e-4),
+        ("features", "shape"),
+        ("history_bars", None),
+        ("learning_rate", None),
         ("size", 0.95),
         ("learning", True),
         ("pretrain", None),
@@ -122,6 +145,8 @@ class NeuroStrategy(bt.Strategy):
                 f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
             )
         check_names(type(self))
+        for name, value in all_parameters(type(self), self.p._getkwargs()).items():
+            setattr(self.p, name, value)
         check_parameters(self.p, dict(type(self).params._getitems()))
         self._signal: Signal | None = None
         self._scored: list[ScoredSignal] = []
@@ -131,19 +156,19 @@ class NeuroStrategy(bt.Strategy):
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
-        """Return the features of one bar as backtrader lines by name, from bars up to it; called once.
-
-        The default is the article's twelve.
-        """
-        return default_features(self.data)
+        """Return the features of one bar as backtrader lines by name, from bars up to it; called once."""
+        if self.p.features == ARTICLE:
+            return article_features(self.data)
+        return shape_features(self.data, self.p.wing)
 
     def layers(self, inputs: int) -> list[Layer]:
         """Return the layers for that many inputs; the last one has three sigmoids or a softmax."""
-        return article_layers(inputs // self.p.history_bars)
+        network = article_layers if self.p.features == ARTICLE else shape_layers
+        return network(inputs // self.p.history_bars)
 
     def optimizer(self) -> Optimizer:
-        """Return the optimiser; Adam by default."""
-        return Adam(self.p.learning_rate)
+        """Return the optimiser; Adam by default, with averaged weights but for the article's network."""
+        return Adam(self.p.learning_rate, average=None if self.p.features == ARTICLE else AVERAGE_STEPS)
 
     def loss(self) -> Loss:
         """Return the loss; all but `MeanSquaredError`, the default, need a softmax at the end."""

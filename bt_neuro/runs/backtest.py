@@ -21,8 +21,8 @@ from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.cerebro import all_parameters, build_cerebro
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of

@@ -41,8 +41,3 @@ def build_cerebro(
     cerebro.addstrategy(strategy, **parameters)
     account.use(cerebro.broker, point)
     return cerebro
-
-
-def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a strategy's params, its defaults included."""
-    return {**dict(strategy.params._getitems()), **(parameters or {})}

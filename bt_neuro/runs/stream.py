@@ -21,9 +21,8 @@ from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
 from bt_neuro.metrics.summary import stream_metrics
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.bars_log import BARS, BarsLog, BarsSync
-from bt_neuro.runs.cerebro import all_parameters
 from bt_neuro.runs.folder import MANIFEST, RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.recording import ARRAYS, OUTPUTS, PREDICTIONS, Recording, time_text

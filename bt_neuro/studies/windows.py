@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.fractals import FractalLabel
-from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.features import article_features
 from bt_neuro.plugin.feed import BarsFeed
 
 Array = NDArray[np.floating]
@@ -75,7 +75,7 @@ class _Recorder(bt.Strategy):
     """Writes down the article's features, bar by bar, as `NeuroStrategy` reads them."""
 
     def __init__(self) -> None:
-        self._lines_of_bar = tuple(default_features(self.data).values())
+        self._lines_of_bar = tuple(article_features(self.data).values())
         self.rows: list[list[float]] = []
 
     def next(self) -> None:

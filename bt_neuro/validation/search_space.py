@@ -11,7 +11,7 @@ from typing import Any
 
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.loading import parse_parameters
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 
 Parameters = dict[str, Any]
 
@@ -85,7 +85,7 @@ def parse_search(search: Mapping[str, Any] | Iterable[str], strategy: type[Neuro
     {'size': Range(low=0.0, high=1.0, log=False), 'history_bars': Choice(values=(10, 20))}
     """
     items = search.items() if isinstance(search, Mapping) else map(_split, search)
-    defaults = dict(strategy.params._getitems())
+    defaults = all_parameters(strategy)
     space: Space = {}
     for key, values in items:
         ((name, _),) = parse_parameters([f"{key}=0"], strategy).items()  # raises for an unknown one

@@ -17,7 +17,7 @@ from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.plugin.loading import load_strategy
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.folder import RunFolder, read_manifest, require_same
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import Tuning
@@ -142,7 +142,7 @@ def tune(
     if trials < 1:
         raise NeuroError(f"trials must be 1 or more, got {trials}. Give a higher number.")
     cls = load_strategy(strategy) if isinstance(strategy, str) else strategy
-    defaults = dict(cls.params._getitems())
+    defaults = all_parameters(cls, parameters)
     space = parse_search(search, cls)
     for name in fixed.keys() & space.keys():
         raise StrategyError(f"{name} must be fixed or searched, got both. Give one of them.")

@@ -14,7 +14,7 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.plugin.loading import load_strategy
-from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.backtest import WARM_UP_BARS
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
@@ -131,13 +131,13 @@ def walk_forward(
     spec, cls = _importable(strategy)
     given = _validated(parameters or {}, cls)
     given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learning and retrain != "never"}
-    all_parameters = {**dict(cls.params._getitems()), **given}
+    params = all_parameters(cls, given)
     folds = cut_folds(bars.frame["datetime"], train, test, step, window)
     if retrain == "continue" and not learning:
         raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
-    _require_warm_up(folds, all_parameters, bars, train)
+    _require_warm_up(folds, params, bars, train)
     folds = _spans(folds, retrain)
-    manifest = manifest_of(bars, bars_options, cls, all_parameters, account)
+    manifest = manifest_of(bars, bars_options, cls, params, account)
     manifest["options"] = {
         "train": train,
         "test": test,

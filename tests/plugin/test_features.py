@@ -12,7 +12,7 @@ import pytest
 from modes import hours, random_hours, run, run_modes
 
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin.features import default_features
+from bt_neuro.plugin.features import article_features
 from bt_neuro.plugin.feed import BarsFeed
 
 NAMES = [
@@ -31,7 +31,7 @@ class Record(bt.Strategy):
         self.bars: list[int] = []
 
     def make(self) -> dict[str, Any]:
-        return default_features(self.data)
+        return article_features(self.data)
 
     def next(self) -> None:
         self.rows.append([line[0] for line in self.features.values()])
@@ -193,7 +193,7 @@ def test_a_strategy_adds_lines_of_its_own(bars: pd.DataFrame) -> None:
             return {**super().make(), "slope": bt.ind.ROC(period=20), "calm": 1.0 - self.rsi_of()}
 
         def rsi_of(self) -> Any:
-            return default_features(self.data)["rsi"] / 100.0
+            return article_features(self.data)["rsi"] / 100.0
 
     got = run(Mine, bars[:100], {"exactbars": 1}).table()
     assert list(got) == [*NAMES, "slope", "calm"]

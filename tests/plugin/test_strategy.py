@@ -77,15 +77,23 @@ def test_a_subclass_can_change_everything():
     assert strategy.network.steps == 120 - 5 - 3 - 3  # ROC, window, delay
 
 
-def test_the_default_is_the_articles_network():
-    class Untouched(NeuroStrategy):
-        params = (("device", "numpy"),)
-
-    strategy = run(Untouched, random_hours(56), MODE)
-    assert strategy.network.n_parameters == 178_755
-    assert len(strategy.learner.feature_names) == 12
+@pytest.mark.parametrize(
+    ("params", "parameters", "history_bars", "first", "average"),
+    [({}, 95_931, 3, "higher_high", 1_000), ({"features": "article"}, 178_755, 20, "close_open", None)],
+)
+def test_features_choose_the_network(params, parameters, history_bars, first, average):
+    strategy = run(NeuroStrategy, random_hours(56), MODE, device="numpy", **params)
+    assert strategy.network.n_parameters == parameters
+    assert strategy.learner.feature_names[0] == first
+    assert (len(strategy.learner.feature_names), strategy.p.history_bars) == (12, history_bars)
+    assert strategy.network.optimizers[0].average == average
     assert isinstance(strategy.learner.label, FractalLabel)
     assert strategy.signal.bar == 55
+
+
+def test_unknown_features_are_refused():
+    with pytest.raises(StrategyError, match="features must be shape or article, got 'rsi'"):
+        run(NeuroStrategy, random_hours(56), MODE, features="rsi")
 
 
 def test_a_zero_signal_leaves_the_cash_alone():
@@ -103,7 +111,7 @@ def test_a_zero_signal_leaves_the_cash_alone():
         (
             Small,
             {"treshold": 1},
-            r"Small has no parameter 'treshold'\. Known: device, embargo_bars, eras, history_bars",
+            r"Small has no parameter 'treshold'\. Known: device, embargo_bars, eras, features",
         ),
         (Everything, {"treshold": 1}, r"no parameter 'treshold'\. Did you mean threshold\?"),
         (
