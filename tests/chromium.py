@@ -1,4 +1,4 @@
-"""A page opened in a real headless Chromium that may fetch nothing, and everything it complains of."""
+"""A page in a headless Chromium without network access, its requests and errors."""
 
 from __future__ import annotations
 
@@ -52,26 +52,26 @@ class Opened:
 
     Attributes
     ----------
-    asked : addresses that the page asked for, itself first; all but itself were refused
-    complaints : errors of its scripts and of the console
+    requests : addresses that the page requested, its own first; all others are blocked
+    errors : errors of its scripts and of the console
     """
 
     def __init__(self, browser: Browser, file: Path, **options) -> None:
         self.tab: Page = browser.new_page(**{"viewport": {"width": 1200, "height": 900}, **options})
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.errors: list[str] = []
         self.address = file.resolve().as_uri()
         self.tab.route("**/*", self._route)
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("console", self._hear)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("console", self._on_console)
         self.tab.goto(self.address)
 
-    def _hear(self, said) -> None:
-        if said.type == "error":
-            self.complaints.append(said.text)
+    def _on_console(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def _route(self, route) -> None:
-        self.asked.append(route.request.url)
+        self.requests.append(route.request.url)
         route.continue_() if route.request.url == self.address else route.abort()
 
     def drawn(self) -> Opened:

@@ -1,5 +1,5 @@
-// chart.js - what is drawn follows the range: a candle stands for 1 bar, or for 2, 4, 8 ... when far out, and
-// arrows appear once there is room for them. Run by Bokeh whenever the range or the width changes.
+// chart.js - candles and arrows of the visible range: a candle is 1 bar, or 2, 4, 8 ... when zoomed out, and
+// arrows appear if there is room for them. Bokeh runs it when the range or the width changes.
 const PIXELS_A_CANDLE = 4, PIXELS_AN_ARROW = 6
 
 const { datetime, close } = bars.data
@@ -13,9 +13,9 @@ const step = 2 ** Math.max(0, Math.ceil(Math.log2((shown * PIXELS_A_CANDLE) / wi
 const time = (bar) => new Date(datetime[bar]).toISOString().slice(0, 16).replace("T", " ")
 
 const candle = { x: [], width: [], open: [], high: [], low: [], close: [], top: [], bottom: [], filled: [], when: [],
-    said: [] }
+    outcome: [] }
 let lowest = Infinity, highest = -Infinity, signals = 0
-const said = (bar) => {
+const outcome_of = (bar) => {
     const outcome = ["label not known yet", "missed", "hit"][hit[bar] + 1]
     return signal[bar] ? `${["", "buy", "sell"][signal[bar]]}, p ${confidence[bar].toFixed(2)}, ${outcome}` : "none"
 }
@@ -38,7 +38,7 @@ for (let from = Math.floor(first / step) * step; from < last; from += step) {
     candle.bottom.push(Math.min(begins, ends))
     candle.filled.push(ends < begins ? 1 : 0)
     candle.when.push(step === 1 ? time(from) : `${time(from)} to ${time(to - 1)}`)
-    candle.said.push(step === 1 ? said(from) : `${count} signals`)
+    candle.outcome.push(step === 1 ? outcome_of(from) : `${count} signals`)
     highest = Math.max(highest, above)
     lowest = Math.min(lowest, below)
     signals += count

@@ -1,4 +1,4 @@
-"""The bars with what the network said of them, and a strip of the whole run to move about in."""
+"""Zoomable chart of bars, signals and fractals, with a strip of the whole run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bokeh.plotting import figure
 from bt_neuro.report.curves import thinned
 from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure
 
-MOST_BARS = 200_000  # what one page carries: 52 bytes each
-FIRST_BARS = 150  # seen at first: the last ones, near enough to tell arrows apart on a phone too
-CANDLE = ("x", "width", "open", "high", "low", "close", "top", "bottom", "filled", "when", "said")
+MOST_BARS = 200_000  # of one page, 52 bytes each
+FIRST_BARS = 150  # of the first view, the last ones: few enough for single arrows on a phone
+CANDLE = ("x", "width", "open", "high", "low", "close", "top", "bottom", "filled", "when", "outcome")
 ARROW = ("x", "y", "marker", "color", "filled")
 HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
         tools=[PanTool(dimensions="width"), WheelZoomTool(dimensions="width", modifiers="ctrl"), ResetTool()],
         name="bars",
         title="",
-        tags=[int(table.index[0])],  # the number of the bar drawn at 0
+        tags=[int(table.index[0])],  # number of the bar at 0
     )
     _count_in_times(plot, bars)
 
@@ -72,7 +72,7 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
         fill_color="color", fill_alpha="filled",
     )  # fmt: skip
     form = f"{{0.{'0' * digits}}}"
-    tooltips = [("", "@when"), *((name, f"@{name}{form}") for name in prices), ("signal", "@said")]
+    tooltips = [("", "@when"), *((name, f"@{name}{form}") for name in prices), ("signal", "@outcome")]
     plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tooltips, point_policy="follow_mouse"))
 
     follow = CustomJS(
@@ -89,14 +89,14 @@ def price_chart(table: pd.DataFrame, digits: int) -> Column:
 
 
 def _draw_candles(plot: figure, candles: ColumnDataSource) -> GlyphRenderer:
-    """Draw wicks up to the bodies and no further, for rising bodies are hollow; return the bodies."""
+    """Draw candles and return their bodies. Rising bodies are hollow, so wicks end at them."""
     plot.segment("x", "high", "x", "top", source=candles, color=GREY)
     plot.segment("x", "low", "x", "bottom", source=candles, color=GREY)
     return plot.vbar("x", "width", "top", "bottom", source=candles, color=GREY, fill_alpha="filled")
 
 
 def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d) -> figure:
-    """Return the whole run in small, with the part that is seen as a box to drag."""
+    """Return a small chart of the whole run; a box to drag marks the visible part."""
     n = len(table)
     strip = empty_figure(64, x_range=Range1d(-3, n + 3), y_axis_type=None, name="strip")
     _count_in_times(strip, bars)
@@ -111,7 +111,7 @@ def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d) -> fig
 
 
 def _compact(table: pd.DataFrame) -> ColumnDataSource:
-    """Return the table as the page carries it: four bytes a price, one a signal."""
+    """Return the table for the page: four bytes a price, one a signal."""
     columns = {"datetime": table["datetime"].to_numpy("datetime64[ms]").astype("float64")}
     for name in ("open", "high", "low", "close", "confidence"):
         if name in table:
@@ -122,7 +122,7 @@ def _compact(table: pd.DataFrame) -> ColumnDataSource:
 
 
 def _count_in_times(plot: figure, bars: ColumnDataSource) -> None:
-    """Let the axis count bars and name their times."""
+    """Count bars on the axis and label them by time."""
     axis = plot.xaxis[0]
     axis.ticker = CustomJSTicker(args={"bars": bars, "plot": plot}, major_code=_script("ticks"))
     axis.formatter = CustomJSTickFormatter(args={"bars": bars}, code=_script("tick_text"))

@@ -1,4 +1,4 @@
-"""Curves of a run, computed at once from its tables: pure functions."""
+"""Curves of a run, from its tables: running means, the article's figures, drawdown, thinning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def running_mean(samples: ArrayLike, window: int) -> Floats:
-    """Return the mean of all samples so far until there are `window`, then their exponential average.
+    """Return the mean of all samples up to the first `window`, then an exponential average.
 
     Examples
     --------
@@ -29,10 +29,10 @@ def running_mean(samples: ArrayLike, window: int) -> Floats:
 
 
 def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> dict[str, pd.DataFrame]:
-    """Return the three figures that the article plots, as they ran: error, forecast, undefine.
+    """Return the running figures that the article plots: error, forecast, undefine.
 
-    Each is a frame of ``datetime`` and ``value``; forecast and undefine as shares. The error is the root mean
-    square of target - probability, for the file of predictions holds probabilities.
+    Each is a frame of ``datetime`` and ``value``; forecast and undefine are shares. The error is the root
+    mean square of target - probability.
 
     Examples
     --------
@@ -44,11 +44,11 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
     """
     known = predictions[predictions["label"] != ""]
     difference = targets_of(known) - known[PROBABILITIES].to_numpy()
-    said, fractal = known["signal"] != "none", known["label"] != "none"
+    signal, fractal = known["signal"] != "none", known["label"] != "none"
     samples = {
         "error": (known, np.sqrt((difference**2).mean(axis=1))),
-        "forecast": (known[said], known.loc[said, "hit"].to_numpy(dtype=np.float64)),
-        "undefine": (known[fractal], 1.0 - said[fractal].to_numpy()),
+        "forecast": (known[signal], known.loc[signal, "hit"].to_numpy(dtype=np.float64)),
+        "undefine": (known[fractal], 1.0 - signal[fractal].to_numpy()),
     }
     return {
         name: pd.DataFrame({"datetime": rows["datetime"].to_numpy(), "value": running_mean(values, window)})
@@ -57,7 +57,7 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
 
 
 def drawdown_pct(equity: ArrayLike) -> Floats:
-    """Return how far below its highest so far the account is, in percent, 0 or less.
+    """Return the distance of the account below its highest value so far, in percent, 0 or less.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def drawdown_pct(equity: ArrayLike) -> Floats:
 
 
 def thinned(values: ArrayLike, points: int = 1200) -> NDArray[np.intp]:
-    """Return which of many values to draw: the lowest and the highest of each stretch, so no peak is lost.
+    """Return the indices of values to draw: the lowest and the highest of each stretch.
 
     Examples
     --------

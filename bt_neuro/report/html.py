@@ -1,4 +1,4 @@
-"""Pages: sections of figures and tables in one file without network access."""
+"""HTML of a page: one file without network access."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-// page.js - draw the figures one by one, the bars first, so that something is seen before all is ready.
+// page.js - draws the figures one by one, the bars first; zooms the chart, sorts the trades.
 const page = document.documentElement
-const NARROW_BARS = 70 // seen at first on a phone
+const NARROW_BARS = 70 // of the first view on a phone
 const PAPER = 680 // pixels, A4 less its margins
 // A frame, or 100 ms where there are none: in a tab behind another, or while a still picture is taken.
 const pause = () => new Promise((resume) => {

@@ -1,4 +1,4 @@
-"""Tables of a run as they are drawn."""
+"""Tables of a run for its charts: bars, signals of the baselines, one row per bar."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ class Summary:
 
     Attributes
     ----------
-    title : in a few words
+    title : of the browser's tab
     headline : sentences
     tiles : name, text and further text of the main figures
-    notes : reasons for doubt, and what else was done
+    notes : reasons for doubt, costs, pretraining, votes
     block : label and text of all figures
     tables : further figures
     lists : labels and texts, by heading

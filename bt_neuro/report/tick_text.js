@@ -1,4 +1,4 @@
-// tick_text.js - as much of a bar's time as the distance between the ticks calls for.
+// tick_text.js - the label of a tick, as fine as the distance between ticks; the first one has the year.
 const DAY = 24 * 60 * 60e3
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

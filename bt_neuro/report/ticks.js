@@ -1,5 +1,5 @@
-// ticks.js - the bars that begin a year, a month, a day, an hour: the axis counts bars, so that nights and
-// weekends take no room.
+// ticks.js - the bars that begin a year, a month, a day or an hour. The axis counts bars, so nights and weekends
+// take no room.
 const PIXELS_A_TICK = 90
 const MINUTE = 60e3, HOUR = 60 * MINUTE, DAY = 24 * HOUR
 

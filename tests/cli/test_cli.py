@@ -77,7 +77,7 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
 
 
 @pytest.mark.parametrize(
-    ("words", "files", "complaint"),
+    ("words", "files", "message"),
     [
         (["backtest", "missing.csv"], {}, r"missing\.csv.*"),
         (["backtest", "empty.csv"], {"empty.csv": ""}, r"empty\.csv.*"),
@@ -116,14 +116,14 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         (["warmup-check", "missing.csv"], {}, r"missing\.csv.*"),
     ],
 )
-def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, complaint):
+def test_errors_are_short_and_name_the_remedy(tmp_path, monkeypatch, words, files, message):
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
         Path(name).write_text(text)
     out = bt_neuro(*words)
     assert out.exit_code == 1, out.output
     assert out.stdout == ""
-    assert re.match(f"Error: {complaint}", out.stderr, re.DOTALL), out.stderr
+    assert re.match(f"Error: {message}", out.stderr, re.DOTALL), out.stderr
     assert len(out.stderr.splitlines()) <= 6
     assert "Traceback" not in out.stderr
     assert not list(Path("runs").glob("*"))
@@ -251,8 +251,8 @@ def test_every_command_has_an_example():
 def test_help_imports_nothing_heavy():
     heavy = ["pandas", "numpy", "backtrader", "pyopencl", "scipy"]
     code = f"import sys, bt_neuro.cli; print([name for name in {heavy} if name in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_version():

@@ -37,10 +37,10 @@ def rewritten(run: Result, table: str, change) -> Result:
     """Change one table of a run's folder, and open it again."""
     path = run.folder / f"{table}.csv"
     change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
-    return told(run, rows={})
+    return with_manifest(run, rows={})
 
 
-def told(run: Result, **manifest) -> Result:
+def with_manifest(run: Result, **manifest) -> Result:
     """Change a run's manifest, and open it again."""
     changed = {key: value for key, value in {**run.manifest, **manifest}.items() if value is not None}
     (run.folder / "run.json").write_text(json.dumps(changed))
@@ -115,9 +115,9 @@ def test_bars_are_read_again_only_if_they_are_the_same(broken, tmp_path):
         ({"options": {"resample": "H4", "end": "2024-02-15"}}, "was read with other options"),
         ({"options": {"start": "2024-01-10"}}, "was read with other options"),
     ):
-        bars, told_why = bars_of(told(broken, data=data | change))
+        bars, reason = bars_of(with_manifest(broken, data=data | change))
         assert bars is None
-        assert told_why.endswith(why)
+        assert reason.endswith(why)
 
 
 # Pages of runs that went wrong
@@ -133,25 +133,25 @@ LITTLE = {
 }
 
 
-@pytest.mark.parametrize(("table", "change", "said"), LITTLE.values(), ids=LITTLE)
-def test_little_to_show_is_still_a_page(broken, table, change, said):
-    assert said in render_page(rewritten(broken, table, change))
+@pytest.mark.parametrize(("table", "change", "expected"), LITTLE.values(), ids=LITTLE)
+def test_little_to_show_is_still_a_page(broken, table, change, expected):
+    assert expected in render_page(rewritten(broken, table, change))
 
 
 @pytest.mark.parametrize(
-    ("manifest", "said"),
+    ("manifest", "expected"),
     [
         ({"status": "failed", "error": "bar 7: low", "metrics": None}, "This run failed: bar 7: low."),
         ({"status": "interrupted"}, "This run was interrupted."),
     ],
     ids=["failed", "interrupted"],
 )
-def test_a_page_says_how_its_run_ended(broken, manifest, said):
-    assert said in " ".join(render_page(told(broken, **manifest)).split())
+def test_a_page_says_how_its_run_ended(broken, manifest, expected):
+    assert expected in " ".join(render_page(with_manifest(broken, **manifest)).split())
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         (
             {"account": {"spread_source": "none: 0", "mean_spread_points": 0.0}},
@@ -161,11 +161,11 @@ def test_a_page_says_how_its_run_ended(broken, manifest, said):
     ],
     ids=["no costs", "lost"],
 )
-def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, said):
+def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, expected):
     changed = {name: broken.manifest[name] | value for name, value in changed.items()}
-    assert said in render_page(told(broken, **changed)).partition("<h2>")[0]
-    assert said in console_text(Result(broken.folder, broken.manifest | changed))
-    assert said not in render_page(broken)
+    assert expected in render_page(with_manifest(broken, **changed)).partition("<h2>")[0]
+    assert expected in console_text(Result(broken.folder, broken.manifest | changed))
+    assert expected not in render_page(broken)
 
 
 def test_figures_over_time_are_drawn_where_there_is_some(broken):
@@ -177,7 +177,7 @@ def test_figures_over_time_are_drawn_where_there_is_some(broken):
 
 
 def test_closes_are_drawn_where_the_bars_are_gone(broken):
-    page = render_page(told(broken, data=broken.manifest["data"] | {"file": "gone.csv"}))
+    page = render_page(with_manifest(broken, data=broken.manifest["data"] | {"file": "gone.csv"}))
     assert "Closes alone: gone.csv is missing." in page
 
 
@@ -193,16 +193,16 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize(("damage", "complaint"), DAMAGE.values(), ids=DAMAGE)
-def test_what_is_no_run_is_refused(broken, damage, complaint):
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_what_is_no_run_is_refused(broken, damage, message):
     damage(broken.folder)
-    with pytest.raises(NeuroError, match=complaint):
+    with pytest.raises(NeuroError, match=message):
         open_run(broken.folder)
 
 
 def test_a_run_that_has_not_ended_is_refused(broken):
     with pytest.raises(NeuroError, match="has not ended"):
-        told(broken, status="running")
+        with_manifest(broken, status="running")
 
 
 def test_a_page_is_written_whole_or_not_at_all(broken):

@@ -104,7 +104,7 @@ def test_the_page_has_sentence_verdicts_table_and_notes(comparison):
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "compare.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "compare.json").write_text('{"status": "interrupted"}'), "--resume"),
@@ -114,9 +114,9 @@ def test_the_page_has_sentence_verdicts_table_and_notes(comparison):
     ],
     ids=["half a manifest", "interrupted", "no manifest", "no eras", "another table"],
 )
-def test_what_is_no_whole_comparison_is_refused(copied, damage, complaint):
+def test_what_is_no_whole_comparison_is_refused(copied, damage, message):
     damage(copied)
-    with pytest.raises(NeuroError, match=complaint):
+    with pytest.raises(NeuroError, match=message):
         open_comparison(copied)
 
 
@@ -152,7 +152,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 @pytest.mark.parametrize("options", [{}, PHONE, {"color_scheme": "dark"}], ids=["desk", "phone", "dark"])
 def test_it_draws_all_asks_for_nothing_and_nothing_sticks_out(browser, comparison, options):
     opened = Opened(browser, write_page_of(comparison.folder), **options).drawn()
-    assert (opened.complaints, opened.asked) == ([], [opened.address])
+    assert (opened.errors, opened.requests) == ([], [opened.address])
     drawn = opened.tab.evaluate("Bokeh.documents.map((one) => one.roots()[0].name)")
     assert {"error-article", "undefine_pct-best", "forecast_pct-best", "errors-single pass"} <= set(drawn)
     assert opened.tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

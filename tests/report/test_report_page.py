@@ -9,8 +9,9 @@ from chromium import SIGNALS_IN_PAGE, Opened, chromium
 from report_runs import REAL, SAMPLE, copied, run_of
 from small import Small
 
-from bt_neuro import backtest, open_run, walk_forward
+from bt_neuro import backtest, open_run, tune, walk_forward
 from bt_neuro.report.page import write_page
+from bt_neuro.runs.stream import stream
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -45,17 +46,17 @@ def arrows_of(chart):
     return list(zip(arrows["x"], arrows["marker"], arrows["filled"], strict=True))
 
 
-def test_it_asks_for_nothing_and_complains_of_nothing(page):
-    assert page.asked == [page.address]
-    assert page.complaints == []
+def test_it_makes_no_request_and_has_no_error(page):
+    assert page.requests == [page.address]
+    assert page.errors == []
 
 
 def test_the_watch_sees_a_request_and_an_error(browser, tmp_path):
     planted = tmp_path / "planted.html"
     planted.write_text('<html data-drawn="all"><img src="http://example.com/x.png"><script>oops()</script>')
     opened = Opened(browser, planted).drawn()
-    assert "http://example.com/x.png" in opened.asked
-    assert any("oops" in complaint for complaint in opened.complaints)
+    assert "http://example.com/x.png" in opened.requests
+    assert any("oops" in error for error in opened.errors)
 
 
 @pytest.mark.parametrize("bars", [(0, 90), (500, 560), (600, 700), (700, 1e9)])
@@ -129,7 +130,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 @pytest.mark.parametrize("options", [PHONE, {"color_scheme": "dark"}], ids=["phone", "dark"])
 def test_nothing_sticks_out_on_a_phone_or_in_the_dark(browser, run, options):
     opened = Opened(browser, run.folder / "report.html", **options).drawn()
-    assert opened.complaints == []
+    assert opened.errors == []
     wide = opened.tab.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
     opened.tab.close()
@@ -146,7 +147,7 @@ def test_names_cannot_run_as_scripts(browser, run, tmp_path):
     (run.folder / "run.json").write_text(json.dumps(run.manifest))
     opened = Opened(browser, write_page(open_run(run.folder))).drawn()
     assert opened.tab.evaluate("window.ran") is None
-    assert opened.asked == [opened.address]
+    assert opened.requests == [opened.address]
     assert opened.tab.locator("h1").inner_text() == evil
     opened.tab.close()
 
@@ -160,19 +161,57 @@ def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
     opened = Opened(browser, page).drawn()
     drawn_ms = opened.tab.evaluate("performance.getEntriesByName('bars-0')[0].startTime")
     print(f"{page.stat().st_size / 1e6:.1f} MB, bars drawn after {drawn_ms:.0f} ms")
-    assert opened.complaints == []
+    assert opened.errors == []
     chart = opened.show(40_000, 40_200)
     assert arrows_of(chart) == signals_in(run.predictions, chart)
     assert opened.tab.evaluate(SIGNALS_IN_PAGE) == (run.predictions["signal"] != "none").sum()
     opened.tab.close()
 
 
-def test_a_page_of_folds_is_drawn_without_complaint(browser, tmp_path):
+def test_a_page_of_folds_is_drawn_without_error(browser, tmp_path):
     folder = walk_forward(
         SAMPLE, strategy=Small, train="600b", test="300b", jobs=1, out=tmp_path / "folds",
         bars_options={"end": "2024-03-31"},
     ).folder  # fmt: skip
     opened = Opened(browser, folder / "report.html").drawn()
-    assert (opened.complaints, len(opened.asked)) == ([], 1)
+    assert (opened.errors, len(opened.requests)) == ([], 1)
     drawn = opened.tab.evaluate("Bokeh.documents.map((one) => one.roots()[0].name)")
     assert {"fold-hits", "fold-returns"} <= set(drawn)
+
+
+def tuned(folder):
+    options = {"train": "600b", "test": "300b", "objective": "brier_score", "trials": 2, "jobs": 1}
+    tune(
+        SAMPLE, strategy=Small, search=["wing=1,2"], out=folder, bars_options={"end": "2024-03-31"}, **options
+    )
+
+
+def streamed(folder):
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()[:400]
+    stream(lines, lambda signal: None, strategy=Small, out=folder)
+
+
+def voted(folder):
+    options = {"parameters": {"seeds": 2, "pretrain": "2024-01-02..2024-01-15", "eras": 2}}
+    backtest(SAMPLE, strategy=Small, out=folder, bars_options={"end": "2024-02-15"}, **options)
+
+
+KINDS = {
+    tuned: (("trials-0", "trials-1"), "Best trials"),
+    streamed: (("bars-0", "article-0"), "predicted."),
+    voted: (("bars-0", "eras-0"), "Each network alone"),
+}
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("run", KINDS, ids=lambda run: run.__name__)
+def test_every_kind_of_run_has_a_page(browser, tmp_path, run, options):
+    run(tmp_path / "run")
+    figures, words = KINDS[run]
+    opened = Opened(browser, write_page(open_run(tmp_path / "run")), **options).drawn()
+    assert (opened.errors, opened.requests) == ([], [opened.address])
+    assert words in opened.tab.inner_text("body")
+    for target in figures:
+        assert opened.tab.locator(f"#{target} canvas").count()
+    assert opened.tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    opened.tab.close()
