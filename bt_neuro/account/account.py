@@ -19,11 +19,11 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday")
 # fixed price of US stocks. Futures: the maintenance margin is often 90 % of the initial one.
 PRESETS: dict[str, dict[str, Any]] = {
     "off": {},
-    "forex": {"leverage": 30.0, "lot": 100_000.0, "step": 1000.0},
+    "forex": {"leverage": 30.0, "lot": 100_000.0, "lot_step": 0.01},
     "stock": {
         "leverage": 2.0,
         "stop_out_short": 0.6,
-        "step": 1.0,
+        "lot_step": 1.0,
         "commission_lot": 0.005,
         "commission_minimum": 1.0,
         "commission_cap": 0.01,
@@ -32,12 +32,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "crypto": {
         "leverage": 2.0,
-        "step": 1e-5,
+        "lot_step": 1e-5,
         "commission": 0.001,
         "swap_unit": "percent",
         "triple_day": CALENDAR,
     },
-    "futures": {"stop_out": 0.9, "step": 1.0, "triple_day": CALENDAR},
+    "futures": {"stop_out": 0.9, "lot_step": 1.0, "triple_day": CALENDAR},
 }
 
 
@@ -65,8 +65,8 @@ class Account:
     swap_unit : ``"points"`` or ``"percent"``
     triple_day : weekday whose night counts three times, or ``"calendar"`` where each night counts once
     lot : units of one lot
-    step : sizes are multiples of it, in units
-    least : smallest size of an opening, in units
+    lot_step : sizes are multiples of it, in lots
+    lot_minimum : smallest size of an opening, in lots
     protected : negative balance protection; a debt after ruin is forgiven
 
     Raises
@@ -99,8 +99,8 @@ class Account:
     swap_unit: str = "points"
     triple_day: str = "wednesday"
     lot: float = 1.0
-    step: float = 1e-8
-    least: float = 0.0
+    lot_step: float = 1e-8
+    lot_minimum: float = 0.0
     protected: bool = False
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Account:
             negative = is_number and value < 0 and not name.startswith("swap")
             if is_number and (negative or not math.isfinite(value)):
                 raise StrategyError(f"{name} must be a finite number of at least 0, got {value}.")
-        for name in ("cash", "multiplier", "lot", "step"):
+        for name in ("cash", "multiplier", "lot", "lot_step"):
             if getattr(self, name) == 0:
                 raise StrategyError(f"{name} must be above 0, got 0.")
         if self.leverage < 1:
@@ -166,6 +166,8 @@ class Account:
             mult=self.multiplier,
             point=point,
             nights=tuple(nights),
+            step=round(self.lot * self.lot_step, 10),
+            least=round(self.lot * self.lot_minimum, 10),
             **{name: getattr(self, name) for name in SAME_IN_INSTRUMENT},
         )
 
@@ -196,8 +198,6 @@ SAME_IN_INSTRUMENT = (
     "stop_out",
     "stop_out_short",
     "lot",
-    "step",
-    "least",
     "swap_long",
     "swap_short",
     "swap_unit",

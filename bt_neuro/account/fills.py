@@ -16,7 +16,7 @@ from bt_neuro.errors import StrategyError
 
 REMEDIES = {
     "margin": "Trade smaller sizes, raise leverage, or send orders with fit=True.",
-    "size": "Raise cash or size, or choose a smaller step and least size.",
+    "size": "Raise cash or size, or lower lot_step and lot_minimum.",
     "ruin": "Trade smaller sizes or with less leverage.",
 }
 

@@ -127,7 +127,7 @@ def _tell_nothing_to_buy(
     """Tell once that the account is too small for a single order."""
     message = (
         f"No order was sent: {share:g} of the equity, {abs(target):,.2f}, is less than the least size at a "
-        f"price of {price:,.6g}. Raise cash or size, or trade fractions: margin_account(cerebro, step=...)."
+        f"price of {price:,.6g}. Raise cash or size, or lower the step: margin_account(cerebro, lot_step=..)."
     )
     if hasattr(strategy.broker, "tell"):
         strategy.broker.tell("size", message)

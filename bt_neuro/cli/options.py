@@ -43,6 +43,16 @@ class Objective(StrEnum):
     brier_score = "brier_score"
 
 
+class AccountPreset(StrEnum):
+    """Rules of a broker."""
+
+    off = "off"
+    forex = "forex"
+    stock = "stock"
+    crypto = "crypto"
+    futures = "futures"
+
+
 @dataclass(frozen=True)
 class BarOptions:
     """Options of `read_bars`."""
@@ -96,22 +106,83 @@ class StrategyOptions:
         return strategy, by_option | by_param
 
 
+def _preset(text: str, metavar: str) -> Any:
+    return option(text, metavar, default="of --account")
+
+
 @dataclass(frozen=True)
 class AccountOptions:
-    """Money and costs."""
+    """Money, costs and margin."""
 
     panel: ClassVar[str] = "Account"
 
     cash: Annotated[float, option("Money at the start of each test.", "MONEY")] = 10_000.0
     size: Annotated[float | None, option("Share of the equity per position.", "SHARE", default="0.95")] = None
-    commission: Annotated[float, option("Share of the traded value, each side.", "SHARE")] = 0.0
+    preset: Annotated[
+        AccountPreset, typer.Option("--account", help="Rules of a broker, which the options below replace.")
+    ] = AccountPreset.off
+    leverage: Annotated[float | None, _preset("Value of positions per money of margin.", "N")] = None
+    stop_out: Annotated[float | None, _preset("Share of the margin that closes a position.", "SHARE")] = None
+    contract_margin: Annotated[float | None, _preset("Margin of a contract, not --leverage.", "MONEY")] = None
+    multiplier: Annotated[float | None, _preset("Money per unit and price move of 1.", "N")] = None
+    commission: Annotated[float | None, _preset("Share of the traded value, each side.", "SHARE")] = None
+    commission_lot: Annotated[
+        float | None, _preset("Commission of a lot, share or contract, each side.", "MONEY")
+    ] = None
+    commission_min: Annotated[float | None, _preset("Least commission of an order.", "MONEY")] = None
     spread: Annotated[float | None, option("Spread in points.", "POINTS", default="the file's column")] = None
-    slippage: Annotated[float, option("Slippage of market orders in points, within the bar.", "POINTS")] = 0.0
+    slippage: Annotated[str, option("Slippage in points, or in % of the bar's range.", "POINTS|%")] = "0"
+    swap_long: Annotated[
+        str | None,
+        option("Credit of a night in points, or % a year; negative is paid.", "POINTS|%", default="0"),
+    ] = None
+    swap_short: Annotated[str | None, option("The same for shorts.", "POINTS|%", default="0")] = None
+    triple_day: Annotated[str | None, _preset("Weekday with three nights, or calendar.", "DAY")] = None
+    lot: Annotated[float | None, _preset("Units of one lot.", "UNITS")] = None
+    lot_step: Annotated[float | None, _preset("Step of sizes.", "LOTS")] = None
+    lot_min: Annotated[float | None, _preset("Smallest size of an opening.", "LOTS")] = None
 
     def account(self) -> Any:
+        """Return the account, or raise an error that names the option."""
         from bt_neuro.account.account import Account
 
-        return Account(cash=self.cash, commission=self.commission, spread=self.spread, slippage=self.slippage)
+        slippage, slips_in_range = _amount("--slippage", self.slippage)
+        long, is_percent = _amount("--swap-long", self.swap_long or self.swap_short or "0")
+        short, is_percent_too = _amount("--swap-short", self.swap_short or self.swap_long or "0")
+        if is_percent != is_percent_too:
+            raise typer.BadParameter("use points or % for both swaps", param_hint="--swap-short")
+        is_swap_set = self.swap_long is not None or self.swap_short is not None
+        return Account.of(
+            self.preset.value,
+            cash=self.cash,
+            leverage=self.leverage,
+            stop_out=self.stop_out,
+            contract_margin=self.contract_margin,
+            multiplier=self.multiplier,
+            commission=self.commission,
+            commission_lot=self.commission_lot,
+            commission_minimum=self.commission_min,
+            spread=self.spread,
+            slippage=0.0 if slips_in_range else slippage,
+            slippage_range=slippage / 100 if slips_in_range else 0.0,
+            swap_long=long if self.swap_long else None,
+            swap_short=short if self.swap_short else None,
+            swap_unit=("percent" if is_percent else "points") if is_swap_set else None,
+            triple_day=self.triple_day,
+            lot=self.lot,
+            lot_step=self.lot_step,
+            lot_minimum=self.lot_min,
+        )
+
+
+def _amount(option: str, text: str) -> tuple[float, bool]:
+    """Return a number and whether it is a percentage."""
+    try:
+        return float(text.removesuffix("%")), text.endswith("%")
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be a number, or a number and %, got {text!r}", param_hint=option
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_presets(preset: str) -> None:
     money = {"contract_margin": 13_200.0} if preset == "futures" else {}
     account = Account.of(preset, leverage=None, **money)
     assert account.preset == preset
-    assert account.instrument(point=0.01).p.step == account.step
+    assert account.instrument(point=0.01).p.step == account.lot * account.lot_step
     assert Account.of(preset, leverage=7, **money).leverage == 7
 
 

@@ -202,7 +202,7 @@ def test_orders_are_counted_by_outcome_and_told_once_a_kind() -> None:
     ]
     assert strategy.broker.messages == {
         "size": "An order to buy 400 was refused: the least size is 1000. "
-        "Raise cash or size, or choose a smaller step and least size.",
+        "Raise cash or size, or lower lot_step and lot_minimum.",
         "margin": "An order to buy 900000 was refused: it needs 33,000.00 of margin and the equity is "
         "10,000.00. Trade smaller sizes, raise leverage, or send orders with fit=True.",
     }

@@ -42,7 +42,7 @@ accounts = st.fixed_dictionaries(
         "stop_out": st.sampled_from([0.0, 0.5, 0.9]),
         "stop_out_short": st.sampled_from([None, 0.6]),
         "multiplier": st.sampled_from([1.0, 50.0]),
-        "step": st.sampled_from([1e-8, 0.1, 1.0]),
+        "lot_step": st.sampled_from([1e-8, 0.1, 1.0]),
         "commission": st.sampled_from([0.0, 1e-3]),
         "commission_minimum": st.sampled_from([0.0, 25.0]),
         "commission_cap": st.sampled_from([None, 0.01]),

@@ -137,7 +137,7 @@ def test_too_small_an_account_is_told_once() -> None:
 
     message = (
         "No order was sent: 0.95 of the equity, 950.00, is less than the least size at a price of 1.1. "
-        "Raise cash or size, or trade fractions: margin_account(cerebro, step=...)."
+        "Raise cash or size, or lower the step: margin_account(cerebro, lot_step=..)."
     )
     broker = trade(script, daily(*[FLAT] * 4), **FOREX | {"cash": 1_000.0}).broker
     assert broker.messages == {"size": message}
