@@ -107,11 +107,11 @@ class MarginBroker(MarginFills):
             self._transfer()
         while self._toactivate:  # children of a bracket can stop a loss from here on
             self._toactivate.popleft().activate()
-        again = bool(self._holdings) and self._carried_in()
         cash = self.cash
+        again = bool(self._holdings) and self._carried_in()
         super().next()
         if self._holdings:
-            again |= cash != self.cash  # without a fill nothing new can have happened
+            again |= cash != self.cash  # a fill, a stop-out of another position, or a swap
             for data, holding in list(self._holdings.items()):
                 if holding.is_in_bar(data):
                     if again:
@@ -136,7 +136,8 @@ class MarginBroker(MarginFills):
                 )
                 continue
             self.books.deposits += amount
-            self._fundshares += amount / self._fundval
+            if self._fundval > 0:
+                self._fundshares += amount / self._fundval
             self.cash += amount
 
     def _carried_in(self) -> bool:
