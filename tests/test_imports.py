@@ -80,3 +80,19 @@ def test_public_names_are_sorted_and_importable():
     assert bt_neuro.__all__ == sorted(set(bt_neuro.__all__))
     for name in bt_neuro.__all__:
         assert getattr(bt_neuro, name) is not None, name
+
+
+def test_the_face_for_type_checkers_has_the_same_names():
+    stub = (ROOT / "bt_neuro" / "__init__.pyi").read_text(encoding="utf-8")
+    names = set(re.findall(r"(?: as |import )(\w+)$", stub, re.MULTILINE))
+    assert names == {*bt_neuro._MODULE, *bt_neuro._NAMESPACES}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [("layers", "Dense"), ("optimizers", "Adam"), ("losses", "MeanSquaredError"), ("labels", "FractalLabel"),
+     ("analyzers", "ModelCheckpoint"), ("features", "shape_features"), ("models", "article_layers"),
+     ("results", "WalkForward"), ("errors", "BarsError")],
+)  # fmt: skip
+def test_namespaces_hold_the_other_names(namespace, name):
+    assert getattr(getattr(bt_neuro, namespace), name) is not None

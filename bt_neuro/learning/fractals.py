@@ -14,7 +14,9 @@ from typing import Any
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
-from bt_neuro.learning.labels import ConfirmedLabel
+from bt_neuro.learning.labels import ConfirmedLabel, Label
+
+__all__ = ["ConfirmedLabel", "FractalLabel", "Label"]
 
 # (none, buy, sell), indexed by [bottom][top]
 TARGETS = (

@@ -12,8 +12,12 @@ from bt_neuro.io import Fields
 from bt_neuro.learning.epochs import ARTICLE_WINDOW, RunningMean
 from bt_neuro.learning.signals import ScoredSignal
 from bt_neuro.metrics.classification import RECENT_SIGNALS, percent, ratio, side_metrics
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.observers import RunningStatistics
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.run_observer import BarRecord
+
+__all__ = ["HitRate", "ModelCheckpoint", "RunningStatistics", "StepTime"]
 
 
 class HitRate(bt.Analyzer):
