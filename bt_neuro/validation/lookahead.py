@@ -1,11 +1,9 @@
-"""Does a strategy see bars that have not closed? Shown by hiding, cutting off and poisoning the future."""
+"""Look-ahead check: comparison of runs whose bars to come differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +13,33 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.parallel import ProcessPool
-from bt_neuro.validation.perturb import perturbed
 from bt_neuro.validation.trace import Trace, differences
-from bt_neuro.validation.trace_recording import Run, record
+from bt_neuro.validation.trace_recording import TraceTask, record_trace
 
 MASK, CUT, PERTURBED = "mask", "cut", "perturbed"
-READ_AHEAD = (
-    "A line was read ahead, as close[1] or .array do: in the strategy's next(), read index 0 and before."
-)
+READ_AHEAD = "The strategy's next() reads a line ahead, as close[1] or .array do. Read index 0 and before."
 COMPUTED_AHEAD = (
     "Something is computed from the whole file before the first bar (in __init__, in an indicator, by "
-    "line(1)), or asks how long the file is.\n"
-    "Compute it bar by bar: in the strategy's next(), or in an indicator that uses index 0 and before and is "
-    "asked for nothing but its lines."
+    "line(1)), or depends on the length of the file.\n"
+    "Compute it bar by bar: in next(), or in an indicator that uses index 0 and before, and read only its "
+    "lines."
 )
 
 
 @dataclass(frozen=True)
 class Leak:
-    """The first thing that depends on bars to come.
+    """The first quantity that depends on bars to come.
 
     Attributes
     ----------
     bar, time : where
     what : a feature or an indicator's line, the prediction, signal, order, network's state, or the run
-    whole, other : what it is with the file as it is, and with another future
-    future : "mask", "cut" or "perturbed": what was done to the bars to come
-    from_bar : the first bar that was changed
+    whole, other : its value with the true future, and with another one
+    future : "mask", "cut" or "perturbed": the change of the bars to come
+    from_bar : the first changed bar
+    start_bar : the first bar of the runs that were compared
     """
 
     bar: int
@@ -52,19 +49,22 @@ class Leak:
     other: str
     future: str
     from_bar: int
+    start_bar: int = 0
 
 
 @dataclass(frozen=True)
 class LookaheadResult:
-    """What the check found; printed, it is one sentence.
+    """Result of `lookahead_check`; printed, it is one sentence.
 
     Attributes
     ----------
     file, strategy, bars : what was checked
-    predicted_bars : of these; the mask hid the future at each
-    cuts : after how many bars the future was cut off and perturbed
-    orders : how often something was ordered, or something became of an order; all compared
-    leak : the first thing that depends on bars to come, or None
+    predicted_bars : number of predicted bars, at each of which the future was masked
+    cuts : bars from which the future was cut off and perturbed
+    stretch_bars : bars before each cut that were compared, or fewer where the file begins
+    orders : number of changes of orders that were compared
+    files : data files that the strategy opened
+    leak : the first quantity that depends on bars to come, or None
     """
 
     file: str
@@ -72,7 +72,9 @@ class LookaheadResult:
     bars: int
     predicted_bars: int
     cuts: tuple[int, ...]
+    stretch_bars: int
     orders: int
+    files: tuple[str, ...]
     leak: Leak | None
 
     @property
@@ -88,13 +90,14 @@ class LookaheadResult:
             )
         leak = self.leak
         changed = {
-            MASK: "with perturbed prices in all lines beyond that bar",
+            MASK: "with other values in all lines beyond that bar",
             CUT: f"where the file ends before bar {leak.from_bar:,}",
             PERTURBED: f"with perturbed bars from bar {leak.from_bar:,} on",
         }[leak.future]
+        start = f" (run from bar {leak.start_bar:,} on)" if leak.start_bar else ""
         return (
             f"Look-ahead found: {checked}; at bar {leak.bar:,}, {leak.time}, {leak.what} is {leak.whole}, "
-            f"but {leak.other} {changed}."
+            f"but {leak.other} {changed}{start}."
         )
 
     @property
@@ -105,40 +108,44 @@ class LookaheadResult:
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """What a pass says, in plain words; nothing where a leak was found."""
+        """What a pass shows, in sentences; none where a leak was found."""
         if self.leak:
             return ()
         return (
-            f"Every bar: at each of the {self.predicted_bars:,} with a prediction, all lines of prices and "
-            "indicators held other values beyond it, and nothing changed. So next() reads none ahead.",
-            f"{len(self.cuts)} cuts, after {self.cuts[0]:,} to {self.cuts[-1]:,} bars: the file ended there, "
-            "or went on with wild bars, and before it the lines of indicators, predictions, signals, orders "
-            "and the hash of the network's weights, moments and statistics are the same. So nothing that is "
-            "computed before the first bar, by __init__ or an indicator, shows a bar to come there.",
-            "The mode in which look-ahead shows: the file preloaded and indicators run beforehand, as a "
-            "Cerebro does by default. `bt-neuro backtest` loads bar by bar.",
+            f"Every bar: at each of the {self.predicted_bars:,} predicted bars, all lines of prices, times "
+            "and indicators held other values beyond it, and nothing changed. So next() reads none ahead.",
+            f"{len(self.cuts)} cuts over the whole file, at bars {self.cuts[0]:,} to {self.cuts[-1]:,}: the "
+            f"file ended there, or continued with perturbed bars. In the {self.stretch_bars:,} bars before "
+            "each cut, the lines of indicators, predictions, signals, orders and the network's state are the "
+            "same. So nothing that is computed before the first bar shows a later bar there.",
+            "The mode with look-ahead: the file preloaded and indicators run before the first bar, as by "
+            "default in a Cerebro. `bt-neuro backtest` loads bar by bar.",
         )
 
     @property
     def not_covered(self) -> tuple[str, ...]:
-        """What no pass can say."""
+        """What no pass can show."""
+        opened = f" It opened {', '.join(self.files)}." if self.files else " It opened no data file."
         return (
-            "What the strategy knows from elsewhere: a file it opens, a network trained before, parameters "
-            "chosen after seeing these bars.",
-            "Code that did not run: another file, other parameters, a branch that no bar led into; and what "
-            f"is computed beforehand but shows only at bars other than the {len(self.cuts)} before the cuts.",
+            "Knowledge from elsewhere: data files that the strategy opens, a network trained before, "
+            f"parameters chosen after seeing these bars.{opened}",
+            "Code that did not run: on another file, with other parameters, in a branch that no bar reached; "
+            f"and values computed beforehand that show only at bars far from the {len(self.cuts)} cuts.",
             "Whether orders would fill at these prices, and whether the file's times are those of the opens.",
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        texts = {
+        return {
+            "passed": self.passed,
+            **asdict(self),
+            "cuts": list(self.cuts),
+            "files": list(self.files),
             "sentence": str(self),
             "remedy": self.remedy,
             "covered": list(self.covered),
             "not_covered": list(self.not_covered),
         }
-        return {"passed": self.passed, **asdict(self), "cuts": list(self.cuts), **texts}
 
 
 def lookahead_check(
@@ -151,25 +158,32 @@ def lookahead_check(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> LookaheadResult:
-    """Look for a dependence of what a strategy does on bars that have not closed.
+    """Check whether what a strategy does depends on bars that have not closed.
 
-    One run takes the file as it is; one has a mask over all that lies ahead, at every bar (`FutureMask`);
-    and at each cut the file ends in one run and goes on with wild bars in another (`perturbed`). Up to the
-    change all must agree to the bit: lines of indicators, predictions, signals, orders and the network.
-    Orders are those of an account of 10,000 that pays the file's spread.
+    One run takes the file as it is. In a second run all lines hold other values beyond the present bar. At
+    each cut, the bars before it run three times: with the bars that follow, without any, and with perturbed
+    ones. Before the change all runs must agree to the bit: lines of indicators, predictions, signals, orders
+    and the network. The account has 10,000 and pays the file's spread.
 
     Parameters
     ----------
-    path : bar file, whatever `read_bars` reads
-    strategy : a class; or "FILE.py:Class", which is loaded anew for each run, so that nothing stays behind in
-        the module from one run to the next
-    parameters : its params
-    bars_options : of `read_bars`
-    cuts : how many, from the first prediction to an eighth of the file, closer together early: so all of them
-        together cost less than running the file once
-    processes : runs at the same time; more than 1 needs a strategy that other processes can import (see
-        `ProcessPool`) and, in a script, ``if __name__ == "__main__":``
-    progress : called now and then with (bars done, bars in all)
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    strategy : class or str
+        "FILE.py:Class" is loaded anew for each run, so that no run leaves anything in the module for another.
+    parameters : dict, optional
+        Parameters of the strategy.
+    bars_options : dict, optional
+        Options of `read_bars`.
+    cuts : int, default 12
+        Number of cuts, evenly over the file from the first prediction to the last bar. The bars before a cut
+        are a third of the file divided by the cuts, but at least twice the bars up to the first prediction.
+        All cuts together then cost as much as one run over the file.
+    processes : int, default 1
+        Number of runs at the same time. More than 1 needs a strategy that other processes can import and, in
+        a script, ``if __name__ == "__main__":``.
+    progress : callable, optional
+        Called with the number of bars done and of all bars.
 
     Returns
     -------
@@ -178,104 +192,112 @@ def lookahead_check(
     Raises
     ------
     NeuroError
-        When the file or the strategy cannot be used, when nothing is predicted, or when the strategy does
-        not do the same twice with the same bars: then nothing can be compared.
+        If the file or the strategy cannot be used, nothing is predicted, or two runs over the same bars
+        differ, so that nothing can be compared.
 
     Examples
     --------
     >>> result = lookahead_check("data/SYNTHETIC_EURUSD_H1.csv", parameters={"device": "numpy"}, cuts=3,
     ...                          bars_options={"end": "2024-01-08"})
     >>> result.passed, result.cuts
-    (True, (53, 79, 119))
+    (True, (53, 86, 119))
     """
     if cuts < 1:
-        raise StrategyError(f"cuts is {cuts}: give 1 or more")
+        raise StrategyError(f"cuts must be 1 or more, got {cuts}. Give a higher number.")
     bars = read_bars(path, **(bars_options or {}))
-    frame = bars.frame
-    at = partial(places, bars=len(frame), count=cuts)
-    timeframe = backtrader_timeframe(frame["datetime"])
-    whole = Run(frame, strategy, parameters or {}, bars.point, timeframe, digest_at=at)
-    told = _Told(progress or (lambda done, total: None), 2 * len(frame))
-    with ProcessPool(record, processes, told) as pool:
-        truth, behind_curtain = pool.map([whole, replace(whole, mask=True)])
+    frame, done, total = bars.frame, 0, 2 * len(bars)
+
+    def show(new_bars: int) -> None:
+        nonlocal done
+        done += new_bars
+        if progress:
+            progress(min(done, total), total)
+
+    whole = TraceTask(frame, strategy, parameters or {}, bars.point, backtrader_timeframe(frame["datetime"]))
+    with ProcessPool(record_trace, processes, show) as pool:
+        truth, masked = pool.map([whole, replace(whole, mask=True)])
         first = truth.first_signal
         if first is None or first + 1 == len(frame):
-            failed = f", or mend the strategy: {truth.failure}" if truth.failure else ""
-            few = f"{path}: too few predictions to check in {len(frame):,} bars"
-            raise StrategyError(f"{few}; give a longer file{failed}")
-        chosen = at(first)
-        leak = _leak(truth, behind_curtain, len(frame), MASK)
+            failed = f" It failed: {truth.failure}" if truth.failure else ""
+            few = f"{path}: the strategy must predict some of the {len(frame):,} bars, got too few"
+            raise StrategyError(f"{few}. Give a longer file.{failed}")
+        chosen = places(first, bars=len(frame), count=cuts)
+        stretch = max(2 * (first + 1), len(frame) // (3 * cuts))
+        leak = _leak(truth, masked, MASK, len(frame))
         if leak is None:
-            runs = [run for cut in chosen for run in _other_futures(whole, cut)]
-            told.total += sum(run.stop_after or len(run.frame) for run in runs)
-            ways = product(chosen, (CUT, PERTURBED))
-            found = (_leak(truth, trace, *way) for trace, way in zip(pool.map(runs), ways, strict=True))
-            leak = next(filter(None, found), None)
+            tasks = [task for cut in chosen for task in _tasks(whole, cut, stretch)]
+            total += sum(task.digest_after or 0 for task in tasks)
+            leak = _first_leak(pool.map(tasks), chosen, stretch)
         if leak is not None:
-            # To the end: of a few bars two throws of a coin may well be the same.
+            # To the end: over a few bars two runs of a random strategy may be equal.
             (again,) = pool.map([whole])
-            _require_the_same(truth, again, len(frame))
+            _require_equal(truth, again, len(frame))
             leak = replace(leak, time=str(frame["datetime"].iloc[leak.bar]))
     if truth.failure and not leak:
-        raise StrategyError(f"after {truth.bars:,} bars the strategy failed: {truth.failure}")
+        raise StrategyError(f"The strategy failed after {truth.bars:,} bars: {truth.failure}")
     return LookaheadResult(
         file=bars.path.name,
         strategy=strategy if isinstance(strategy, str) else strategy.__name__,
         bars=truth.bars,  # a strategy may end its run
         predicted_bars=int((truth.signals != "").sum()),
         cuts=tuple(chosen),
+        stretch_bars=stretch,
         orders=len(truth.orders),
+        files=truth.files,
         leak=leak,
     )
 
 
 def places(first: int, *, bars: int, count: int) -> list[int]:
-    """Return after how many bars to cut: from the first prediction to an eighth, each so many times further.
+    """Return the bars at which to cut, evenly from the one after the first prediction to the last.
 
     Examples
     --------
-    >>> places(52, bars=83_260, count=5)
-    [53, 198, 743, 2780, 10407]
+    >>> places(52, bars=1000, count=5)
+    [53, 290, 526, 762, 999]
     """
-    last = bars // 8 if bars // 8 > first else bars - 1
-    return np.unique(np.geomspace(first + 1, last, count).round().astype(int)).tolist()
+    return np.unique(np.linspace(first + 1, bars - 1, count).round().astype(int)).tolist()
 
 
-def _other_futures(whole: Run, cut: int) -> tuple[Run, Run]:
-    ends = replace(whole, frame=whole.frame[:cut])
-    return ends, replace(whole, frame=perturbed(whole.frame, cut), stop_after=cut)
+def _tasks(whole: TraceTask, cut: int, stretch: int) -> list[TraceTask]:
+    """Return runs over the bars before a cut: with the true bars behind it, none, and perturbed ones."""
+    start = max(0, cut - stretch)
+    n = cut - start
+    frame = whole.frame[start : cut + n].reset_index(drop=True)
+    part = replace(whole, frame=frame, stop_after=n, digest_after=n)
+    return [part, replace(part, frame=frame[:n], stop_after=None), replace(part, frame=perturbed(frame, n))]
 
 
-def _leak(truth: Trace, trace: Trace, before: int, future: str) -> Leak | None:
-    """Return the first difference of two traces before a bar."""
+def _first_leak(traces: Iterator[Trace], chosen: list[int], stretch: int) -> Leak | None:
+    for cut in chosen:
+        start = max(0, cut - stretch)
+        truth = next(traces)
+        for future in (CUT, PERTURBED):
+            leak = _leak(truth, next(traces), future, cut - start, start)
+            if leak is not None:
+                return leak
+    return None
+
+
+def _leak(truth: Trace, trace: Trace, future: str, before: int, start: int = 0) -> Leak | None:
+    """Return the first difference of two traces before a bar, counted from the start of their runs."""
     if trace.failure and not trace.bars:
-        how = "ends" if future == CUT else "goes on with wild bars"
+        change = "ends" if future == CUT else "continues with perturbed bars"
         raise StrategyError(
-            f"the strategy cannot be checked: where the file {how} after {before:,} bars, it fails before "
-            f"its first: {trace.failure}"
+            f"The strategy must run where the file {change} at bar {start + before:,}, got an error before "
+            f"its first bar: {trace.failure}"
         )
-    found = min(differences(truth, trace, before), key=lambda difference: difference.bar, default=None)
-    if found is None:
+    first = min(differences(truth, trace, before), key=lambda difference: difference.bar, default=None)
+    if first is None:
         return None
-    from_bar = found.bar + 1 if future == MASK else before
-    return Leak(found.bar, "", found.what, found.one, found.other, future, from_bar)
+    bar = start + first.bar
+    from_bar = bar + 1 if future == MASK else start + before
+    return Leak(bar, "", first.what, first.one, first.other, future, from_bar, start)
 
 
-def _require_the_same(truth: Trace, again: Trace, before: int) -> None:
+def _require_equal(truth: Trace, again: Trace, before: int) -> None:
     for difference in differences(truth, again, before):
         raise StrategyError(
-            f"the same bars twice gave two answers: at bar {difference.bar:,} {difference.what} was "
-            f"{difference.one}, then {difference.other}.\n"
-            "Seed what is random, and do not ask the clock; then check again."
+            f"Two runs over the same bars must be equal, got {difference.one} and {difference.other} for "
+            f"{difference.what} at bar {difference.bar:,}.\nSeed random numbers, and do not read the clock."
         )
-
-
-class _Told:
-    """Adds up the bars that were done."""
-
-    def __init__(self, progress: Callable[[int, int], None], total: int) -> None:
-        self.total, self._done, self._progress = total, 0, progress
-
-    def __call__(self, bars: int) -> None:
-        self._done += bars
-        self._progress(min(self._done, self.total), self.total)

@@ -1,11 +1,11 @@
-"""Run a strategy where it could see the future, and trace what it says and does."""
+"""Recording of traces: a strategy run where it could see the future, and observed bar by bar."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,27 +22,29 @@ from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.validation.future_mask import FutureMask, indicators_of, lines_of
+from bt_neuro.validation.future import FutureMask, indicators_of, lines_of
+from bt_neuro.validation.opened_files import data_files, opened_files
 from bt_neuro.validation.parallel import report_progress
 from bt_neuro.validation.trace import Floats, Trace
 
-SILENT = (float("nan"),) * 3
+NO_OUTPUTS = (float("nan"),) * 3
+BARS_A_REPORT = 256
 
 
-@dataclass(frozen=True)
-class Run:
-    """What to run: all of it can be sent to another process.
+@dataclass(frozen=True, eq=False)
+class TraceTask:
+    """A run to record, as values that can be sent to another process.
 
-    Parameters
+    Attributes
     ----------
     frame : bars
     strategy : a class, or "FILE.py:Class", which is loaded anew for each run
-    parameters : its params
-    point : the smallest step of the price
-    timeframe : backtrader's pair, that a cut file may not look like another timeframe
-    stop_after : end the run after so many bars
-    digest_at : given the first bar with a signal, after how many bars to take a digest of the network
-    mask : hide from `next` what lies ahead (see `FutureMask`)
+    parameters : of the strategy
+    point : smallest step of the price
+    timeframe : pair of backtrader, which a short part of a file need not show
+    stop_after : number of bars after which to end the run
+    digest_after : number of bars after which to take a digest of the network
+    mask : hide from `next` the bars to come (`FutureMask`)
     """
 
     frame: pd.DataFrame
@@ -51,74 +53,71 @@ class Run:
     point: float
     timeframe: tuple[int, int]
     stop_after: int | None = None
-    digest_at: Callable[[int], list[int]] | None = None
+    digest_after: int | None = None
     mask: bool = False
 
 
-def record(run: Run) -> Trace:
+def record_trace(task: TraceTask) -> Trace:
     """Run a strategy in backtrader's default mode, which preloads the file, and return its trace.
 
-    That is the mode in which a strategy can see the future. Bars done are reported as progress.
+    In that mode a strategy can see the future. The number of bars done is reported as progress.
     """
-    strategy = load_strategy(run.strategy) if isinstance(run.strategy, str) else run.strategy
     trace = Trace()
-    timeframe, compression = run.timeframe
-    data = BarsFeed(bars=run.frame, timeframe=timeframe, compression=compression)
-    broker = _Broker(trace, FutureMask() if run.mask else None)
-    cerebro = build_cerebro(data, strategy, run.parameters, Account(), point=run.point, broker=broker)
-    recorder = _Recorder(trace, run)
-    cerebro.addanalyzer(_Listener, recorder=recorder)
-    try:
-        cerebro.run()
-    except NeuroError as error:
-        if not recorder.bars:
-            raise  # a mistake that has nothing to do with the bars
-        trace.failure = str(error)
-    except Exception as error:  # noqa: BLE001 - a strategy may fail in any way, and where is what is asked
-        trace.failure = f"{type(error).__name__}: {error}"
+    timeframe, compression = task.timeframe
+    data = BarsFeed(bars=task.frame, timeframe=timeframe, compression=compression)
+    with opened_files() as files:
+        strategy = load_strategy(task.strategy) if isinstance(task.strategy, str) else task.strategy
+        broker = _Broker(trace, FutureMask() if task.mask else None)
+        cerebro = build_cerebro(data, strategy, task.parameters, Account(), point=task.point, broker=broker)
+        recorder = _Recorder(trace, task)
+        cerebro.addanalyzer(_BarAnalyzer, recorder=recorder)
+        try:
+            cerebro.run()
+        except NeuroError as error:
+            if not recorder.bars:
+                raise  # a mistake that does not depend on the bars
+            trace.failure = str(error)
+        except Exception as error:  # noqa: BLE001 - a strategy may fail in any way, and where is the question
+            trace.failure = f"{type(error).__name__}: {error}"
+    trace.files = data_files(files)
     recorder.finish(cerebro)
     return trace
 
 
 class _Recorder:
-    """Listens bar by bar, and finishes the trace."""
+    """Writer of a trace, called at every bar."""
 
-    def __init__(self, trace: Trace, run: Run) -> None:
-        self._tape, self._run = trace, run
-        self._signals: list[Signal | None] = []  # None: the network said nothing
+    def __init__(self, trace: Trace, task: TraceTask) -> None:
+        self._trace, self._task = trace, task
+        self._signals: list[Signal | None] = []  # None: no prediction
         self._targets: dict[int, tuple[float, ...]] = {}
-        self._digest_at: list[int] | None = None
-        self._told = 0
+        self._reported = 0
 
     @property
     def bars(self) -> int:
         return len(self._signals)
 
-    def hear(self, strategy: NeuroStrategy) -> None:
+    def on_bar(self, strategy: NeuroStrategy) -> None:
         bar, signal = len(strategy.data) - 1, strategy.signal
-        spoke = signal is not None and signal.bar == bar
-        self._signals += [None] * (bar - self.bars)  # until the first bar that has all indicators
-        self._signals.append(signal if spoke else None)
+        self._signals += [None] * (bar - self.bars)  # before the first bar that has all indicators
+        self._signals.append(signal if signal is not None and signal.bar == bar else None)
         self._targets.update({scored.signal.bar: scored.target for scored in strategy.scored})
-        if spoke and self._digest_at is None:
-            self._digest_at = self._run.digest_at(bar) if self._run.digest_at else []
-        if self._digest_at and self.bars in self._digest_at:
-            self._tape.states[self.bars] = digest(strategy.network)
-        if self.bars - self._told >= 256:
-            self._tell()
-        if self._run.stop_after is not None and self.bars >= self._run.stop_after:
+        if self.bars == self._task.digest_after:
+            self._trace.states[self.bars] = digest(strategy.network)
+        if self.bars - self._reported >= BARS_A_REPORT:
+            self._report()
+        if self._task.stop_after is not None and self.bars >= self._task.stop_after:
             strategy.env.runstop()
 
-    def _tell(self) -> None:
-        report_progress(self.bars - self._told)
-        self._told = self.bars
+    def _report(self) -> None:
+        report_progress(self.bars - self._reported)
+        self._reported = self.bars
 
     def finish(self, cerebro: bt.Cerebro) -> None:
-        trace, bars = self._tape, self.bars
-        said = self._signals
-        trace.signals = np.array([signal.name if signal else "" for signal in said], "U4")
-        trace.outputs = _rows([signal.outputs if signal else SILENT for signal in said])
-        trace.probabilities = _rows([signal.probabilities if signal else SILENT for signal in said])
+        trace, signals, bars = self._trace, self._signals, self.bars
+        trace.signals = np.array([signal.name if signal else "" for signal in signals], "U4")
+        trace.outputs = _rows([signal.outputs if signal else NO_OUTPUTS for signal in signals])
+        trace.probabilities = _rows([signal.probabilities if signal else NO_OUTPUTS for signal in signals])
         trace.targets = np.full((bars, 3), np.nan)
         for bar, target in self._targets.items():
             trace.targets[bar] = target
@@ -127,36 +126,36 @@ class _Recorder:
             trace.features = strategy.learner.feature_names
             for name, line in named_lines(strategy):
                 trace.lines[name] = np.array(line.array[:bars], float)
-        self._tell()
+        self._report()
 
 
 def _rows(triples: Sequence[tuple[float, ...]]) -> Floats:
     return np.array(triples, float).reshape(-1, 3)  # three columns of no rows too
 
 
-class _Listener(bt.Analyzer):
+class _BarAnalyzer(bt.Analyzer):
     params = (("recorder", None),)
 
     def prenext(self) -> None:
         pass
 
     def next(self) -> None:
-        self.p.recorder.hear(self.strategy)
+        self.p.recorder.on_bar(self.strategy)
 
 
 class _Broker(MarginBroker):
-    """Margin broker that puts each order and what became of it on the trace at once.
+    """Margin broker that records each change of an order at once.
 
-    A strategy hears of an order only a bar later, after the last bar that a cut leaves.
+    backtrader notifies a strategy a bar later, which may be after the last bar before a cut.
     """
 
     def __init__(self, trace: Trace, mask: FutureMask | None) -> None:
         super().__init__()
-        self._tape, self._curtain = trace, mask
+        self._trace, self._mask = trace, mask
 
     def next(self) -> None:  # the first call in each bar, before the strategy's own
-        if self._curtain:
-            self._curtain.lift(self.cerebro)
+        if self._mask:
+            self._mask.show_bar(self.cerebro)
         super().next()
 
     def notify(self, order: bt.Order) -> None:
@@ -166,7 +165,7 @@ class _Broker(MarginBroker):
         text = f"{kind} {side} of {abs(order.created.size)!r} at {order.created.price!r} {state}"
         if filled.size:
             text += f", {abs(filled.size)!r} at {filled.price!r}"
-        self._tape.orders.append((len(self.cerebro.datas[0]) - 1, text))
+        self._trace.orders.append((len(self.cerebro.datas[0]) - 1, text))
 
 
 def named_lines(strategy: NeuroStrategy) -> Iterator[tuple[str, Any]]:
@@ -187,7 +186,7 @@ def named_lines(strategy: NeuroStrategy) -> Iterator[tuple[str, Any]]:
 
 
 def digest(network: Network) -> str:
-    """Return 128 bits of a hash of all that a network holds: weights, moments, running statistics, steps."""
+    """Return 128 bits of a hash of a network: weights, moments, running statistics, steps."""
     hashed = hashlib.blake2b(json.dumps(network.config(), sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(network.state().items()):
         hashed.update(name.encode())

@@ -1,4 +1,4 @@
-"""How many bars must come before what a strategy says can be trusted? Shown by starting it later."""
+"""Warm-up check: comparison of runs that start at different bars."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.validation.parallel import ProcessPool
 from bt_neuro.validation.trace import Floats, Trace
-from bt_neuro.validation.trace_recording import Run, record
+from bt_neuro.validation.trace_recording import TraceTask, record_trace
 
 TOLERANCE = 1e-9  # of a feature, relative to its largest value
-ALIKE = 0.95  # share of equal buys and sells from which two networks may be taken for one
+AGREEMENT = 0.95  # share of equal buys and sells from which two networks count as agreeing
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How a network that began late does against one that began with the file, some time after its start.
+    """A network that started late against one that started with the file, some time after the late start.
 
     Attributes
     ----------
     from_bar, to_bar : bars since the late start
-    bars : compared, of all late starts together
-    same_signals : share of them where both say the same
-    same_trades : the same among bars where at least one says buy or sell; None without such bars
+    bars : number of compared bars, over all late starts
+    same_signals : share of them with equal signals
+    same_trades : the same among bars with a buy or sell of either; None without such bars
     mean_difference : of the probabilities, absolute
-    late_error, early_error : mean squared errors of the outputs, None where no label was known
+    late_error, early_error : mean squared errors of the outputs; None without a confirmed label
     """
 
     from_bar: int
@@ -49,15 +49,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class WarmupResult:
-    """What the check found; printed, it is a plain sentence.
+    """Result of `warmup_check`; printed, it is one sentence.
 
     Attributes
     ----------
     file, strategy : what was checked
-    starts : how many bars later it was started
-    first_prediction : the bar since the start, counted from 1, that has the first prediction
-    features_agree_after : bars after which all features agree within 1e-9 of their largest value; None if
-        some never do
+    starts : bars of the late starts
+    first_prediction : number of bars up to the first prediction
+    features_agree_after : number of bars after which all features agree within 1e-9 of their largest value;
+        None if some never do
     slowest_feature : the last one to agree
     stages : learning, each stage as long as all before it
     """
@@ -72,35 +72,33 @@ class WarmupResult:
 
     @property
     def trades_agree_after(self) -> int | None:
-        """Bars after which 95 % of the buys and sells are the same, to the end; None if they never are."""
+        """Number of bars after which 95 % of the buys and sells are equal, to the end; None if never."""
         agreed = None
         for stage in reversed(self.stages):
-            if stage.same_trades is None or stage.same_trades < ALIKE:
+            if stage.same_trades is None or stage.same_trades < AGREEMENT:
                 break
             agreed = stage.from_bar
         return agreed
 
     def __str__(self) -> str:
         if self.features_agree_after is None:
-            indicators = f"do not come to agree, for {self.slowest_feature} depends on where the bars begin"
+            features = f"never agree, because {self.slowest_feature} depends on where the bars begin"
         else:
-            indicators = f"agree after {self.features_agree_after:,} bars, {self.slowest_feature} the last"
+            features = f"agree after {self.features_agree_after:,} bars, {self.slowest_feature} the last"
         last = self.stages[-1]
         if last.same_trades is None:
-            learning = "the network gives no signal to compare"
+            signals = "there are no buys or sells to compare"
         elif self.trades_agree_after is None:
-            learning = f"the signals do not come to agree, after {last.from_bar:,} bars "
+            signals = f"the signals do not agree, after {last.from_bar:,} bars "
         else:
-            learning = f"the signals agree after {self.trades_agree_after:,} bars, in the end "
+            signals = f"the signals agree after {self.trades_agree_after:,} bars, in the end "
         if last.same_trades is not None:
-            learning += f"{100 * last.same_trades:.0f} % of the buys and sells are the same"
+            signals += f"{100 * last.same_trades:.0f} % of the buys and sells are equal"
         if last.late_error is not None:
-            learning += f", with a squared error of {last.late_error:.4f} against {last.early_error:.4f}"
+            signals += f", with a squared error of {last.late_error:.4f} against {last.early_error:.4f}"
         first, latest = self.starts[0], self.starts[-1]
         later = f"{first:,} bars" if first == latest else f"{first:,} to {latest:,} bars"
-        return (
-            f"{self.strategy} on {self.file}, started {later} later: the features {indicators}; {learning}."
-        )
+        return f"{self.strategy} on {self.file}, started {later} later: the features {features}; {signals}."
 
     @property
     def table(self) -> str:
@@ -133,21 +131,21 @@ def warmup_check(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> WarmupResult:
-    """Start a strategy later and later, and compare it with one that saw the file from its first bar.
+    """Start a strategy later and later, and compare it with a run from the first bar of the file.
 
-    Indicators forget: after some bars their values no longer tell where they began. A network that learns
-    does not come to the same weights; what can be asked is whether it decides alike, and does as well.
+    After some bars, most indicators no longer depend on where the bars began. A network that learns keeps
+    other weights. What can be compared are its signals and its error.
 
     Parameters
     ----------
-    path : bar file, whatever `read_bars` reads
-    strategy : a class, or "FILE.py:Class"
-    parameters : its params
-    bars_options : of `read_bars`
-    step, starts : start `step`, 2 `step`, ... bars later, so many times
-    span : bars to go on after each start; fewer where the file is shorter
-    processes : as in `lookahead_check`
-    progress : called now and then with (bars done, bars in all)
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    strategy, parameters, bars_options, processes, progress
+        As in `lookahead_check`.
+    step, starts : int, default 500 and 4
+        The late runs start `step`, 2 `step`, ... bars after the first, `starts` times.
+    span : int, default 8000
+        Bars after each start; fewer if the file is shorter.
 
     Returns
     -------
@@ -156,7 +154,7 @@ def warmup_check(
     Raises
     ------
     NeuroError
-        When the file or the strategy cannot be used, or the file is too short to predict after a late start.
+        If the file or the strategy cannot be used, or the file is too short to predict after a late start.
 
     Examples
     --------
@@ -166,35 +164,34 @@ def warmup_check(
     (53, (50,))
     """
     if min(step, starts, span) < 1:
-        raise StrategyError(f"step {step}, starts {starts}, span {span}: give 1 or more of each")
+        raise StrategyError(
+            f"step, starts and span must be 1 or more, got {step}, {starts} and {span}. Give higher numbers."
+        )
     bars = read_bars(path, **(bars_options or {}))
     frame, late = bars.frame, [step * (number + 1) for number in range(starts)]
     bars.require(late[-1] + 2, f"a start {late[-1]:,} bars later")
     span = min(span, len(frame) - late[-1])
-    whole = Run(
-        frame[: late[-1] + span],
-        strategy,
-        parameters or {},
-        bars.point,
-        backtrader_timeframe(frame["datetime"]),
-    )
-    runs = [whole, *(replace(whole, frame=frame[start : start + span]) for start in late)]
-    total, done = sum(len(run.frame) for run in runs), 0
+    timeframe = backtrader_timeframe(frame["datetime"])
+    whole = TraceTask(frame[: late[-1] + span], strategy, parameters or {}, bars.point, timeframe)
+    tasks = [whole, *(replace(whole, frame=frame[start : start + span]) for start in late)]
+    total, done = sum(len(task.frame) for task in tasks), 0
 
-    def tell(bars_done: int) -> None:
+    def show(new_bars: int) -> None:
         nonlocal done
-        done += bars_done
+        done += new_bars
         if progress:
             progress(done, total)
 
-    with ProcessPool(record, processes, tell) as pool:
-        early, *later = pool.map(runs)
+    with ProcessPool(record_trace, processes, show) as pool:
+        early, *later = pool.map(tasks)
     for trace in (early, *later):
         if trace.failure:
-            raise StrategyError(f"the strategy failed: {trace.failure}")
+            raise StrategyError(f"The strategy failed: {trace.failure}")
         if trace.first_signal is None:
-            raise StrategyError(f"{path}: nothing was predicted in {span:,} bars; give a longer span or file")
-    pairs = [(trace, _from(early, start, span)) for trace, start in zip(later, late, strict=True)]
+            raise StrategyError(
+                f"{path}: the strategy must predict bars, got none in {span:,}. Give a longer span or file."
+            )
+    pairs = [(trace, _part(early, start, span)) for trace, start in zip(later, late, strict=True)]
     agree_after, slowest = _features_agree(pairs)
     return WarmupResult(
         file=bars.path.name,
@@ -207,8 +204,7 @@ def warmup_check(
     )
 
 
-def _from(trace: Trace, start: int, span: int) -> Trace:
-    """Return what a trace holds from a bar on."""
+def _part(trace: Trace, start: int, span: int) -> Trace:
     part = slice(start, start + span)
     return replace(
         trace,
@@ -221,7 +217,7 @@ def _from(trace: Trace, start: int, span: int) -> Trace:
 
 
 def _features_agree(pairs: Sequence[tuple[Trace, Trace]]) -> tuple[int | None, str]:
-    """Return after how many bars all features agree, and which was the last to."""
+    """Return the number of bars after which all features agree, and the last one to."""
     last = {name: max(_last_difference(*pair, name) for pair in pairs) for name in pairs[0][0].features}
     slowest = max(last, key=lambda name: last[name])
     never = last[slowest] == min(late.bars for late, _ in pairs)
@@ -229,10 +225,10 @@ def _features_agree(pairs: Sequence[tuple[Trace, Trace]]) -> tuple[int | None, s
 
 
 def _last_difference(late: Trace, early: Trace, name: str) -> int:
-    """Return the number of the last bar, counted from 1, where a feature differs; 0 if it never does."""
+    """Return the last bar, counted from 1, at which a feature differs; 0 if it never does."""
     here, there = late.lines[name], early.lines[name]
     size = float(np.nanmax(np.abs(there), initial=0.0))
-    agrees = np.abs(here - there) <= TOLERANCE * size  # not where the late one is not known yet
+    agrees = np.abs(here - there) <= TOLERANCE * size  # False where the late one is NaN
     differs = np.flatnonzero(~agrees)
     return int(differs[-1]) + 1 if len(differs) else 0
 
@@ -246,13 +242,13 @@ def _stages(pairs: Sequence[tuple[Trace, Trace]], step: int, span: int) -> list[
 
 def _stage(pairs: Sequence[tuple[Trace, Trace]], first: int, end: int) -> Stage | None:
     part = slice(first, end)
-    said = [(late.signals != "") & (early.signals != "") for late, early in pairs]
+    predicted = [(late.signals != "") & (early.signals != "") for late, early in pairs]
 
     def both(of: Callable[[Trace], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return what all late and all early networks had, at the bars where both said something."""
+        """Return a quantity of all late and all early networks, at the bars that both predicted."""
         late, early = (
             np.concatenate(
-                [of(pair[which])[part][bars[part]] for pair, bars in zip(pairs, said, strict=True)]
+                [of(pair[which])[part][bars[part]] for pair, bars in zip(pairs, predicted, strict=True)]
             )
             for which in (0, 1)
         )

@@ -15,7 +15,7 @@ from small import Small
 from bt_neuro import Dense, read_bars, warmup_check
 from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.feed import backtrader_timeframe
-from bt_neuro.validation.trace_recording import Run, record
+from bt_neuro.validation.trace_recording import TraceTask, record_trace
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 
@@ -79,7 +79,7 @@ def test_figures_of_learning_are_those_of_two_runs_by_hand():
 
     def predictions(first):
         frame = bars.frame[first : step + span]
-        trace = record(Run(frame, Small, {}, bars.point, backtrader_timeframe(frame["datetime"])))
+        trace = record_trace(TraceTask(frame, Small, {}, bars.point, backtrader_timeframe(frame["datetime"])))
         table = pd.DataFrame(
             np.hstack([trace.outputs, trace.targets]), columns=list("nbsNBS"), index=frame.index
         )
@@ -109,15 +109,15 @@ def test_the_sentence_tells_indicators_from_learning():
     result = check(with_features(Fixed, lambda data: {"sma": bt.ind.SMA(data, period=10)}))
     assert ", started 40 to 80 bars later: the features agree after 9 bars, sma the last; " in str(result)
     never = check(with_features(Small, lambda data: {"sum": Sum(data)}))
-    assert "the features do not come to agree, for sum depends on where the bars begin" in str(never)
+    assert "the features never agree, because sum depends on where the bars begin" in str(never)
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"step": 0}, "step 0, starts 2, span 100: give 1 or more of each"),
+        ({"step": 0}, "step, starts and span must be 1 or more, got 0, 2 and 100"),
         ({"step": 4000}, "6,000 bars are too few for a start 8,000 bars later"),
-        ({"span": 36}, "nothing was predicted in 36 bars"),
+        ({"span": 36}, "must predict bars, got none in 36"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(options, complaint):
@@ -137,6 +137,6 @@ def test_the_command_prints_a_sentence_and_a_table():
     assert header.startswith("bars since the start")
     assert [row.split("  ")[0] for row in rows[:3]] == ["0 to 50", "50 to 100", "100 to 120"]
     assert "compare the errors" in out.stdout
-    told = json.loads(bt_neuro(*WORDS, "--json").stdout)
-    assert told["starts"] == [50]
-    assert told["sentence"] == sentence
+    printed = json.loads(bt_neuro(*WORDS, "--json").stdout)
+    assert printed["starts"] == [50]
+    assert printed["sentence"] == sentence

@@ -1,0 +1,126 @@
+"""Bars to come, hidden from a strategy's `next` or replaced by others."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+EXAGGERATION = 100.0  # a thousandth up becomes a tenth down
+LARGEST_MOVE = np.log(1000.0)  # of a perturbed price from the last true close
+
+
+class FutureMask:
+    """Other values in all lines beyond the present bar, at every bar.
+
+    backtrader has then computed all indicators from true bars. Only what `next` reads ahead, from a line or
+    its array, is changed. Each step of a line is reversed and made a hundred times as large; times run at
+    twice their pace.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[array[float], array[float]]] | None = None  # as shown, and the true values
+
+    def show_bar(self, cerebro: bt.Cerebro) -> None:
+        """Show the bar that has just closed; the first call hides all others."""
+        if self._lines is None:
+            self._lines = [(line, _hide(line, alias == "datetime")) for line, alias in _filled_lines(cerebro)]
+            for data in cerebro.datas:
+                _peek_at_true_times(data, self._lines)
+        bar = len(cerebro.datas[0]) - 1
+        for shown, true in self._lines:
+            shown[bar] = true[bar]
+
+
+def _hide(line: array[float], is_time: bool) -> array[float]:
+    kept, true = line[:], np.array(line)
+    if is_time:
+        hidden = 2 * true - true[0] + 1.0  # ascending, and later than every true time before it
+    else:
+        steps = np.diff(true, prepend=true[0])
+        hidden = np.roll(true, 1) - EXAGGERATION * np.where(steps == 0, 1.0, steps)
+    line[1:] = array("d", hidden[1:])
+    return kept
+
+
+def _peek_at_true_times(data: Any, lines: list[tuple[array[float], array[float]]]) -> None:
+    """Where a strategy has timers, Cerebro itself reads the time of the next bar."""
+    true = next(true for shown, true in lines if shown is data.lines.datetime.array)
+    data.advance_peek = lambda: true[len(data)] if len(data) < len(true) else float("inf")
+
+
+def _filled_lines(cerebro: bt.Cerebro) -> Iterator[tuple[array[float], str]]:
+    """Yield the array and name of each line that holds values for all bars already."""
+    owners = [
+        *cerebro.datas,
+        *(indicator for strategy in cerebro.runningstrats for indicator in indicators_of(strategy)),
+    ]
+    lines = {id(line.array): (line.array, alias) for owner in owners for line, alias in lines_of(owner)}
+    bars = cerebro.datas[0].buflen()
+    yield from ((values, alias) for values, alias in lines.values() if len(values) == bars)
+
+
+def indicators_of(owner: Any) -> Iterator[Any]:
+    """Yield all indicators and operations on lines of an owner, and theirs."""
+    for indicator in getattr(owner, "_lineiterators", {}).get(bt.LineIterator.IndType, ()):
+        yield indicator
+        yield from indicators_of(indicator)
+
+
+def lines_of(owner: Any) -> Iterator[tuple[Any, str]]:
+    """Yield lines and their names; an operation on lines is one line without a name."""
+    if isinstance(owner, bt.LineSeries):
+        for index, alias in enumerate(owner.lines.getlinealiases()):
+            yield owner.lines[index], alias
+    else:
+        yield owner, ""
+
+
+def perturbed(frame: pd.DataFrame, cut: int) -> pd.DataFrame:
+    """Return the first `cut` bars, followed by at most as many perturbed ones.
+
+    Each later price is mirrored in the last true close and moved up to a hundred times as far. The first
+    perturbed close always lies on the other side. Larger volumes and spreads become smaller and the other
+    way round, and times run at half their pace. The bars stay valid, so that indicators without look-ahead
+    compute from them without errors.
+
+    Examples
+    --------
+    >>> hours = pd.date_range("2024-01-01", periods=4, freq="h")
+    >>> bars = pd.DataFrame({"datetime": hours, "open": [1.10, 1.10, 1.11, 1.12], "high": 1.13, "low": 1.09,
+    ...                      "close": [1.10, 1.11, 1.12, 1.10], "volume": 900})
+    >>> perturbed(bars, 2)[["high", "low", "close"]].round(3)
+        high    low  close
+    0  1.130  1.090  1.100
+    1  1.130  1.090  1.110
+    2  2.341  0.134  0.251
+    3  2.341  0.134  1.235
+    """
+    past, future = frame[:cut], frame[cut : 2 * cut]
+    last, first = past.iloc[-1], future.iloc[0]
+    other_side = 0.5 if first["close"] >= last["close"] else 2.0
+    # The mirror turns the highest price into the lowest.
+    mirrored = {"open": "open", "high": "low", "low": "high", "close": "close"}
+    changed = {
+        name: other_side * _mirrored(future[source].to_numpy(float), float(last["close"]))
+        for name, source in mirrored.items()
+    }
+    for name in ("volume", "spread"):
+        if name in frame:
+            true, before = future[name].to_numpy(float), float(last[name])
+            changed[name] = np.where(true > before, before / 10.0, 10.0 * before + 1000.0)
+    times = last["datetime"] + 2 * (future["datetime"] - last["datetime"])
+    return pd.concat([past, pd.DataFrame({"datetime": times, **changed})], ignore_index=True)
+
+
+def _mirrored(prices: Floats, centre: float) -> Floats:
+    move = EXAGGERATION * np.log(prices / centre)
+    # Not clipped: equal highs and lows would make some indicators divide by 0.
+    return np.asarray(centre * np.exp(-move / (1.0 + np.abs(move) / LARGEST_MOVE)))
