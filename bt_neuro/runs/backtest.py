@@ -23,7 +23,7 @@ from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.era_tables import EraRecord, pretraining_manifest, read_examples
+from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.recording import EQUITY, FEATURES, OUTPUTS, PREDICTIONS, Recording
@@ -136,7 +136,7 @@ def backtest(
                 cerebro, [lambda strategy: progress(len(strategy.data), len(bars))] if progress else []
             )
             if params["pretrain"] is not None:
-                cerebro.addanalyzer(EraRecord, folder=folder.path, report=era_progress)
+                cerebro.addanalyzer(EpochRecord, folder=folder.path, report=era_progress)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
             cerebro.addanalyzer(ModelCheckpoint, path=model, every_bars=checkpoint_every, about=about)
             try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning.checkpoint import Checkpoint
-from bt_neuro.runs.era_tables import EXAMPLES
+from bt_neuro.runs.epoch_tables import EXAMPLES
 from bt_neuro.runs.recording import ARRAYS, FEATURES, OUTPUTS, PREDICTIONS
 from bt_neuro.runs.tables import copy_text, read_array, write_array
 

@@ -27,7 +27,7 @@ from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.era_tables import examples_table
+from bt_neuro.runs.epoch_tables import examples_table
 from bt_neuro.runs.recording import FEATURES, OUTPUTS, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import npy_bytes

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,17 @@ def test_metrics_count_the_rows(result):
     assert m["sharpe_ratio_daily_annualised"] == pytest.approx(
         returns.mean() / returns.std() * math.sqrt(len(returns) / years)
     )
+
+
+def test_every_key_and_file_of_a_run_is_documented(result):
+    page = (ROOT / "docs" / "files.md").read_text()
+    words = set(re.findall(r"`([^`\s]+)`", page))
+    keys = {*result.manifest, *result.metrics, *result.manifest["data"], *result.manifest["time"]}
+    keys |= {*result.metrics["buy"], *result.metrics["step_time"], *result.manifest["network"]}
+    assert keys <= words
+    assert {path.name for path in result.folder.iterdir()} <= words | {"run.json"}
+    for table in ("predictions", "equity", "trades"):
+        assert set(getattr(result, table).columns) <= words
 
 
 def test_the_analyzer_gives_the_metrics_of_the_run(result, bars):

@@ -1,4 +1,4 @@
-"""What a run learned before its test: a table of its eras, one of the bars they went through. In-sample."""
+"""Tables of pretraining: a row an era, a row an example that was learned. All in-sample."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from bt_neuro.io import atomic_write
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.label_queue import Example
 from bt_neuro.metrics.predictions import labels_of
+from bt_neuro.runs.tables import TextTable
 
 ERAS, EXAMPLES = "eras.csv", "examples.csv"
 HEADER = ("learning_rate", "era", "error", "undefine_pct", "forecast_pct", "in_sample")
 
 
-class EraRecord(bt.Analyzer):
-    """Write ``eras.csv``, a row a network after each era, and ``examples.csv``, a row a bar that is learned.
+class EpochRecord(bt.Analyzer):
+    """Write ``eras.csv``, a row a network and era, and ``examples.csv``, a row a bar that is learned.
 
     Params:
-      - ``folder`` (required): to write to, without such files
-      - ``report`` (default: ``None``): called with (era, eras, bars learned in it, bars) after each launch
+      - ``folder`` (required): folder to write to, without such files
+      - ``report`` (default: ``None``): called with (era, number of eras, bars learned in it, its bars) after
+        each launch
     """
 
     params = (("folder", None), ("report", None))
@@ -44,7 +46,7 @@ class EraRecord(bt.Analyzer):
         if self.p.report is not None:
             self.p.report(era, self.strategy.pretraining.eras, learned, examples)
 
-    def notify_epoch(self, eras: tuple[Epoch, ...]) -> None:
+    def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         path = Path(self.p.folder, EXAMPLES)
         if not path.exists():
             with atomic_write(path) as partial:
@@ -54,16 +56,14 @@ class EraRecord(bt.Analyzer):
 
     def _write(self) -> None:
         ended, seeds = self.strategy.pretraining.log.epochs, self.strategy.network.seeds
-        rows: list[tuple[Any, ...]] = [] if self._written else [("seed", *HEADER)]
-        for eras in ended[self._written :]:
-            for seed, era in zip(seeds, eras, strict=True):
-                figures = (era.error, era.undefine_pct, era.forecast_pct)
-                cells = ("" if figure is None else figure for figure in figures)
-                rows.append((seed, era.learning_rate, era.number, *cells, True))
         several = len(seeds) > 1
-        lines = (",".join(map(str, row if several else row[1:])) for row in rows)
-        with Path(self.p.folder, ERAS).open("a", newline="", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        with TextTable(Path(self.p.folder, ERAS), ("seed", *HEADER) if several else HEADER) as table:
+            for epochs in ended[self._written :]:
+                for seed, epoch in zip(seeds, epochs, strict=True):
+                    figures = (epoch.error, epoch.undefine_pct, epoch.forecast_pct)
+                    cells = ("" if figure is None else figure for figure in figures)
+                    row = (epoch.learning_rate, epoch.number, *cells, True)
+                    table.append(*((seed, *row) if several else row))
         self._written = len(ended)
 
 
@@ -80,7 +80,7 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
 
 
 def read_examples(folder: Path) -> pd.DataFrame:
-    """Return ``bar``, ``label`` and ``known_bar`` of what was learned before the test, if anything was."""
+    """Return the `examples_table` of a run; no rows without pretraining."""
     path = folder / EXAMPLES
     if not path.exists():
         return pd.DataFrame({"bar": [], "label": [], "known_bar": []})
@@ -88,13 +88,13 @@ def read_examples(folder: Path) -> pd.DataFrame:
 
 
 def read_eras(folder: Path) -> pd.DataFrame:
-    """Return the eras of a run, a row a network and era; nothing where there are none."""
+    """Return the eras of a run, a row a network and era; no rows without pretraining."""
     path = folder / ERAS
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(HEADER))
 
 
 def pretraining_manifest(folder: Path, span: str) -> dict[str, Any] | None:
-    """Return what ``run.json`` says of the eras of a run; None where none has ended."""
+    """Return the manifest's entry on pretraining; None before the end of the first era."""
     eras = read_eras(folder)
     if eras.empty:
         return None
