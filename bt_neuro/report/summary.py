@@ -108,11 +108,10 @@ def _run_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
     yield tile("Lift over visible half", "lift_pct", "+.1f")
     yield tile(f"Over {m.get('hit_rate_baseline') or 'best baseline'}", "difference_pct", "+.1f")
     yield tile("Return", "return_pct", "+.1f", before)
-    yield tile("Mean return a year", "mean_return_a_year_pct", "+.1f")
+    yield tile("Excess a year", "excess_a_year_pct", "+.1f")
     yield tile("Buy and hold", "buy_and_hold_after_costs_pct", "+.1f", "after costs")
     yield tile("Max. drawdown", "max_drawdown_pct", ".1f", " to ".join(days))
     yield "Trades", shown(m.get("trades"), ",d"), shown(m.get("win_rate_pct"), ".1f", " % won")
-    yield "Sharpe ratio", shown(m.get("sharpe_ratio_daily_annualised"), ".2f"), "daily, annualised"
 
 
 def _account_notes(manifest: Metrics) -> Iterator[str]:

@@ -87,7 +87,7 @@ def block_rows(metrics: Metrics, columns: Columns) -> list[tuple[str, str]]:
     for label, key, form in columns:
         rows.append((label, cell(metrics, key, form)))
         if (bounds := interval(metrics, key, form)) != "--":
-            rows.append(("95 % Interval [%]", bounds))
+            rows.append((f"95 % Interval{' [%]' if key.endswith('_pct') else ''}", bounds))
     return rows
 
 

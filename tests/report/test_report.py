@@ -95,6 +95,7 @@ def test_the_table_holds_what_the_files_say(run):
     assert (start, table["hold"][start]) == (p["bar"].iloc[0], run.equity["equity"].iloc[0])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_bars_before_its_account(broken):
     resumed = rewritten(broken, "equity", lambda equity: equity[equity["bar"] >= 300])
     tables = resumed.predictions, resumed.equity
@@ -133,6 +134,7 @@ LITTLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "change", "expected"), LITTLE.values(), ids=LITTLE)
 def test_little_to_show_is_still_a_page(broken, table, change, expected):
     assert expected in render_page(rewritten(broken, table, change))
@@ -150,6 +152,7 @@ def test_a_page_says_how_its_run_ended(broken, manifest, expected):
     assert expected in " ".join(render_page(with_manifest(broken, **manifest)).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
@@ -168,6 +171,7 @@ def test_what_makes_an_account_doubtful_stands_in_the_head(broken, changed, expe
     assert expected not in render_page(broken)
 
 
+@pytest.mark.slow
 def test_figures_over_time_are_drawn_where_there_is_some(broken):
     whole = {part.name for part in run_sections(broken)}
     few = rewritten(broken, "predictions", lambda table: table[:100])
@@ -176,6 +180,7 @@ def test_figures_over_time_are_drawn_where_there_is_some(broken):
     assert "inputs" not in {part.name for part in run_sections(few)}
 
 
+@pytest.mark.slow
 def test_closes_are_drawn_where_the_bars_are_gone(broken):
     page = render_page(with_manifest(broken, data=broken.manifest["data"] | {"file": "gone.csv"}))
     assert "Closes alone: gone.csv is missing." in page

@@ -127,6 +127,7 @@ def test_report_opens_a_comparison_as_it_does_a_run(copied):
     assert latest(copied.parent) == copied
 
 
+@pytest.mark.slow
 def test_a_sentence_cannot_run_as_a_script(copied):
     evil = "</script><script>window.ran = true</script>"
     manifest = json.loads((copied / "compare.json").read_text())
