@@ -56,6 +56,7 @@ def time_figure(height: int, **options: Any) -> figure:
     """Return an empty figure over time."""
     plot = empty_figure(height, x_axis_type="datetime", **options)
     plot.x_range.range_padding = 0.01
+    plot.xaxis.ticker.desired_num_ticks = 4  # as many as fit a phone
     return plot
 
 
