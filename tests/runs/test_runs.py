@@ -190,12 +190,14 @@ def test_the_model_holds_all_that_goes_on(result):
     assert about["learner"]["last_bar"] == result.metrics["bars"] - 1
 
 
+@pytest.mark.slow
 def test_two_runs_are_equal_to_the_bit(result, tmp_path):
     again = backtest(SAMPLE, strategy=Small, out=tmp_path, bars_options=MONTHS)
     for name in FILES - {"run.json", "report.html"}:  # these tell the time
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_strategy_is_called_at_its_times_and_runs_as_without(result, tmp_path):
     class Timed(Small):  # in the loop that other strategies need not
         def start(self):
@@ -212,6 +214,7 @@ def test_a_strategy_is_called_at_its_times_and_runs_as_without(result, tmp_path)
         assert (again.folder / name).read_bytes() == (result.folder / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_costs_are_what_lies_between_gross_and_net(tmp_path):
     free = backtest(
         SAMPLE, strategy=Small, out=tmp_path / "a", bars_options=MONTHS, account=Account(spread=0)
