@@ -4,10 +4,12 @@
 // Shapes   inp (POSITIONS rows of N_IN, STRIDE apart)   weight (N_IN, N_OUT)   bias (N_OUT)
 //          out (POSITIONS, N_OUT)
 // Macros   POSITIONS rows of N_IN numbers; STRIDE from one row's start to the next; N_OUT columns; ACTIVATION;
-//          LINEAR 1: that is NONE, so dout is dz; WANTS_DINP 0 in a network's first layer; HAS_BIAS 0: bias is neither there
-//          nor moved; WIDTH vector of columns, DOTS of them at a time: WIDTH * DOTS divides N_OUT; a tile of the update is
-//          WEIGHT_ROWS inputs, which divide N_IN, by STRIP columns, which divide N_OUT, in COLS vectors of WIDE, of which
-//          the last may overlap; TILE edge of the squares that are transposed: divides N_IN and N_OUT; MATMUL_OUT,
+//          LINEAR 1: that is NONE, so dout is dz; WANTS_DINP 0 in a network's first layer; HAS_BIAS 0: bias is neither
+//          there nor moved; WIDTH vector of columns, DOTS of them at a time: WIDTH * DOTS divides N_OUT; a tile of the
+//          update is WEIGHT_ROWS inputs, which divide N_IN, by STRIP columns, which divide N_OUT, in COLS vectors of
+//          WIDE, of which the last may overlap, and TAIL columns in a narrower one; FLAT vector of the optimiser, over
+//          the ends of rows, which lie one behind the other; PAIRS 1: a single position's rows go in pairs, as a row
+//          ends with half a FLAT; TILE edge of the squares that are transposed: divides N_IN and N_OUT; MATMUL_OUT,
 //          MATMUL_INP the functions of matmul.cl for out and for dinp
 // Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
 //          weights and moments are the largest thing in memory and are read and written once a step
@@ -47,8 +49,9 @@ FUNCTION NAMED(dense_backward)(
 #if POSITIONS == 1
   // A row of weights is in the cache for both of its uses. The optimiser stays a loop of its own: unrolled
   // it takes seconds to compile.
-  FOR_ITEMS(i, N_IN) {
-    if (WANTS_DINP) {
+  FOR_ITEMS(group, N_IN / (1 + PAIRS)) {
+    const int i0 = group * (1 + PAIRS);
+    for (int i = i0; WANTS_DINP && i <= i0 + PAIRS; ++i) {
       VEC(WIDTH) sum[DOTS];
       #pragma unroll
       for (int c = 0; c < DOTS; ++c) sum[c] = 0;
@@ -62,8 +65,16 @@ FUNCTION NAMED(dense_backward)(
       dinp[i] = SUM(WIDTH, sum[0]);
     }
     #pragma unroll 1
-    for (int o = 0; o < N_OUT; o += WIDTH)
-      OPTIMIZER_STEP(WIDTH, weight + i * N_OUT + o, LOAD(WIDTH, dout + o) * inp[i], rates);
+    for (int o = 0; o + FLAT <= N_OUT; o += FLAT)
+      OPTIMIZER_STEP(FLAT, weight + i0 * N_OUT + o, LOAD(FLAT, dout + o) * inp[i0], rates);
+  #if PAIRS
+    // The middle vector of a pair: the end of one row, the beginning of the next.
+    const VEC(FLAT) middle = (VEC(FLAT))(LOAD(WIDTH, dout + N_OUT - WIDTH) * inp[i0], LOAD(WIDTH, dout) * inp[i0 + 1]);
+    OPTIMIZER_STEP(FLAT, weight + (i0 + 1) * N_OUT - WIDTH, middle, rates);
+    #pragma unroll 1
+    for (int o = WIDTH; o < N_OUT; o += FLAT)
+      OPTIMIZER_STEP(FLAT, weight + (i0 + 1) * N_OUT + o, LOAD(FLAT, dout + o) * inp[i0 + 1], rates);
+  #endif
   }
 #else
   #if WANTS_DINP
@@ -74,10 +85,16 @@ FUNCTION NAMED(dense_backward)(
   FOR_ITEMS(tile, N_IN / WEIGHT_ROWS * strips) {
     const int i0 = tile / strips * WEIGHT_ROWS, o0 = tile % strips * STRIP;
     VEC(WIDE) sum[WEIGHT_ROWS][COLS];
+  #if TAIL
+    VEC(TAIL) tail[WEIGHT_ROWS];
+  #endif
     #pragma unroll
     for (int r = 0; r < WEIGHT_ROWS; ++r) {
       #pragma unroll
       for (int c = 0; c < COLS; ++c) sum[r][c] = 0;
+  #if TAIL
+      tail[r] = 0;
+  #endif
     }
     for (int p = 0; p < POSITIONS; ++p) {
       #pragma unroll
@@ -87,6 +104,11 @@ FUNCTION NAMED(dense_backward)(
         for (int r = 0; r < WEIGHT_ROWS; ++r)
           sum[r][c] = fma((VEC(WIDE))(inp[p * STRIDE + i0 + r]), dz, sum[r][c]);
       }
+  #if TAIL
+      const VEC(TAIL) dz = LOAD(TAIL, dout + (p + 1) * N_OUT - TAIL);
+      #pragma unroll
+      for (int r = 0; r < WEIGHT_ROWS; ++r) tail[r] = fma((VEC(TAIL))(inp[p * STRIDE + i0 + r]), dz, tail[r]);
+  #endif
     }
     // The sums leave their registers, so that the optimiser is one loop: unrolled it takes seconds to compile.
     real gradient[WEIGHT_ROWS * STRIP];
@@ -94,11 +116,13 @@ FUNCTION NAMED(dense_backward)(
     for (int r = 0; r < WEIGHT_ROWS; ++r) {
       #pragma unroll
       for (int c = 0; c < COLS; ++c) STORE(WIDE, sum[r][c], gradient + r * STRIP + COLUMN(c));
+  #if TAIL
+      STORE(TAIL, tail[r], gradient + (r + 1) * STRIP - TAIL);
+  #endif
     }
     #pragma unroll 1
-    for (int k = 0; k < WEIGHT_ROWS * STRIP; k += WIDTH)
-      OPTIMIZER_STEP(
-          WIDTH, weight + (i0 + k / STRIP) * N_OUT + o0 + k % STRIP, LOAD(WIDTH, gradient + k), rates);
+    for (int k = 0; k < WEIGHT_ROWS * STRIP; k += FLAT)
+      OPTIMIZER_STEP(FLAT, weight + (i0 + k / STRIP) * N_OUT + o0 + k % STRIP, LOAD(FLAT, gradient + k), rates);
   }
 #endif
   FOR_ITEMS(strip, HAS_BIAS * N_OUT / (WIDTH * DOTS)) {

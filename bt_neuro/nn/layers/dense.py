@@ -92,6 +92,14 @@ def specialize_dense(
     if shape.registers < 2 * (cols + 1):
         rows, cols = shape.tile(n_in, n_out // width)
         wide, strip = width, width * cols
+    rest = n_out % wide
+    tail = rest if cols > 1 and strip == n_out and rest == shape.width(rest or 1) else 0
+    cols -= tail > 0
+    # The optimiser's vectors go over the ends of rows, where whole rows lie behind one another.
+    flat = shape.width(rows * n_out if strip == n_out else strip)
+    pairs = positions == 1 and width == shape.vector // 2 > 0 == n_in % 2
+    if positions == 1:
+        flat = shape.width(2 * n_out) if pairs else width
     turns = positions > 1 and wants_dinp
     matmul_out = _specialize_matmul(emitter, positions, n_in, n_out, stride, activation)
     matmul_inp = _specialize_matmul(emitter, positions, n_out, n_in, n_out, None) if turns else ""
@@ -106,8 +114,11 @@ def specialize_dense(
         DOTS=largest_divisor(n_out // width, 8),
         WIDE=wide,
         COLS=cols,
+        TAIL=tail,
         STRIP=strip,
         WEIGHT_ROWS=rows,
+        FLAT=flat,
+        PAIRS=int(pairs),
         TILE=8 if shape.vector > 1 and n_in % 8 == 0 == n_out % 8 else 1,
         ACTIVATION=macro_of(activation),
         WANTS_DINP=int(wants_dinp),
@@ -122,8 +133,10 @@ def _specialize_matmul(
     emitter: Emitter, positions: int, n_in: int, n_out: int, stride: int, activation: ActivationName
 ) -> str:
     width = emitter.shape.widest(n_out)
-    vectors = -(-n_out // width)
-    rows, cols = emitter.shape.tile(positions, vectors, overlaps=True)
+    vectors, rest = n_out // width, n_out % width
+    rows, cols = emitter.shape.tile(positions, vectors + (rest > 0), overlaps=True)
+    tail = rest if cols > vectors and rest == emitter.shape.width(rest) else 0
+    cols, vectors = (vectors, vectors) if tail else (cols, vectors + (rest > 0))
     return emitter.specialize(
         "matmul.cl",
         f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
@@ -135,5 +148,6 @@ def _specialize_matmul(
         STRIPS=-(-vectors // cols),
         TILE_ROWS=rows,
         TILE_COLS=cols,
+        TAIL=tail,
         ACTIVATION=macro_of(activation),
     )
