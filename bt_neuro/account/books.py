@@ -8,7 +8,8 @@ from typing import Any
 
 import backtrader as bt
 
-CENT = 0.005
+CENT = 0.01
+REASONS = ("margin", "size", "ruin")
 
 
 @dataclass
@@ -39,6 +40,45 @@ class Books:
         """Commission, spread and swap so far."""
         return self.commission + self.spread + self.swap
 
+    @property
+    def paid(self) -> float:
+        """Costs and slippage so far: what the same fills would have earned more for nothing."""
+        return self.costs + self.slippage
+
+    def statement(self, closed_trades: float, open_trade: float, equity: float) -> dict[str, Any]:
+        """Return the reconciliation of trades and account.
+
+        Parameters
+        ----------
+        closed_trades : net result of all closed trades, swaps included
+        open_trade : net result of open trades so far
+        equity : at the end
+
+        Returns
+        -------
+        dict
+            ``opening_cash`` + ``deposits`` + ``closed_trades`` + ``open_trade`` + ``forgiven_debt`` +
+            ``difference`` = ``closing_equity``, the costs by kind, and ``is_reconciled``: to the cent.
+        """
+        parts = {
+            "opening_cash": self.opening,
+            "deposits": self.deposits,
+            "closed_trades": closed_trades,
+            "open_trade": open_trade,
+            "forgiven_debt": self.forgiven,
+        }
+        difference = equity - sum(parts.values())
+        return {
+            **parts,
+            "difference": difference,
+            "closing_equity": equity,
+            "is_reconciled": abs(difference) < CENT,
+            "commission": self.commission,
+            "spread_costs": self.spread,
+            "swap": self.swap,
+            "slippage_costs": self.slippage,
+        }
+
     def closing(self, open_profit: float) -> float:
         """Return the equity that the books add up to, with the unrealised profit of open positions."""
         return self.opening + self.deposits + self.gross - self.costs + self.forgiven + open_profit
@@ -52,7 +92,7 @@ class OrderCounts:
     ----------
     orders : orders sent, stop-outs not included
     refused : number of refused orders by reason: margin, size, ruin
-    partly_filled : orders filled in more than one part, or not to the end
+    partly_filled : orders filled in parts
     cut : orders filled only as far as buying power or the lot step allowed
     expired, stop_outs : number of each
     """
@@ -76,7 +116,7 @@ class OrderCounts:
         return {
             "orders": self.orders,
             "refused_orders": self.refused.total(),
-            "refused_for": dict(self.refused.most_common()),
+            **{f"refused_{reason}": self.refused[reason] for reason in REASONS},
             "partly_filled_orders": self.partly_filled,
             "cut_orders": self.cut,
             "expired_orders": self.expired,

@@ -162,6 +162,7 @@ class MarginFills(bt.brokers.BackBroker):
         if affordable != opened or below_step:
             order.addinfo(reason="cut")
             self.counts.cut += 1
+            self.counts.partly_filled -= len(order.executed.exbits) == 1
             order.cancel()
             self._end_of(order)
         return None

@@ -27,6 +27,7 @@ from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
 
 Array = NDArray[np.floating]
+ZERO_SPREAD_PCT = 10  # of the bars; above it costs are told as doubtful
 
 
 def run_metrics(
@@ -41,6 +42,7 @@ def run_metrics(
     account: Account,
     status: str = "complete",
     pretraining: dict[str, Any] | None = None,
+    orders: Metrics | None = None,
 ) -> Metrics:
     """Return every metric of a run that follows from its tables, and the sentence that sums them up.
 
@@ -54,6 +56,7 @@ def run_metrics(
     account : cash and costs
     status : "complete" or "interrupted"
     pretraining : the manifest's entry, if epochs came before the test
+    orders : number of orders by outcome, see `OrderCounts.as_dict`
     """
     scores = predictor_scores(predictions, outputs, baselines, shapes)
     network = scores.pop(NETWORK)
@@ -75,6 +78,7 @@ def run_metrics(
         **baseline_comparison(predictions, network, scores, baselines),
         **information_coefficients(predictions, bars.frame),
         **money_metrics(equity, trades, bars.frame, account, bars.point, first_bar),
+        **(orders or {}),
     }
     metrics["sentence"] = sentence(metrics, bars.path.name, status, pretraining)
     return metrics
@@ -153,10 +157,20 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
         text += f": {_hit_text(m)}, {m['verdict']}{comparison_text(m)}"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f"; resumed at {m['account_start']} with a flat account"
-    text += f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
+    return f"{text}; {money_text(m)}: {m['money_verdict']}."
+
+
+def money_text(m: Metrics) -> str:
+    """Return return and ruin of the account, buy and hold, and refused orders, in words."""
+    text = f"the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
+    if m.get("lost_at") is not None:
+        text = f"the account lost all its money by {m['lost_at']}, {text.removeprefix('the account ')}"
     if m["buy_and_hold_after_costs_pct"] is not None:
         text += f" against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold"
-    return f"{text}: {m['money_verdict']}."
+    if m.get("refused_orders"):
+        reasons = [name for name in ("margin", "size", "ruin") if m[f"refused_{name}"]]
+        text += f" ({m['refused_orders']:,} of {m['orders']:,} orders refused: {', '.join(reasons)})"
+    return text
 
 
 def comparison_text(m: Metrics) -> str:
@@ -188,4 +202,11 @@ def _hit_text(m: Metrics) -> str:
 
 def after_costs(metrics: Metrics) -> str:
     """Return "after costs", or other words if there were none, which must not look like a net return."""
-    return "after costs" if metrics["has_costs"] else "without any costs"
+    if not metrics["has_costs"]:
+        return "without any costs"
+    zero = metrics.get("zero_spread_pct") or 0.0
+    return (
+        "after costs"
+        if zero <= ZERO_SPREAD_PCT
+        else f"after costs, with no spread on {zero:.0f} % of the bars,"
+    )

@@ -13,10 +13,15 @@ from bt_neuro.metrics.bootstrap import block_bootstrap
 from bt_neuro.metrics.classification import Metrics, percent
 from bt_neuro.metrics.direction import direction_metrics, held_positions, side_metrics, trade_costs
 from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
-from bt_neuro.metrics.verdict import MINIMUM_DAYS, money_verdict
+from bt_neuro.metrics.verdict import MINIMUM_DAYS, NO_SKILL, money_verdict
 
 Array = NDArray[np.floating]
 YEAR_S = 365.25 * 86_400
+RATIOS = (
+    *("sharpe_ratio_daily_annualised", "sortino_ratio_daily_annualised", "calmar_ratio_whole_run"),
+    *("probabilistic_sharpe_ratio_pct", "annual_return_pct", "mean_return_a_year_pct"),
+    *("mean_return_a_year_low_pct", "mean_return_a_year_high_pct"),
+)
 
 
 def money_metrics(
@@ -46,24 +51,29 @@ def money_metrics(
     start, end = account.cash, float(equity["equity"].iloc[-1]) if len(equity) else account.cash
     span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() if len(equity) else 0
     years = span_s / YEAR_S
+    if start <= 0:  # a fold after ruin
+        equity, trades = equity[:0], trades[:0]
+    multiple, free = ((growth(equity, start, costs=c)[-1] if len(equity) else 1.0) for c in (True, False))
     daily = daily_returns(equity, start)
     days_a_year = len(daily) / years if years else 0.0
-    fall = max_drawdown(equity)
+    fall, lost = max_drawdown(equity, start), lost_at(equity)
     # Too few days to annualise give a huge number.
-    yearly = 100 * ((end / start) ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and end > 0 else None
+    yearly = 100 * (multiple ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and multiple > 0 else None
     held = held_positions(equity, bars, account, len(bars) if first_bar is None else first_bar)
     direction = direction_metrics(held, daily, days_a_year)
-    return {
+    metrics = {
         "equity_start": start,
         "equity_end": end,
-        "return_pct": 100 * (end / start - 1),
-        "return_before_costs_pct": return_before_costs(equity, trades, start),
+        "deposits": float(equity["deposits"].sum()) if "deposits" in equity else 0.0,
+        "return_pct": 100 * (float(multiple) - 1),
+        "return_before_costs_pct": 100 * (float(free) - 1),
         "annual_return_pct": yearly,
         **buy_and_hold(equity, bars, account, point, first_bar),
         "exposure_pct": 100 * float((equity["position"] != 0).mean()) if len(equity) else None,
         **fall,
         "has_costs": has_costs(bars, account, trades),
-        "lost_at": lost_at(equity),
+        "zero_spread_pct": zero_spread(bars, account),
+        "lost_at": lost,
         "sharpe_ratio_daily_annualised": sharpe_ratio(daily, days_a_year),
         "sortino_ratio_daily_annualised": sortino_ratio(daily, days_a_year),
         "calmar_ratio_whole_run": (
@@ -76,33 +86,44 @@ def money_metrics(
         **trade_costs(trades, account, point),
         **side_metrics(trades),
     }
+    if lost is not None:  # ratios of what ended in ruin are no figures
+        metrics |= dict.fromkeys(RATIOS)
+        metrics["money_verdict"] = f"{NO_SKILL}: all money was lost"
+    return metrics
 
 
-def return_before_costs(equity: pd.DataFrame, trades: pd.DataFrame, cash: float) -> float:
-    """Return the return in percent of an account that pays no costs and risks the same shares of its equity.
+def growth(equity: pd.DataFrame, cash: float, *, costs: bool = True) -> Array:
+    """Return the value of money that was there at the start, at each bar; deposits are no return.
 
-    Half of a trade's costs are paid at its entry, half at its exit; each is returned to the bar that paid it.
-    Adding all costs to the final equity instead leaves out what that money would have gained or lost.
+    Parameters
+    ----------
+    equity : as in ``equity.csv``
+    cash : before the first bar
+    costs : False returns each bar's costs to it, as if the same fills had cost nothing; adding all costs to
+        the final equity would leave out what that money gained or lost
+
+    Notes
+    -----
+    Returns of bars are compounded, so the return is time-weighted. After ruin it stays at the ruined value.
     """
-    if not len(equity):
-        return 0.0
     values = equity["equity"].to_numpy(dtype=float)
-    paid = np.zeros(int(equity["bar"].iloc[-1]) + 1)
-    for side in ("entry_bar", "exit_bar"):
-        np.add.at(paid, trades[side].to_numpy(dtype=int), trades["costs"].to_numpy(dtype=float) / 2)
-    before = np.concatenate([[cash], values[:-1]])
-    gone = np.flatnonzero(values <= 0)
-    alive = slice(0, gone[0] + 1 if len(gone) else len(values))
-    growth = (values + paid[equity["bar"].to_numpy()])[alive] / before[alive]
-    return 100 * (float(np.prod(np.maximum(growth, 0))) - 1)
+    paid = np.asarray(equity.get("costs", np.zeros(len(equity))), dtype=float)
+    deposits = np.asarray(equity.get("deposits", np.zeros(len(equity))), dtype=float)
+    if costs and not deposits.any():
+        return values / cash
+    before = np.concatenate([[cash], values[:-1]]) + deposits
+    gained = values if costs else values + paid
+    alive = np.logical_and.accumulate(before > 0)
+    return np.cumprod(np.divide(gained, before, out=np.ones_like(values), where=alive))
 
 
 def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
-    """Return the change of equity from the last bar of a date to that of the next; the first from `cash`.
+    """Return the growth from the last bar of a date to that of the next; the first from `cash`.
 
     Dates without bars have no return, nor have dates after the equity fell to 0.
     """
-    evening = equity.groupby(equity["datetime"].dt.normalize())["equity"].last().to_numpy(dtype=float)
+    value = pd.Series(cash * growth(equity, cash), equity.index)
+    evening = value.groupby(equity["datetime"].dt.normalize()).last().to_numpy(dtype=float)
     gone = np.flatnonzero(evening <= 0)
     if len(gone):
         evening = evening[: gone[0] + 1]
@@ -113,20 +134,28 @@ def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
 def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> bool:
     """Return whether trades cost anything; before the first has closed, whether one would."""
     if len(trades):  # a strategy may have told its broker other costs
-        return bool(trades["costs"].any() or account.slippage)
+        return bool(trades["costs"].any() or account.slippage or account.slippage_range)
     spread = bars.get("spread", 0.0) if account.spread is None else account.spread
-    return bool(np.any(spread) or account.commission or account.slippage)
+    fees = account.commission or account.commission_lot or account.commission_minimum
+    return bool(np.any(spread) or fees or account.slippage or account.slippage_range)
+
+
+def zero_spread(bars: pd.DataFrame, account: Account) -> float | None:
+    """Return the share of bars, in percent, whose spread is 0 in the file; None where it is not used."""
+    if account.spread is not None or "spread" not in bars or not len(bars):
+        return None
+    return 100 * float((bars["spread"] == 0).mean())
 
 
 def lost_at(equity: pd.DataFrame) -> str | None:
-    """Return the time at which the equity fell to 0, or None. backtrader trades on; a broker would not."""
+    """Return the time at which the equity fell to 0 and trading ended, or None."""
     gone = equity.loc[equity["equity"] <= 0, "datetime"]
     return str(gone.iloc[0]) if len(gone) else None
 
 
-def max_drawdown(equity: pd.DataFrame) -> Metrics:
-    """Return the deepest fall of the equity from a peak, and the times of peak, trough and recovery."""
-    values = equity["equity"].to_numpy(dtype=float)
+def max_drawdown(equity: pd.DataFrame, cash: float = 1.0) -> Metrics:
+    """Return the deepest fall of the growth from a peak, and the times of peak, trough and recovery."""
+    values = growth(equity, cash)
     nothing = {"max_drawdown_pct": 0.0, "max_drawdown_peak": None, "max_drawdown_trough": None}
     nothing["max_drawdown_recovered"] = None
     peaks = np.maximum.accumulate(values)

@@ -23,6 +23,8 @@ class Account(NamedTuple):
     cash: float
     equity: float
     position: float
+    paid: float = 0.0  # costs and slippage since the start
+    deposits: float = 0.0  # since the start
 
 
 class BarRecord(NamedTuple):
@@ -92,6 +94,8 @@ class RunObserver(bt.Analyzer):
         account = features = step_s = statistics = None
         if strategy.phase is not Phase.FIT:
             account = Account(broker.getcash(), broker.getvalue(), strategy.position.size)
+            if (books := getattr(broker, "books", None)) is not None:
+                account = account._replace(paid=books.paid, deposits=books.deposits)
         if learner.last_bar == bar:
             features = learner.features
             if strategy.phase is Phase.LIVE:

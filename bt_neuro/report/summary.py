@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bt_neuro.metrics.objectives import OBJECTIVES
+from bt_neuro.metrics.summary import ZERO_SPREAD_PCT
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
 from bt_neuro.report.tables import (
     Metrics,
@@ -115,18 +116,35 @@ def _run_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
 
 
 def _account_notes(manifest: Metrics) -> Iterator[str]:
-    account = manifest["account"]
+    account, metrics = manifest["account"], manifest["metrics"]
     spread, source = account["mean_spread_points"], account["spread_source"]
+    slippage = f"{account['slippage']:g} points"
+    if account.get("slippage_range"):
+        slippage = f"{account['slippage_range']:.0%} of a bar's range"
     yield (
         f"Costs: spread {spread:.3g} points {SPREADS.get(source, 'for lack of one')}, commission "
-        f"{account['commission']:g} of the value a side, slippage {account['slippage']:g} points."
+        f"{account['commission']:g} of the value a side and {account.get('commission_lot', 0.0):g} a lot, "
+        f"slippage {slippage}; a round trip takes {shown(account.get('round_trip_cost_pct'), '.4f')} % of "
+        "the value without swaps."
     )
-    if spread < 0.1 and source == "file":
-        yield "The file's spread is close to 0. Real costs are higher: see --spread."
+    years = account.get("spread_points_by_year", {})
+    if source == "file" and len(years) > 1:
+        yield (
+            "Mean spread by year: "
+            + ", ".join(f"{year} {points:.1f}" for year, points in years.items())
+            + "."
+        )
+    if source == "file" and account.get("zero_spread_pct", 0.0) > ZERO_SPREAD_PCT:
+        zero = account["zero_spread_pct"]
+        yield f"The spread is 0 on {zero:.0f} % of the bars. Real costs are higher: see --spread."
     if source.startswith("none"):
         yield "The file has no spread column and --spread is not given. Real costs are higher."
-    if lost := manifest["metrics"].get("lost_at"):
-        yield f"All money was lost by {lost}. A broker would have closed the account there."
+    if lost := metrics.get("lost_at"):
+        yield f"All money was lost by {lost}; nothing traded after that."
+    yield from metrics.get("order_notes") or ()
+    statement = metrics.get("reconciliation")
+    if statement and not statement["is_reconciled"]:
+        yield f"Trades and account differ by {statement['difference']:,.2f}."
 
 
 def _era_notes(manifest: Metrics) -> Iterator[str]:

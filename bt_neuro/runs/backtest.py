@@ -243,10 +243,16 @@ def _metrics(
             account=account,
             status=folder.manifest["status"],
             pretraining=folder.manifest.get("pretraining"),
+            orders=ran.broker.counts.as_dict() | {"order_notes": list(ran.broker.messages.values())},
         ),
-        "refused_orders": ran.analyzers.trades.get_analysis()["refused_orders"],
+        "reconciliation": _reconciliation(ran, result),
         "step_time": ran.analyzers.run_observer.get_analysis()["step_time"],
     }
+
+
+def _reconciliation(ran: NeuroStrategy, result: Result) -> dict[str, Any]:
+    open_trade = ran.analyzers.trades.get_analysis()["open_trade"]
+    return ran.broker.books.statement(float(result.trades["net"].sum()), open_trade, ran.broker.getvalue())
 
 
 def _time(ran: NeuroStrategy, broker: _TimedBroker, begun: float, ended: float) -> dict[str, float]:

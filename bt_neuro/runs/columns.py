@@ -36,7 +36,7 @@ PREDICTIONS: Columns = {
 EQUITY: Columns = {
     "bar": INTEGER,
     "datetime": TIME,
-    **dict.fromkeys(("close", "cash", "equity", "position"), NUMBER),
+    **dict.fromkeys(("close", "cash", "equity", "position", "costs", "deposits"), NUMBER),
 }
 TRADES: Columns = {
     **dict.fromkeys(("entry_bar", "exit_bar"), INTEGER),
@@ -44,6 +44,7 @@ TRADES: Columns = {
     "side": ("long", "short"),
     **dict.fromkeys(("size", "entry_price", "exit_price", "gross", "costs", "net", "net_pct"), NUMBER),
     "bars": INTEGER,
+    **dict.fromkeys(("lots", "pips", "run_up_pct", "drawdown_pct"), NUMBER),
 }
 BARS: Columns = {
     "datetime": TIME,

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bt_neuro.account.account import Account
+from bt_neuro.account.costs import costs_used
 from bt_neuro.bars.reader import Bars
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -31,8 +32,7 @@ def manifest_of(
         },
         "account": {
             **asdict(account),
-            "spread_source": _spread_source(account, bars),
-            "mean_spread_points": _mean_spread(account, bars),
+            **costs_used(account, bars.frame, bars.point),
         },
     }
 
@@ -58,18 +58,6 @@ def data_manifest(bars: Bars) -> dict[str, Any]:
         "last": str(times.iloc[-1]),
         "notes": list(bars.notes),
     }
-
-
-def _mean_spread(account: Account, bars: Bars) -> float:
-    if account.spread is not None:
-        return account.spread
-    return float(bars.frame["spread"].mean()) if "spread" in bars.frame else 0.0
-
-
-def _spread_source(account: Account, bars: Bars) -> str:
-    if account.spread is not None:
-        return "option"
-    return "file" if "spread" in bars.frame else "none: 0"
 
 
 def _source_hash(strategy: type[NeuroStrategy]) -> str | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +15,7 @@ from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.plugin.analyzers import Seconds
 from bt_neuro.plugin.run_observer import BarRecord, RunObserver, Subscriber
 from bt_neuro.runs.tables import ArrayTable, TextTable
+from bt_neuro.runs.trades import TradeRecord, time_text
 
 PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
 FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
@@ -147,16 +146,20 @@ class PredictionTable(TextTable):
 
 
 class EquityTable(TextTable):
-    """One row a bar: close, cash, equity and position at the close."""
+    """One row a bar: close, cash, equity and position at the close, costs and deposits within the bar."""
 
-    header = ("bar", "datetime", "close", "cash", "equity", "position")
+    header = ("bar", "datetime", "close", "cash", "equity", "position", "costs", "deposits")
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, self.header)
+        self._paid = self._deposits = 0.0
 
     def on_bar(self, record: BarRecord) -> None:
         if record.account is not None:
-            numbers = (f"{number:.10g}" for number in (record.close, *record.account))
+            cash, equity, position, paid, deposits = record.account
+            moved = paid - self._paid, deposits - self._deposits
+            self._paid, self._deposits = paid, deposits
+            numbers = (f"{number:.10g}" for number in (record.close, cash, equity, position, *moved))
             self.append(record.bar, time_text(record.time), *numbers)
 
     def stop(self) -> None:
@@ -194,84 +197,6 @@ def _outputs(record: BarRecord) -> Any:
 
 def _statistics(record: BarRecord) -> Any:
     return None if record.statistics is None else (record.bar, *chain.from_iterable(record.statistics))
-
-
-class TradeRecord(bt.Analyzer):
-    """Write one row a closed trade, costs apart from the gross result.
-
-    Params:
-      - ``table`` (required): the `TextTable`
-
-    Methods
-    -------
-      - ``get_analysis``: dict with the key ``refused_orders``
-    """
-
-    params = (("table", None),)
-    header = (
-        *("entry_bar", "exit_bar", "entry_datetime", "exit_datetime", "side", "size", "entry_price"),
-        *("exit_price", "gross", "costs", "net", "net_pct", "bars"),
-    )
-
-    def create_analysis(self) -> None:
-        self._refused = 0
-        self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
-
-    def notify_order(self, order: bt.Order) -> None:
-        self._refused += order.status in (order.Margin, order.Rejected)
-        if order.status == order.Completed:
-            for fill in order.executed.exbits:
-                self._exit_size += abs(fill.closed)
-                self._exit_value += abs(fill.closed) * fill.price
-
-    def notify_trade(self, trade: bt.Trade) -> None:
-        if not trade.isclosed:
-            return
-        size = self._exit_size
-        exit_price = self._exit_value / size if size else trade.price
-        self._exit_size = self._exit_value = 0.0
-        net_pct = 100 * trade.pnlcomm / (size * trade.price) if size else 0.0
-        numbers = (size, trade.price, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
-        self.p.table.append(
-            trade.baropen - 1,
-            trade.barclose - 1,
-            time_text(trade.dtopen),
-            time_text(trade.dtclose),
-            "long" if trade.long else "short",
-            *(f"{number:.10g}" for number in numbers),
-            trade.barlen,
-        )
-
-    def stop(self) -> None:
-        self.p.table.flush()
-
-    def get_analysis(self) -> dict[str, Any]:
-        return {"refused_orders": self._refused}
-
-
-def time_text(number: float) -> str:
-    """Return backtrader's number of a time, days and a fraction, as text to the second.
-
-    Its own `num2date` takes 3 microseconds. Here a day is converted once, and so is each second of a day.
-
-    Examples
-    --------
-    >>> from datetime import datetime
-    >>> time_text(bt.date2num(datetime(2016, 12, 30, 23, 59, 59)))
-    '2016-12-30 23:59:59'
-    """
-    seconds = round(number * 86_400)
-    return f"{_date_text(seconds // 86_400)} {_clock_text(seconds % 86_400)}"
-
-
-@lru_cache(maxsize=8)
-def _date_text(day: int) -> str:
-    return date.fromordinal(day).isoformat()
-
-
-@lru_cache(maxsize=86_400)
-def _clock_text(second: int) -> str:
-    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
 def forget(strategy: bt.Strategy) -> None:

@@ -25,10 +25,11 @@ from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.bars_log import BARS, BarsLog, BarsSync
 from bt_neuro.runs.folder import MANIFEST, RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
-from bt_neuro.runs.recording import ARRAYS, OUTPUTS, PREDICTIONS, Recording, time_text
+from bt_neuro.runs.recording import ARRAYS, OUTPUTS, PREDICTIONS, Recording
 from bt_neuro.runs.results import Stream
 from bt_neuro.runs.resume import resume_tables
 from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.runs.trades import time_text
 
 MOST_WAITING = 1024  # bars that may be parsed ahead of the network
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
+from bt_neuro.account.books import OrderCounts
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.label_queue import Example
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.baselines import table_probabilities
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, score
 from bt_neuro.metrics.predictions import probabilities_of
-from bt_neuro.metrics.summary import after_costs, comparison_text, seed_metrics
+from bt_neuro.metrics.summary import comparison_text, money_text, seed_metrics
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison
 
@@ -81,9 +83,17 @@ def signal_metrics(
     }
 
 
-def account_metrics(equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account) -> Metrics:
-    """Return the metrics of rows of equity, which start with the money `account.cash`."""
-    metrics = money_metrics(equity, trades, bars.frame, account, bars.point, int(equity["bar"].iloc[0]))
+def account_metrics(
+    equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account, start: float
+) -> Metrics:
+    """Return the metrics of rows of equity, which start with the money `start`: 0 or less after ruin."""
+    first = int(equity["bar"].iloc[0])
+    if start <= 0:
+        metrics = money_metrics(equity[:0], trades[:0], bars.frame, account, bars.point, first)
+        metrics |= {"equity_start": start, "equity_end": start}
+    else:
+        own = replace(account, cash=start)
+        metrics = money_metrics(equity, trades, bars.frame, own, bars.point, first)
     return {name: metrics[name] for name in MONEY}
 
 
@@ -133,6 +143,7 @@ def walk_forward_metrics(
         "hit_rate_of_in_sample_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
         **money_metrics(equity, trades, bars.frame, account, bars.point, first),
+        **{name: int(rows[name].sum()) for name in OrderCounts().as_dict()},
     }
 
 
@@ -173,10 +184,7 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
                 f"; that is {m['hit_rate_of_in_sample_pct']:.0f} % of the "
                 f"{m['in_sample_hit_rate_pct']:.1f} % in sample"
             )
-    text += (
-        f"; the account returned {m['return_pct']:+.1f} % {after_costs(m)} "
-        f"against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold. "
-    )
+    text += f"; {money_text(m)}. "
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
     if m["money_verdict"] != PROFIT:

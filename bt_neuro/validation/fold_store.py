@@ -26,7 +26,7 @@ FOLD = "fold.json"
 TABLES: dict[str, tuple[str, ...]] = {
     "predictions": (),
     "baselines": (),
-    "equity": ("cash", "equity", "position"),
+    "equity": ("cash", "equity", "position", "costs", "deposits"),
     "trades": ("size", "gross", "costs", "net"),
 }
 
@@ -96,11 +96,15 @@ class FoldStore:
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
         money = float(rows["equity_start"].iloc[0])
         for number, start, end in rows[["fold", "equity_start", "equity_end"]].itertuples(index=False):
-            scale = money / start
-            for name, table in self._tables(number).items():
+            tables = self._tables(number)
+            if money <= 0:  # after ruin nothing trades
+                flat = {**dict.fromkeys(TABLES["equity"], 0.0), "cash": money, "equity": money}
+                tables["equity"], tables["trades"] = tables["equity"].assign(**flat), tables["trades"][:0]
+            scale = money / start if money > 0 else 1.0
+            for name, table in tables.items():
                 scaled = {column: (table[column] * scale).round(10) for column in TABLES[name]}
                 parts[name].append(table.assign(**scaled, fold=number))
-            money = end * scale
+            money = end * scale if money > 0 else money
         stitched = {
             name: pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
             for name, tables in parts.items()

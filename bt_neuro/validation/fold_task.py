@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.account.account import Account
+from bt_neuro.account.books import OrderCounts
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
@@ -115,13 +116,14 @@ def _run(task: FoldTask) -> list[FoldResult]:
 
 
 class _FoldObserver(bt.Analyzer):
-    """Start times of folds, and the outputs in sample."""
+    """Start times of folds, orders up to each, and the outputs in sample."""
 
     params = (("bars", ()),)
 
     def create_analysis(self) -> None:
         super().create_analysis()
         self.moments = [time.perf_counter()]
+        self.orders = [OrderCounts().as_dict()]
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         strategy = self.strategy
@@ -132,10 +134,11 @@ class _FoldObserver(bt.Analyzer):
 
     def next(self) -> None:
         if len(self.data) - 1 in self.p.bars:
-            self.moments.append(time.perf_counter())
+            self.stop()
 
     def stop(self) -> None:
         self.moments.append(time.perf_counter())
+        self.orders.append(self.strategy.broker.counts.as_dict())
 
 
 def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) -> list[FoldResult]:
@@ -164,7 +167,11 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
             **signal_metrics(
                 predictions, outputs[predictions.index], probabilities, shapes[predictions.index]
             ),
-            **account_metrics(equity, trades, bars, replace(task.account, cash=cash)),
+            **account_metrics(equity, trades, bars, task.account, cash),
+            **{
+                name: count - observed.orders[index][name]
+                for name, count in observed.orders[index + 1].items()
+            },
             "seconds": observed.moments[index + 1] - observed.moments[index],
         }
         files = {

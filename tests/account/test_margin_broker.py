@@ -187,8 +187,10 @@ def test_orders_are_counted_by_outcome_and_told_once_a_kind() -> None:
     assert strategy.broker.counts.as_dict() == {
         "orders": 5,
         "refused_orders": 3,
-        "refused_for": {"size": 2, "margin": 1},
-        "partly_filled_orders": 1,
+        "refused_margin": 1,
+        "refused_size": 2,
+        "refused_ruin": 0,
+        "partly_filled_orders": 0,
         "cut_orders": 1,
         "expired_orders": 1,
         "stop_outs": 0,
