@@ -182,10 +182,29 @@ def test_without_trades_all_is_undefined():
     assert m["money_verdict"] == "too few trades to judge the money: 0 of 30"
 
 
-def test_costs_stand_between_gross_and_net():
-    m = figures([100.0, 100.0, 110.0], trades=[(15, 5, 10, 10, 2)])
-    # 2.50 of the 5.00 at the first bar, of 100, and at the last one, of 110.
+def of_table(equity, cash=100.0):
+    trades = pd.DataFrame([], columns=[*TRADES, "side", "size"], dtype=float)
+    return money_metrics(equity, trades, bars_of(equity["close"]), Account(cash=cash), 1e-5, 0)
+
+
+def test_before_costs_each_bar_has_its_costs_back_and_compounds():
+    m = of_table(equity_table([100.0, 100.0, 110.0]).assign(costs=[2.5, 0.0, 2.5], deposits=0.0))
     assert (m["return_pct"], m["return_before_costs_pct"]) == pytest.approx((10, 100 * (1.025 * 1.125 - 1)))
+
+
+def test_deposits_are_no_return():
+    m = of_table(equity_table([110.0, 231.0, 115.5]).assign(costs=0.0, deposits=[0.0, 100.0, 0.0]))
+    assert (m["return_pct"], m["deposits"]) == pytest.approx((100 * (1.1 * 1.1 * 0.5 - 1), 100))
+    assert m["max_drawdown_pct"] == pytest.approx(50)
+
+
+def test_ruin_leaves_no_ratios():
+    m = of_table(equity_table([100.0, 150.0, *[-20.0] * 60]).assign(costs=0.0, deposits=0.0))
+    assert (m["return_pct"], m["lost_at"]) == (pytest.approx(-120), "2020-01-03 00:00:00")
+    ratios = [m[name] for name in m if "ratio" in name or name.startswith(("annual", "mean_return"))]
+    assert len(ratios) == 8
+    assert set(ratios) == {None}
+    assert m["money_verdict"] == "no skill in money: all money was lost"
 
 
 # The ratios, against empyrical: daily returns and the same number of days a year.
