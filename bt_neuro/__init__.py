@@ -60,8 +60,7 @@ _OTHERS = {
     "plugin.features": "article_features shape_features",
     "plugin.model_checkpoint": "ModelCheckpoint",
     "plugin.observers": "RunningStatistics",
-    "runs.results": "Result Tuning WalkForward",
-    "studies.compare": "Comparison",
+    "runs.results": "Comparison Result Tuning WalkForward",
     "validation.lookahead": "LookaheadResult",
     "validation.warmup": "WarmupResult",
 }

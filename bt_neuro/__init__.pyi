@@ -61,11 +61,11 @@ from bt_neuro.plugin.observers import RunningStatistics as RunningStatistics
 from bt_neuro.plugin.strategy import NeuroStrategy as NeuroStrategy
 from bt_neuro.runs import results as results
 from bt_neuro.runs.backtest import backtest as backtest
+from bt_neuro.runs.results import Comparison as Comparison
 from bt_neuro.runs.results import Result as Result
 from bt_neuro.runs.results import Tuning as Tuning
 from bt_neuro.runs.results import WalkForward as WalkForward
 from bt_neuro.runs.results import open_run as open_run
-from bt_neuro.studies.compare import Comparison as Comparison
 from bt_neuro.studies.compare import compare as compare
 from bt_neuro.validation.lookahead import LookaheadResult as LookaheadResult
 from bt_neuro.validation.lookahead import lookahead_check as lookahead_check

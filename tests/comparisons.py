@@ -1,20 +1,17 @@
-"""Folders of comparisons whose networks said what a test wants: no network runs, all else is real."""
+"""Folders of comparisons with planted outputs: no network runs, all else is real."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 from pathlib import Path
 
 import numpy as np
 from paths import SAMPLE
 
 from bt_neuro import Comparison, compare, read_bars
-from bt_neuro.studies.compare_folder import MANIFEST, ComparisonFolder
-from bt_neuro.studies.experiment import EXACT, Study
-from bt_neuro.studies.passes import VARIANTS
-from bt_neuro.studies.spans import Spans
-from bt_neuro.studies.windows import Windows
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.studies.experiment import EXACT, VARIANTS, Study
+from bt_neuro.studies.pass_store import PassStore
+from bt_neuro.studies.windows import Spans, Windows
 
 GRID = (1e-3, 5e-5)
 SKILL = {"plain": 0.1, "dropout": 0.1, "batch_norm": 0.6, "batch_norm-published": 0.4}
@@ -37,13 +34,8 @@ def planted_comparison(
     options = {"seeds": seeds, "seed": 0, "eras": eras, **lengths, "grid": list(GRID), "device": "numpy"}
     bars = read_bars(SAMPLE, end=end)
     windows = Windows.of(bars)
-    out.mkdir(parents=True, exist_ok=True)
-    begun = {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "data": {"sha256": bars.sha256},
-        "options": {**options, "bars_options": {"end": end}},
-    }
-    (out / MANIFEST).write_text(json.dumps(begun))
+    settings = {"data": {"sha256": bars.sha256}, "options": {**options, "bars_options": {"end": end}}}
+    RunFolder.create(out, "planted", "compare", settings)
     study = Study(
         windows=windows,
         spans=Spans.cut(bars.frame["datetime"], windows.first, **lengths),
@@ -51,20 +43,20 @@ def planted_comparison(
         seeds=tuple(range(seeds)),
         eras=eras,
         device="numpy",
-        folder=ComparisonFolder(out),
+        store=PassStore(out),
     )
     for one in EXACT:
         known = (grid_skill or {}).get(one.name, tuple(skill[one.name] for _ in GRID))
-        study.folder.keep(f"{one.name}-grid", said(windows, study.spans.choice, known))
+        study.store.write(f"{one.name}-grid", outputs_of(windows, study.spans.choice, known))
     for one in VARIANTS:
         for number, step in enumerate(study.steps()):
-            known = tuple(min(skill[one.name] + 0.02 * number, 1) for _ in study.lanes(one))
-            study.folder.keep(f"{one.name}-{step.name}", said(windows, step.bars, known, number))
+            known = tuple(min(skill[one.name] + 0.02 * number, 1) for _ in study.members(one))
+            study.store.write(f"{one.name}-{step.name}", outputs_of(windows, step.bars, known, number))
     return compare(SAMPLE, resume=out, bars_options={"end": end}, **options)
 
 
-def said(windows: Windows, bars: range, known: tuple[float, ...], seed: int = 0) -> np.ndarray:
-    """Return what lanes that know so much would say, (lanes, bars, 3)."""
+def outputs_of(windows: Windows, bars: range, known: tuple[float, ...], seed: int = 0) -> np.ndarray:
+    """Return outputs of members that know so much of the labels, (members, bars, 3)."""
     targets = np.nan_to_num(windows.target(bars), nan=0.3)
     noise = np.random.default_rng(seed).uniform(0.0, 0.6, (len(known), *targets.shape))
     share = np.array(known)[:, None, None]

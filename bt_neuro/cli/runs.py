@@ -118,9 +118,10 @@ def report(
     no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> Outcome:
     """Write the report.html of any run anew, and open it. The page needs no network."""
-    from bt_neuro.studies.pages import write_page_of
+    from bt_neuro.report.page import write_page
+    from bt_neuro.runs.results import latest_run, open_run
 
-    page = write_page_of(run)
+    page = write_page(open_run(run or latest_run()))
     if not no_open and sys.stdout.isatty():
         typer.launch(page.resolve().as_uri())
     return Outcome({"html": str(page)}, [str(page)])

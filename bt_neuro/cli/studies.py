@@ -59,9 +59,9 @@ def ema_convergence(
 ) -> Outcome:
     """Measure after how many samples exponential averages join moving averages."""
     from bt_neuro.report.console import render
-    from bt_neuro.studies.ema_convergence_folder import compare_statistics
+    from bt_neuro.studies.ema_convergence import ema_convergence as run
 
-    result = compare_statistics(out, seed=seed)
+    result = run(out, seed=seed)
     return Outcome(result.manifest, render(result))
 
 

@@ -1,57 +1,28 @@
-"""The article's study on any bars: whether this normalisation helps this network."""
+"""The article's study on any bars: does batch normalisation help this network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.nn.opencl.device import choose
 from bt_neuro.runs.backtest import WARM_UP_BARS
-from bt_neuro.runs.folder import process_manifest
+from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import data_manifest
-from bt_neuro.runs.results import RunResult
-from bt_neuro.studies.compare_folder import ComparisonFolder
-from bt_neuro.studies.experiment import EXACT, Study
+from bt_neuro.runs.results import Comparison
+from bt_neuro.studies.experiment import EXACT, VARIANTS, Study
 from bt_neuro.studies.hypotheses import hypotheses_of, sentence_of
-from bt_neuro.studies.passes import VARIANTS
-from bt_neuro.studies.spans import Spans
+from bt_neuro.studies.pass_store import PassStore
 from bt_neuro.studies.table import comparison_rows, eras_table, table_of
-from bt_neuro.studies.windows import HISTORY_BARS, Windows
+from bt_neuro.studies.windows import HISTORY_BARS, Spans, Windows
 
+SAME = ("data.sha256", "options", "versions.bt-neuro")  # settings on which a pass depends
 GRID = (1e-3, 5e-4, 2e-4, 5e-5)
 LEAST_BARS = 2 * (WARM_UP_BARS + HISTORY_BARS)
-
-
-class Comparison(RunResult):
-    """A comparison that has ended, and its folder.
-
-    Attributes
-    ----------
-    folder : where everything lies
-    manifest : the content of ``compare.json``
-    """
-
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """One row a predictor and regime, with intervals."""
-        return pd.read_csv(self.folder / "compare.csv").fillna({"gradient": ""})
-
-    @cached_property
-    def eras(self) -> pd.DataFrame:
-        """One row a network and era: the article's figures, all of them in sample."""
-        return pd.read_csv(self.folder / "eras.csv")
-
-    @property
-    def claims(self) -> list[dict[str, Any]]:
-        """Each claim of the article: its verdict, and the figures behind it."""
-        return self.metrics["claims"]
 
 
 def compare(
@@ -70,25 +41,37 @@ def compare(
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
 ) -> Comparison:
-    """Compare the article's three experts on bars of your own, and answer the article's claims.
+    """Compare the article's three experts on your bars, and test the article's claims.
 
-    Plain, dropout and batch normalisation learn at the rate the article used and at the best of a grid;
-    batch normalisation also by the published gradient and Adam, slips included, at the same two rates.
+    Plain, dropout and batch normalisation learn at the article's learning rate and at the best of a grid.
+    Batch normalisation also learns by the published gradient and Adam, errors included, at the same rates.
 
     Parameters
     ----------
-    path : bar file, whatever `read_bars` reads
-    seeds, seed : how many networks of each kind, and the first one's seed
-    eras : how often the history is learned before the test
-    history : length of that part, the last one before the middle of the file
-    test : length of the part after the middle on which networks of many eras are tested
-    grid : learning rates to choose from
-    device : as in `Network`
-    out : the folder to write, which must be new or empty; ``runs/<file stem>-compare-<time>`` by default
-    resume : the folder of a comparison that did not end: the passes finished there are kept
-    bars_options : of `read_bars`
-    progress : called with (bars that networks went through, all of them)
-    report : write ``report.html``, which takes a second or two
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    seeds, seed : int
+        Number of networks of each variant, and the first one's seed.
+    eras : int, default 3
+        Number of epochs over the history before the test.
+    history : str
+        Length of the history, which ends at the middle of the file.
+    test : str
+        Length after the middle on which networks of several eras are tested.
+    grid : sequence of float
+        Learning rates to choose from.
+    device : str
+        As in `Network`.
+    out : str or Path, optional
+        Folder to write, new or empty. Default: ``runs/<file stem>-compare-<time>``.
+    resume : str or Path, optional
+        Folder of a comparison that did not end. Its finished passes are kept.
+    bars_options : dict, optional
+        Options of `read_bars`.
+    progress : callable, optional
+        Called with the bars that networks went through, and the number of all.
+    report : bool, default True
+        Whether to write ``report.html``.
 
     Returns
     -------
@@ -97,18 +80,19 @@ def compare(
     Raises
     ------
     NeuroError
-        With a remedy. A network that diverges is none: its rows say so.
+        If an option is invalid or the file is too short. A network that diverges is a result
+        and marked in its rows.
 
     Notes
     -----
-    Learning rates are chosen on the first half of the file, by the mean squared error of one seed, each bar
-    predicted before its label is known. All networks then begin anew at `history`, go through it once and on
-    through the second half, which no choice has seen ("single pass"). Others go through the history `eras`
-    times, and on through `test`. No network learns a label before it is known; what an era says of bars that
-    were learned before is in sample, and labelled so.
+    Learning rates are chosen on the first half of the file, by the mean squared error of one seed. Each bar
+    is predicted before its label is confirmed. Then all networks start anew at `history`, go through it once,
+    and continue through the second half, which no choice has seen ("single pass"). Others go through the
+    history `eras` times and continue through `test`. No network learns a label before it is confirmed. The
+    outputs of an era on bars that were learned before are in sample, and marked so.
 
-    Intervals (95 %) come from drawing blocks of bars, the same for both sides of a difference, and seeds. The
-    same options give the same table to the bit on one device, interrupted and resumed or not.
+    Intervals (95 %) resample blocks of bars, the same ones for both sides of a difference, and seeds. The
+    same options give the same table, bit-identical on one device, resumed or not.
 
     Examples
     --------
@@ -120,10 +104,12 @@ def compare(
     >>> sorted(set(comparison.table["expert"]))  # doctest: +NORMALIZE_WHITESPACE
     ['batch_norm', 'class frequencies', 'dropout', 'plain', 'softmax regression', 'visible shape']
     """
-    begun = time.perf_counter()
-    _check(seeds, seed, eras, grid)
+    started = time.perf_counter()
+    _validate(seeds, seed, eras, grid)
     bars = read_bars(path, **(bars_options or {}))
     bars.require(LEAST_BARS, f"indicators and a window of {HISTORY_BARS} bars to warm up in each half")
+    windows, times = Windows.of(bars), bars.frame["datetime"]
+    spans = Spans.cut(times, windows.first, history, test)
     options: dict[str, Any] = {
         "seeds": seeds,
         "seed": seed,
@@ -134,19 +120,14 @@ def compare(
         "device": device,
         "bars_options": {name: str(value) for name, value in (bars_options or {}).items() if value},
     }
-    windows = Windows.of(bars)
-    times = bars.frame["datetime"]
-    spans = Spans.cut(times, windows.first, history, test)
-    name = device if device == "numpy" else str(choose(device))
-    manifest = {
-        "kind": "compare",
-        **process_manifest(),
+    manifest: dict[str, Any] = {
         "data": data_manifest(bars),
         "options": options,
-        "device": name,
+        "device": device if device == "numpy" else str(choose(device)),
         "spans": spans.as_dict(times),
     }
-    folder = ComparisonFolder.open(out, resume, bars.path.stem, manifest)
+    folder = RunFolder.open(out, resume, f"{bars.path.stem}-compare", "compare", manifest, SAME)
+    store = PassStore(folder.path)
     study = Study(
         windows=windows,
         spans=spans,
@@ -154,86 +135,80 @@ def compare(
         seeds=tuple(range(seed, seed + seeds)),
         eras=eras,
         device=device,
-        folder=folder,
+        store=store,
     )
-    try:
-        _run(study, progress)
-    except KeyboardInterrupt:
-        done = folder.done
-        if not done:
-            folder.remove()
-            raise KeyboardInterrupt("interrupted before the first pass has ended") from None
-        folder.write(manifest | {"status": "interrupted"})
-        raise KeyboardInterrupt(
-            f"interrupted; {done} of {study.passes()} passes are done: go on with --resume {folder.path}"
-        ) from None
-    except BaseException as error:
-        if folder.done:
-            folder.write(manifest | {"status": "failed", "error": str(error) or type(error).__name__})
-        else:
-            folder.remove()
-        raise
-    learned = time.perf_counter()
-    rows = comparison_rows(study, bars.frame)
-    table = table_of(rows, eras)
-    manifest |= {
-        "status": "complete",
-        "metrics": {
-            "sentence": sentence_of(bars.path.name, study, rows, manifest["spans"]),
-            "claims": hypotheses_of(study, rows),
-            "rates": {one.name: study.rates(one) for one in VARIANTS},
-            "notes": _notes(study),
-            "grid": {
-                one.name: {f"{rate:g}": error for rate, error in study.grid_errors(one).items()}
-                for one in EXACT
+    with folder.recording(lambda: store.n_finished > 0):
+        try:
+            _run(study, progress)
+        except KeyboardInterrupt:
+            done = f"{store.n_finished} of {study.n_passes()} passes are finished"
+            raise KeyboardInterrupt(f"interrupted; {done}") from None
+        learned = time.perf_counter()
+        rows = comparison_rows(study, bars.frame)
+        table = table_of(rows, eras)
+        folder.write_table("compare.csv", table)
+        folder.write_table("eras.csv", eras_table(study))
+        folder.save(
+            status="complete",
+            metrics={
+                "sentence": sentence_of(bars.path.name, study, rows, manifest["spans"]),
+                "claims": hypotheses_of(study, rows),
+                "rates": {variant.name: study.rates(variant) for variant in VARIANTS},
+                "notes": _notes(study),
+                "grid": {
+                    variant.name: {f"{rate:g}": error for rate, error in study.grid_errors(variant).items()}
+                    for variant in EXACT
+                },
+                "table": table.astype(object).where(table.notna(), None).to_dict("records"),
             },
-            "table": table.astype(object).where(table.notna(), None).to_dict("records"),
-        },
-        "time": {"wall_s": time.perf_counter() - begun, "networks_s": learned - begun},
-    }
-    folder.write(manifest, compare=table, eras=eras_table(study))
-    comparison = Comparison(folder.path, manifest)
+            time={"wall_s": time.perf_counter() - started, "networks_s": learned - started},
+        )
+    comparison = Comparison(folder.path, folder.manifest)
     if report:
-        from bt_neuro.report.page import write_page  # loads Bokeh, which no start waits for
+        from bt_neuro.report.page import write_page  # loads Bokeh
 
         write_page(comparison)
     return comparison
 
 
 def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
-    """Run what is not there yet, in order."""
-    done, in_all = 0, study.network_bars()
+    """Run the passes that are not finished, in order."""
+    done, total = 0, study.n_network_bars()
 
-    def tell(network_bars: int) -> None:
+    def show(network_bars: int) -> None:
         nonlocal done
         done += network_bars
         if progress:
-            progress(done, in_all)
+            progress(done, total)
 
-    study.choose(tell)
+    study.choose(show)
     for variant in VARIANTS:
-        study.run(variant, tell)
+        study.run(variant, show)
 
 
 def _notes(study: Study) -> list[str]:
-    """Return what a reader should know of the inputs and of the choice of rates."""
+    """Return notes on the inputs and on the choice of rates."""
     notes = [
-        "Plain and dropout take the features as they are, through tanh: to scale them is part of what "
+        "Plain and dropout get the features unscaled, through tanh. Scaling them is part of what "
         "normalisation does here.",
     ]
-    for one, best in study.best_rates.items():
-        tried = (*study.grid, one.article_rate)
+    for variant, best in study.best_rates.items():
+        tried = (*study.grid, variant.article_rate)
         for edge, beyond in ((min(tried), "lower"), (max(tried), "higher")):
             if best == edge:
                 notes.append(
-                    f"{best:g}, the best rate of {one.name}, is the last tried: a {beyond} one may do better."
+                    f"{best:g}, the best rate of {variant.name}, is the last tried: a {beyond} one may be "
+                    "better."
                 )
     return notes
 
 
-def _check(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:
+def _validate(seeds: int, seed: int, eras: int, grid: Sequence[float]) -> None:
     for name, number, least in (("seeds", seeds, 1), ("seed", seed, 0), ("eras", eras, 1)):
         if not isinstance(number, int) or number < least:
-            raise NeuroError(f"{name} is {number!r}: give a whole number, {least} or more")
+            raise NeuroError(f"{name} must be an integer, {least} or more, got {number!r}. Give another one.")
     if not grid or not all(0 < rate < 1 for rate in grid) or len(set(grid)) < len(grid):
-        raise NeuroError(f"grid is {list(grid)}: give learning rates between 0 and 1, such as 1e-3, 2e-4")
+        raise NeuroError(
+            f"grid must be different learning rates between 0 and 1, got {list(grid)}. "
+            "Give some, such as 1e-3, 2e-4."
+        )

@@ -1,13 +1,15 @@
-"""After how many samples an exponential mean or variance joins the moving one: the article's picture.
+"""EMA convergence: the sample from which exponential averages agree with moving ones.
 
-Both averages remember about a window of samples, but with other weights, so that they never become equal:
-once the start is forgotten their difference goes on wandering in a range of its own. To join is to come into
-that range, and there are several ways to say so; each of `DEFINITIONS` is one.
+Both averages remember about a window of samples, with different weights, so they never become equal. Once
+the start is forgotten, their difference stays in a range. Convergence means reaching that range;
+`DEFINITIONS` has three ways to measure it.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.nn.reference.normalization import running_batch_norm_move
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.results import EmaConvergence
 
 Floats = NDArray[np.float64]
 
 WINDOW, SAMPLES, DRAWS, RESAMPLES = 100, 1_000, 2_000, 400
 CLAIMS = {"mean": (120, 130), "variance": (310, 320)}
-# The mean has no slip to mend.
+# The mean has no error to correct.
 STARTS = {"mean": ("published",), "variance": ("published", "mended")}
 DEFINITIONS = {
     "band": "for a whole window, the difference stays in the range that holds 95 % of it later",
@@ -29,17 +33,49 @@ DEFINITIONS = {
 }
 
 
+def ema_convergence(out: str | Path | None = None, *, seed: int = 0) -> EmaConvergence:
+    """Test when the exponential averages of `RunningBatchNorm` agree with moving ones, and write a folder.
+
+    Parameters
+    ----------
+    out : folder to write, new or empty; ``runs/ema-convergence-<time>`` by default
+    seed : of the random numbers
+
+    Raises
+    ------
+    NeuroError
+        If the folder is not empty or cannot be written.
+    """
+    started = time.perf_counter()
+    options = {"window": WINDOW, "samples": SAMPLES, "draws": DRAWS, "seed": seed}
+    folder = RunFolder.create(out, "ema-convergence", "ema-convergence", {"options": options})
+    with folder.recording(lambda: False):
+        measurement = measure_ema_convergence(seed)
+        folder.write_table("draws.csv", measurement.draws)
+        folder.write_table("lines.csv", measurement.lines)
+        folder.save(
+            status="complete",
+            metrics=measurement.metrics(),
+            time={"wall_s": time.perf_counter() - started},
+        )
+    result = EmaConvergence(folder.path, folder.manifest)
+    from bt_neuro.report.page import write_page  # loads Bokeh
+
+    write_page(result)
+    return result
+
+
 @dataclass(frozen=True)
 class Convergence:
-    """At which sample, counted from 1, one average joins the moving one, by one definition.
+    """The sample, counted from 1, from which an average agrees with the moving one, by one definition.
 
     Attributes
     ----------
     statistic, start, definition : mean or variance; see `exponential`; one of `DEFINITIONS`
-    sample : the median of the draws; by the definition "spread" the one number there is
-    low, high : its 95 % interval, draws being drawn again
-    draws_low, draws_high : hold 95 % of the draws; None where a draw alone has no answer
-    claimed_pct : share of draws whose answer is the article's
+    sample : median of the draws; the definition "spread" has a single number
+    low, high : its 95 % interval, by resampling draws
+    draws_low, draws_high : range of 95 % of the draws; None if a single draw has no value
+    claimed_pct : share of draws in the article's range
     """
 
     statistic: str
@@ -54,7 +90,7 @@ class Convergence:
 
 
 def moving(samples: Floats, window: int) -> dict[str, Floats]:
-    """Return mean and variance of the last `window` samples, of all while there are fewer.
+    """Return mean and variance of the last `window` samples, or of all if there are fewer.
 
     Examples
     --------
@@ -76,13 +112,13 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
     Parameters
     ----------
     samples : (draws, samples)
-    start : ``published``, from 0, the first squared deviation not divided by the window, a slip; ``mended``,
-        divided like every other
+    start : "published", from 0, with the first squared deviation not divided by the window, an error;
+        "mended", divided like all others
     """
     mean: NDArray[np.floating] = np.zeros(len(samples))
     variance: NDArray[np.floating] = np.zeros(len(samples))
     if start == "mended":
-        variance += np.finfo(float).tiny  # a variance of 0 is what the slip waits for
+        variance += np.finfo(float).tiny  # the error occurs at a variance of 0
     means, variances = np.empty((2, *samples.shape))
     for t, sample in enumerate(samples.T):
         mean, variance = running_batch_norm_move(sample, mean, variance, window)
@@ -91,15 +127,15 @@ def exponential(samples: Floats, window: int, start: str) -> dict[str, Floats]:
 
 
 def forgotten(window: int) -> int:
-    """Return from which sample on less than 1 % of the start is left."""
+    """Return the sample from which less than 1 % of the start is left."""
     return 5 * window
 
 
 def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample from which, for a whole window, the difference is in its later range.
+    """Return for each draw the sample from which the difference stays in its later range for a window.
 
-    That range holds 95 % of all draws' differences once the start is forgotten. A draw that never stays so
-    long counts as joined after its last sample.
+    The range holds 95 % of the differences of all draws once the start is forgotten. A draw that never stays
+    so long converges after its last sample.
     """
     band = np.quantile(np.abs(differences[:, forgotten(window) :]), 0.95)
     outside = np.pad((np.abs(differences) > band).cumsum(axis=1), ((0, 0), (1, 0)))
@@ -108,16 +144,16 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
 
 
 def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample after the last one that is further apart than any later one.
+    """Return for each draw the sample after the last one whose difference is larger than any later one.
 
-    Later ones are those from where the start is forgotten.
+    Later means once the start is forgotten.
     """
     size, end = np.abs(differences), forgotten(window)
     return _after_last(size[:, :end] > size[:, end:].max(axis=1, keepdims=True))
 
 
 def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
-    """Return the sample after the last one, while the start lasts, that is a quarter above the later spread.
+    """Return the sample after the last one, before the start is forgotten, 25 % above the later spread.
 
     Parameters
     ----------
@@ -129,19 +165,19 @@ def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
 
 
 def _after_last(apart: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return for each row the sample, counted from 1, after the last that is apart."""
+    """Return for each row the sample, counted from 1, after the last that is set."""
     return np.where(apart.any(axis=1), apart.shape[1] - apart[:, ::-1].argmax(axis=1), 0) + 1
 
 
 @dataclass(frozen=True, eq=False)
-class EmaConvergence:
-    """What was found.
+class Measurement:
+    """Convergence of all draws.
 
     Attributes
     ----------
-    joinings : one of each statistic, start and definition
-    draws : one row a draw, statistic and start: when it joined by ``band`` and by ``picture``
-    lines : the first draws to look at, one row a draw, statistic and sample: ``moving`` and each start
+    joinings : one for each statistic, start and definition
+    draws : one row a draw, statistic and start, with its sample by ``band`` and by ``picture``
+    lines : averages of the first draws, one row a draw, statistic and sample: ``moving`` and each start
     """
 
     joinings: list[Convergence]
@@ -149,7 +185,7 @@ class EmaConvergence:
     lines: pd.DataFrame
 
     def metrics(self) -> dict[str, Any]:
-        """Return the article's claims with their verdicts, all figures, and the sentence of them all."""
+        """Return the article's claims with verdicts, all values, and a sentence."""
         claims = [claim(statistic, self.joinings) for statistic in CLAIMS]
         return {
             "sentence": " ".join(one["sentence"] for one in claims),
@@ -161,28 +197,28 @@ class EmaConvergence:
 
 def measure_ema_convergence(
     seed: int = 0, *, window: int = WINDOW, samples: int = SAMPLES, draws: int = DRAWS, shown: int = 4
-) -> EmaConvergence:
-    """Draw uniform numbers in [-1, 1] and see when the averages join.
+) -> Measurement:
+    """Measure the convergence on uniform random numbers in [-1, 1].
 
     Parameters
     ----------
     seed : of the numbers
     window : of both averages
-    samples : of a draw, at least ten windows, of which the last half is the later part
-    draws : how many
-    shown : draws whose lines are kept
+    samples : number in a draw, at least ten windows; the last half is the later part
+    draws : number of draws
+    shown : number of draws whose lines are kept
     """
     rng = np.random.default_rng(seed)
     numbers = rng.uniform(-1, 1, (draws, samples))
     again = rng.multinomial(draws, np.full(draws, 1 / draws), RESAMPLES)  # times each draw is in a resample
     slow = moving(numbers, window)
-    starts = dict.fromkeys(start for some in STARTS.values() for start in some)
+    starts = dict.fromkeys(start for names in STARTS.values() for start in names)
     fast = {start: exponential(numbers, window, start) for start in starts}
     joinings, tables, lines = [], [], []
-    for statistic, some in STARTS.items():
-        kept = {start: fast[start][statistic][:shown].ravel() for start in some}
+    for statistic, names in STARTS.items():
+        kept = {start: fast[start][statistic][:shown].ravel() for start in names}
         lines.append(_lines(statistic, slow[statistic][:shown], kept))
-        for start in some:
+        for start in names:
             differences = fast[start][statistic] - slow[statistic]
             alone = {
                 "band": joined_band(differences, window),
@@ -193,14 +229,14 @@ def measure_ema_convergence(
             )
             joinings += [_of_draws((statistic, start, name), joined, again) for name, joined in alone.items()]
             joinings.append(_of_spread((statistic, start, "spread"), differences, again, window))
-    return EmaConvergence(joinings, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True))
+    return Measurement(joinings, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True))
 
 
 def claim(statistic: str, joinings: list[Convergence]) -> dict[str, Any]:
-    """Answer a claim of the article: holds, does not, or cannot be told because the definitions disagree.
+    """Test a claim of the article: it holds, does not hold, or the definitions disagree.
 
-    It holds if the interval of every definition meets the range that is claimed, and does not if all lie on
-    one side of it.
+    It holds if the interval of every definition meets the claimed range, and does not hold if all lie on one
+    side of it.
     """
     low, high = CLAIMS[statistic]
     found = {

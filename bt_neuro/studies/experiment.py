@@ -1,9 +1,9 @@
-"""All passes of a comparison, those that a folder holds already left out."""
+"""The experiment of a comparison: variants, members, and all passes, except those that are finished."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -11,19 +11,115 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.nn.layers import Layer
+from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
-from bt_neuro.studies.compare_folder import ComparisonFolder
-from bt_neuro.studies.passes import VARIANTS, Lane, Variant, progressive_pass
-from bt_neuro.studies.spans import Spans
-from bt_neuro.studies.windows import WING, Windows
+from bt_neuro.nn.optimizers import Adam
+from bt_neuro.studies.pass_store import PassStore
+from bt_neuro.studies.windows import WING, Spans, Windows
 
 Array = NDArray[np.floating]
 
+_BARS_A_LAUNCH = 1024
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kind of network: one of the article's experts.
+
+    Attributes
+    ----------
+    expert : as `article_layers` names it
+    gradient : of its batch normalisation, "exact" or "published", with its errors
+    article_rate : learning rate of the article
+    """
+
+    expert: str
+    gradient: str
+    article_rate: float
+
+    @property
+    def name(self) -> str:
+        return self.expert if self.gradient == "exact" else f"{self.expert}-{self.gradient}"
+
+    def layers(self, features: int) -> list[Layer]:
+        """Return its layers for this number of features."""
+        options = {} if self.gradient == "exact" else {"gradient": self.gradient}
+        return article_layers(features, self.expert, **options)
+
+    def network(self, windows: Windows, members: Sequence[Member], device: str) -> Network:
+        """Return new networks, a member for each learning rate and seed."""
+        return Network(
+            self.layers(windows.features.shape[1]),
+            windows.inputs,
+            optimizer=[Adam(member.learning_rate) for member in members],
+            seed=[member.seed for member in members],
+            device=device,
+        )
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of those that share a launch."""
+
+    learning_rate: float
+    seed: int
+
+
+PLAIN, DROPOUT, BATCH_NORM = (
+    Variant("plain", "exact", 1e-6),
+    Variant("dropout", "exact", 1e-6),
+    Variant("batch_norm", "exact", 1e-3),
+)
+PUBLISHED = Variant("batch_norm", "published", 1e-3)
+VARIANTS = (PLAIN, DROPOUT, BATCH_NORM, PUBLISHED)
 EXACT = tuple(variant for variant in VARIANTS if variant.gradient == "exact")
 
 
+def progressive_pass(
+    network: Network,
+    windows: Windows,
+    bars: range,
+    *,
+    continues: bool = False,
+    progress: Callable[[int], object] = lambda bars: None,
+) -> Array:
+    """Predict each bar, and learn each as soon as its label is confirmed: the order of `Learner`, to the bit.
+
+    Parameters
+    ----------
+    network : of several members
+    windows : of all bars
+    bars : to predict, one or more
+    continues : whether the last predicted bar is the one before them, which is learned first. If not, nothing
+        before them is learned
+    progress : called with the number of bars since the last call
+
+    Returns
+    -------
+    (members, bars, 3) array
+        Outputs. Those of bar t use prices up to the close of t and labels up to that of t - 1. The last bar
+        is not learned: its label is confirmed one bar later.
+    """
+    outputs, first = [], bars.start
+    if not continues:
+        outputs.append(network.predict(windows.window(range(first, first + 1)), update_statistics=True))
+        first += 1
+        progress(1)
+    for start in range(first, bars.stop, _BARS_A_LAUNCH):
+        predicted = range(start, min(start + _BARS_A_LAUNCH, bars.stop))
+        known = range(predicted.start - 1, predicted.stop - 1)
+        outputs.append(
+            network.learn_then_predict(
+                windows.window(known), windows.target(known), windows.window(predicted)
+            )
+        )
+        progress(len(predicted))
+    return np.concatenate(outputs, axis=1)
+
+
 class Step(NamedTuple):
-    """One pass of all lanes of a variant; `era` is 0 for one that leaves the eras."""
+    """One pass of all members of a variant; `era` is 0 outside the eras."""
 
     name: str
     bars: range
@@ -32,16 +128,16 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What is compared on which bars.
+    """A comparison of variants: its bars, learning rates, seeds and passes.
 
     Attributes
     ----------
-    windows, spans : the bars
+    windows, spans : bars
     grid : learning rates to choose from
-    seeds : of the networks; the choice is made with the first
-    eras : how often history is learned before the test
-    device : to run on
-    folder : where passes are kept
+    seeds : of the networks; the choice uses the first
+    eras : number of epochs over the history before the test
+    device : as in `Network`
+    store : finished passes
     """
 
     windows: Windows
@@ -50,34 +146,34 @@ class Study:
     seeds: tuple[int, ...]
     eras: int
     device: str
-    folder: ComparisonFolder
+    store: PassStore
 
     # -- the choice of learning rates ------------------------------------------------------------------------
-    def choose(self, tell: Callable[[int], object]) -> None:
-        """Let each expert go through the first half at each rate of the grid."""
+    def choose(self, progress: Callable[[int], object]) -> None:
+        """Run each expert over the first half at each rate of the grid."""
         for variant in EXACT:
-            name, lanes = f"{variant.name}-grid", [Lane(rate, self.seeds[0]) for rate in self.grid]
-            if self.folder.said(name) is None:
-                network = variant.network(self.windows, lanes, self.device)
-                self.folder.keep(name, self._pass(network, self.spans.choice, False, len(lanes), tell))
+            name, members = f"{variant.name}-grid", [Member(rate, self.seeds[0]) for rate in self.grid]
+            if self.store.outputs(name) is None:
+                network = variant.network(self.windows, members, self.device)
+                self.store.write(name, self._pass(network, self.spans.choice, False, len(members), progress))
             else:
-                tell(len(lanes) * len(self.spans.choice))
+                progress(len(members) * len(self.spans.choice))
 
     @property
     def scored_choice(self) -> range:
-        """The bars of the first half whose labels are known in it."""
+        """The bars of the first half whose labels are confirmed in it."""
         return self.spans.choice[:-WING]
 
     def grid_outputs(self, variant: Variant) -> Array:
-        """Return what an expert said on `scored_choice`, (rates, bars, 3)."""
-        said = self.folder.said(f"{variant.name}-grid")
-        assert said is not None
-        return said[:, :-WING]
+        """Return the outputs of an expert on `scored_choice`, (rates, bars, 3)."""
+        outputs = self.store.outputs(f"{variant.name}-grid")
+        assert outputs is not None
+        return outputs[:, :-WING]
 
     def grid_errors(self, variant: Variant) -> dict[float, float | None]:
-        """Return the mean squared error on the first half at each rate, None of a network that diverged."""
-        said = self.grid_outputs(variant)
-        errors = ((said - self.windows.target(self.scored_choice)) ** 2).mean(axis=(1, 2)).tolist()
+        """Return the mean squared error on the first half at each rate; None if the network diverged."""
+        outputs = self.grid_outputs(variant)
+        errors = ((outputs - self.windows.target(self.scored_choice)) ** 2).mean(axis=(1, 2)).tolist()
         return {
             rate: error if math.isfinite(error) else None
             for rate, error in zip(self.grid, errors, strict=True)
@@ -95,68 +191,68 @@ class Study:
 
     # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, variant: Variant) -> dict[str, float]:
-        """Return the learning rates a variant is compared at, by kind.
+        """Return the learning rates of a variant, by kind.
 
-        The published gradient takes the best one of the exact: what its slips cost is asked at one rate.
+        The published gradient has the best rate of the exact one, so that both are compared at one rate.
         """
         of_expert = next(one for one in EXACT if one.expert == variant.expert)
         return {"article": variant.article_rate, "best": self.best_rates[of_expert]}
 
-    def lanes(self, variant: Variant) -> list[Lane]:
-        """Return a variant's networks; where both rates are one, they share them."""
+    def members(self, variant: Variant) -> list[Member]:
+        """Return a variant's networks; equal rates share them."""
         rates = dict.fromkeys(self.rates(variant).values())
-        return [Lane(rate, seed) for rate in rates for seed in self.seeds]
+        return [Member(rate, seed) for rate in rates for seed in self.seeds]
 
     def steps(self) -> Iterator[Step]:
-        """Yield the passes of a variant in their order: each begins where the last era ended."""
+        """Yield the passes of a variant in order; each starts with the networks of the last era."""
         for era in range(1, self.eras + 1):
             yield Step(f"era-{era}", self.spans.history, era)
             if era == 1:
                 yield Step("single", self.spans.rest)
         yield Step("test", self.spans.test)
 
-    def run(self, variant: Variant, tell: Callable[[int], object]) -> None:
-        """Run all passes of a variant that are not in the folder yet."""
-        lanes, steps, folder = self.lanes(variant), list(self.steps()), self.folder
-        networks = len(self.rates(variant)) * len(self.seeds)  # also where both rates are one
-        whole = folder.said(f"{variant.name}-{steps[-1].name}") is not None
-        learned, network = folder.last_era(variant.name), None
+    def run(self, variant: Variant, progress: Callable[[int], object]) -> None:
+        """Run the passes of a variant that are not finished."""
+        members, steps, store = self.members(variant), list(self.steps()), self.store
+        networks = len(self.rates(variant)) * len(self.seeds)  # also if both rates are equal
+        is_finished = store.outputs(f"{variant.name}-{steps[-1].name}") is not None
+        learned, network = store.last_era(variant.name), None
         for step in steps:
             name = f"{variant.name}-{step.name}"
-            if whole or (folder.said(name) is not None and step.era <= learned):
-                tell(networks * len(step.bars))
+            if is_finished or (store.outputs(name) is not None and step.era <= learned):
+                progress(networks * len(step.bars))
                 continue
             if network is None:
-                network = variant.network(self.windows, lanes, self.device)
+                network = variant.network(self.windows, members, self.device)
             if learned:
-                # Also where nothing was interrupted, so that both ways are one.
-                folder.restore(variant.name, network)
-            said = self._pass(network, step.bars, step.era == 0, networks, tell)
-            folder.keep(name, said)
+                # Also without an interruption, so that both take the same way.
+                store.restore(variant.name, network)
+            outputs = self._pass(network, step.bars, step.era == 0, networks, progress)
+            store.write(name, outputs)
             if step.era:
-                folder.keep_networks(variant.name, network, step.era)
+                store.write_networks(variant.name, network, step.era)
                 learned = step.era
-        folder.forget_networks(variant.name)
+        store.remove_networks(variant.name)
 
-    def said(self, variant: Variant, step: str, rate: float) -> Array:
-        """Return what a variant's networks of one rate said in a pass, (seeds, bars, 3)."""
-        said = self.folder.said(f"{variant.name}-{step}")
-        assert said is not None
-        return said[[lane.learning_rate == rate for lane in self.lanes(variant)]]
+    def outputs(self, variant: Variant, step: str, rate: float) -> Array:
+        """Return the outputs of a variant's networks of one rate in a pass, (seeds, bars, 3)."""
+        outputs = self.store.outputs(f"{variant.name}-{step}")
+        assert outputs is not None
+        return outputs[[member.learning_rate == rate for member in self.members(variant)]]
 
-    def network_bars(self) -> int:
-        """Return how many bars all networks will go through together."""
+    def n_network_bars(self) -> int:
+        """Return the number of bars that all networks go through, in total."""
         choice = len(EXACT) * len(self.grid) * len(self.spans.choice)
         networks = len(self.seeds) * 2 * len(VARIANTS)
         return choice + networks * sum(len(step.bars) for step in self.steps())
 
-    def passes(self) -> int:
-        """Return how many passes there are."""
+    def n_passes(self) -> int:
+        """Return the number of passes."""
         return len(EXACT) + len(VARIANTS) * len(list(self.steps()))
 
     def _pass(
-        self, network: Network, bars: range, goes_on: bool, networks: int, tell: Callable[[int], object]
+        self, network: Network, bars: range, continues: bool, networks: int, progress: Callable[[int], object]
     ) -> Array:
         return progressive_pass(
-            network, self.windows, bars, goes_on=goes_on, tell=lambda done: tell(networks * done)
+            network, self.windows, bars, continues=continues, progress=lambda done: progress(networks * done)
         )

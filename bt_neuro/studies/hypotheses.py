@@ -7,9 +7,8 @@ from typing import Any
 
 from bt_neuro.metrics.baselines import class_frequencies
 from bt_neuro.metrics.bootstrap import Interval
-from bt_neuro.studies.experiment import Study
+from bt_neuro.studies.experiment import BATCH_NORM, DROPOUT, PLAIN, PUBLISHED, Study, Variant
 from bt_neuro.studies.outputs import Answers, error_difference, hit_rate_difference
-from bt_neuro.studies.passes import BATCH_NORM, DROPOUT, PLAIN, PUBLISHED, Variant
 from bt_neuro.studies.table import AFTER, SINGLE, counted, delayed_labels_of, find
 
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"

@@ -14,9 +14,8 @@ from bt_neuro.metrics.bootstrap import Interval
 from bt_neuro.metrics.predictions import DelayedLabels, labels_of
 from bt_neuro.metrics.shape_counters import shape_counters, visible_shapes
 from bt_neuro.metrics.softmax_regression import softmax_regression
-from bt_neuro.studies.experiment import Study
+from bt_neuro.studies.experiment import PLAIN, VARIANTS, Study, Variant
 from bt_neuro.studies.outputs import Answers, error_difference, hit_rate, mean_error
-from bt_neuro.studies.passes import PLAIN, VARIANTS, Variant
 from bt_neuro.studies.windows import HISTORY_BARS, WING
 
 Array = NDArray[np.floating]
@@ -47,7 +46,7 @@ def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Answers
         rows[regime] = [
             Answers(
                 {"expert": one.expert, "gradient": one.gradient, "which": which, "learning_rate": rate},
-                part_of(study.said(one, step, rate), went, asked)[:, known],
+                part_of(study.outputs(one, step, rate), went, asked)[:, known],
                 targets[known],
             )
             for one in VARIANTS
@@ -156,7 +155,7 @@ def eras_table(study: Study) -> pd.DataFrame:
         for which, rate in study.rates(one).items():
             running = RunningFigures(len(study.seeds))
             for era in range(1, study.eras + 1):
-                running.add(study.said(one, f"era-{era}", rate)[:, :-WING], study.windows.target(bars))
+                running.add(study.outputs(one, f"era-{era}", rate)[:, :-WING], study.windows.target(bars))
                 for seed, figures in zip(study.seeds, running.figures(), strict=True):
                     rows.append(
                         {

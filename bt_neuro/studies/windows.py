@@ -1,17 +1,21 @@
-"""All bars of a file as the article's network sees them: windows of features, and what became of each bar."""
+"""Feature windows and targets of all bars of a file, and the spans in which they are used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import backtrader as bt
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars
+from bt_neuro.errors import FoldError
 from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.plugin.features import article_features
 from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.validation.folds import MINIMUM_TEST_BARS, Length
 
 Array = NDArray[np.floating]
 
@@ -21,13 +25,13 @@ WING = 1  # the article's: a fractal is known one bar later
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows and targets of consecutive bars, by the number of the bar.
+    """Feature windows and targets of consecutive bars, by bar number.
 
     Attributes
     ----------
-    features : (rows, features of a bar), those of bar ``first_row`` on; bar t's use bars <= t
-    first_row : the first bar that has them
-    targets : (bars, 3), none, buy, sell; NaN where the label is never known. That of bar t is known at the
+    features : (rows, features of a bar), from bar ``first_row`` on; those of bar t use bars up to t
+    first_row : the first bar with features
+    targets : (bars, 3), none, buy, sell; NaN without a confirmed label. That of bar t is confirmed at the
         close of bar t + 1
     """
 
@@ -37,7 +41,7 @@ class Windows:
 
     @classmethod
     def of(cls, bars: Bars) -> Windows:
-        """Return those of a file: features by backtrader, labels bar by bar, as a strategy has them."""
+        """Compute features by backtrader and labels bar by bar, as in a strategy."""
         frame = bars.frame
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.adddata(BarsFeed(bars=frame))
@@ -46,8 +50,8 @@ class Windows:
         targets, label = np.full((len(frame), 3), np.nan), FractalLabel(WING)
         prices = frame[["high", "low", "close"]].itertuples(index=False)
         for bar, (high, low, close) in enumerate(prices):
-            for known in label.update(bar, high, low, close):
-                targets[known.bar] = known.target
+            for confirmed in label.update(bar, high, low, close):
+                targets[confirmed.bar] = confirmed.target
         return cls(np.array(ran.rows), len(frame) - len(ran.rows), targets)
 
     @property
@@ -57,7 +61,7 @@ class Windows:
 
     @property
     def inputs(self) -> int:
-        """Numbers in a window."""
+        """Number of values in a window."""
         return HISTORY_BARS * self.features.shape[1]
 
     def window(self, bars: range) -> Array:
@@ -72,7 +76,7 @@ class Windows:
 
 
 class _Recorder(bt.Strategy):
-    """Writes down the article's features, bar by bar, as `NeuroStrategy` reads them."""
+    """Recorder of the article's features, bar by bar."""
 
     def __init__(self) -> None:
         self._lines_of_bar = tuple(article_features(self.data).values())
@@ -80,3 +84,72 @@ class _Recorder(bt.Strategy):
 
     def next(self) -> None:
         self.rows.append([line[0] for line in self._lines_of_bar])
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Ranges of bars with different uses.
+
+    Attributes
+    ----------
+    choice : the first half; learning rates are chosen on it
+    history : the last part of the first half; learned once before the single pass, several times before the
+        test
+    rest : the second half, which no choice has seen; the single pass goes through it
+    test : its beginning, on which the networks of several eras are tested
+    """
+
+    choice: range
+    history: range
+    rest: range
+    test: range
+
+    @classmethod
+    def cut(cls, times: pd.Series, first: int, history: str, test: str) -> Spans:
+        """Cut bars in the middle.
+
+        Parameters
+        ----------
+        times : of all bars, rising
+        first : the first bar with a full window
+        history, test : lengths before and after the middle, as in `Length.parse`; shorter if the file is
+
+        Raises
+        ------
+        FoldError
+            If a part has fewer than 100 bars.
+
+        Examples
+        --------
+        >>> hours = pd.Series(pd.date_range("2024-01-01", periods=1000, freq="h"))
+        >>> Spans.cut(hours, 52, history="10D", test="200b")  # doctest: +NORMALIZE_WHITESPACE
+        Spans(choice=range(52, 500), history=range(260, 500), rest=range(500, 1000),
+              test=range(500, 700))
+        """
+        bars, middle = len(times), len(times) // 2
+        begin = max(_moved(times, middle, Length.parse(history), -1), first)
+        end = _moved(times, middle, Length.parse(test), 1)
+        spans = cls(range(first, middle), range(begin, middle), range(middle, bars), range(middle, end))
+        least = min(len(spans.history), len(spans.test))
+        if least < MINIMUM_TEST_BARS:
+            raise FoldError(
+                f"history {history} and test {test} must have {MINIMUM_TEST_BARS} bars each, got "
+                f"{max(least, 0)} of a file of {bars:,}.\nGive longer ones, or a longer file."
+            )
+        return spans
+
+    def as_dict(self, times: pd.Series) -> dict[str, Any]:
+        """Return each part's first and last time and number of bars."""
+        return {
+            name: {"first": str(times[part[0]]), "last": str(times[part[-1]]), "bars": len(part)}
+            for name, part in vars(self).items()
+        }
+
+
+def _moved(times: pd.Series, middle: int, length: Length, sign: int) -> int:
+    if length.bars:
+        return min(max(middle + sign * length.bars, 0), len(times))
+    moment = length.moment(times[middle], sign)
+    if moment is None:
+        return 0 if sign < 0 else len(times)
+    return int(np.searchsorted(times.to_numpy("datetime64[ns]"), np.datetime64(moment), side="left"))

@@ -200,7 +200,7 @@ def lookahead_check(
     >>> result = lookahead_check("data/SYNTHETIC_EURUSD_H1.csv", parameters={"device": "numpy"}, cuts=3,
     ...                          bars_options={"end": "2024-01-08"})
     >>> result.passed, result.cuts
-    (True, (53, 86, 119))
+    (True, (4, 62, 119))
     """
     if cuts < 1:
         raise StrategyError(f"cuts must be 1 or more, got {cuts}. Give a higher number.")

@@ -161,7 +161,7 @@ def warmup_check(
     >>> result = warmup_check("data/SYNTHETIC_EURUSD_H1.csv", parameters={"device": "numpy"},
     ...                       step=50, starts=1, span=80)
     >>> result.first_prediction, result.starts
-    (53, (50,))
+    (4, (50,))
     """
     if min(step, starts, span) < 1:
         raise StrategyError(

@@ -18,7 +18,7 @@ from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, t
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.sections import run_sections
-from bt_neuro.studies.pages import latest
+from bt_neuro.runs.results import latest_run
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
 
@@ -251,7 +251,7 @@ def test_the_latest_run_is_the_default(run, tmp_path, monkeypatch):
     assert bt_neuro().exit_code == 1
     assert bt_neuro().stderr.startswith("Error: no run in runs/")
     copied(run, tmp_path / "runs" / "one")
-    assert latest("runs").name == "one"
+    assert latest_run("runs").name == "one"
     out = bt_neuro("--json")
     assert json.loads(out.stdout) == {"html": "runs/one/report.html"}
 

@@ -9,11 +9,11 @@ from chromium import Opened, chromium
 from comparisons import SKILL, planted_comparison
 from typer.testing import CliRunner
 
-from bt_neuro import NeuroError
+from bt_neuro import NeuroError, open_run
 from bt_neuro.cli import app
-from bt_neuro.report.page import render_page
+from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.sections import era_sections, errors_section
-from bt_neuro.studies.pages import latest, open_comparison, write_page_of
+from bt_neuro.runs.results import latest_run
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_network_that_diverged_is_named_and_draws_nothing(diverged):
 
 
 def test_the_page_has_sentence_verdicts_table_and_notes(comparison):
-    page = " ".join(write_page_of(comparison.folder).read_text(encoding="utf-8").split())
+    page = " ".join(write_page(comparison).read_text(encoding="utf-8").split())
     assert f'<h1 class="long">{comparison.metrics["sentence"]}</h1>' in page.replace("&#39;", "'")
     for claim in comparison.claims:
         assert f"<dt>{claim['claim']}</dt><dd>{claim['verdict']}</dd>" in page
@@ -106,35 +106,34 @@ def test_the_page_has_sentence_verdicts_table_and_notes(comparison):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "compare.json").write_text("{"), "cannot be read"),
-        (lambda folder: (folder / "compare.json").write_text('{"status": "interrupted"}'), "--resume"),
-        (lambda folder: (folder / "compare.json").write_text("[]"), "cannot be read"),
-        (lambda folder: (folder / "eras.csv").unlink(), "cannot be read"),
-        (lambda folder: (folder / "compare.csv").write_text("a,b\n1,2\n"), "cannot be read"),
+        (lambda folder: (folder / "run.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "run.json").write_text("[]"), "is no manifest"),
+        (lambda folder: (folder / "eras.csv").unlink(), "missing or damaged"),
+        (lambda folder: (folder / "compare.csv").write_text("a,b\n1,2\n"), "missing or damaged"),
     ],
-    ids=["half a manifest", "interrupted", "no manifest", "no eras", "another table"],
+    ids=["half a manifest", "no manifest", "no eras", "another table"],
 )
 def test_what_is_no_whole_comparison_is_refused(copied, damage, message):
     damage(copied)
     with pytest.raises(NeuroError, match=message):
-        open_comparison(copied)
+        open_run(copied)
 
 
 def test_report_opens_a_comparison_as_it_does_a_run(copied):
     (copied / "report.html").unlink(missing_ok=True)
     done = CliRunner().invoke(app, ["report", str(copied), "--json"])
     assert json.loads(done.stdout) == {"html": str(copied / "report.html")}
-    assert latest(copied.parent) == copied
+    assert latest_run(copied.parent) == copied
 
 
 @pytest.mark.slow
 def test_a_sentence_cannot_run_as_a_script(copied):
     evil = "</script><script>window.ran = true</script>"
-    manifest = json.loads((copied / "compare.json").read_text())
+    manifest = json.loads((copied / "run.json").read_text())
     manifest["metrics"]["sentence"] = evil
     manifest["metrics"]["claims"][0]["claim"] = evil
-    (copied / "compare.json").write_text(json.dumps(manifest))
-    assert evil not in write_page_of(copied).read_text(encoding="utf-8")
+    (copied / "run.json").write_text(json.dumps(manifest))
+    assert evil not in write_page(open_run(copied)).read_text(encoding="utf-8")
 
 
 # In a real browser
@@ -152,7 +151,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, PHONE, {"color_scheme": "dark"}], ids=["desk", "phone", "dark"])
 def test_it_draws_all_asks_for_nothing_and_nothing_sticks_out(browser, comparison, options):
-    opened = Opened(browser, write_page_of(comparison.folder), **options).drawn()
+    opened = Opened(browser, write_page(comparison), **options).drawn()
     assert (opened.errors, opened.requests) == ([], [opened.address])
     drawn = opened.tab.evaluate("Bokeh.documents.map((one) => one.roots()[0].name)")
     assert {"error-article", "undefine_pct-best", "forecast_pct-best", "errors-single pass"} <= set(drawn)

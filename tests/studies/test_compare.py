@@ -14,7 +14,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
-from comparisons import GRID, SAMPLE, planted_comparison, said
+from comparisons import GRID, SAMPLE, outputs_of, planted_comparison
 from helpers import assert_same_bits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,8 +23,7 @@ from typer.testing import CliRunner
 
 from bt_neuro import Adam, BarsFeed, FoldError, NeuroError, compare, read_bars
 from bt_neuro.cli import app
-from bt_neuro.studies.compare_folder import ComparisonFolder
-from bt_neuro.studies.experiment import EXACT, Study
+from bt_neuro.studies.experiment import EXACT, VARIANTS, Member, Study, Variant, progressive_pass
 from bt_neuro.studies.hypotheses import (
     HOLDS,
     NOT,
@@ -36,10 +35,9 @@ from bt_neuro.studies.hypotheses import (
     slips_cost,
 )
 from bt_neuro.studies.outputs import Answers, error_difference, hit_rate, mean_error
-from bt_neuro.studies.passes import VARIANTS, Lane, Variant, progressive_pass
-from bt_neuro.studies.spans import Spans
+from bt_neuro.studies.pass_store import PassStore
 from bt_neuro.studies.table import AFTER, SINGLE
-from bt_neuro.studies.windows import HISTORY_BARS, Windows
+from bt_neuro.studies.windows import HISTORY_BARS, Spans, Windows
 
 # The article's networks, as small a study as there can be
 LENGTHS = {"history": "100b", "test": "100b"}
@@ -101,7 +99,7 @@ def test_passes_that_go_on_are_one(windows):
     once = progressive_pass(whole, windows, range(first, last))
     twice = [
         progressive_pass(parts, windows, range(first, cut)),
-        progressive_pass(parts, windows, range(cut, last), goes_on=True),
+        progressive_pass(parts, windows, range(cut, last), continues=True),
     ]
     assert_same_bits(np.concatenate(twice, axis=1), once)
 
@@ -113,10 +111,10 @@ def test_a_pass_that_begins_anew_learns_nothing_before_it(windows):
 
 
 def test_a_pass_tells_how_far_it_is(windows):
-    told = []
+    calls = []
     network = small_network(windows.inputs, seed=[0])
-    progressive_pass(network, windows, range(60, 1300), tell=told.append)
-    assert told == [1, 1024, 1239 - 1024]
+    progressive_pass(network, windows, range(60, 1300), progress=calls.append)
+    assert calls == [1, 1024, 1239 - 1024]
 
 
 # -- which bars serve what -----------------------------------------------------------------------------------
@@ -145,7 +143,7 @@ def test_lengths_of_time():
 @pytest.mark.parametrize("history", ["99b", "4D"])
 def test_too_few_bars_are_refused(history):
     times = pd.Series(pd.date_range("2024-01-01", periods=1000, freq="h"))
-    with pytest.raises(FoldError, match=f"history {history} and test 1M leave a part of 9[69] bars"):
+    with pytest.raises(FoldError, match=f"history {history} and test 1M must have 100 bars each, got 9[69]"):
         Spans.cut(times, 50, history, "1M")
 
 
@@ -158,7 +156,7 @@ def study_of(windows, bars, folder, **changes) -> Study:
             "seeds": (0,),
             "eras": 2,
             "device": "auto",
-            "folder": ComparisonFolder(folder),
+            "store": PassStore(folder),
             **changes,
         }
     )
@@ -191,10 +189,10 @@ def test_each_pass_begins_where_the_last_era_ended(windows, bars, tmp_path):
 def test_lanes_are_shared_where_the_best_rate_is_the_article_s(windows, bars, tmp_path):
     study = study_of(windows, bars, tmp_path, seeds=(0, 1))
     for variant, known in zip(EXACT, ((0.1, 0.2), (0.1, 0.2), (0.2, 0.1)), strict=True):
-        study.folder.keep(f"{variant.name}-grid", said(windows, study.spans.choice, known))
+        study.store.write(f"{variant.name}-grid", outputs_of(windows, study.spans.choice, known))
     plain, _, norm, published = VARIANTS
-    assert study.lanes(plain) == [Lane(1e-6, 0), Lane(1e-6, 1), Lane(1e-4, 0), Lane(1e-4, 1)]
-    assert study.lanes(norm) == study.lanes(published) == [Lane(1e-3, 0), Lane(1e-3, 1)]
+    assert study.members(plain) == [Member(1e-6, 0), Member(1e-6, 1), Member(1e-4, 0), Member(1e-4, 1)]
+    assert study.members(norm) == study.members(published) == [Member(1e-3, 0), Member(1e-3, 1)]
     assert study.rates(published) == {"article": 1e-3, "best": 1e-3}
 
 
@@ -295,13 +293,13 @@ def test_a_rate_is_usable_that_beats_a_constant(windows, bars, tmp_path, plain, 
     study = study_of(windows, bars, tmp_path, grid=GRID)
     for variant in EXACT:
         known = batch_norm if variant.expert == "batch_norm" else plain
-        study.folder.keep(f"{variant.name}-grid", said(windows, study.spans.choice, known))
+        study.store.write(f"{variant.name}-grid", outputs_of(windows, study.spans.choice, known))
     assert higher_rate(study)["verdict"] == verdict
 
 
 # -- the folder ----------------------------------------------------------------------------------------------
 def test_the_folder_holds_table_eras_and_manifest(planted):
-    assert json.loads((planted.folder / "compare.json").read_text()) == planted.manifest
+    assert json.loads((planted.folder / "run.json").read_text()) == planted.manifest
     assert planted.manifest["status"] == "complete"
     assert str(planted) == planted.metrics["sentence"]
     table = planted.table
@@ -361,27 +359,27 @@ def test_a_network_that_diverged_is_a_result(tmp_path):
 
 
 def test_networks_are_kept_as_they_are_even_diverged(tmp_path):
-    folder = ComparisonFolder(tmp_path)
+    store = PassStore(tmp_path)
     one, other = (small_network(8, seed=[0, 1]) for _ in range(2))
     rng = np.random.default_rng(1)
     one.learn(rng.normal(size=(5, 8)), rng.uniform(size=(5, 3)))
     state = one.state()
     state["dense_1.kernel"][0, 0] = np.nan
     one.set_state(state, one.steps)
-    folder.keep_networks("some", one, era=3)
-    folder.restore("some", other)
-    assert (folder.last_era("some"), other.steps) == (3, 5)
+    store.write_networks("some", one, era=3)
+    store.restore("some", other)
+    assert (store.last_era("some"), other.steps) == (3, 5)
     for name, tensor in one.state().items():
         assert tensor.tobytes() == other.state()[name].tobytes(), name
 
 
 def test_a_damaged_pass_is_named(tmp_path):
-    folder = ComparisonFolder(tmp_path)
-    folder.keep("some", np.zeros((1, 2, 3), np.float32))
+    store = PassStore(tmp_path)
+    store.write("some", np.zeros((1, 2, 3), np.float32))
     path = tmp_path / "passes" / "some.pass"
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(NeuroError, match=r"some\.pass is damaged"):
-        folder.said("some")
+        store.outputs("some")
 
 
 # -- going on ------------------------------------------------------------------------------------------------
@@ -406,9 +404,9 @@ def test_interrupted_anywhere_the_table_is_the_same(compared, tmp_path, stop_at)
         if done > stop_at * in_all:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"of 19 passes are done: go on with --resume .*run"):
+    with pytest.raises(KeyboardInterrupt, match=r"of 19 passes are finished: go on with --resume .*run"):
         compare(SAMPLE, out=tmp_path / "run", progress=interrupt, **OPTIONS)
-    begun = json.loads((tmp_path / "run" / "compare.json").read_text())
+    begun = json.loads((tmp_path / "run" / "run.json").read_text())
     assert begun["status"] == "interrupted"
     again = compare(SAMPLE, resume=tmp_path / "run", **OPTIONS)
     same_tables(again.folder, compared.folder)
@@ -418,7 +416,7 @@ def test_interrupted_at_once_it_leaves_nothing(best, tmp_path):
     def interrupt(done, in_all):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="before the first pass has ended"):
+    with pytest.raises(KeyboardInterrupt, match=r"0 of 19 passes are finished$"):
         compare(SAMPLE, out=tmp_path / "run", progress=interrupt, **OPTIONS)
     assert not (tmp_path / "run").exists()
 
@@ -445,10 +443,10 @@ def test_killed_after_any_pass_the_table_is_the_same(compared, tmp_path, last):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"seeds": 2}, "was begun with seeds 1, and this comparison has 2"),
-        ({"grid": [1e-4]}, r"was begun with grid \[0.001\], and this comparison has \[0.0001\]"),
-        ({"eras": 3}, "was begun with eras 2"),
-        ({"bars_options": {"end": "2024-01-20"}}, "was begun with data_sha256|was begun with bars_options"),
+        ({"seeds": 2}, "options.seeds must be 1, .*, got 2"),
+        ({"grid": [1e-4]}, r"options.grid must be \[0.001\], .*, got \[0.0001\]"),
+        ({"eras": 3}, "options.eras must be 2, .*, got 3"),
+        ({"bars_options": {"end": "2024-01-20"}}, "options.bars_options.end must be"),
     ],
 )
 def test_another_comparison_is_no_resumption(compared, options, complaint):
@@ -459,14 +457,14 @@ def test_another_comparison_is_no_resumption(compared, options, complaint):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"seeds": 0}, "seeds is 0: give a whole number, 1 or more"),
+        ({"seeds": 0}, "seeds must be an integer, 1 or more, got 0"),
         ({"eras": 0}, "eras must be an integer, 1 or more, got 0"),
-        ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
-        ({"grid": []}, r"grid is \[\]: give learning rates"),
-        ({"grid": [1e-3, 1e-3]}, "give learning rates"),
-        ({"grid": [np.nan]}, "give learning rates"),
-        ({"history": "soon"}, "'soon' is no length"),
-        ({"history": "50b"}, "leave a part of 50 bars"),
+        ({"seed": -1}, "seed must be an integer, 0 or more, got -1"),
+        ({"grid": []}, r"grid must be different learning rates between 0 and 1, got \[\]"),
+        ({"grid": [1e-3, 1e-3]}, "grid must be different learning rates"),
+        ({"grid": [np.nan]}, "grid must be different learning rates"),
+        ({"history": "soon"}, "A length must be .*, got 'soon'"),
+        ({"history": "50b"}, "must have 100 bars each, got 50"),
         ({"bars_options": {"end": "2024-01-05"}}, "to warm up in each half"),
         ({"device": "abacus"}, "abacus"),
     ],
@@ -478,7 +476,7 @@ def test_what_cannot_run_leaves_no_folder(tmp_path, options, complaint):
 
 
 def test_some_folder_is_no_resumption(tmp_path):
-    with pytest.raises(NeuroError, match="is no folder of a comparison that was begun"):
+    with pytest.raises(NeuroError, match="is no run folder"):
         compare(SAMPLE, resume=tmp_path, device="numpy", **OPTIONS)
 
 
@@ -525,4 +523,4 @@ def test_contestants_are_the_article_s():
     published = next(c for c in VARIANTS if c.gradient == "published").layers(12)
     assert [layer.gradient for layer in published if hasattr(layer, "gradient")] == ["published"] * 3
     assert isinstance(VARIANTS[0], Variant)
-    assert Lane(1e-3, 0) == Lane(1e-3, 0)
+    assert Member(1e-3, 0) == Member(1e-3, 0)

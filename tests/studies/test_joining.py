@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from typer.testing import CliRunner
 
-from bt_neuro import Dense, Network, NeuroError, RunningBatchNorm
+from bt_neuro import Dense, Network, NeuroError, RunningBatchNorm, open_run
 from bt_neuro.cli import app
 from bt_neuro.report.page import write_page
 from bt_neuro.report.study_figures import average_figures
@@ -26,7 +26,6 @@ from bt_neuro.studies.ema_convergence import (
     measure_ema_convergence,
     moving,
 )
-from bt_neuro.studies.ema_convergence_folder import open_ema_convergence
 
 WINDOW = 10
 draws = arrays(float, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements=st.floats(-1, 1, width=32))
@@ -142,7 +141,7 @@ def test_one_seed_gives_one_answer():
 
 @pytest.mark.slow
 def test_the_article_s_claims_are_answered(folder):
-    result = open_ema_convergence(folder)
+    result = open_run(folder)
     verdicts = {one["statistic"]: one["verdict"] for one in result.metrics["claims"]}
     assert verdicts == {"mean": "does not hold", "variance": "cannot be told"}
     by = {(j["statistic"], j["start"], j["definition"]): j for j in result.metrics["joinings"]}
@@ -156,7 +155,7 @@ def test_the_article_s_claims_are_answered(folder):
 
 @pytest.mark.slow
 def test_a_picture_draws_the_lines_of_the_table(folder):
-    result = open_ema_convergence(folder)
+    result = open_run(folder)
     lines = result.lines.query("statistic == 'variance' and draw == 1")
     draws = result.draws.query("statistic == 'variance'")
     (plot,) = average_figures(lines, draws, [310, 320])
@@ -169,7 +168,7 @@ def test_a_picture_draws_the_lines_of_the_table(folder):
 def test_the_page_is_written_again_from_the_folder(folder):
     page = folder / "report.html"
     before = page.stat().st_mtime_ns
-    assert write_page(open_ema_convergence(folder)) == page
+    assert write_page(open_run(folder)) == page
     assert page.stat().st_mtime_ns > before
     assert "The mean: does not hold" in page.read_text(encoding="utf-8")
 
@@ -178,7 +177,7 @@ def test_the_page_is_written_again_from_the_folder(folder):
 def test_the_command_prints_json_alone(done):
     printed, folder = done
     assert printed.exit_code == 0, printed.output
-    assert json.loads(printed.stdout) == json.loads((folder / "statistics.json").read_text())
+    assert json.loads(printed.stdout) == json.loads((folder / "run.json").read_text())
 
 
 @pytest.mark.slow
@@ -190,10 +189,10 @@ def test_a_folder_that_holds_something_is_left_alone(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damaged", ["statistics.json", "draws.csv", "lines.csv"])
+@pytest.mark.parametrize("damaged", ["run.json", "draws.csv", "lines.csv"])
 def test_a_damaged_folder_is_refused(folder, tmp_path, damaged):
     for file in folder.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / damaged).write_text("{")
-    with pytest.raises(NeuroError, match="ema-convergence again"):
-        open_ema_convergence(tmp_path)
+    with pytest.raises(NeuroError, match=r"cannot be read|missing or damaged"):
+        open_run(tmp_path)
