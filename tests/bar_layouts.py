@@ -1,15 +1,20 @@
-"""The layouts in which common tools write bars, as the tests write them: one row a layout."""
+"""Layouts in which common tools write bars, as the tests write them: one row a layout."""
 
 from __future__ import annotations
 
+import bz2
+import csv
 import gzip
 import io
+import json
+import lzma
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bt_neuro.bars.reader import Bars
@@ -31,8 +36,8 @@ class Bar:
 class Written:
     """How one tool writes bars: lines before the rows, and a row as a format string.
 
-    `t` is the time, `s`, `ms`, `ns` the time since 1970, `o h l c v` prices and volume. `ahead` is how
-    many hours the written clock is ahead of the one that must be read, `clock` what that one is called.
+    `t` is the time, `s`, `ms`, `ns` the time since 1970, `o h l c v` prices and volume; `cells` has others.
+    The written clock is `ahead` hours ahead of the one that must be read, whose zone is `clock`.
     """
 
     row: str
@@ -50,10 +55,30 @@ class Written:
     pack: Callable[[str], bytes] = str.encode
 
     def write(self, bars: Iterable[Bar]) -> bytes:
+        return self.join(self.head, self.rows(bars), self.tail)
+
+    def rows(self, bars: Iterable[Bar]) -> list[str]:
         lines = [self.row.format(**self.cells(bar)) for bar in bars]
-        lines = lines[::-1] if self.newest_first else lines
-        head = self.head.replace("\n", self.end)
-        return self.pack(head + "".join(line + self.end for line in lines) + self.tail)
+        return lines[::-1] if self.newest_first else lines
+
+    def join(self, head: str, lines: Iterable[str], tail: str) -> bytes:
+        return self.pack(head.replace("\n", self.end) + "".join(line + self.end for line in lines) + tail)
+
+    @property
+    def separator(self) -> str:
+        return max("\t;,| ", key=self.row.replace(", ", ",").count)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether lines of any text can be added."""
+        return self.pack not in (
+            as_parquet,
+            as_feather,
+            as_yfinance_parquet,
+            as_json_lists,
+            as_json_objects,
+            as_json_lines,
+        )
 
     def cells(self, bar: Bar) -> dict[str, object]:
         prices = (f"{p // POINT}.{p % POINT:05d}" for p in (bar.open, bar.high, bar.low, bar.close))
@@ -62,7 +87,24 @@ class Written:
         seconds = int(bar.time.replace(tzinfo=UTC).timestamp())
         unix = {"s": seconds, "ms": 1_000 * seconds, "ns": 1_000_000_000 * seconds}
         cells = dict(zip("ohlc", prices, strict=True))
-        return {"t": bar.time + timedelta(hours=self.ahead), "v": bar.volume} | cells | unix
+        whole = dict(zip(("O", "H", "L", "C"), (bar.open, bar.high, bar.low, bar.close), strict=True))
+        time = bar.time + timedelta(hours=self.ahead)
+        since = bar.time - datetime(1899, 12, 30)
+        others = {
+            "net": 621_355_968_000_000_000 + 10_000_000 * seconds,  # ticks of .NET
+            "excel": f"{since.days + since.seconds / 86_400:.10f}",
+            "hour": time.hour % 12 or 12,
+            "half": ("a. m.", "p. m.")[time.hour // 12],
+            "korean": ("오전", "오후")[time.hour // 12],
+            "thai": time.year + 543,
+            "unpadded": int(f"{time:%H%M%S}"),
+            "ms_of_day": 1_000 * (time.hour * 3_600 + time.minute * 60),
+        }
+        return {"t": time, "v": bar.volume} | cells | whole | unix | others
+
+
+def coded(page: str) -> Callable[[str], bytes]:
+    return lambda text: text.encode(page)
 
 
 def utf_16(text: str) -> bytes:
@@ -93,6 +135,38 @@ def as_parquet(text: str) -> bytes:
     return packed.getvalue()
 
 
+def as_feather(text: str) -> bytes:
+    packed = io.BytesIO()
+    pd.read_csv(io.StringIO(text), parse_dates=[0]).to_feather(packed, compression="uncompressed")
+    return packed.getvalue()
+
+
+def as_yfinance_parquet(text: str) -> bytes:
+    """Return a table whose columns are pairs of a name and a ticker."""
+    frame = pd.read_csv(io.StringIO(text), index_col=0, parse_dates=True)
+    frame.columns = pd.MultiIndex.from_tuples([(name, "EURUSD=X") for name in frame.columns])
+    packed = io.BytesIO()
+    frame.to_parquet(packed)
+    return packed.getvalue()
+
+
+def as_json(cell: str) -> float | int | str:
+    return cell if not cell or cell[0].isalpha() else float(cell) if "." in cell else int(cell)
+
+
+def as_json_lists(text: str) -> bytes:
+    return json.dumps([[as_json(cell) for cell in row] for row in csv.reader(io.StringIO(text))]).encode()
+
+
+def as_json_objects(text: str) -> bytes:
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return json.dumps([{name: as_json(cell) for name, cell in row.items()} for row in rows]).encode()
+
+
+def as_json_lines(text: str) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in csv.DictReader(io.StringIO(text))).encode()
+
+
 MT5_HEAD = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
 MT5_ROW = "{t:%Y.%m.%d}\t{t:%H:%M:%S}\t{o}\t{h}\t{l}\t{c}\t{v}\t0\t7"
 MT4_ROW = "{t:%Y.%m.%d},{t:%H:%M},{o},{h},{l},{c},{v}"
@@ -121,12 +195,13 @@ LAYOUTS = {
         "{t:%d.%m.%Y %H:%M:%S}.000 GMT+0800,{o},{h},{l},{c},{v}", "Local time,Open,High,Low,Close,Volume\n",
         "Dukascopy", ahead=8, clock="UTC"),
     "HistData ASCII": Written(
-        "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};{v}", format="HistData ASCII", clock="Etc/GMT+5"),
+        "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};0", format="HistData ASCII", clock="Etc/GMT+5", volume=False),
     "HistData MetaTrader": Written(
         "{t:%Y.%m.%d},{t:%H:%M},{o}0,{h}0,{l}0,{c}0,0", format="HistData MetaTrader", clock="Etc/GMT+5",
         volume=False),
     "HistData, zip": Written(
-        "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};{v}", format="HistData ASCII", clock="Etc/GMT+5", pack=in_zip),
+        "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};0", format="HistData ASCII", clock="Etc/GMT+5", volume=False,
+        pack=in_zip),
     "Yahoo": Written(
         "{t:%Y-%m-%d},{o},{h},{l},{c},{c},{v}", YAHOO_HEAD, "Yahoo", daily=True),
     "Yahoo, empty days": Written(
@@ -195,10 +270,97 @@ LAYOUTS = {
         "{t:%Y-%m-%d %H:%M},{c},{o},{h},{l}", "aa,bb,cc,dd,ee\n", newest_first=True, volume=False),
     "old code page": Written(
         "{t:%Y-%m-%d %H:%M};{o};{h};{l};{c};{v}", "Дата;Открытие;Максимум;Минимум;Закрытие;Volume\n",
-        pack=lambda text: text.encode("cp1251")),
+        pack=coded("cp1251")),
     "blanks and trailing separators": Written(
         "{t:%Y-%m-%d %H:%M} , {o} , {h} , {l} , {c} , {v} ,", "time , open , high , low , close , volume\n",
         tail="\n,,,,,,\n"),
+    "NinjaTrader": Written(
+        "{t:%Y%m%d %H%M%S};{o};{h};{l};{c};{v}", format="NinjaTrader", ahead=1),
+    "TradeStation": Written(
+        "{t:%m/%d/%Y},{t:%H:%M},{o},{h},{l},{c},{v},0", '"Date","Time","Open","High","Low","Close","Up","Down"\n',
+        "TradeStation", ahead=1),
+    "Sierra Chart": Written(
+        "{t.year}/{t.month}/{t.day}, {t:%H:%M:%S}, {o}, {h}, {l}, {c}, {v}, {v}, 51, 51, {l}, {h}, {l}, {l}",
+        "Date, Time, Open, High, Low, Last, Volume, # of Trades, Bid Volume, Ask Volume, Open, High, Low, Close\n"),
+    "AkShare": Written(
+        "{t:%Y-%m-%d},600000,{o},{c},{h},{l},{v},{v}.5",
+        "日期,股票代码,开盘,收盘,最高,最低,成交量,成交额\n", daily=True),
+    "Alpha Vantage": Written(
+        ISO_ROW, "date,1. open,2. high,3. low,4. close,5. volume\n", newest_first=True),
+    "kabu, Shift-JIS": Written(
+        "{t:%Y/%m/%d %H:%M:%S},{o},{h},{l},{c},{v}", "日付,始値,高値,安値,終値,出来高\n", pack=coded("cp932")),
+    "Taiwan, Big5": Written(
+        "{t:%Y/%m/%d},{o},{h},{l},{c},{v}", "日期,開盤價,最高價,最低價,收盤價,成交量\n", daily=True,
+        pack=coded("big5")),
+    "China, GBK": Written(
+        "{t:%Y/%m/%d %H:%M},{o},{h},{l},{c},{v}", "时间,开盘价,最高价,最低价,收盘价,成交量\n", pack=coded("gbk")),
+    "Korea, EUC-KR": Written(
+        "{t.year}. {t.month}. {t.day}. {korean} {hour}:{t:%M:%S},{o},{h},{l},{c},{v}",
+        "일시,시가,고가,저가,종가,거래량\n", pack=coded("euc_kr")),
+    "Turkish code page": Written(
+        "{t:%d.%m.%Y %H:%M};{o};{h};{l};{c};{v}", "Tarih;Açılış;Yüksek;Düşük;Kapanış;Hacim\n",
+        decimal_comma=True, pack=coded("cp1254")),
+    "Polish code page": Written(
+        "{t:%Y-%m-%d};{o};{h};{l};{c};{v}", "Data;Otwarcie;Najwyższy;Najniższy;Zamknięcie;Wolumen\n", daily=True,
+        decimal_comma=True, pack=coded("cp1250")),
+    "German dates": Written(
+        "{t.day}. {t:%b} {t.year} {t:%H:%M};{o};{h};{l};{c};{v}", "Datum;Eröffnung;Hoch;Tief;Schluss;Volumen\n",
+        decimal_comma=True),
+    "Japanese dates": Written(
+        '"{t.year}年{t.month}月{t.day}日","{c}","{o}","{h}","{l}","{v}K","0.12%"',
+        '"日付け","終値","始値","高値","安値","出来高","変化率 %"\n', "investing.com", daily=True,
+        newest_first=True, volume=False),
+    "Spanish Excel": Written(
+        "{t:%d/%m/%Y} {hour}:{t:%M} {half};{o};{h};{l};{c};{v}",
+        "Fecha;Apertura;Máximo;Mínimo;Cierre;Volumen\n", decimal_comma=True, pack=coded("cp1252")),
+    "Finam, clocks without zeros": Written(
+        "EURUSD,60,{t:%Y%m%d},{unpadded},{o},{h},{l},{c},{v}",
+        "<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n", "Finam or Stooq"),
+    "ticker behind names": Written(
+        "{t:%Y-%m-%d},{c},{h},{l},{o},{v}", "Date,Close_X=F,High_X=F,Low_X=F,Open_X=F,Volume_X=F\n", daily=True),
+    "ticker before names": Written(
+        ISO_ROW, "time,BTC:open,BTC:high,BTC:low,BTC:close,BTC:volume\n"),
+    "yfinance, Parquet": Written(
+        "{t:%Y-%m-%d},{c},{h},{l},{o},{v}", "Date,Close,High,Low,Open,Volume\n", "Parquet table", daily=True,
+        pack=as_yfinance_parquet),
+    "Feather": Written(
+        ISO_ROW, "date,open,high,low,close,volume\n", "Feather table", pack=as_feather),
+    "Interactive Brokers": Written(
+        "{t:%Y%m%d %H:%M:%S} US/Eastern,{o},{h},{l},{c},{v}", "date,open,high,low,close,volume\n",
+        clock="US/Eastern"),
+    "Barchart": Written(
+        "{t:%Y-%m-%d},{o},{h},{l},{c},0.5,0.12%,{v}", "Time,Open,High,Low,Latest,Change,%Change,Volume\n",
+        daily=True, newest_first=True, tail='"Downloaded from Barchart.com as of 03-30-2021 09:16am CDT"\n'),
+    "Yahoo, copied": Written(
+        "{t:%b} {t.day}, {t.year}\t{o}\t{h}\t{l}\t{c}\t{c}\t{v}",
+        "Date\tOpen\tHigh\tLow\tClose Close price adjusted for splits.\tAdj Close Adjusted close\tVolume\n",
+        daily=True, newest_first=True, tail="Mar 17, 2021\t0.24 Dividend\n"),
+    "date and clock without a header": Written("{t:%Y%m%d},{t:%H%M%S},{o},{h},{l},{c},{v}",
+        format="table without a header"),
+    "blanks": Written("{t:%Y-%m-%d} {t:%H:%M:%S} {o}  {h}  {l}  {c}  {v}", format="table without a header"),
+    "single quotes": Written(
+        "'{t:%Y-%m-%d %H:%M}','{o}','{h}','{l}','{c}','{v}'", "'time','open','high','low','close','volume'\n"),
+    "blanks before quotes": Written(
+        '"{t:%Y-%m-%d %H:%M}", "{o}", "{h}", "{l}", "{c}", "{v}"',
+        '"time", "open", "high", "low", "close", "volume"\n'),
+    "dollars": Written("{t:%m/%d/%Y},${o},${h},${l},${c},{v}", "Date,Open,High,Low,Close/Last,Volume\n", daily=True),
+    "hours": Written("{t:%Y%m%d%H},{o},{h},{l},{c},{v}", "date,open,high,low,close,volume\n"),
+    "dates as floats": Written(
+        "{t:%Y%m%d}.0,{o},{h},{l},{c},{v}", "date,open,high,low,close,volume\n", daily=True),
+    ".NET ticks": Written("{net},{o},{h},{l},{c},{v}", "Time,Open,High,Low,Close,Volume\n", clock="UTC"),
+    "days of Excel": Written("{excel},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
+    "Buddhist years": Written("{t.day}/{t.month}/{thai} {t:%H:%M},{o},{h},{l},{c},{v}",
+        "Date,Open,High,Low,Close,Volume\n"),
+    "Databento": Written(
+        "{ns},33,1,5482,{O}0000,{H}0000,{L}0000,{C}0000,{v}",
+        "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume\n", "Databento", clock="UTC"),
+    "ccxt": Written("{ms},{o},{h},{l},{c},{v}", format="table without a header", clock="UTC", pack=as_json_lists),
+    "JSON, objects": Written(
+        "{s},{o},{h},{l},{c},{v}", "t,open,high,low,close,volume\n", clock="UTC", pack=as_json_objects),
+    "JSON, lines": Written(
+        "{t:%Y-%m-%dT%H:%M},{o},{h},{l},{c},{v}", "time,o,h,l,c,v\n", pack=as_json_lines),
+    "bz2": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: bz2.compress(text.encode())),
+    "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip
 
 
@@ -208,6 +370,21 @@ def frame_of(bars: Iterable[Bar]) -> pd.DataFrame:
     rows = [[bar.time, *(getattr(bar, price) / POINT for price in prices)] for bar in bars]
     frame = pd.DataFrame(rows, columns=["datetime", *prices])
     return frame.astype({"datetime": "datetime64[us]"})
+
+
+def random_bars(rng: np.random.Generator, start: datetime, daily: bool) -> list[Bar]:
+    """Return any valid bars of a market: gaps, every shape of bar, opens at or near the last close."""
+    n = int(rng.integers(40, 60))
+    step = timedelta(days=1) if daily else timedelta(hours=1)
+    times = start + step * np.cumsum(rng.choice([1, 2, 3], n, p=[0.8, 0.1, 0.1]))
+    moves = rng.integers(-99, 99, n)
+    closes = int(rng.integers(20_000, 900_000)) + np.cumsum(moves)
+    opens = closes - moves + rng.integers(-3, 4, n)
+    highs = np.maximum(opens, closes) + rng.integers(0, 50, n) * rng.integers(0, 2, n)
+    lows = np.minimum(opens, closes) - rng.integers(0, 50, n) * rng.integers(0, 2, n)
+    volumes = rng.integers(1, 10 ** rng.integers(1, 10), n)
+    columns = (opens, highs, lows, closes, volumes)
+    return [Bar(*row) for row in zip(times, *(column.tolist() for column in columns), strict=True)]
 
 
 def walk(n: int = 60, daily: bool = False, start: datetime = datetime(2024, 1, 15)) -> list[Bar]:

@@ -1,4 +1,4 @@
-"""The clock of a file: moved from one time zone to another, and cut."""
+"""Clock of a bar file: time zones, bounds and spans of time."""
 
 from __future__ import annotations
 
@@ -11,46 +11,37 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.bars.times import Times
+from bt_neuro.bars.timeframe import Times
 from bt_neuro.errors import BarsError, did_you_mean
 
 Bound = str | date | None  # a datetime or a Timestamp is a date
 
 
-def choose_zones(tz: str | None, said: str, usual: str) -> tuple[str, str]:
-    """Return the zone the times are in and the zone they shall be in; empty for a clock nobody names.
+def choose_zones(tz: str | None, written: str, usual: str) -> tuple[str, str]:
+    """Return the source and the target zone of the times; empty for a clock without a name.
 
-    Parameters
-    ----------
-    tz : str or None
-        "TO", or "FROM,TO" for a file whose times name no zone.
-    said : str
-        The zone that the times themselves name, or empty.
-    usual : str
-        The zone that files of this kind keep, or empty.
+    `written` is the zone in the times themselves, `usual` that of all files of the format; each may be empty.
 
-    Examples
-    --------
-    >>> choose_zones("America/New_York", said="UTC", usual="")
+    >>> choose_zones("America/New_York", written="UTC", usual="")
     ('UTC', 'America/New_York')
-    >>> choose_zones("Europe/Athens,UTC", said="", usual="")
+    >>> choose_zones("Europe/Athens,UTC", written="", usual="")
     ('Europe/Athens', 'UTC')
     """
-    known = said or usual
+    known = written or usual
     if tz is None:
         return known, known
     source, _, target = tz.rpartition(",")
     source, target = source.strip(), target.strip()
     for zone in (source or "UTC", target):
         _check_zone(zone)
-    if said and source not in ("", said):
+    if written and source not in ("", written):
         raise BarsError(
-            f"the times name their zone, {said}, so they cannot be in {source}.\nGive --tz {target} alone."
+            f"the times name their zone, {written}, so they cannot be in {source}.\nGive --tz {target} alone."
         )
     if not (source or known):
         raise BarsError(
             f"the times name no zone, so they cannot be moved to {target}.\n"
-            f"Say where the clock stands: --tz FROM,{target}, such as --tz Europe/Athens,{target}."
+            f"Name the zone of the file's clock: --tz FROM,{target}, such as --tz Europe/Athens,{target}."
         )
     return source or known, target
 
@@ -66,35 +57,31 @@ def _check_zone(zone: str) -> None:
         ) from None
 
 
-def move(times: Times, source: str, target: str) -> Times:
-    """Return times of the clock in `source` as times of the clock in `target`.
+def move(times: Times, source: str, target: str, second: NDArray[np.bool_] | None = None) -> Times:
+    """Convert times from the clock of `source` to the clock of `target`.
 
-    Raises
-    ------
-    BarsError
-        When a time is left out in `source` or comes twice in `target`, as clocks are put forward or back;
-        choose a zone without summer time.
+    `second` marks the times that come a second time, after clocks were put back. A time that does not exist in
+    `source`, or is repeated in `target`, raises BarsError.
     """
     if source == target:
         return times
-    # An hour that comes twice in the source is in the file once, or the file would have been refused.
-    first = np.ones(len(times), dtype=bool)
+    first = np.ones(len(times), dtype=np.bool_) if second is None else ~second
     local = pd.DatetimeIndex(times).tz_localize(source, ambiguous=first, nonexistent="NaT")
     if local.hasnans:
         missing = pd.Timestamp(times[int(local.isna().argmax())])
         raise BarsError(
             f"there is no {missing} in {source}, where clocks are put forward.\nGive --tz another FROM."
         )
-    moved = np.asarray(local.tz_convert(target).tz_localize(None).to_numpy()).astype("M8[us]")
-    backward = np.diff(moved) <= np.timedelta64(0)
-    if backward.any():
-        twice = pd.Timestamp(moved[int(backward.argmax()) + 1])
+    moved = pd.DatetimeIndex(local.tz_convert(target).tz_localize(None)).as_unit("us")
+    repeated = moved.duplicated() & ~local.duplicated()
+    if repeated.any():
+        twice = moved[int(repeated.argmax())]
         raise BarsError(f"{twice} comes twice in {target}, where clocks are put back.\nMove to UTC instead.")
-    return moved
+    return moved.to_numpy()
 
 
 def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | None:
-    """Return where to cut: from this time on, or up to but without it. A day alone is meant as a whole.
+    """Return a bound of time: inclusive as a start, exclusive as an end. A day without a clock is whole.
 
     >>> bound("2024-01-31", "--from"), bound("2024-01-31", "--to", ends=True)
     (np.datetime64('2024-01-31T00:00:00.000000'), np.datetime64('2024-02-01T00:00:00.000000'))
@@ -117,7 +104,7 @@ def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | N
 
 @dataclass(frozen=True)
 class Span:
-    """Bars of a file by their times, from `start` on, up to but without `stop`."""
+    """Half-open range of times: `start` included, `stop` excluded."""
 
     start: np.datetime64
     stop: np.datetime64
@@ -125,12 +112,12 @@ class Span:
 
     @classmethod
     def of(cls, value: str | Sequence[Bound], option: str) -> Span:
-        """Return the span that ``FROM..TO`` or a pair of times tells, both inclusive; a day means all of it.
+        """Return the span of ``FROM..TO`` or of a pair of times, both inclusive; a day is whole.
 
         Raises
         ------
         BarsError
-            When it is no such text, or holds no time.
+            If `value` is neither, or is empty.
 
         Examples
         --------
@@ -153,7 +140,7 @@ class Span:
         return cls(start, stop, text)
 
     def require_bars(self, times: NDArray[np.datetime64], option: str) -> None:
-        """Raise BarsError unless bars lie in the span, and after it."""
+        """Raise BarsError unless there are bars in the span and after it."""
         runs = f"The bars run from {pd.Timestamp(times[0])} to {pd.Timestamp(times[-1])}"
         if not ((times >= self.start) & (times < self.stop)).any():
             raise BarsError(f"no bar lies in {option} {self.text}.\n{runs}; give a part of that.")

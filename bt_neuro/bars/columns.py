@@ -1,139 +1,235 @@
-"""Which column is what: by its name where the name is known, else by order and consistency.
+"""Roles of columns: by name where the names are known, else by order, consistency and continuity.
 
-High is the column no other exceeds, low the one that exceeds no other. Of the two that remain, open is
-the one that follows on from the other's value a bar before.
+Prices are one group of neighbouring columns. Without names, high is the column that no other exceeds, low the
+one that exceeds no other, and open is the one that continues the close of the bar before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from bt_neuro.bars.formats import PRICES, WORDS, Format, plain
-from bt_neuro.bars.numbers import Floats, find_style, looks_like_number, parse_numbers
-from bt_neuro.bars.times import (
-    follows_at_once,
-    looks_like_clock,
-    looks_like_date,
-    looks_like_unix,
-    runs_backward,
-)
+from bt_neuro.bars.dates import looks_like_clock, looks_like_date
+from bt_neuro.bars.formats import Format
+from bt_neuro.bars.numbers import Floats, looks_like_number, looks_like_volume, parse_prices
+from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
+from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain
 from bt_neuro.errors import BarsError
 
 Sample = Sequence[Sequence[str]]  # the first rows, all of one length
 
-CONSISTENT = 0.9  # share of rows in which high and low must be so; the rest the checks will name
-DECISIVE = 0.8  # open to the close before, against close to the open before: below this it is told
-CLOCK_NAMES = frozenset({"time", "clock", "hora", "zeit", "uhrzeit", "heure", "ora", "время"})
+CONSISTENT = 0.9  # share of rows in which high and low must be so; the checks of rows name the rest
+CONTINUOUS = 0.8  # open to the close before, against close to the open before: at most this
+ONLY = 0.5  # ... and against the next best four columns: at most this
+ALIKE = 2.0  # the largest of four prices of a bar over the smallest
+SIDES = ("", "trade", "trades", "bid", "mid", "ask")  # of equals, the first
+CLOCKS = frozenset(WORDS["clock"])
 
 
-def find_columns(header: Sequence[str] | None, sample: Sample, form: Format) -> dict[str, int]:
-    """Return the index of each role's column.
+@dataclass(frozen=True)
+class Roles:
+    """Columns of a file by role."""
 
-    Parameters
-    ----------
-    header : sequence of str, or None
-        The names, one a column; None for a file without header.
-    sample : sequence of rows
-        The first rows of data as written.
-    form : Format
-        The row of the table of formats that describes the file.
-
-    Raises
-    ------
-    BarsError
-        When no column holds times, or open, high, low and close cannot be told; name them in the header.
-    """
-    if form.columns:
-        return {role: i for i, role in enumerate(form.columns.split()) if role != "-"}
-    names = [plain(name) for name in header] if header else [""] * len(sample[0])
-    found = _time_columns(names, sample)
-    named = {role: i for role in WORDS if (i := _named(role, names, set(found.values()))) is not None}
-    if all(role in named for role in PRICES):
-        return found | named
-    prices = _consistent_columns(sample, found)
-    if prices is None or any(prices[role] != i for role, i in named.items() if role in PRICES):
-        missing = [role for role in PRICES if role not in named]
-        among = f" among {', '.join(header)}" if header else ""
-        raise BarsError(
-            f"no column is called {' or '.join(missing)}, nor told by order and consistency{among}.\n"
-            "Name the columns time, open, high, low, close."
-        )
-    rest = max(prices.values()) + 1
-    if header is None and rest < len(names) and _mostly(looks_like_number, sample, rest):
-        named.setdefault("volume", rest)
-    return found | named | prices
+    columns: dict[str, int]  # index of each role; "up" and "down" are parts of the volume
+    symbols: tuple[int, ...] = ()  # indices of columns that may name instruments
+    closing: bool = False  # whether the times are those at which bars closed
+    ticker: str = ""  # in the names of the prices
 
 
-def _time_columns(names: Sequence[str], sample: Sample) -> dict[str, int]:
-    """Return the columns of dates and clocks.
+def find_columns(
+    header: Sequence[str] | None, tickers: Sequence[str], sample: Sample, form: Format, symbol: str = ""
+) -> Roles:
+    """Return the role of each column.
 
-    A calendar is preferred to seconds since 1970 beside it, which some vendors mix with milliseconds; and
-    when a bar opened to when it closed, as names tell it or a bar that opens a second after the one before.
+    `tickers` are second names of the columns, or empty; `symbol` is the instrument to read.
     """
     width = len(sample[0])
-    opened_first = sorted(range(width), key=lambda i: names[i].startswith(("close", "end")))
-    for test in (looks_like_date, looks_like_unix):
-        for i in opened_first:
-            if not _mostly(test, sample, i):
-                continue
-            for clock in (beside for beside in (i + 1, i - 1) if 0 <= beside < width):
-                is_clock = partial(looks_like_clock, named=names[clock] in CLOCK_NAMES)
-                if _mostly(is_clock, sample, clock):
-                    return {"date": i, "clock": clock}
-            others = (j for j in range(width) if j != i and _mostly(test, sample, j))
-            opened = (j for j in others if follows_at_once(_cells(sample, j), _cells(sample, i)))
-            return {"date": next(opened, i)}
+    if form.columns:
+        fixed = {role: i for i, role in enumerate(form.columns.split())}
+        texts = [i for i in range(len(fixed), width) if _mostly(_is_text, sample, i)]
+        return Roles(fixed, tuple(texts), closing=form.closing)
+    titles = header or [""] * width
+    names = [parse_name(title) for title in titles]
+    if tickers:
+        pairs = zip(names, tickers, strict=True)
+        names = [
+            replace(name, rest=f"{name.rest} {ticker}".strip()) if name.role else name
+            for name, ticker in pairs
+        ]
+    times, closing = _time_columns(titles, sample)
+    tests = [looks_like_volume if name.role == "volume" else looks_like_number for name in names]
+    numeric = [i for i in range(width) if i not in times.values() and _mostly(tests[i], sample, i)]
+    prices = _named_prices(names, numeric, symbol)
+    if not prices:
+        prices = _consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
+        exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
+        if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
+            raise _no_prices(header, exact)
+    rest = [i for i in numeric if i not in prices.values()]
+    roles = times | prices | _volumes(names, rest, prices)
+    if not header and max(prices.values()) + 1 in rest:
+        roles["volume"] = max(prices.values()) + 1
+    if spread := [i for i in rest if names[i].role == "spread"]:
+        roles["spread"] = spread[0]
+    free = [i for i in range(width) if i not in roles.values()]
+    symbols = [i for i in free if names[i].role == "symbol" or _mostly(_is_text, sample, i)]
+    return Roles(roles, tuple(symbols), closing or form.closing, names[prices["open"]].rest)
+
+
+def _time_columns(titles: Sequence[str], sample: Sample) -> tuple[dict[str, int], bool]:
+    """Return the columns of dates and clocks, and whether they hold closing times.
+
+    A calendar is preferred to a number since an epoch beside it, which some vendors mix with milliseconds; and
+    the opening of a bar to its closing, known by name or by the next opening that follows within a second.
+    """
+    names = [plain(title) for title in titles]
+    closes = [name.startswith(("close", "end", "timeclose")) or name.endswith("end") for name in names]
+    every = sorted(range(len(names)), key=closes.__getitem__)
+    named = [i for i in every if parse_name(titles[i]).role in ("date", "clock")]
+    serial = named or [i for i in every[:1] if not names[i]]  # a bare number of days is named, or comes first
+    tests = (looks_like_date, looks_like_epoch, looks_like_serial)
+    tries = [*((test, named) for test in tests), *((test, every) for test in tests[:2]), (tests[2], serial)]
+    for test, columns in tries:
+        found = [i for i in columns if _mostly(test, sample, i)]
+        if not found:
+            continue
+        first = found[0]
+        for clock in (beside for beside in (first + 1, first - 1) if 0 <= beside < len(names)):
+            if _is_clock(names[clock] if any(names) else None, sample, first, clock):
+                return {"date": first, "clock": clock}, closes[first]
+        others = (i for i in every if i != first and _mostly(test, sample, i))
+        opened = next((i for i in others if _follows_at_once(sample, i, first)), first)
+        return {"date": opened}, closes[opened]
     raise BarsError(
-        f"no column holds times; the first row is {', '.join(sample[0])}.\nWrite times as 2020-01-31 23:59."
+        f"a column must hold times, got {', '.join(sample[0])[:80]} in the first row.\n"
+        "Write times as 2020-01-31 23:59."
     )
 
 
-def _named(role: str, names: Sequence[str], taken: set[int]) -> int | None:
-    """Return the column with the role's first known word, or, for volume, one that begins with it."""
-    words = WORDS[role].split()
-    for word in words:
-        for i, name in enumerate(names):
-            if name == word and i not in taken:
-                return i
-    if role == "volume":  # Volume BTC, Volume USD
-        return next((i for i, name in enumerate(names) if name.startswith("volume") and i not in taken), None)
-    return None
+def _is_clock(name: str | None, sample: Sample, date: int, clock: int) -> bool:
+    """Return whether a column beside the dates holds times of day; None is that of a file without header.
+
+    There bare digits may be prices: as clocks they must split the dates into different times.
+    """
+    if not _mostly(lambda cell: looks_like_clock(cell, named=name is None or name in CLOCKS), sample, clock):
+        return False
+    if name is not None or _mostly(lambda cell: ":" in cell, sample, clock):
+        return True
+    times, days = best_times(_cells(sample, date), _cells(sample, clock)), best_times(_cells(sample, date))
+    zeros = all(not row[clock].strip("0") for row in sample)
+    return not np.isnat(times).any() and (zeros or len(np.unique(times)) > len(np.unique(days)))
 
 
-def _consistent_columns(sample: Sample, times: Mapping[str, int]) -> dict[str, int] | None:
-    """Return the first four neighbouring columns after the times that can be prices, or None."""
-    newest_first = runs_backward(*(_cells(sample, i) for i in times.values()))
-    for first, four in _number_windows(sample, max(times.values()) + 1):
-        if newest_first:
-            four = four[::-1]
-        high, low = _extreme(four, np.maximum), _extreme(four, np.minimum)
+def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) -> dict[str, int]:
+    """Return the columns with the names of prices, empty without all four.
+
+    Equal rests, such as a ticker, make a group, which comes after the names without a rest.
+    """
+    groups: dict[str, list[int]] = {}
+    for i in numeric:
+        if names[i].role in PRICES:
+            groups.setdefault(plain(names[i].rest), []).append(i)
+    complete = {rest: found for rest, columns in groups.items() if rest and (found := _group(names, columns))}
+    if "" in groups:  # names with a footnote behind them may complete those without
+        footnotes = [
+            i for rest, columns in groups.items() if rest not in complete for i in columns if names[i].leads
+        ]
+        if found := _group(names, sorted(footnotes)):
+            complete = {rest: complete.get(rest, found) for rest in groups if rest in complete or not rest}
+    if symbol and (chosen := complete.get(plain(symbol))):
+        return chosen
+    instruments = [rest for rest in complete if not names[complete[rest]["open"]].is_study] or list(complete)
+    sides = [side for side in SIDES if side in instruments]
+    if sides and (len(sides) == len(instruments) or instruments[0] == ""):
+        return complete[sides[0]]
+    if len(instruments) > 1 or (symbol and instruments):
+        raise several_instruments([names[complete[rest]["open"]].rest for rest in instruments], symbol)
+    return complete[instruments[0]] if instruments else {}
+
+
+def several_instruments(names: Sequence[str], symbol: str = "") -> BarsError:
+    """Return the error for a file of several instruments, of which `symbol` is none."""
+    names = [name or "one without a name" for name in names]
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    if symbol:
+        return BarsError(f"--symbol must be one of {shown}, got {symbol!r}.\nName one of them.")
+    return BarsError(
+        f"a file must hold one instrument, got {shown}.\nRead one with --symbol {names[0]!r}, or split the file."
+    )
+
+
+def _group(names: Sequence[Name], columns: Sequence[int]) -> dict[str, int] | None:
+    """Return the first four neighbours among columns with names of prices, or the only four."""
+    ranks = {i: (bool(names[i].rest), names[i].rank) for i in columns}
+    first = {names[i].role: i for i in reversed(columns)}
+    if len(first) < len(PRICES):
+        return None
+    for start, _ in enumerate(columns):
+        found: dict[str, int] = {}
+        for i in columns[start:]:
+            role = names[i].role
+            if (found and i - 1 not in columns) or (role != "close" and role in found):
+                break
+            if role not in found or ranks[i] < ranks[found[role]]:
+                found[role] = i
+            if len(found) == len(PRICES) and not (i + 1 in columns and names[i + 1].role == "close"):
+                break
+        if len(found) == len(PRICES) and all(found[role] == first[role] for role in PRICES[:3]):
+            return found
+    best = {role: min((ranks[i], i) for i in columns if names[i].role == role) for role in PRICES}
+    if any(sum((names[i].role, ranks[i]) == (role, best[role][0]) for i in columns) > 1 for role in PRICES):
+        raise BarsError(
+            "open, high, low and close must be neighbours where names are repeated, got "
+            f"{', '.join(f'{names[i].role} in column {i + 1}' for i in columns)}.\nRename the columns of studies."
+        )
+    return {role: i for role, (_, i) in best.items()}
+
+
+def _volumes(names: Sequence[Name], columns: Sequence[int], prices: dict[str, int]) -> dict[str, int]:
+    """Return the column of volume, or those of its two parts."""
+    ticker = plain(names[prices["open"]].rest)
+    volumes = [i for i in columns if names[i].role == "volume"]
+    exact = [i for i in volumes if plain(names[i].rest) in ("", ticker)]
+    if chosen := exact or [i for i in volumes if not names[i].is_study]:
+        return {"volume": min(chosen, key=lambda i: names[i].rank)}
+    parts = {
+        role: i for i in reversed(columns) if (role := names[i].role) in ("up", "down") and not names[i].rest
+    }
+    return parts if len(parts) == 2 else {}
+
+
+def _consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[int]) -> dict[str, int]:
+    """Return the four neighbouring columns that alone can be prices, empty if there are none."""
+    order = np.argsort(best_times(*(_cells(sample, i) for i in times.values())), kind="stable")
+    found = []
+    for first, rows in _windows([sample[i] for i in order], columns):
+        high, low = _extreme(rows, np.maximum), _extreme(rows, np.minimum)
         if high is None or low is None:
             continue
         one, other = (i for i in range(4) if i not in (high, low))
-        follows, leads = (np.abs(four[1:, a] - four[:-1, b]).sum() for a, b in ((one, other), (other, one)))
-        usual = (one, high, low, other) == (0, 1, 2, 3)
-        if follows <= DECISIVE * leads or (usual and leads > DECISIVE * follows):
-            opens, closes = one, other
-        elif not usual and leads <= DECISIVE * follows:
-            opens, closes = other, one
-        else:
-            continue
-        return {"open": first + opens, "high": first + high, "low": first + low, "close": first + closes}
-    return None
+        follows, leads = (np.abs(rows[1:, a] - rows[:-1, b]).sum() for a, b in ((one, other), (other, one)))
+        if follows > leads:
+            one, other, follows, leads = other, one, leads, follows
+        if follows < CONTINUOUS * leads:
+            roles = {"open": first + one, "high": first + high, "low": first + low, "close": first + other}
+            found.append((float(follows / leads), roles))
+    found.sort(key=lambda four: four[0])
+    if not found or (len(found) > 1 and found[0][0] > ONLY * found[1][0]):
+        return {}
+    return found[0][1]
 
 
-def _number_windows(sample: Sample, start: int) -> Iterator[tuple[int, Floats]]:
-    for first in range(start, len(sample[0]) - 3):
-        columns = [_cells(sample, i) for i in range(first, first + 4)]
-        style = find_style(columns, comma_separated=False)
-        four = np.stack([parse_numbers(column, style) for column in columns], axis=1)
-        four = four[np.isfinite(four).all(axis=1) & (four > 0).all(axis=1)]
-        if len(four) >= max(2, 0.5 * len(sample)):
-            yield first, four
+def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floats]]:
+    """Yield the first of four neighbours among columns and their prices, where these are alike."""
+    for first in columns:
+        if set(range(first, first + 4)) <= set(columns):
+            four = np.stack(parse_prices([_cells(sample, i) for i in range(first, first + 4)])[0], axis=1)
+            four = four[(four > 0).all(axis=1)]
+            if len(four) > 1 and np.median(four.max(axis=1) / four.min(axis=1)) < ALIKE:
+                yield first, four
 
 
 def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
@@ -143,6 +239,33 @@ def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
     best = int(share.argmax())
     alone = (share == share[best]).sum() == 1
     return best if share[best] >= CONSISTENT and alone else None
+
+
+def _no_prices(header: Sequence[str] | None, exact: dict[str, int]) -> BarsError:
+    names = [plain(name) for name in header or ()]
+    if any("bid" in name for name in names) and any("ask" in name for name in names):
+        return BarsError(
+            f"ticks, not bars: the columns are {', '.join(header or ())}.\nBuild bars of them first."
+        )
+    missing = " or ".join(role for role in PRICES if role not in exact)
+    among = f" among {', '.join(header)}" if header else ""
+    return BarsError(
+        f"no column is called {missing or 'a price'}, nor do order and consistency show it{among}.\n"
+        "Name the columns time, open, high, low, close."
+    )
+
+
+def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:
+    """Return whether most bars open within a second after the bar before closes."""
+    opens, closes = best_times(_cells(sample, opened)), best_times(_cells(sample, closed))
+    order = np.argsort(closes, kind="stable")
+    waits = opens[order][1:] - closes[order][:-1]
+    at_once = (waits > np.timedelta64(0)) & (waits <= np.timedelta64(1, "s"))
+    return bool(2 * at_once.sum() > len(waits))
+
+
+def _is_text(cell: str) -> bool:
+    return any(map(str.isalpha, cell)) and not (looks_like_number(cell) or looks_like_date(cell))
 
 
 def _cells(sample: Sample, column: int) -> pa.ChunkedArray:

@@ -1,4 +1,4 @@
-"""A fingerprint of bars: one running digest, equal where all bars so far are equal to the bit."""
+"""Running digest of bars, equal only where all bars so far are bit-identical."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _ROW = struct.Struct("<6d").pack
 
 
 class Fingerprint:
-    """Digest bars as they come, and compare them with those of a checkpoint.
+    """Digest of bars added one by one, compared with the digest in a checkpoint.
 
     Parameters
     ----------
-    saved : the `state` to compare with, if any
+    saved : the `state` of a checkpoint to compare with; None to compare with nothing
 
     Attributes
     ----------
-    bars : how many were added
-    agreed : how many bars, from the first on, are known to be those of `saved`
+    bars : number of bars added
+    agreed : number of bars, from the first on, verified against `saved`
 
     Notes
     -----
-    Besides the digest of all bars the state keeps up to 64 digests on the way, each `spacing` bars, so that
-    bars which differ can be placed. When there are too many, every second one goes: memory is flat.
+    The state holds the digest of all bars and up to 64 digests of their beginnings, `spacing` bars apart, to
+    locate a difference. When the list is full every second digest is dropped, so its size is bounded.
 
     Examples
     --------
@@ -52,12 +52,12 @@ class Fingerprint:
         self._expected = {} if saved is None else _expected(Fields(saved, "bars"))
 
     def add(self, time: float, *values: float) -> None:
-        """Take a bar: its time in days, open, high, low, close and volume.
+        """Add a bar: its time in days, open, high, low, close and volume.
 
         Raises
         ------
         CheckpointError
-            When the bars so far are not those of `saved`.
+            If the bars so far differ from those of `saved`. Give the bars that the checkpoint was trained on.
         """
         self._digest.update(_ROW(time, *values))
         self.bars += 1
@@ -76,7 +76,7 @@ class Fingerprint:
                 self._spacing *= 2
 
     def state(self) -> dict[str, Any]:
-        """Return plain values that say which bars these were."""
+        """Return the fingerprint as plain JSON values, for a checkpoint."""
         return {
             "bars": self.bars,
             "first": self.first,
@@ -88,7 +88,7 @@ class Fingerprint:
 
 
 def _expected(saved: Fields) -> dict[int, str]:
-    """Return digests by the number of bars that they are of."""
+    """Return the saved digests by their number of bars."""
     spacing = saved.integer("spacing", 1)
     marks = enumerate(saved.texts("marks"), start=1)
     return {spacing * number: mark for number, mark in marks} | {saved.integer("bars"): saved.text("digest")}

@@ -1,11 +1,7 @@
-"""What is known of the files that traders have: three tables, to which a row can be added.
+"""Known bar files, containers and ways to write numbers: tables in which a new kind is one row.
 
-FORMATS   the tools that write bar files, and what their files leave unsaid
-WORDS     how columns are called, in the languages that export them
-NUMBERS   how a price may be written (the table for times is in `times`)
-
-A file that no row of FORMATS describes is read all the same: its times are known by their looks, its
-columns by WORDS or by order and consistency. A row adds a name, a clock, or columns without a header.
+A file that no row of FORMATS describes is read all the same: times by their pattern, columns by WORDS or by
+order and consistency. A row adds a name, a clock, a scale, or columns without a header.
 """
 
 from __future__ import annotations
@@ -13,39 +9,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-PRICES = ("open", "high", "low", "close")
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file. Patterns are matched from the start of the cells joined by commas.
+    """One kind of file. Patterns match from the start of the cells, joined by commas."""
 
-    Parameters
-    ----------
-    name : str
-        As traders call it.
-    header : str, default ""
-        Pattern of the header in lower case; empty for a file without header.
-    row : str, default ""
-        Pattern of the first row of data; empty for any.
-    columns : str, default ""
-        Roles in order, "-" for a column of no use; empty to find them.
-    zone : str, default ""
-        The clock such files are known to keep, where their times do not say so.
-    """
+    name: str  # of the tool
+    header: str = ""  # pattern in lower case; empty for a file without header
+    row: str = ""  # pattern of the rows of data; empty for any
+    title: str = ""  # pattern of the lines above the header, in lower case; empty for any
+    columns: str = ""  # roles in order; empty to detect them
+    zone: str = ""  # of the clock, where the times do not name it
+    scale: int = 1  # divisor of prices that are whole numbers
+    closing: bool = False  # whether intraday times are those at which a bar closed
 
-    name: str
-    header: str = ""
-    row: str = ""
-    columns: str = ""
-    zone: str = ""
-
-    def describes(self, header: Sequence[str] | None, row: Sequence[str]) -> bool:
-        if bool(self.header) != (header is not None):
-            return False
+    def describes(self, header: Sequence[str] | None, rows: Sequence[Sequence[str]], title: str) -> bool:
         names = ",".join(name.strip().lower() for name in header or ())
-        return bool(re.match(self.header, names) and re.match(self.row, ",".join(row)))
+        if bool(self.header) != (header is not None) or not re.match(self.header, names):
+            return False
+        matches = sum(bool(re.match(self.row, ",".join(row))) for row in rows)
+        # a damaged row is no other format
+        return bool(re.match(self.title, title.lower())) and matches >= 0.9 * len(rows)
 
 
 _DOTTED = r"\d{4}\.\d\d\.\d\d"
@@ -61,13 +47,20 @@ FORMATS = (
     Format("yfinance", header=r"price,(.*,)?close"),
     Format("Yahoo", header=r"date(time)?,open,high,low,close,(adj close,volume|volume,adj close)"),
     Format("yfinance", header=r"date(time)?,open,high,low,close,volume,dividends"),
-    Format("CryptoDataDownload", header=r"(unix( timestamp)?,)?date,symbol,open,high,low,close", zone="UTC"),
+    Format("CryptoDataDownload", header=r"unix( timestamp)?,date,symbol,open,high,low,close", zone="UTC"),
+    Format("CryptoDataDownload", header=r"date,symbol,open", title=r".*cryptodatadownload", zone="UTC"),
+    Format("TradeStation", header=r"date,time,open,high,low,close,up,down$", closing=True),
+    Format("Databento", header=r"ts_event,rtype,|.*,publisher_id,instrument_id,", zone="UTC", scale=10**9),
+    Format("LEAN", header=r"lean time", scale=10_000),
     Format("investing.com", header=r"([^,]+,){5,6}[^,]*%[^,]*$"),
-    Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{10}|[\d-]+T"),
+    Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{10},|[\d-]+T"),
     Format("pandas", header=r",open,high,low,close"),
     Format("MetaTrader 4 rows under a header", header=r".", row=rf"{_DOTTED}[ ,]\d\d:\d\d,{_PRICE},"),
-    Format("HistData ASCII", row=rf"\d{{8}} \d{{6}},({_PRICE},){{4}}\d+$",
+    # HistData has no volume; NinjaTrader writes the same rows, with volume and the closing time.
+    Format("HistData ASCII", row=rf"\d{{8}} \d{{6}},({_PRICE},){{4}}0$",
            columns="date open high low close volume", zone="Etc/GMT+5"),
+    Format("NinjaTrader", row=rf"\d{{8}} \d{{6}},({_PRICE},){{4}}\d+$",
+           columns="date open high low close volume", closing=True),
     Format("HistData MetaTrader", row=rf"{_DOTTED},\d\d:\d\d,(\d+\.\d{{6}},){{4}}0$",
            columns="date clock open high low close volume", zone="Etc/GMT+5"),
     Format("MetaTrader 4 history", row=rf"{_DOTTED},\d\d:\d\d,({_PRICE},){{4}}\d+$",
@@ -78,68 +71,53 @@ FORMATS = (
 )  # fmt: skip
 WITH_HEADER, WITHOUT_HEADER = Format("table with a header", header="."), Format("table without a header")
 
-# The first word found wins, so the order matters: MetaTrader's tick volume before its real volume,
-# which is 0 in currencies; a close before a last price. Only letters and digits count, in lower case.
-WORDS = {
-    "open": (
-        "open o openprice bidopen openbid midopen openmid first "
-        "apertura abertura ouverture ouv eröffnung eröffn eroffnung opening otwarcie открытие откр"
-        " açılış 开盘 始値 시가"
-    ),
-    "high": (
-        "high h highprice bidhigh highbid midhigh highmid max "
-        "alto máximo maximo máxima máx haut plushaut hoch höchst massimo hoog najwyzszy najwyższy"
-        " максимум макс yüksek 最高 高値 고가"
-    ),
-    "low": (
-        "low l lowprice bidlow lowbid midlow lowmid min "
-        "bajo mínimo minimo mínima mín baixo bas plusbas tief tiefst minimo laag najnizszy najniższy"
-        " минимум мин düşük 最低 安値 저가"
-    ),
-    "close": (
-        "close c closeprice bidclose closebid midclose closemid last price "
-        "cierre fechamento clôture cloture dernier schluss schlusskurs zuletzt chiusura ultimo último slot"
-        " ostatnio zamkniecie zamknięcie закрытие цена kapanış şimdi 收盘 終値 종가"
-    ),
-    "volume": (
-        "tickvol tickvolume tickqty volume vol v "
-        "volumen volumi wolumen объем объём hacim hac 交易量 出来高 거래량"
-    ),
-    "spread": "spread",
-}
+# First bytes of files that hold no text, and the remedy.
+BINARY = (
+    ((b"\x89HDF",), "an HDF5 file", "Write the table with DataFrame.to_csv or to_parquet."),
+    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle",
+     "Write the table with DataFrame.to_csv or to_parquet."),
+    ((b"SQLite format 3",), "an SQLite database", "Export the table as CSV."),
+    ((b"\x93NUMPY",), "a NumPy array", "Export the table as CSV."),
+    ((b"\xd0\xcf\x11\xe0",), "an old Excel workbook", "Save the sheet as CSV."),
+    ((b"7z\xbc\xaf", b"Rar!"), "a 7z or RAR archive", "Unpack it."),
+    ((b"ORC", b"Obj\x01"), "an ORC or Avro file", "Export the table as CSV or Parquet."),
+    ((b"%PDF", b"\x89PNG", b"\xff\xd8"), "a document or picture", "Export the bars as CSV."),
+    ((b"<!doc", b"<!DOC", b"<html", b"<HTML"), "a web page", "Download the file of bars itself."),
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Number:
-    """One way to write numbers: which sign parts the thousands, which one the decimals."""
+class Number(NamedTuple):
+    """One way to write numbers."""
 
     example: str
     pattern: str
-    thousands: str
-    point: str
+    thousands: str  # sign between them
+    point: str  # decimal sign
 
 
-# The exponent must carry its sign, as every program writes it: so a digit damaged into "e" is no number.
+# The exponent must carry its sign, as every program writes it: a digit damaged into "e" is no number.
 NUMBERS = (
     Number("1234.5", r"^-?\d+(\.\d+)?([eE][-+]\d{1,3})?$", "", "."),
     Number("1234,5", r"^-?\d+(,\d+)?$", "", ","),
     Number("1,234.5", r"^-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$", ",", "."),
     Number("1.234,5", r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$", ".", ","),
+    Number("1 234.5", r"^-?(\d+|\d{1,3}( \d{3})+)(\.\d+)?$", " ", "."),
+    Number("1 234,5", r"^-?(\d+|\d{1,3}( \d{3})+)(,\d+)?$", " ", ","),
+    Number("1'234.5", r"^-?(\d+|\d{1,3}('\d{3})+)(\.\d+)?$", "'", "."),
+    Number("1'234,5", r"^-?(\d+|\d{1,3}('\d{3})+)(,\d+)?$", "'", ","),
+    Number("1,23,456.5", r"^-?(\d+|\d{1,2}(,\d{2})*,\d{3})(\.\d+)?$", ",", "."),
 )
-SUFFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9}  # of volumes
-ABSENT = frozenset({"", "null", "nan", "na", "n/a", "none", "nat", "-", "--"})  # in lower case
+SUFFIXES = {  # of volumes
+    "": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "G": 1e9, "万": 1e4, "萬": 1e4, "만": 1e4, "亿": 1e8,
+    "億": 1e8, "억": 1e8, "ТЫС": 1e3, "МЛН": 1e6, "МЛРД": 1e9, "MIO": 1e6, "MRD": 1e9, "MN": 1e6, "BN": 1e9,
+}  # fmt: skip
+CURRENCY = r"^(?:[A-Z]{2,3})?[$€£¥₹₽₩₺]|[$€£¥₹₽₩₺]$"
+ABSENT = frozenset(
+    {"", "null", "nan", "na", "n/a", "none", "nat", "-", "--", "—", "–", "#n/a"}
+)  # in lower case
 
 
-def plain(name: str) -> str:
-    """Return a column's name as WORDS spells it.
-
-    >>> plain("<TICKVOL>"), plain("bid_open"), plain("Vol.")
-    ('tickvol', 'bidopen', 'vol')
-    """
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def find_format(header: Sequence[str] | None, row: Sequence[str]) -> Format:
+def find_format(header: Sequence[str] | None, rows: Sequence[Sequence[str]], title: str = "") -> Format:
     """Return the first row of FORMATS that describes the file."""
-    known = (form for form in FORMATS if form.describes(header, row))
+    known = (form for form in FORMATS if form.describes(header, rows, title))
     return next(known, WITHOUT_HEADER if header is None else WITH_HEADER)

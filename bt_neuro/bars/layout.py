@@ -1,4 +1,4 @@
-"""How the rows of a text are written, found from its first lines: separator, header, first row of data."""
+"""Layout of a text, found from its first lines: separator, quotation marks, header, first row of data."""
 
 from __future__ import annotations
 
@@ -8,45 +8,41 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bt_neuro.bars.formats import ABSENT, WORDS, plain
-from bt_neuro.bars.numbers import looks_like_number
-from bt_neuro.bars.times import looks_like_date, looks_like_unix
+from bt_neuro.bars.dates import looks_like_date
+from bt_neuro.bars.numbers import is_absent, looks_like_number
+from bt_neuro.bars.times import looks_like_epoch, looks_like_serial
+from bt_neuro.bars.words import parse_name
 from bt_neuro.errors import BarsError
 
-SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}  # of equals, the first
+SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}  # of equals, the first
 HEAD_BYTES, HEAD_LINES, SAMPLE_ROWS = 1 << 17, 200, 1000
+EXPECTED = "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500."
 
 Row = Sequence[str]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a text are written.
-
-    `header` is None where there is none; `first_line` is that of the first row of data, counted from 1;
-    `padded` holds the columns whose every cell has blanks around it, which belong to the layout and not
-    to the values; `sample` are the first rows, all of `width` cells.
-    """
+    """How the rows of a text are written."""
 
     separator: str
-    quoted: bool
-    header: tuple[str, ...] | None
-    first_line: int
-    width: int
-    padded: frozenset[int]
-    sample: list[list[str]]
+    quote: str  # sign around cells; empty if there is none
+    header: tuple[str, ...] | None  # names of the columns
+    tickers: tuple[str, ...]  # second names of the columns; empty if there are none
+    title: str  # lines above the header
+    first_line: int  # of the rows of data, counted from 1
+    padded: bool  # whether cells have blanks around them
+    sample: list[list[str]]  # first rows, all of one width, without blanks around the cells
+
+    @property
+    def width(self) -> int:
+        """Number of cells in a row."""
+        return len(self.sample[0])
 
 
 def find_layout(data: bytes) -> Layout:
     r"""Choose the separator that makes most of the first lines rows with a time and four prices.
 
-    Raises
-    ------
-    BarsError
-        When none does.
-
-    Examples
-    --------
     >>> layout = find_layout(b"Date;Open;High;Low;Close\n2020-01-31;1,1;1,3;1,0;1,2\n")
     >>> layout.separator, layout.header, layout.first_line
     (';', ('Date', 'Open', 'High', 'Low', 'Close'), 2)
@@ -55,67 +51,103 @@ def find_layout(data: bytes) -> Layout:
     if len(data) > HEAD_BYTES and len(lines) > 1:
         lines.pop()  # cut in the middle
     lines = [line.rstrip("\r") for line in lines]
-    tables = {separator: [_split(line, separator) for line in lines[:HEAD_LINES]] for separator in SEPARATORS}
-    separator, rows = max(tables.items(), key=lambda table: sum(map(_is_row, table[1])))
+    quotes = '"' if not any("'" in line for line in lines) else "\"'"
+    tables = {
+        (separator, quote): [_split(line, separator, quote) for line in lines[:HEAD_LINES]]
+        for separator in SEPARATORS
+        for quote in quotes
+    }
+    (separator, quote), rows = max(tables.items(), key=lambda table: sum(map(_is_row, table[1])))
     widths = Counter(len(row) for row in rows if _is_row(row))
     if not widths:
-        raise BarsError(
-            f"no line holds a time and four prices; {_first_doubtful(lines)}.\n"
-            "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500."
-        )
+        raise _no_bars(lines, [row for table in tables.values() for row in enumerate(table, 1)])
     width = widths.most_common(1)[0][0]
     start = next(i for i, row in enumerate(rows) if _has_data(row))
     body = lines[start : start + SAMPLE_ROWS]
-    sample = [row for row in (_split(line, separator) for line in body) if len(row) == width and any(row)]
-    padded = frozenset(i for i in range(width) if all(row[i] != row[i].strip() for row in sample))
-    for row in sample:
-        row[:] = [cell.strip() if i in padded else cell for i, cell in enumerate(row)]
+    sample = [row for line in body if len(row := _split(line, separator, quote)) == width and any(row)]
+    header, tickers, title = _find_header(rows[:start], width, not any(row[-1] for row in sample))
     return Layout(
         separator=separator,
-        quoted=any('"' in line for line in body),
-        header=_find_header(rows[:start], width, trailing=not any(row[-1] for row in sample)),
+        quote=quote if any(quote in line for line in body) else "",
+        header=header,
+        tickers=tickers,
+        title=title,
         first_line=start + 1,
-        width=width,
-        padded=padded,
-        sample=sample,
+        padded=any(cell != cell.strip() for row in sample for cell in row),
+        sample=[[cell.strip() for cell in row] for row in sample],
     )
 
 
-def _first_doubtful(lines: Sequence[str]) -> str:
-    """Return in words the first line that may be meant as a bar, or what the file begins with."""
-    for number, line in enumerate(lines[:HEAD_LINES], 1):
-        if sum(any(sign.isdigit() for sign in cell) for cell in re.split(r"[\t;,| ]", line)) >= 4:
-            return f"line {number} is {line[:60]!r}"
-    first = next((line for line in lines if line.strip()), "")
-    return f"the file begins with {first[:60]!r}"
+def single_blanks(data: bytes) -> bytes:
+    """Return a text whose cells are separated by runs of blanks with single ones."""
+    return re.sub(rb"(?m)^ | +(?=\r?$)", b"", re.sub(rb"[ \t]+", b" ", data))
 
 
-def _find_header(titles: Sequence[Row], width: int, trailing: bool) -> tuple[str, ...] | None:
-    """Return the line before the data that names most columns, the last of equals.
+def _find_header(
+    titles: Sequence[Row], width: int, trailing: bool
+) -> tuple[tuple[str, ...] | None, tuple[str, ...], str]:
+    """Return the names, the tickers and the title among the lines before the data.
 
-    `trailing` says that the rows end with a separator, which the header then need not do.
+    The names are the line with most known words, the last of equals; the tickers another full line. Rows with
+    a `trailing` separator may have a header without it.
     """
-    fitting = [[*title, ""] if trailing and len(title) == width - 1 else title for title in titles]
-    fitting = [title for title in fitting if len(title) == width and any(cell.strip() for cell in title)]
+    full = [[*row, ""] if trailing and len(row) == width - 1 else row for row in titles]
+    fitting = [
+        [cell.strip() for cell in row] for row in full if len(row) == width and any(map(str.strip, row))
+    ]
+    title = " ".join(" ".join(row) for row in full if len(row) != width)
     if not fitting:
-        return None
-    known = {word for words in WORDS.values() for word in words.split()}
-    return tuple(max(reversed(fitting), key=lambda title: sum(plain(name) in known for name in title)))
+        return None, (), title
+    header = max(reversed(fitting), key=lambda row: sum(bool(parse_name(name).role) for name in row))
+    others = [row for row in fitting if row is not header and sum(map(bool, row)) > width // 2]
+    return tuple(header), tuple(others[0]) if others else (), title
 
 
-def _split(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+def _split(line: str, separator: str, quote: str) -> list[str]:
+    line = " ".join(line.split()) if separator == " " else line
+    return next(csv.reader([line], delimiter=separator, quotechar=quote), [])
+
+
+def _looks_like_time(cell: str) -> bool:
+    return looks_like_date(cell) or looks_like_epoch(cell)
 
 
 def _is_row(row: Row) -> bool:
+    """Return whether cells may be a bar: a time and four numbers, or five numbers from a day of Excel on."""
+    if len(row) < 5:
+        return False
     cells = [cell.strip() for cell in row]
-    times = sum(looks_like_date(cell) or looks_like_unix(cell) for cell in cells)
-    numbers = sum(looks_like_number(cell) and not looks_like_unix(cell) for cell in cells)
-    return times > 0 and numbers >= 4
+    numbers = sum(map(looks_like_number, cells))
+    times = [cell for cell in cells if _looks_like_time(cell)]
+    if not times:
+        return numbers >= 5 and looks_like_serial(cells[0])
+    return numbers - looks_like_number(times[0]) >= 4
 
 
 def _has_data(row: Row) -> bool:
-    """Tell whether a line is data, however damaged: taken for a title, a damaged bar would vanish unseen."""
+    """Return whether a line is data, however damaged: taken for a title, a damaged bar would be lost."""
     cells = [cell.strip() for cell in row]
-    numbers = sum(looks_like_number(cell) and cell.lower() not in ABSENT for cell in cells)
-    return numbers >= 3 or any(looks_like_date(cell) for cell in cells)
+    numbers = sum(looks_like_number(cell) and not is_absent(cell) for cell in cells)
+    return numbers >= 3 or (len(cells) > 1 and any(map(looks_like_date, cells)))
+
+
+def _no_bars(lines: Sequence[str], rows: Sequence[tuple[int, Row]]) -> BarsError:
+    """Return the error for a text without bars, about the line and cell nearest to one."""
+
+    def nearness(row: tuple[int, Row]) -> tuple[int, int]:
+        return sum(looks_like_number(cell.strip()) and not is_absent(cell) for cell in row[1]), len(row[1])
+
+    number, row = max(rows, key=nearness)
+    cells = [cell.strip() for cell in row]
+    words = [i for i, cell in enumerate(cells) if not looks_like_number(cell)]
+    times = [i for i, cell in enumerate(cells) if _looks_like_time(cell)]
+    if nearness((number, row))[0] < 2:
+        first = next((line for line in lines if line.strip()), "")
+        return BarsError(f"the file must hold bars, got {first[:60]!r} and no row of numbers.\n{EXPECTED}")
+    if times and not (words := [i for i in words if i > times[0]]):
+        return BarsError(
+            f"line {number} must hold a time and four prices, got {' | '.join(cells)[:60]!r}.\n"
+            "Ticks, of a time with a bid and an ask, are no bars: build bars of them first."
+        )
+    at, must = words[0] if words else 0, "a number" if times else "a time"
+    return BarsError(f"line {number}, column {at + 1} must be {must}, got {cells[at][:40]!r}.\n{EXPECTED}")

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from bt_neuro.bars.formats import ABSENT, PRICES, WORDS, plain
-from bt_neuro.bars.numbers import price_digits
-from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_clock, looks_like_unix, parse_times
+from bt_neuro.bars.dates import looks_like_clock
+from bt_neuro.bars.numbers import is_absent, price_digits
+from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_epoch, parse_times
+from bt_neuro.bars.validation import OUTSIDE, RULES, is_outside
+from bt_neuro.bars.words import PRICES, WORDS, parse_name, plain
 from bt_neuro.errors import BarsError
 
 ORDER = ("date", *PRICES, "volume", "spread")  # of a line without a header
-TIMES = ("datetime", "date", "time", "timestamp", "gmttime", "utc", "t", "")
 _DIVISORS = {9: 1, 10: 1, 12: 1e3, 13: 1e3, 15: 1e6, 16: 1e6, 18: 1e9, 19: 1e9}
-_ROLES = {word: role for role, words in WORDS.items() for word in words.split()}
 
 
 class Bar(NamedTuple):
-    """One closed bar; `time` is when it opened, naive, `spread` in points."""
+    """One closed bar: the naive time when it opened, prices, volume, and spread in points."""
 
     time: datetime
     open: float
@@ -35,49 +35,43 @@ class Bar(NamedTuple):
 
     @property
     def digits(self) -> int:
-        """Of its prices, behind the point."""
+        """Decimals of its prices."""
         return price_digits(np.array(self[1:5]))
 
     def fault(self, digits: int = 0) -> str | None:
-        """Return what no bar may be and this one is, by the same rules as a file's rows; None if it is sound.
+        """Return the rule for the rows of a file that this bar breaks, None if it is valid.
 
         Parameters
         ----------
-        digits : that other prices are known to have, behind the point
+        digits : decimals that other prices have
 
         Examples
         --------
         >>> Bar(datetime(2024, 1, 1), 1.1, 1.0, 1.2, 1.1).fault()
-        'the high 1.0 is below the low 1.2'
+        'a bar with the high below the low: high 1.0, low 1.2'
         """
-        upper, lower = max(self.open, self.close), min(self.open, self.close)
-        for name, value in zip(self._fields[1:], self[1:], strict=True):
-            if not math.isfinite(value):
-                return f"{name} is {value}"
-        if min(self[1:5]) <= 0:
-            return "a price is zero or negative"
-        if self.high < self.low:
-            return f"the high {self.high} is below the low {self.low}"
-        excess = max(upper - self.high, self.low - lower)
-        if excess > 0 and excess > 1.01 * 10.0 ** -max(digits, self.digits):
-            return f"open {self.open} or close {self.close} lies outside high and low"
-        if self.high > 5 * upper or lower > 5 * self.low:
-            return "the high or low is five times away from open and close"
-        negative = [name for name in ("volume", "spread") if getattr(self, name) < 0]
-        return f"the {negative[0]} is negative" if negative else None
+        values = self._asdict()
+        for name in self._fields[1:]:
+            if not math.isfinite(values[name]):
+                return f"{name} is {values[name]}"
+        digits = max(digits, self.digits)
+        for rule in RULES:
+            if is_outside(values, digits) if rule is OUTSIDE else rule.broken(values):
+                return f"a bar {rule.what}: {', '.join(f'{role} {values[role]}' for role in rule.roles)}"
+        return None
 
 
 class LineReader:
     """Read bars from lines, one at a time.
 
-    A line is CSV (comma, semicolon or tab) in the order time, open, high, low, close, volume, spread, the
-    last two optional; or in the order of a header line, whose names are understood as those of a bar file;
-    or a JSON object with such names. The time may stand in two cells, a date and a clock. Times with an
-    offset and those since 1970 become UTC; others keep the clock they are in.
+    A line is CSV (comma, semicolon or tab) in the order time, open, high, low, close, volume, spread, of which
+    the last two are optional; or in the order of a header line with the names of a bar file; or a JSON object
+    with such names. The time may be in two cells, a date and a clock. Times with an offset and those since 1970
+    become UTC; others keep their clock.
 
     Parameters
     ----------
-    checks : False takes bars that no market could have made, for a file that was checked before
+    checks : False skips the validation of bars, for a file that was validated before
 
     Examples
     --------
@@ -94,9 +88,9 @@ class LineReader:
 
     def __init__(self, *, checks: bool = True) -> None:
         self._checks = checks
-        self._columns: dict[str, int] | None = None  # as a header said
+        self._columns: dict[str, int] | None = None  # of the last header
         self._width = 0
-        self._digits = 0  # the most of any bar so far
+        self._digits = 0  # most decimals of any bar so far
 
     def read(self, line: str) -> Bar | None:
         """Return the bar of a line; None for a header or an empty line.
@@ -104,7 +98,7 @@ class LineReader:
         Raises
         ------
         BarsError
-            When the line is no bar, or none that can be.
+            If the line holds no bar, or one that is not valid.
         """
         line = line.strip("\ufeff \r\n")
         if not line:
@@ -119,8 +113,8 @@ class LineReader:
     def _of_cells(self, line: str) -> Bar | None:
         separator = next((sign for sign in "\t;" if sign in line), ",")
         cells = [cell.strip(' "') for cell in line.split(separator)]
-        if (columns := _header(cells)) is not None:
-            self._columns, self._width = columns, len(cells)
+        if (header := _roles(cells)) is not None:
+            self._columns, self._width = header, len(cells)
             return None
         columns = self._columns
         if columns is None:
@@ -128,71 +122,62 @@ class LineReader:
             if len(cells) > 1 and looks_like_clock(cells[1], named=False):
                 names.insert(1, "clock")
             if not len(names) - 2 <= len(cells) <= len(names):
-                raise BarsError(f"{len(cells)} cells, where {', '.join(names)} should be")
+                raise BarsError(f"a line must hold {', '.join(names)}, got {len(cells)} cells")
             columns = {name: index for index, name in enumerate(names[: len(cells)])}
         elif len(cells) != self._width:
             raise BarsError(f"{len(cells)} cells under a header of {self._width}")
         return _bar({role: cells[index] for role, index in columns.items()})
 
 
-def _header(cells: Sequence[str]) -> dict[str, int] | None:
-    """Return the place of each role if these are names of columns."""
+def _roles(names: Sequence[str]) -> dict[str, int] | None:
+    """Return the index of each role if these are names of columns, None for cells of a bar."""
     roles: dict[str, int] = {}
-    times: list[int] = []
-    for index, cell in enumerate(cells):
-        name = plain(cell)
-        if name in TIMES:
-            times.append(index)
-        else:
-            roles.setdefault(_ROLES.get(name, name), index)
-    if not set(PRICES) <= roles.keys():
-        return None
-    if len(times) > 1 and plain(cells[times[0]]) == "date" and plain(cells[times[1]]) == "time":
-        roles["clock"] = times[1]
-    return {**roles, "date": times[0] if times else 0}
+    for index, text in enumerate(names):
+        name = parse_name(text)
+        role = "" if name.rest else name.role
+        if role == "date" and "date" in roles and plain(text) in WORDS["clock"]:
+            role = "clock"
+        if role:
+            roles.setdefault(role, index)
+    return {"date": 0, **roles} if set(PRICES) <= roles.keys() else None
 
 
 def _of_object(line: str) -> Bar:
     try:
-        values = json.loads(line)
+        values: dict[str, Any] = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BarsError(f"no JSON object: {error}") from error
-    cells: dict[str, Any] = {}
-    for key, value in values.items():
-        name = plain(key)
-        cells.setdefault("date" if name in TIMES else _ROLES.get(name, name), value)
-    return _bar(cells)
+    roles = _roles(list(values))
+    if roles is None:
+        raise BarsError("an object must have a time, open, high, low and close")
+    cells = list(values.values())
+    return _bar({role: cells[index] for role, index in roles.items()})
 
 
-def _bar(cells: dict[str, Any]) -> Bar:
-    missing = [role for role in ("date", *PRICES) if role not in cells]
-    if missing:
-        raise BarsError(f"no {', '.join(missing)}".replace("date", "time"))
-    time = f"{cells['date']} {cells['clock']}" if "clock" in cells else str(cells["date"])
+def _bar(cells: Mapping[str, Any]) -> Bar:
+    time = " ".join(str(cells[role]) for role in ("date", "clock") if role in cells)
     return Bar(moment(time), *(_number(role, cells.get(role, "")) for role in (*PRICES, "volume", "spread")))
 
 
 def _number(role: str, cell: Any) -> float:
-    if role not in PRICES and str(cell).lower() in ABSENT:
+    if role not in PRICES and is_absent(str(cell)):
         return 0.0
     try:
         if isinstance(cell, bool) or "_" in str(cell):  # which Python would take for numbers
             raise ValueError
         return float(cell)
     except (TypeError, ValueError, OverflowError):
-        raise BarsError(f"{role} is {str(cell)[:40]!r}, no number") from None
+        raise BarsError(f"{role} must be a number, got {str(cell)[:40]!r}") from None
 
 
 def moment(text: str) -> datetime:
-    """Return the time that a cell tells, naive, as `read_bars` reads it.
+    """Return the naive time in a cell, as `read_bars` reads it.
 
-    Examples
-    --------
     >>> str(moment("2016.12.30 23:00")), str(moment("2016-12-30T23:00:00+02:00"))
     ('2016-12-30 23:00:00', '2016-12-30 21:00:00')
     """
     try:
-        if looks_like_unix(text):
+        if looks_like_epoch(text):
             whole = text.partition(".")[0]
             time = datetime.fromtimestamp(int(whole) / _DIVISORS[len(whole)], UTC)
         else:
@@ -201,8 +186,8 @@ def moment(text: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         found = parse_times(pa.chunked_array([[text]])).values[0]  # every other way of writing one
         if np.isnat(found):
-            raise BarsError(f"{text[:40]!r} is no time") from None
+            raise BarsError(f"a time must be such as 2020-01-31 23:00, got {text[:40]!r}") from None
         time = found.astype("datetime64[us]").item()
     if not EARLIEST <= np.datetime64(time) <= LATEST:
-        raise BarsError(f"{text[:40]!r} is no time of a market")
+        raise BarsError(f"a time must be one of a market, got {text[:40]!r}")
     return time

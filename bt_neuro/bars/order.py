@@ -1,41 +1,63 @@
-"""Rows in time: newest first turned round, duplicates dropped, anything else out of order refused."""
+"""Order of rows in time: reversed files, chunks, duplicates, repeated hours and mixed timeframes."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from bt_neuro.bars.timeframe import commonest_step, other_timeframe, timeframe_name
-from bt_neuro.bars.times import Times
-from bt_neuro.bars.validation import Inspector, Mask
+from bt_neuro.bars.timeframe import Times, commonest_step, is_usual, other_timeframe, timeframe_name
+from bt_neuro.bars.times import runs_backward
+from bt_neuro.bars.validation import Inspector, Mask, counted
 from bt_neuro.errors import BarsError
 
+Move = Callable[[Times, Mask], Times]
 
-def put_in_order(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows with strictly rising times."""
-    steps = np.diff(frame["datetime"].to_numpy())
-    zero = np.timedelta64(0)
-    if (steps < zero).sum() > (steps > zero).sum():
+
+def put_in_order(frame: pd.DataFrame, inspector: Inspector, move: Move) -> pd.DataFrame:
+    """Return the rows with strictly rising times on the clock of the result.
+
+    `move` converts times to that clock, given which of them come a second time.
+    """
+    if runs_backward(frame["datetime"].to_numpy()):
         frame = frame[::-1]
-        inspector.notes.append("The file runs from the newest bar to the oldest; it was turned round.")
+        inspector.notes.append("The file runs from the newest bar to the oldest; it was reversed.")
+    if not _rises(frame):
+        frame = inspector.drop(frame, frame.duplicated().to_numpy(), "repeating another exactly")
+    second = (
+        np.zeros(len(frame), dtype=np.bool_) if _rises(frame) else frame.duplicated("datetime").to_numpy()
+    )
+    frame = frame.assign(datetime=move(frame["datetime"].to_numpy(), second))
     if _rises(frame):
         return frame
-    frame = inspector.drop(frame, frame.duplicated().to_numpy(), "repeating another exactly")
     twice = frame.duplicated("datetime", keep=False).to_numpy()
+    if _are_repeated_hours(frame["datetime"][twice]):
+        lines = [inspector.describe(row, ("close",)) for row in frame.index[twice][:4]]
+        raise BarsError(
+            f"an hour comes twice, where clocks go back: {'; '.join(lines)}.\n"
+            "Name the zone of the file's clock to keep both bars: --tz FROM,UTC, such as --tz America/New_York,UTC."
+        )
     values = [role for role in frame.columns if role in inspector.table.columns]
     frame = inspector.refuse(frame, twice, "contradicting another of the same time", values)
     if _rises(frame):
         return frame
-    astray = ~longest_rise(frame["datetime"].to_numpy())
-    return inspector.refuse(frame, astray, "where time goes backwards", ())
+    times = frame["datetime"].to_numpy()
+    ordered = frame.sort_values("datetime")
+    misplaced = _misplaced(times)
+    backward = int((np.diff(times) < np.timedelta64(0)).sum())
+    if misplaced.sum() == backward:  # one row each, and not a part of a file
+        alone = pd.Series(_alone(ordered["datetime"].to_numpy()), ordered.index)[frame.index].to_numpy()
+        if (misplaced & alone).any():
+            return inspector.refuse(frame, misplaced, "where time goes backwards", ())
+    inspector.notes.append(f"The rows were put in order; time went backwards {counted(backward, 'time')}.")
+    return ordered
 
 
 def drop_flat_weekends(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows without runs of bars that neither move nor trade and that touch a weekend.
+    """Return the rows without flat bars of no volume, in runs that touch a weekend.
 
-    Where volume is always 0 it says nothing of trade, and no bar is dropped.
+    A volume that is always 0 does not show whether a bar was traded: then no bar is dropped.
     """
     volume = frame["volume"].to_numpy()
     flat = (volume == 0) & (frame["high"] == frame["low"]).to_numpy()
@@ -48,19 +70,26 @@ def drop_flat_weekends(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFram
 
 
 def check_timeframe(frame: pd.DataFrame, inspector: Inspector) -> None:
-    """Raise BarsError when a part of the bars has another timeframe; read only one part."""
+    """Raise BarsError when bars have two timeframes, or one that is not in use."""
     times = frame["datetime"].to_numpy()
     timeframe = commonest_step(times)
+    own = timeframe_name(timeframe)
+    if not is_usual(np.diff(times)):
+        raise BarsError(
+            f"the timeframe must be one in use, such as M1, H1 or D1, got {own}: "
+            f"{inspector.describe(frame.index[0], ())}; {inspector.describe(frame.index[1], ())}.\n"
+            "Write times as 2020-01-31 23:59."
+        )
     section = other_timeframe(times, timeframe)
     if section is None:
         return
-    first, last = section.first, section.last
+    first, last, second = section
     if last > len(frame) - 1 - first:  # the longer rest lies before the section, or after it
         remedy = f'--to "{frame["datetime"].iloc[max(first - 1, 0)]}"'
     else:
         own_bar = times[last + 1] - times[last] == timeframe.to_timedelta64()
         remedy = f'--from "{frame["datetime"].iloc[last if own_bar else last + 1]}"'
-    own, other = timeframe_name(timeframe), timeframe_name(section.timeframe)
+    other = timeframe_name(second)
     begin, end = (
         f"line {inspector.table.lines[frame.index[i]]} ({frame['datetime'].iloc[i]})" for i in (first, last)
     )
@@ -70,25 +99,29 @@ def check_timeframe(frame: pd.DataFrame, inspector: Inspector) -> None:
     )
 
 
-def longest_rise(times: Times) -> Mask:
-    """Tell which rows make up the longest strictly rising series: so the fewest are out of order.
+def _misplaced(times: Times) -> Mask:
+    """Return a mask of the rows without which the rows beside them are in order."""
+    padded = np.concatenate(([np.datetime64("0000", "us")], times, [np.datetime64("9999", "us")]))
+    before, after = padded[:-2], padded[2:]
+    return (before < after) & ((times < before) | (times > after))
 
-    >>> longest_rise(np.array([1, 2, 99, 3, 4])).tolist()
-    [True, True, False, True, True]
-    """
-    tails: list[int] = []  # the smallest last value of a rising series of each length
-    length = np.empty(len(times), dtype=np.int64)
-    for i, time in enumerate(times.astype(np.int64).tolist()):
-        k = bisect_left(tails, time)
-        tails[k : k + 1] = [time]
-        length[i] = k
-    keep = np.zeros(len(times), dtype=np.bool_)
-    wanted = len(tails) - 1
-    for i in range(len(times) - 1, -1, -1):
-        if length[i] == wanted:
-            keep[i] = True
-            wanted -= 1
-    return keep
+
+def _alone(times: Times) -> Mask:
+    """Return a mask of the rising times without another at most one usual step away."""
+    near = np.diff(times) <= commonest_step(times).to_timedelta64()
+    return ~(np.append(near, False) | np.append(False, near))
+
+
+def _are_repeated_hours(times: pd.Series[pd.Timestamp]) -> bool:
+    """Return whether all times come twice and may be hours before clocks go back: Sundays of spring and autumn."""
+    counts = times.value_counts()
+    return bool(
+        len(counts)
+        and (counts == 2).all()
+        and (times.dt.day_of_week == 6).all()
+        and (times.dt.hour < 4).all()
+        and times.dt.month.isin((3, 4, 9, 10, 11)).all()
+    )
 
 
 def _rises(frame: pd.DataFrame) -> bool:

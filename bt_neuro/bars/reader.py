@@ -1,8 +1,10 @@
-"""Bars: one file of prices, understood, checked, and in one shape whatever wrote it."""
+"""Bars of a file, read, validated and in one shape whatever tool wrote it."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,21 +12,32 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.bars.clock import Bound, bound, choose_zones, move
-from bt_neuro.bars.formats import PRICES, WORDS, plain
-from bt_neuro.bars.numbers import find_style, parse_numbers, parse_volumes, price_digits, written_digits
+from bt_neuro.bars.formats import Number
+from bt_neuro.bars.numbers import parse_prices, parse_volumes
 from bt_neuro.bars.order import check_timeframe, drop_flat_weekends, put_in_order
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.source import read_source
+from bt_neuro.bars.symbols import select_symbol
 from bt_neuro.bars.table import Table, read_table
-from bt_neuro.bars.timeframe import Gaps, commonest_step, find_gaps, parse_timeframe, timeframe_name
+from bt_neuro.bars.timeframe import Gaps, Times, commonest_step, find_gaps, parse_timeframe, timeframe_name
 from bt_neuro.bars.times import parse_times
-from bt_neuro.bars.validation import Inspector, check_cells, check_rows, check_times, counted, remarks
+from bt_neuro.bars.units import find_point, scale_prices, spread_in_points
+from bt_neuro.bars.validation import (
+    REPAIRS,
+    Inspector,
+    check_cells,
+    check_rows,
+    check_times,
+    counted,
+    remarks,
+)
+from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
 
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """One file's bars and what was understood of it.
+    """Bars of one file, and how the file was read.
 
     Parameters
     ----------
@@ -34,25 +47,27 @@ class Bars:
     path : Path
         The file.
     format : str
-        What wrote it, in a trader's words.
+        Name of the tool that wrote it.
     timeframe : Timedelta
         The commonest step from bar to bar.
     point : float
-        The smallest step of the price, 10 to the power of minus its decimals.
+        The smallest step of the price.
     sha256 : str
-        Of the file's bytes.
+        Digest of the file's bytes.
     notes : tuple of str
-        A sentence for each thing absent, dropped or derived.
+        A sentence for each thing absent, dropped, converted or derived.
     layout : str
         How the rows are written: separator, encoding, packing.
     columns : dict of str to str
-        The roles found, and what the file calls their columns.
+        Roles and the file's names of their columns.
     clock : str
-        The time zone of `datetime`; "file" when nobody says which it is.
+        Time zone of `datetime`; "file" for a clock without a name.
     gaps : Gaps
         Where bars are missing.
     dropped : dict of str to int
-        Rows dropped, by reason.
+        Number of rows dropped, by reason.
+    spread_unit : str
+        Unit of the spread in the file: "points", "pips", "price", or empty without a spread.
     """
 
     frame: pd.DataFrame
@@ -67,6 +82,7 @@ class Bars:
     clock: str
     gaps: Gaps
     dropped: dict[str, int] = field(default_factory=dict)
+    spread_unit: str = ""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -99,25 +115,35 @@ def read_bars(
     start: Bound = None,
     end: Bound = None,
     keep_flat: bool = False,
-    repair: bool = False,
+    repair: bool | str = False,
+    symbol: str | None = None,
+    point: float | None = None,
+    scale: float | None = None,
 ) -> Bars:
-    """Read a file of bars, whatever common tool wrote it, and check every row.
+    """Read a file of bars of any common tool, and validate every row.
 
     Parameters
     ----------
     path : str or Path
-        Text (comma, semicolon, tab; UTF-8 or UTF-16) or Parquet, plain or in gzip or zip.
+        Text, JSON, Parquet, Feather or an Excel workbook, plain or compressed.
     tz : str, optional
-        The time zone to move the bars to, "TO", or "FROM,TO" where the file's times name no zone. By
-        default the file's clock is kept, and times with an offset are turned into UTC.
+        Time zone to move the bars to, "TO", or "FROM,TO" where the file's times name no zone. By default
+        the file's clock is kept, and times with an offset are converted to UTC.
     resample : str, optional
         A coarser timeframe to build, such as "H1".
     start, end : str or date, optional
-        The first and the last time to read, on the clock of the result; a day alone is meant as a whole.
+        First and last time to read, on the clock of the result; a day without a clock is whole.
     keep_flat : bool, default False
         Keep the flat bars without volume that some feeds write at weekends.
-    repair : bool, default False
-        Drop bad rows, and say so, where they would be refused.
+    repair : bool or str, default False
+        True or "drop" drops at most 2 % of the rows where they would be refused; "widen" also moves high and
+        low to hold open and close; "all" drops any number. Each is noted.
+    symbol : str, optional
+        Instrument to read from a file of several.
+    point : float, optional
+        The smallest step of the price. By default the prices show it.
+    scale : float, optional
+        Factor of the prices, such as 1e-5 for 123456 in place of 1.23456.
 
     Returns
     -------
@@ -126,7 +152,7 @@ def read_bars(
     Raises
     ------
     BarsError
-        When the file cannot be understood, or a row cannot be true; the text names lines, values, remedy.
+        If the file or a row is not valid; the message names the line, the cell and the remedy.
 
     Examples
     --------
@@ -135,42 +161,38 @@ def read_bars(
     ('MetaTrader 5 export', Timedelta('0 days 01:00:00'), 1e-05, 6000)
     """
     path = Path(path)
-    try:
-        return _read(path, tz, resample, start, end, keep_flat, repair)
-    except BarsError as error:
-        raise BarsError(f"{path}: {error}") from error
+    with _named(path):
+        coarser = parse_timeframe(resample) if resample else None
+        for option, value in (("point", point), ("scale", scale)):
+            if value is not None and not 0 < value < float("inf"):
+                raise BarsError(f"--{option} must be above 0, got {value}.\nGive a number such as 0.00001.")
+        source = read_source(path)
+        table = read_table(source, symbol or "")
+        inspector = Inspector(table, _repair_of(repair))
+        frame, zone, style = _parse(table, inspector, tz)
+        frame = select_symbol(frame, symbol or "", inspector)
+        frame = scale_prices(frame, scale, inspector, f"{path.name} {symbol or ''}")
+        point = point or find_point(frame, table, style)
+        here, there = choose_zones(tz, zone, table.format.zone)
+        frame = _cut(_opened(frame, inspector), here, there, start, end)
+        frame = check_rows(check_cells(frame, inspector), inspector)
+        frame, spread_unit = spread_in_points(frame, point, inspector)
+        frame = put_in_order(frame, inspector, lambda times, second: move(times, here, there, second))
+        if not keep_flat:
+            frame = drop_flat_weekends(frame, inspector)
+        if len(frame) < 2:
+            raise BarsError(f"{counted(len(frame), 'bar')}; a timeframe needs two.\nGive a longer file.")
+        check_timeframe(frame, inspector)
 
-
-def _read(
-    path: Path, tz: str | None, resample: str | None, start: Bound, end: Bound, keep_flat: bool, repair: bool
-) -> Bars:
-    coarser = parse_timeframe(resample) if resample else None
-    source = read_source(path)
-    table = read_table(source)
-    inspector = Inspector(table, repair)
-    frame, said = _parse(table, inspector)
-    point = _point(table, frame)
-    here, there = choose_zones(tz, said, table.format.zone)
-    frame = _cut(frame, here, there, start, end)
-    frame = check_rows(check_cells(frame, inspector), inspector)
-    frame = put_in_order(frame, inspector)
-    if not keep_flat:
-        frame = drop_flat_weekends(frame, inspector)
-    if len(frame) < 2:
-        raise BarsError(f"{counted(len(frame), 'bar')}; a timeframe needs two.\nGive a longer file.")
-    check_timeframe(frame, inspector)
-
-    inspector.notes += remarks(frame)
-    frame = frame.reset_index(drop=True)
-    if here != there:
-        frame["datetime"] = move(frame["datetime"].to_numpy(), here, there)
-        inspector.notes.append(f"Times were moved from {here} to {there}.")
-    timeframe = commonest_step(frame["datetime"].to_numpy())
-    if coarser is not None:
-        built_from = f"{len(frame):,} {timeframe_name(timeframe)} bars"
-        frame = resample_bars(frame, timeframe, coarser)
-        timeframe = coarser
-        inspector.notes.append(f"{len(frame):,} {timeframe_name(coarser)} bars were built from {built_from}.")
+        notes = [*_column_notes(table, frame), *inspector.notes, *remarks(frame)]
+        if here != there:
+            notes.append(f"Times were moved from {here} to {there}.")
+        frame = frame.reset_index(drop=True)
+        timeframe = commonest_step(frame["datetime"].to_numpy())
+        if coarser is not None:
+            finer = f"{len(frame):,} {timeframe_name(timeframe)}"
+            frame, timeframe = resample_bars(frame, timeframe, coarser), coarser
+            notes.append(f"{len(frame):,} {timeframe_name(coarser)} bars were built from {finer} bars.")
     return Bars(
         frame=frame,
         path=path,
@@ -178,52 +200,76 @@ def _read(
         timeframe=timeframe,
         point=point,
         sha256=source.sha256,
-        notes=(*_said_of(table, frame), *inspector.notes),
+        notes=tuple(notes),
         layout=table.layout,
-        columns=dict(table.names),
+        columns={role: table.name(role) for role in table.columns},
         clock=there or "file",
         gaps=find_gaps(frame["datetime"].to_numpy(), timeframe),
         dropped=inspector.dropped,
+        spread_unit=spread_unit,
     )
 
 
-def _parse(table: Table, inspector: Inspector) -> tuple[pd.DataFrame, str]:
-    """Return the rows that have a time, NaN where a cell is no number, and the zone the times name."""
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the name of the file in front of errors; numbers out of all range are found by the checks of rows."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except BarsError as error:
+        raise BarsError(f"{path}: {error}") from error
+
+
+def _repair_of(repair: bool | str) -> str:
+    chosen = "drop" if repair is True else repair or ""
+    if chosen not in ("", *REPAIRS):
+        raise BarsError(
+            f"--repair must be {', '.join(REPAIRS)} or nothing, got {chosen!r}.\nGive one of them."
+        )
+    return chosen
+
+
+def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[pd.DataFrame, str, Number]:
+    """Return the rows that have a time, NaN where a cell is no number, the zone and the style of the cells."""
     inspector.refuse_torn()
-    times = parse_times(table.columns["date"], table.columns.get("clock"))
-    style = find_style([table.columns[role] for role in PRICES], table.comma_separated)
-    frame = pd.DataFrame({"datetime": times.values})
-    for role in PRICES:
-        frame[role] = parse_numbers(table.columns[role], style)
-    frame["volume"] = 0.0
-    for role in ("volume", "spread"):
-        if role in table.columns:
-            frame[role] = parse_volumes(table.columns[role], style)
+    columns = table.columns
+    prices, style = parse_prices([columns[role] for role in PRICES], table.comma_separated)
+    day_first = style.point == "," or not "".join(table.names).isascii()  # months come first in English alone
+    source_zone = (tz or "").rpartition(",")[0].strip()
+    times = parse_times(columns["date"], columns.get("clock"), source_zone, day_first)
+    frame = pd.DataFrame({"datetime": times.values, **dict(zip(PRICES, prices, strict=True))})
+    volumes = [parse_volumes(columns[role], style) for role in ("volume", "up", "down") if role in columns]
+    frame["volume"] = sum(volumes) if volumes else 0.0
+    if "spread" in columns:
+        frame["spread"] = parse_volumes(columns["spread"], style)
     if times.note:
         inspector.notes.append(times.note)
+    if style.point == ",":
+        inspector.notes.append(f"Prices are written with a decimal comma, as {style.example}.")
     if times.zone:
-        inspector.notes.append(f"Times are in {times.zone}, as their offsets or Unix seconds say.")
-    return check_times(frame, inspector), times.zone
+        inspector.notes.append(f"Times name their zone: {times.zone}.")
+    return check_times(frame, inspector), times.zone, style
 
 
-def _point(table: Table, frame: pd.DataFrame) -> float:
-    """Return the smallest step of the prices, the same for each part of a file.
-
-    Where a column tells the spread in points, a price has the decimals it is written with, zeros too, as
-    MetaTrader does: 1.14920 has five. Other programs pad with zeros, and there the prices themselves tell.
-    """
-    digits = None
-    if "spread" in table.columns:
-        close = table.columns["close"]
-        digits = written_digits(close, find_style([close], table.comma_separated))
-    if digits is None:
-        digits = price_digits(frame["close"].dropna().to_numpy())
-    return 10.0**-digits
+def _opened(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+    """Return the rows with the times at which bars opened, where the file has those at which they closed."""
+    if not inspector.table.roles.closing or len(frame) < 2:
+        return frame
+    times = frame["datetime"]
+    whole = times.where(times == times.dt.floor("min"), times.dt.floor("min") + pd.Timedelta(minutes=1))
+    timeframe = commonest_step(np.sort(whole.unique()))
+    if timeframe >= pd.Timedelta(days=1) and (times == times.dt.normalize()).all():
+        return frame
+    inspector.notes.append(
+        f"{inspector.table.format.name}: times are those at which bars closed; "
+        f"{timeframe_name(timeframe)} was subtracted."
+    )
+    return frame.assign(datetime=whole - timeframe)
 
 
 def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -> pd.DataFrame:
-    """Return the rows from `start` to `end`, which are told on the clock of the result."""
-    times = frame["datetime"].to_numpy()
+    """Return the rows from `start` to `end`, which are on the clock of the result."""
+    times: Times = frame["datetime"].to_numpy()
     inside = np.ones(len(frame), dtype=bool)
     for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to", ends=True), np.less)):
         if edge is not None:
@@ -231,29 +277,24 @@ def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -
     if len(frame) and not inside.any():
         first, last = pd.Timestamp(times.min()), pd.Timestamp(times.max())
         raise BarsError(
-            f"no bar in the time asked for.\nThe file runs from {first} to {last}; ask for a part of it."
+            f"no bar lies between --from and --to.\nThe file runs from {first} to {last}; give a part of that."
         )
     return frame[inside]
 
 
-def _said_of(table: Table, frame: pd.DataFrame) -> list[str]:
-    """Return what the reader of a run should know of the columns."""
-    said = []
-    if "volume" not in table.columns:
-        said.append("The file has no volume; it is 0 in every bar.")
+def _column_notes(table: Table, frame: pd.DataFrame) -> list[str]:
+    """Return what a reader of a run should know of the columns."""
+    notes = list(table.notes)
+    if not {"volume", "up"} & table.columns.keys():
+        notes.append("No column is known as volume; it is 0 in every bar.")
     elif not frame["volume"].any():
-        said.append("Volume is 0 in every bar.")
-    told = [
-        f"{role} {table.names[role]}"
-        for role in PRICES
-        if plain(table.names[role]) not in WORDS[role].split()
-    ]
-    if told and not table.format.columns:
-        said.append(f"Told by order and consistency, not by name: {', '.join(told)}.")
+        notes.append("Volume is 0 in every bar.")
+    elif "up" in table.columns:
+        notes.append(f"Volume is the sum of {table.name('up')} and {table.name('down')}.")
+    unnamed = [f"{role} {table.name(role)}" for role in PRICES if parse_name(table.name(role)).role != role]
+    if unnamed and not table.format.columns:
+        notes.append(f"Found by order and consistency, not by name: {', '.join(unnamed)}.")
     if table.unused:
-        said.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
-    if table.note:
-        said.append(table.note)
-    repeated = [name for name in table.names.values() if name in table.unused]
-    said += [f"Column {name} comes more than once; the first is used." for name in repeated]
-    return said
+        notes.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
+    repeated = [name for role in table.columns if (name := table.name(role)) in table.unused]
+    return notes + [f"Column {name} comes more than once; the first is used." for name in repeated]

@@ -1,121 +1,137 @@
-"""From a path to the bytes of one table: found, unpacked, and, where it is text, in UTF-8."""
+"""Content of a bar file: found, unpacked, and as UTF-8 text where it is text."""
 
 from __future__ import annotations
 
-import codecs
+import bz2
+import difflib
 import gzip
 import hashlib
 import io
+import lzma
+import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
-from bt_neuro.errors import BarsError, did_you_mean
+import pyarrow as pa
 
-TABLES = (".csv", ".txt", ".tsv", ".prn", ".parquet", ".gz", ".zip")
-BOMS = (
-    (codecs.BOM_UTF8, "UTF-8"),
-    (codecs.BOM_UTF16_LE, "UTF-16-LE"),
-    (codecs.BOM_UTF16_BE, "UTF-16-BE"),
+from bt_neuro.bars.convert import is_json, json_table, lean_table, workbook_table
+from bt_neuro.bars.encoding import decode, require_text, wide_encoding
+from bt_neuro.bars.formats import BINARY
+from bt_neuro.errors import BarsError
+
+TABLES = (".csv", ".txt", ".tsv", ".prn", ".parquet", ".feather", ".json", ".jsonl", ".xlsx", ".gz", ".zip")
+MOST_BYTES, CHUNK = 1 << 30, 1 << 20
+ARROW = {b"PAR1": "Parquet", b"ARRO": "Feather", b"FEA1": "Feather"}
+ZIP = b"PK\x03\x04"
+COMPRESSIONS: tuple[tuple[bytes, str, Any], ...] = (
+    (b"\x1f\x8b", "gzip", gzip.open),
+    (b"BZh", "bz2", bz2.open),
+    (b"\xfd7zXZ\0", "xz", lzma.open),
+    (b"\x28\xb5\x2f\xfd", "zstd", lambda file: pa.input_stream(file, compression="zstd")),
 )
+# RuntimeError: encrypted, or (NotImplementedError) an unknown method
+_DAMAGE = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of one table.
+    """Content of one table."""
 
-    `data` is Parquet as it is, or text in UTF-8 with lines ended by LF or CRLF. `coding` says how the
-    file was packed and written, in words; `sha256` is that of the file itself.
-    """
-
-    data: bytes
-    coding: str
-    sha256: str
+    data: bytes  # Parquet or Feather as it is, or text in UTF-8 with lines ended by LF or CRLF
+    coding: str  # packing and encoding, in words
+    sha256: str  # of the file itself
+    converted: str = ""  # from what `data` is made: a "sheet", or a "document" without a header of its own
 
     @property
-    def is_parquet(self) -> bool:
-        return self.data[:4] == b"PAR1"
+    def arrow(self) -> str:
+        """Name of an Arrow format, empty for text."""
+        return ARROW.get(self.data[:4], "")
 
 
 def read_source(path: Path) -> Source:
-    """Read, unpack and decode `path`; what cannot be text or Parquet is refused."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise BarsError(f"no such file.{_neighbours(path)}") from None
-    except IsADirectoryError:
-        raise BarsError("a folder, not a file.\nName one bar file in it.") from None
-    except OSError as error:
-        raise BarsError(f"{error.strerror}.\nMake the file readable.") from None
+    """Read, unpack and decode a file."""
+    raw = _read(path)
     sha256 = hashlib.sha256(raw).hexdigest()
-    data, packing = _unpack(raw)
+    data, name, packing = _unpack(raw, path.name)
+    if name == "sheet":
+        return Source(data, "Excel workbook", sha256, "sheet")
     if not data:
         raise BarsError("the file is empty.\nExport the bars again.")
-    if data[:4] == b"PAR1":
-        return Source(data, f"Parquet{packing}", sha256)
-    data, encoding = _decode(data)
+    if kind := ARROW.get(data[:4]):
+        return Source(data, f"{kind}{packing}", sha256)
+    data, encoding = decode(data)
+    if table := lean_table(name, data):
+        return Source(table, f"LEAN{packing}", sha256, "document")
+    if is_json(data):
+        return Source(json_table(data), f"JSON{packing}", sha256, "document")
     return Source(data, f"{encoding}{packing}", sha256)
 
 
-def _neighbours(path: Path) -> str:
-    names = [file.name for file in path.parent.glob("*") if file.suffix.lower() in TABLES]
-    return did_you_mean(path.name, names) if names else ""
-
-
-def _unpack(raw: bytes) -> tuple[bytes, str]:
-    """Return the bytes inside a gzip or zip file, told by their first bytes and not by the name."""
+def _read(path: Path) -> bytes:
     try:
-        if raw[:2] == b"\x1f\x8b":
-            return gzip.decompress(raw), ", gzip"
-        if raw[:4] == b"PK\x03\x04":
-            return _only_member(zipfile.ZipFile(io.BytesIO(raw))), ", zip"
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
-        # RuntimeError: encrypted, or (NotImplementedError) packed by a method Python does not know
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise BarsError("a folder, not a file.\nName one bar file in it.")
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise BarsError("a device, not a file.\nName a bar file.")
+        with path.open("rb") as file:
+            return _bounded(file)
+    except FileNotFoundError:
+        names = [file.name for file in path.parent.glob("*") if file.suffix.lower() in TABLES]
+        similar = " or ".join(difflib.get_close_matches(path.name, names))
+        hint = f" Did you mean {similar}?" if similar else ""
+        raise BarsError(f"no such file.{hint}") from None
+    except OSError as error:
+        raise BarsError(f"{error.strerror}.\nMake the file readable.") from None
+
+
+def _bounded(file: IO[bytes]) -> bytes:
+    """Return the content of a file; its first chunk shows binary data before the rest is read."""
+    head = file.read(CHUNK)
+    for starts, what, remedy in BINARY:
+        if head.startswith(starts):
+            raise BarsError(f"{what}, not a table of bars.\n{remedy}")
+    packed = head.startswith((ZIP, *ARROW, *(magic for magic, *_ in COMPRESSIONS)))
+    if not packed and not wide_encoding(head):
+        require_text(head)
+    content = head + file.read(MOST_BYTES - len(head)) if len(head) == CHUNK else head
+    if len(content) == MOST_BYTES and file.read(1):
+        raise BarsError("a bar file must be at most 1 GiB when unpacked, got more.\nSplit it by years.")
+    return content
+
+
+def _unpack(raw: bytes, name: str) -> tuple[bytes, str, str]:
+    """Return the content of a packed file, known by its first bytes, its name and the packing."""
+    try:
+        for magic, packing, opener in COMPRESSIONS:
+            if raw.startswith(magic):
+                with opener(io.BytesIO(raw)) as file:
+                    return _bounded(file), name.rpartition(".")[0], f", {packing}"
+        if raw.startswith(ZIP):
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                if "[Content_Types].xml" in archive.namelist():
+                    if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                        raise BarsError(
+                            "an Excel workbook must be at most 1 GiB when unpacked.\nSave it as CSV."
+                        )
+                    return workbook_table(raw), "sheet", ""
+                member = _only_member(archive)
+                with archive.open(member) as file:
+                    return _bounded(file), member, ", zip"
+    except _DAMAGE as error:
         raise BarsError(f"cannot be unpacked ({error}).\nUnpack it yourself, or export it again.") from None
-    return raw, ""
+    return raw, name, ""
 
 
-def _only_member(archive: zipfile.ZipFile) -> bytes:
+def _only_member(archive: zipfile.ZipFile) -> str:
     names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
-    if "[Content_Types].xml" in names:
-        raise BarsError("an Excel workbook.\nSave the sheet as CSV and read that.")
-    # HistData's zip holds a .txt report beside the .csv, so a single .csv is enough to be sure.
+    # HistData's zip holds a .txt report beside the .csv, so a single .csv is enough.
     for suffixes in ((".csv",), TABLES):
         tables = [n for n in names if n.lower().endswith(suffixes)]
         if len(tables) == 1:
-            return archive.read(tables[0])
+            return tables[0]
     inside = ", ".join(names[:5]) or "nothing"
-    raise BarsError(f"a zip must hold one bar file; this one holds {inside}.\nUnpack it and name the file.")
-
-
-def _decode(data: bytes) -> tuple[bytes, str]:
-    """Return text as UTF-8 and the name of what it was written in."""
-    encoding, start = next(((name, len(bom)) for bom, name in BOMS if data.startswith(bom)), ("", 0))
-    if not encoding:
-        encoding = _wide(data) or "UTF-8"
-    try:
-        text = data[start:].decode(encoding)
-    except UnicodeDecodeError as error:
-        if encoding == "UTF-8":  # an old code page: only names can be misspelt by this, never a price
-            text, encoding = data[start:].decode("latin-1"), "a Windows code page"
-        else:
-            line = data[start : start + error.start].decode(encoding, "ignore").count("\n") + 1
-            raise BarsError(f"line {line}: broken {encoding} text.\nExport the bars again.") from None
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise BarsError(f"line {line}: binary data, not text.\nExport the bars as CSV.")
-    if text.count("\r") != text.count("\r\n"):  # each ends a line, here as in every reader to come
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    elif encoding == "UTF-8":
-        return data[start:], encoding
-    return text.encode("utf-8", "replace"), encoding
-
-
-def _wide(data: bytes) -> str:
-    """Return UTF-16 in the byte order that explains the zeros of a text without a byte order mark."""
-    head = data[:2000]
-    for zeros, name in ((head[1::2], "UTF-16-LE"), (head[0::2], "UTF-16-BE")):
-        if len(zeros) > 4 and zeros.count(0) > 0.9 * len(zeros):
-            return name
-    return ""
+    raise BarsError(f"a zip must hold one bar file, got {inside}.\nUnpack it and name the file.")

@@ -1,7 +1,8 @@
-"""From text or Parquet to the columns that matter, with their cells still as they were written."""
+"""Columns of a bar file, with their cells as they were written."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,108 +10,124 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from bt_neuro.bars.columns import find_columns
-from bt_neuro.bars.formats import PRICES, Format, find_format
-from bt_neuro.bars.layout import SAMPLE_ROWS, SEPARATORS, Layout, find_layout
+from bt_neuro.bars.columns import Roles, find_columns
+from bt_neuro.bars.dates import looks_like_date
+from bt_neuro.bars.formats import Format, find_format
+from bt_neuro.bars.layout import SAMPLE_ROWS, SEPARATORS, Layout, find_layout, single_blanks
+from bt_neuro.bars.numbers import is_absent, looks_like_number
 from bt_neuro.bars.source import Source
+from bt_neuro.bars.words import PRICES
 from bt_neuro.errors import BarsError
+
+Line = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a file by role, before anything is believed of them.
+    """Cells of a file by role, before any is interpreted."""
 
-    Parameters
-    ----------
-    columns : mapping of str to ChunkedArray
-        Roles ("date", "open", ...) and their cells: strings, or typed values from Parquet.
-    names : mapping of str to str
-        Roles and what the file calls their columns.
-    unused : tuple of str
-        Names of the other columns.
-    lines : ndarray of int
-        Number of each row's line, as an editor counts.
-    torn : sequence of (int, str)
-        Lines with too few or too many cells, and their text.
-    width : int
-        Cells that a line must have.
-    format : Format
-        What is known of files of this kind.
-    layout : str
-        How the rows are written, in words.
-    comma_separated : bool
-        Whether a comma parts the columns, and so is a doubtful decimal sign.
-    note : str
-        What is doubtful about the text as a whole.
-    """
-
-    columns: Mapping[str, pa.ChunkedArray]
-    names: Mapping[str, str]
-    unused: tuple[str, ...]
-    lines: NDArray[np.int64]
-    torn: Sequence[tuple[int, str]]
-    width: int
+    columns: Mapping[str, pa.ChunkedArray]  # by role: strings, or typed values from Parquet and Feather
+    symbols: Mapping[str, pa.ChunkedArray]  # columns that may name instruments, by their names
+    names: Sequence[str]  # of all columns
+    roles: Roles
+    lines: NDArray[np.int64]  # number of each row's line, as an editor counts
+    torn: Sequence[Line]  # lines with too few or too many cells, and their text
     format: Format
-    layout: str
-    comma_separated: bool
-    note: str = ""
+    layout: str  # how the rows are written, in words
+    comma_separated: bool = False  # a comma is then a doubtful decimal sign
+    notes: Sequence[str] = ()
+
+    def name(self, role: str) -> str:
+        """Return the file's name of a role's column."""
+        return self.names[self.roles.columns[role]]
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of the columns without a role."""
+        used = self.roles.columns.values()
+        return [name for i, name in enumerate(self.names) if i not in used and name]
 
     def cells(self, role: str, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """Return the cells of some rows as written."""
         return as_strings(self.columns[role].take(pa.array(rows, pa.int64())))
 
 
-def read_table(source: Source) -> Table:
-    """Return the columns that hold times, prices, volume and spread."""
-    return _read_parquet(source) if source.is_parquet else _read_text(source)
+def read_table(source: Source, symbol: str = "") -> Table:
+    """Return the columns of times, prices, volume and spread; `symbol` is the instrument to read."""
+    return _read_arrow(source, symbol) if source.arrow else _read_text(source, symbol)
 
 
-def _read_text(source: Source) -> Table:
-    layout = find_layout(source.data)
-    form = find_format(layout.header, layout.sample[0])
-    indices = find_columns(layout.header, layout.sample, form)
-    cells, torn = _read_cells(source.data, layout, sorted(set(indices.values())))
-    first = layout.first_line
-    lines = np.delete(np.arange(first, first + len(cells) + len(torn)), [line - first for line, _ in torn])
-    blank = layout.separator + ' "'
-    names = [name.strip() for name in layout.header or (f"column {i + 1}" for i in range(layout.width))]
+def _read_text(source: Source, symbol: str) -> Table:
+    data = source.data
+    if b', "' in data[:10_000]:
+        data = re.sub(rb'([,;\t|]) +"', rb'\1"', data)
+    layout = find_layout(data)
+    if layout.separator == " ":
+        data = single_blanks(data)
+    form = find_format(layout.header, layout.sample, layout.title)
+    roles = find_columns(layout.header, layout.tickers, layout.sample, form, symbol)
+    cells, torn = _read_cells(data, layout, sorted({*roles.columns.values(), *roles.symbols}))
+    above = layout.first_line - (source.converted == "document" and layout.header is not None)
+    lines = (
+        np.delete(np.arange(len(cells) + len(torn)), [line - layout.first_line for line, _ in torn]) + above
+    )
+    torn, notes = _set_aside(
+        [(line - layout.first_line + above, text) for line, text in torn], layout.separator
+    )
+    last = max((role for role in PRICES if roles.columns[role] == layout.width - 1), default="")
+    if last and not data.endswith(b"\n") and not source.converted:
+        notes.append(
+            f"The last line has no line end; if the file was cut there, its {last} is short of digits."
+        )
+    names = layout.header or [f"column {i + 1}" for i in range(layout.width)]
     return Table(
-        columns={role: cells[str(i)] for role, i in indices.items()},
-        names={role: names[i] for role, i in indices.items()},
-        unused=tuple(name for i, name in enumerate(names) if i not in indices.values() and name),
+        columns={role: cells[str(i)] for role, i in roles.columns.items()},
+        symbols={names[i]: cells[str(i)] for i in roles.symbols},
+        names=names,
+        roles=roles,
         lines=lines,
-        torn=[(line, text) for line, text in torn if text.strip(blank)],
-        width=layout.width,
+        torn=torn,
         format=form,
-        layout=f"{SEPARATORS[layout.separator]}-separated {source.coding}",
+        layout=source.coding
+        if source.converted
+        else f"{SEPARATORS[layout.separator]}-separated {source.coding}",
         comma_separated=layout.separator == ",",
-        note=_cut_short(source.data, [role for role in PRICES if indices[role] == layout.width - 1]),
+        notes=notes,
     )
 
 
-def _cut_short(data: bytes, last_price: Sequence[str]) -> str:
-    """Return what to tell of a text that may end within the digits of a price, as a broken download does."""
-    if data.endswith(b"\n") or not last_price:
-        return ""
-    return (
-        f"The last line has no line end; if the file was cut there, its {last_price[0]} is short of digits."
-    )
+def _set_aside(torn: Sequence[Line], separator: str) -> tuple[list[Line], list[str]]:
+    """Return the torn lines that may be bars, and a note on the others: words, or a date with words."""
+    kept, others = [], []
+    for line, text in torn:
+        cells = [cell for cell in (cell.strip(" '\"") for cell in text.split(separator)) if cell]
+        dates = [cell for cell in cells if looks_like_date(cell)]
+        words = [
+            cell for cell in cells if cell not in dates and (is_absent(cell) or not looks_like_number(cell))
+        ]
+        if len(dates) > 1 or len(dates) + len(words) < len(cells) or (dates and not words):
+            kept.append((line, text))
+        elif cells:
+            others.append((line, text))
+    if not others:
+        return kept, []
+    more = f" and {len(others) - 1} others hold" if len(others) > 1 else " holds"
+    return kept, [f"Line {others[0][0]}{more} no bar: {others[0][1][:60]!r}."]
 
 
-def _read_cells(
-    data: bytes, layout: Layout, indices: Sequence[int]
-) -> tuple[pa.Table, list[tuple[int, str]]]:
-    """Return the wanted columns as strings, and the lines whose number of cells is wrong."""
-    torn: list[tuple[int, str]] = []
+def _read_cells(data: bytes, layout: Layout, indices: Sequence[int]) -> tuple[pa.Table, list[Line]]:
+    """Return some columns as strings, and the lines whose number of cells is wrong."""
+    torn: list[Line] = []
 
     def keep_torn(row: pyarrow.csv.InvalidRow) -> str:
         torn.append((row.number, row.text))
         return "skip"
 
-    wanted = [str(i) for i in indices]
+    columns = [str(i) for i in indices]
     try:
         cells = pyarrow.csv.read_csv(
             pa.BufferReader(data),
@@ -122,58 +139,60 @@ def _read_cells(
             ),
             pyarrow.csv.ParseOptions(
                 delimiter=layout.separator,
-                quote_char='"' if layout.quoted else False,
+                quote_char=layout.quote or False,
                 ignore_empty_lines=False,  # they count as lines
                 invalid_row_handler=keep_torn,
             ),
             pyarrow.csv.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=columns,
+                column_types=dict.fromkeys(columns, pa.string()),
                 strings_can_be_null=False,
             ),
         )
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0]
         raise BarsError(f"no table of lines and columns ({reason}).\nExport the bars again.") from None
-    if layout.quoted:
-        _check_quotes(data, layout.first_line - 1 + len(cells) + len(torn))
-    for i in layout.padded.intersection(indices):
-        cells = cells.set_column(wanted.index(str(i)), str(i), pc.utf8_trim_whitespace(cells[str(i)]))
+    if layout.quote:
+        _check_quotes(data, layout.quote.encode(), layout.first_line - 1 + len(cells) + len(torn))
+    if layout.padded:
+        cells = pa.table({name: pc.utf8_trim_whitespace(cells[name]) for name in columns})
     return cells, torn
 
 
-def _check_quotes(data: bytes, lines_read: int) -> None:
-    """Refuse a text in which an open quotation mark has swallowed lines."""
-    lines = data.split(b"\n")
-    if lines_read == len(lines) - (lines[-1] == b""):
-        return
-    open_mark = next((i for i, line in enumerate(lines, 1) if line.count(b'"') % 2), 1)
-    raise BarsError(f"line {open_mark}: a quotation mark is not closed.\nCorrect the line, or delete it.")
+def _check_quotes(data: bytes, quote: bytes, lines_read: int) -> None:
+    """Raise BarsError for a text in which an open quotation mark has swallowed lines."""
+    if lines_read != data.count(b"\n") + (not data.endswith(b"\n")):
+        lines = enumerate(data.split(b"\n"), 1)
+        line = next((number for number, text in lines if text.count(quote) % 2), 1)
+        raise BarsError(f"line {line}: a quotation mark is not closed.\nCorrect the line, or delete it.")
 
 
-def _read_parquet(source: Source) -> Table:
+def _read_arrow(source: Source, symbol: str) -> Table:
+    kind, file = source.arrow, pa.BufferReader(source.data)
     try:
-        cells = pyarrow.parquet.read_table(pa.BufferReader(source.data), page_checksum_verification=True)
+        if kind == "Parquet":
+            cells = pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        else:
+            cells = pyarrow.feather.read_table(file)
+        cells.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise BarsError("damaged Parquet.\nWrite the file again.") from error
+        raise BarsError(f"damaged {kind}.\nWrite the file again.") from error
     columns = [_plain_type(column) for column in cells.columns]
     if not columns or not len(cells):
-        raise BarsError("the Parquet table is empty.\nWrite the bars again.")
-    names = tuple("" if name.startswith("__index_level_") else name for name in cells.column_names)
+        raise BarsError(f"the {kind} table is empty.\nWrite the bars again.")
+    names = ["" if name.startswith("__index_level_") else name for name in cells.column_names]
     heads = [as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns]
-    sample = [list(row) for row in zip(*heads, strict=True)]
-    form = Format("Parquet table")
-    indices = find_columns(names, sample, form)
+    form = Format(f"{kind} table")
+    roles = find_columns(names, (), list(zip(*heads, strict=True)), form, symbol)
     return Table(
-        columns={role: columns[i] for role, i in indices.items()},
-        names={role: names[i] for role, i in indices.items()},
-        unused=tuple(name for i, name in enumerate(names) if i not in indices.values() and name),
+        columns={role: columns[i] for role, i in roles.columns.items()},
+        symbols={names[i]: columns[i] for i in roles.symbols},
+        names=names,
+        roles=roles,
         lines=np.arange(1, len(cells) + 1),
         torn=(),
-        width=len(columns),
         format=form,
         layout=source.coding,
-        comma_separated=False,
     )
 
 
@@ -185,7 +204,7 @@ def _plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def as_strings(column: pa.ChunkedArray) -> list[str]:
-    """Return cells as text, empty for null and for values that have none, such as lists."""
+    """Return cells as text, empty for null and for values without text, such as lists."""
     if pa.types.is_timestamp(column.type):  # without its zone, whose table may be absent
         column = pc.cast(column, pa.timestamp("us"), safe=False)
     try:

@@ -1,4 +1,4 @@
-"""Timeframes: their names, the one a file has, the gaps in it, and two in one file."""
+"""Timeframes of bars: names, detection, gaps, and sections with another timeframe."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.bars.times import Spans, Times
 from bt_neuro.errors import BarsError
+
+Times = NDArray[np.datetime64]
+Spans = NDArray[np.timedelta64]
 
 UNITS = {letter: pd.Timedelta(minutes=n) for letter, n in (("M", 1), ("H", 60), ("D", 1440), ("W", 10080))}
 MONTH = pd.Timedelta(days=31)
-# What a second timeframe in one file can be. Short steps of thin markets are not among these.
+# Candidates for a second timeframe in one file. Odd steps of thin markets are none.
 STANDARD = ("M1", "M5", "M15", "M30", "H1", "H4", "D1", "W1")
-SECTION_BARS, SECTION_SHARE = 20, 0.7  # so many bars, most of them with the other step, are a section
+SECTION_BARS, SECTION_SHARE = 20, 0.7  # least length of a section, least share of its own step
 
 
 def timeframe_name(timeframe: pd.Timedelta) -> str:
-    """Return a timeframe as MetaTrader calls it.
+    """Return the name of a timeframe in MetaTrader's notation.
 
     >>> timeframe_name(pd.Timedelta(hours=4)), timeframe_name(pd.Timedelta(days=31))
     ('H4', 'MN1')
@@ -34,7 +36,7 @@ def timeframe_name(timeframe: pd.Timedelta) -> str:
 
 
 def parse_timeframe(name: str) -> pd.Timedelta:
-    """Return the length of a timeframe by its name; MN1 is 31 days.
+    """Return the length of a named timeframe; MN1 is 31 days.
 
     >>> parse_timeframe("H1")
     Timedelta('0 days 01:00:00')
@@ -46,30 +48,50 @@ def parse_timeframe(name: str) -> pd.Timedelta:
         return UNITS[text[0]]
     match = re.fullmatch(r"([MH])([1-9]\d{0,3})", text)
     length = UNITS[match[1]] * int(match[2]) if match else UNITS["D"]
-    if not match or UNITS["D"] % length:  # parts of a day must begin at midnight
+    if not match or UNITS["D"] % length:  # a part of a day must divide it
         raise BarsError(f"{name!r} is no timeframe.\nWrite M5, M15, H1, H4, D1, W1 or MN1.")
     return length
 
 
+def is_usual(steps: Spans) -> bool:
+    """Return whether bars with these steps have a timeframe in use; irregular steps, as of ticks, pass.
+
+    >>> hours = np.full(9, np.timedelta64(3600, "s"))
+    >>> is_usual(hours), is_usual(hours // 100)
+    (True, False)
+    """
+    lengths, counts = np.unique(np.abs(steps), return_counts=True)
+    if not len(lengths) or 2 * counts.max() < len(steps):
+        return True
+    seconds = lengths[counts.argmax()] / np.timedelta64(1, "s")
+    minutes, days = seconds / 60, seconds / 86_400
+    return bool(
+        (1 <= seconds < 60 and 60 % seconds == 0)
+        or (minutes in range(1, 61))
+        or (60 < minutes <= 1440 and 1440 % minutes == 0)
+        or days in (1, 2, 3, 4, 5, 7, 14, 28, 29, 30, 31, 89, 90, 91, 92)
+    )
+
+
 def commonest_step(times: Times) -> pd.Timedelta:
-    """Return the step most bars have to the next; the shorter of equals."""
+    """Return the most frequent step between bars, the shortest of equals."""
     steps, counts = np.unique(np.diff(times), return_counts=True)
     return pd.Timedelta(steps[counts.argmax()])
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """Where bars are missing. A gap of up to three and a half days over a Saturday or Sunday is a weekend."""
+    """Missing bars. A gap of at most 84 hours over a Saturday or Sunday counts as a weekend."""
 
     count: int
-    bars: int  # that would fill them
-    longest: pd.Timedelta  # between the two bars beside it
+    bars: int  # number of missing bars
+    longest: pd.Timedelta  # from the bar before it to the bar after it
     longest_from: pd.Timestamp | None  # the bar before it
     weekends: int
 
 
 def find_gaps(times: Times, timeframe: pd.Timedelta) -> Gaps:
-    """Return what is missing between `times`, weekends apart.
+    """Return the gaps between `times`, weekends counted apart.
 
     Examples
     --------
@@ -97,28 +119,16 @@ def find_gaps(times: Times, timeframe: pd.Timedelta) -> Gaps:
 
 
 def _over_weekend(before: Times, length: Spans) -> NDArray[np.bool_]:
-    """Tell which gaps touch Saturday or Sunday and are short enough to be just that."""
-    day_before = before.astype("M8[D]").astype(np.int64)
-    day_after = (before + length).astype("M8[D]").astype(np.int64)
-    to_saturday = (2 - day_before) % 7  # 1970-01-03 was a Saturday; 6 means today is Sunday
-    touches = (day_before + to_saturday <= day_after) | (to_saturday == 6)
-    over: NDArray[np.bool_] = touches & (length <= np.timedelta64(84, "h"))
-    return over
+    """Return a mask of the gaps that are weekends."""
+    first, after = before.astype("M8[D]"), (before + length).astype("M8[D]") + 1
+    weekend_days = (after - first).astype(np.int64) - np.busday_count(first, after)
+    return (weekend_days > 0) & (length <= np.timedelta64(84, "h"))
 
 
-@dataclass(frozen=True)
-class Section:
-    """A run of bars, first to last, with another timeframe than the file's."""
+def other_timeframe(times: Times, timeframe: pd.Timedelta) -> tuple[int, int, pd.Timedelta] | None:
+    """Return the first and last bar of a section of another standard timeframe, and it; None without one.
 
-    first: int
-    last: int
-    timeframe: pd.Timedelta
-
-
-def other_timeframe(times: Times, timeframe: pd.Timedelta) -> Section | None:
-    """Return the first section of another standard timeframe, or None.
-
-    Gaps and thin hours make odd steps too, but not nearly all of twenty in a row the same.
+    Gaps and thin hours cause odd steps too, but rarely 14 equal ones among 20.
     """
     steps = np.diff(times)
     for name in STANDARD:
@@ -134,5 +144,5 @@ def other_timeframe(times: Times, timeframe: pd.Timedelta) -> Section | None:
             start = int(dense.argmax())
             length = int((~dense[start:]).argmax()) or len(dense) - start
             inside = np.flatnonzero(same[start : start + length - 1 + SECTION_BARS]) + start
-            return Section(int(inside[0]), int(inside[-1]) + 1, other)
+            return int(inside[0]), int(inside[-1]) + 1, other
     return None

@@ -1,227 +1,150 @@
-"""Cells to times: each distinct date and each distinct clock is parsed once, then put together.
+"""Times of bars, from dates or from numbers counted from an epoch.
 
-A year of minutes holds 372,000 times but only 260 dates and 1,440 clocks, so the column is taken apart by
-one pattern, and the parts are parsed as a whole: the order of day and month is the column's, not a row's.
+Where a column has several readings, such as day or month first, all of its cells decide.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from bt_neuro.bars.dates import FORMS, Reading, read_dates
+from bt_neuro.bars.timeframe import Times, is_usual
 from bt_neuro.errors import BarsError
 
-Times = NDArray[np.datetime64]
-Spans = NDArray[np.timedelta64]
-
-# A date's pattern and the ways to read it; of two ways the whole column decides.
-DATES = (
-    (r"\d{4}-\d{1,2}-\d{1,2}", ("%Y-%m-%d",)),
-    (r"\d{4}\.\d{1,2}\.\d{1,2}", ("%Y.%m.%d",)),
-    (r"\d{4}/\d{1,2}/\d{1,2}", ("%Y/%m/%d",)),
-    (r"(?:19|20)\d{6}", ("%Y%m%d",)),
-    (r"\d{1,2}\.\d{1,2}\.\d{4}", ("%d.%m.%Y", "%m.%d.%Y")),
-    (r"\d{1,2}/\d{1,2}/\d{4}", ("%d/%m/%Y", "%m/%d/%Y")),
-    (r"\d{1,2}-\d{1,2}-\d{4}", ("%d-%m-%Y", "%m-%d-%Y")),
-    (r"\d{1,2}\.\d{1,2}\.\d{2}", ("%d.%m.%y", "%m.%d.%y")),
-    (r"\d{1,2}/\d{1,2}/\d{2}", ("%d/%m/%y", "%m/%d/%y")),
-    (r"[A-Za-z]{3} \d{1,2}, \d{4}", ("%b %d, %Y",)),
-    (r"\d{1,2} [A-Za-z]{3} \d{4}", ("%d %b %Y",)),
-    (r"\d{1,2}-[A-Za-z]{3}-\d{4}", ("%d-%b-%Y",)),
-    (r"\d{1,2}-[A-Za-z]{3}-\d{2}", ("%d-%b-%y",)),
+# Pattern of the digits, nanoseconds a count, day of count 0. Of equally plausible readings, the first.
+EPOCHS = (
+    (r"\d{9,10}(?:\.0+)?", 10**9, "1970-01-01"),
+    (r"\d{12,13}(?:\.0+)?", 10**6, "1970-01-01"),
+    (r"\d{15,16}(?:\.0+)?", 10**3, "1970-01-01"),
+    (r"\d{18,19}", 1, "1970-01-01"),
+    (r"6[2-4]\d{16}", 100, "0001-01-01"),  # of .NET
+    (r"1[23]\d{16}", 100, "1601-01-01"),  # of Windows
 )
-CLOCKS = (
-    (r"\d{1,2}:\d{2}", "%H:%M"),
-    (r"\d{1,2}:\d{2}:\d{2}", "%H:%M:%S"),
-    (r"\d{1,2}:\d{2}:\d{2}\.\d{1,9}", "%H:%M:%S.%f"),
-    (r"\d{6}", "%H%M%S"),
-    (r"\d{4}", "%H%M"),
-    (r"\d{1,2}-[AP]M", "%I-%p"),
-    (r"\d{1,2}:\d{2} ?[AaPp][Mm]", "%I:%M%p"),
-    (r"\d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", "%I:%M:%S%p"),
-)
-ZONE = r"Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?"
-# Time since 1970 by its number of digits, which is unequivocal from 1973 to 2286.
-UNIX = (
-    (r"^\d{9,10}(?:\.0+)?$", "s"),
-    (r"^\d{12,13}(?:\.0+)?$", "ms"),
-    (r"^\d{15,16}$", "us"),
-    (r"^\d{18,19}$", "ns"),
-)
-
+SERIAL = r"[2-5]\d{4}(?:[.,]\d+)?"  # days of Excel, from 1954 to 2064
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
+SOON = np.timedelta64(32, "D")  # a month that has begun may be stamped with its end
 
-_CLOCK = "|".join(pattern for pattern, _ in reversed(CLOCKS))
-_CLOCK_AND_ZONE = rf"(?:[T ]*(?P<clock>{_CLOCK})(?: ?(?P<zone>{ZONE}))?)?$"
-_CALENDAR = tuple(rf"^(?P<date>{date}){_CLOCK_AND_ZONE}" for date, _ in DATES)
-_CALENDARS = tuple(re.compile(pattern) for pattern in _CALENDAR)
-_UNIX = tuple(re.compile(pattern) for pattern, _ in UNIX)
-_COLON_CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?")
-_DIGIT_CLOCK = re.compile(r"^\d{4}(\d{2})?$")
+_COUNTS = [re.compile(pattern) for pattern, *_ in EPOCHS]
+_SERIAL = re.compile(SERIAL)
+_NAT = np.datetime64("NaT")
 
 
-@dataclass(frozen=True)
-class ParsedTimes:
-    """The times of a file, NaT where a cell is no time.
-
-    `zone` is "UTC" when the cells said so (an offset, Z, or time since 1970), else empty: the file's own
-    clock. `note` says what was decided, for the reader of the run.
-    """
-
-    values: Times
-    zone: str
-    note: str = ""
+def looks_like_epoch(cell: str) -> bool:
+    """Return whether a cell may be a time counted from an epoch."""
+    return any(pattern.fullmatch(cell) for pattern in _COUNTS)
 
 
-def looks_like_date(cell: str) -> bool:
-    """Tell whether a cell is a calendar date, with or without a clock."""
-    return any(pattern.match(cell) for pattern in _CALENDARS)
+def looks_like_serial(cell: str) -> bool:
+    """Return whether a cell may be a day of Excel, as may many prices."""
+    return bool(_SERIAL.fullmatch(cell))
 
 
-def looks_like_unix(cell: str) -> bool:
-    """Tell whether a cell may be a time since 1970."""
-    return any(pattern.match(cell) for pattern in _UNIX)
+def parse_times(
+    dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None, source: str = "", day_first: bool = False
+) -> Reading:
+    """Return the most plausible reading of a column, or of a column of dates and one of clocks.
 
-
-def looks_like_clock(cell: str, named: bool) -> bool:
-    """Tell whether a cell is a time of day; bare digits count only in a column `named` as one."""
-    return bool(_COLON_CLOCK.match(cell) or (named and _DIGIT_CLOCK.match(cell)))
-
-
-def parse_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> ParsedTimes:
-    """Return the times of a column, or of a column of dates and one of clocks.
+    Parameters
+    ----------
+    source : zone of the clock where the cells name an unknown one
+    day_first : order of dates that may begin with the day or the month
 
     Raises
     ------
     BarsError
-        When day and month cannot be told apart in the whole column.
+        If two readings of the whole column are equally plausible, or a zone is unknown.
     """
-    readings, zone, days = _read(dates, clocks)
-    chosen, note = (0, "") if len(readings) == 1 else _day_month(readings, days)
-    times = readings[chosen].copy()
-    times[(times < EARLIEST) | (times > LATEST)] = np.datetime64("NaT")
-    return ParsedTimes(times, zone, note)
+    readings = _readings(dates, clocks, source)
+    faults: list[Any] = [_faults(reading) for reading in readings] if len(readings) > 1 else [()]
+    best = readings[faults.index(min(faults))]
+    equals = [reading for reading, fault in zip(readings, faults, strict=True) if fault == min(faults)]
+    rivals = [r for r in equals if r.days and not np.array_equal(r.values, best.values, equal_nan=True)]
+    if best.days and rivals:
+        first = str(dates.drop_null()[0].as_py())
+        year_first = any(rival.order == "ymd" for rival in rivals)
+        if year_first or not (day_first or re.match(r"\d+\.", first)):
+            raise BarsError(
+                f"dates such as {first} may begin with the day or the {'year' if year_first else 'month'}.\n"
+                "Write dates as 2020-01-31."
+            )
+        best = replace(best, note=f"No day is above 12; dates such as {first} were read day first.")
+    possible = (best.values >= EARLIEST) & (best.values <= LATEST)
+    return replace(best, values=np.where(possible, best.values, _NAT))
 
 
-def runs_backward(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> bool:
-    """Tell whether most steps from row to row lead to an earlier time."""
-    readings, _, _ = _read(dates, clocks)
-    steps = np.diff(min(readings, key=_faults))
+def best_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) -> Times:
+    """Return the most plausible reading of a sample, whether or not another is equally plausible."""
+    readings = _readings(dates, clocks, "UTC")
+    return (readings[0] if len(readings) == 1 else min(readings, key=_faults)).values
+
+
+def runs_backward(times: Times) -> bool:
+    """Return whether most steps from row to row lead to an earlier time."""
+    steps = np.diff(times)
     return bool((steps < np.timedelta64(0)).sum() > (steps > np.timedelta64(0)).sum())
 
 
-def follows_at_once(opened: pa.ChunkedArray, closed: pa.ChunkedArray) -> bool:
-    """Tell whether in most rows the one time comes within a second after the other time a row before."""
-    opens, closes = (min(_read(dates, None)[0], key=_faults) for dates in (opened, closed))
-    if runs_backward(closed):
-        opens, closes = opens[::-1], closes[::-1]
-    waits = opens[1:] - closes[:-1]
-    at_once = (waits > np.timedelta64(0)) & (waits <= np.timedelta64(1, "s"))
-    return bool(2 * at_once.sum() > len(waits))
+def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:
+    """Return the signs of a wrong reading, the gravest first.
+
+    They are cells without a possible time, steps against the direction of most, an unusual timeframe and,
+    where a date has several bars, the longest step: a wrong order of day and month jumps at midnight.
+    """
+    times = reading.values
+    latest = np.datetime64("now") + SOON
+    impossible = int((np.isnat(times) | (times > latest) | (times < EARLIEST)).sum())
+    steps, zero = np.diff(times[~np.isnat(times)]), np.timedelta64(0, "us")
+    against = int(min((steps < zero).sum(), (steps > zero).sum()))
+    several = len(steps) > 0 and len(times) > 2 * reading.days > 0
+    usual = is_usual(np.diff(np.unique(times[~np.isnat(times)])))
+    return impossible, against, not usual, np.abs(steps).max() if several else zero
 
 
-def _read(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None) -> tuple[list[Times], str, pa.Array | None]:
-    """Return the ways to read the times, the zone they name, and the dates as written."""
+def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: str) -> list[Reading]:
     if pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type):
         zone = "UTC" if getattr(dates.type, "tz", None) else ""
-        return [np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy())], zone, None
+        return [Reading(np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy()), zone)]
+    if pa.types.is_floating(dates.type) and pc.all(pc.equal(pc.floor(dates), dates)).as_py():
+        dates = pc.cast(dates, pa.int64())
     cells = pc.cast(dates, pa.string())
-    if clocks is not None:
-        cells = pc.binary_join_element_wise(cells, pc.cast(clocks, pa.string()), " ")
-    sample = cells.slice(0, 1000).to_pylist()
-    seen = [sum(bool(cell and pattern.match(cell)) for cell in sample) for pattern in (*_CALENDARS, *_UNIX)]
-    form = seen.index(max(seen))
-    if form < len(_CALENDARS):
-        return _read_calendar(cells, _CALENDAR[form], DATES[form][1])
-    return [_read_unix(cells, *UNIX[form - len(_CALENDARS)])], "UTC", None
+    sample = [(cell or "").strip() for cell in cells.slice(0, 1000).to_pylist()]
+    forms = [sum(bool(form.looks.fullmatch(cell)) for cell in sample) for form in FORMS]
+    counts = [sum(bool(count.fullmatch(cell)) for cell in sample) for count in _COUNTS]
+    most = max(*forms, *counts)
+    if not most:
+        return [Reading(_of_serials(cells), "")]
+    readings = []
+    for seen, form in zip(forms, FORMS, strict=True):
+        if seen >= 0.9 * most:
+            readings += read_dates(cells, clocks, form, source)
+    for seen, epoch in zip(counts, EPOCHS, strict=True):
+        if seen >= 0.9 * most:
+            readings.append(Reading(_of_counts(cells, *epoch)))
+    return readings
 
 
-def _read_unix(cells: pa.ChunkedArray, pattern: str, unit: str) -> Times:
-    whole = pc.replace_substring_regex(cells, r"\.0+$", "")
-    counts = pc.cast(pc.if_else(pc.match_substring_regex(cells, pattern), whole, None), pa.int64())
-    times = np.asarray(counts.fill_null(0)).astype(f"M8[{unit}]").astype("M8[us]")
-    times[np.asarray(counts.is_null())] = np.datetime64("NaT")
+def _of_counts(cells: pa.ChunkedArray, pattern: str, unit: int, epoch: str) -> Times:
+    fits = pc.match_substring_regex(cells, f"^(?:{pattern})$")
+    whole = pc.replace_substring_regex(pc.if_else(fits, cells, pa.scalar(None, pa.string())), r"\.0+$", "")
+    counts = pc.cast(whole, pa.int64())
+    n = np.asarray(counts.fill_null(0))
+    since = n * (unit // 1000) if unit >= 1000 else n // (1000 // unit)
+    times: Times = np.datetime64(epoch, "us") + since.astype("m8[us]")
+    times[np.asarray(counts.is_null())] = _NAT
     return times
 
 
-def _read_calendar(
-    cells: pa.ChunkedArray, pattern: str, ways: Sequence[str]
-) -> tuple[list[Times], str, pa.Array]:
-    parts = pc.extract_regex(cells, pattern).combine_chunks()
-    days, clocks, zones = (pc.struct_field(parts, name) for name in ("date", "clock", "zone"))
-    offset = _parse_distinct(zones, _parse_zones)
-    has_offset = np.asarray(pc.not_equal(zones, "").fill_null(False))
-    in_utc = bool(has_offset.mean() > 0.5)
-    offset[has_offset != in_utc] = np.timedelta64("NaT")  # a row unlike most is not to be trusted
-    since_midnight = _parse_distinct(clocks, _parse_clocks) - offset
-    midnights = [_parse_distinct(days, partial(_parse_dates, way=way)) for way in ways]
-    readings = [(midnight + since_midnight).view("M8[us]") for midnight in midnights]
-    return readings, "UTC" if in_utc else "", days
-
-
-def _day_month(readings: Sequence[Times], days: pa.Array) -> tuple[int, str]:
-    """Return which reading is right, 0 for day first, 1 for month first, and what to tell about it."""
-    if np.array_equal(readings[0], readings[1], equal_nan=True):
-        return 0, ""
-    faults = [_faults(times) for times in readings]
-    if faults[0] != faults[1]:
-        return int(faults[1] < faults[0]), ""
-    several_a_day = len(days) > 2 * pc.count_distinct(days).as_py()
-    if several_a_day:  # the wrong reading jumps by months at midnight
-        longest = [np.nanmax(np.abs(np.diff(times))) for times in readings]
-        if longest[0] != longest[1]:
-            return int(longest[1] < longest[0]), ""
-    first = days.drop_null()[0].as_py()
-    if "." in first:
-        return 0, "No day is above 12; dates with points are read day first."
-    raise BarsError(
-        f"dates such as {first} may begin with the day or the month: no day is above 12.\n"
-        "Write dates as 2020-01-31."
-    )
-
-
-def _faults(times: Times) -> tuple[int, int]:
-    """Return how many cells a reading cannot read, and how many steps then run against the others."""
-    steps = np.diff(times[~np.isnat(times)])
-    zero = np.timedelta64(0)
-    return int(np.isnat(times).sum()), int(min((steps < zero).sum(), (steps > zero).sum()))
-
-
-def _parse_distinct(cells: pa.Array, parse: Callable[[list[str]], Spans]) -> Spans:
-    """Return parse(cells), where each distinct cell is parsed once; NaT for null."""
-    coded = pc.dictionary_encode(cells)
-    values: Spans = np.append(parse(coded.dictionary.to_pylist()), np.timedelta64("NaT"))
-    rows = np.asarray(coded.indices.fill_null(len(coded.dictionary)))
-    return values.take(rows)
-
-
-def _parse_dates(days: list[str], way: str) -> Spans:
-    midnights: Times = pd.to_datetime(days, format=way, errors="coerce").to_numpy().astype("M8[us]")
-    spans: Spans = midnights.view("m8[us]")
-    return spans
-
-
-def _parse_clocks(clocks: list[str]) -> Spans:
-    spans = np.full(len(clocks), np.timedelta64("NaT", "us"))
-    for pattern, way in (("", ""), *CLOCKS):
-        fits = [i for i, clock in enumerate(clocks) if re.fullmatch(pattern, clock)]
-        times = pd.to_datetime([clocks[i].replace(" ", "") for i in fits], format=way, errors="coerce")
-        spans[fits] = (times - times.normalize()).to_numpy() if way else np.timedelta64(0)
-    return spans
-
-
-def _parse_zones(zones: list[str]) -> Spans:
-    minutes = []
-    for zone in zones:
-        offset = re.search(r"([+-])(\d{2}):?(\d{2})?$", zone)
-        size = 60 * int(offset[2]) + int(offset[3] or 0) if offset else 0
-        minutes.append(-size if offset and offset[1] == "-" else size)
-    return np.array(minutes, dtype="m8[m]").astype("m8[us]")
+def _of_serials(cells: pa.ChunkedArray) -> Times:
+    fits = pc.match_substring_regex(cells, f"^(?:{SERIAL})$")
+    days = pc.replace_substring(pc.if_else(fits, cells, pa.scalar(None, pa.string())), ",", ".")
+    seconds = np.asarray(pc.cast(days, pa.float64()).to_numpy(), dtype=np.float64) * 86_400
+    whole = np.rint(np.nan_to_num(seconds)).astype("m8[s]").astype("m8[us]")
+    times: Times = np.datetime64("1899-12-30", "us") + whole
+    times[np.isnan(seconds)] = _NAT
+    return times

@@ -84,6 +84,15 @@ class TestNumbers:
             ('"1.234,50"', '"1,50M"', (1234.5, 1.5e6)),
             ("1.2345e-05", "1.5e+03", (1.2345e-05, 1500)),
             ("1234", "2.5b", (1234, 2.5e9)),
+            ("$1234.5", "1500", (1234.5, 1500)),
+            ('"€1.234,50"', '"1,5k"', (1234.5, 1500)),
+            ("1 234.5", "1 500", (1234.5, 1500)),
+            ('"1 234,5"', "1 500", (1234.5, 1500)),
+            ("1\u202f234.5", "1\u00a0500", (1234.5, 1500)),
+            ("1'234.5", "1'500", (1234.5, 1500)),
+            ("1\u2019234.5", "1500", (1234.5, 1500)),
+            ("1234.5", "1.5万", (1234.5, 15_000)),
+            ('"12,34,567.5"', '"1,50,000"', (1234567.5, 150_000)),
         ],
     )
     def test_styles(self, tmp_path: Path, price: str, volume: str, expected: tuple[float, float]) -> None:
@@ -100,7 +109,7 @@ class TestNumbers:
 
     def test_columns_told_by_order_are_told_of(self, tmp_path: Path) -> None:
         bars = read_bars(save(tmp_path, LAYOUTS["unknown words and order"].write(walk())))
-        note = "Told by order and consistency, not by name: open cc, high dd, low ee, close bb."
+        note = "Found by order and consistency, not by name: open cc, high dd, low ee, close bb."
         assert note in bars.notes
 
     def test_lines_of_blanks_and_separators_are_no_rows(self, tmp_path: Path) -> None:

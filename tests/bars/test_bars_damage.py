@@ -20,6 +20,8 @@ OTHER_BYTES = st.integers(0, 255).filter(lambda byte: byte not in DIGITS)
 WALKS = {daily: walk(40, daily=daily) for daily in (False, True)}
 FILES = {name: layout.write(WALKS[layout.daily]) for name, layout in LAYOUTS.items()}
 TEXTS = [name for name in LAYOUTS if "Parquet" not in name]
+# Closing times are told by the names in the header alone; a damaged name moves the bars and is not seen.
+TEXTS = [name for name in TEXTS if not LAYOUTS[name].ahead]
 
 Damage = Callable[[bytes], st.SearchStrategy[bytes]]
 

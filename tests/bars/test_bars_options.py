@@ -56,11 +56,26 @@ def test_hours_become_days(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("W1", "2024-01-15"), ("MN1", "2024-01-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")],
+    [("W1", "2024-01-15"), ("MN1", "2024-02-01"), ("H4", "2024-01-15"), ("H1", "2024-01-15")],
 )
-def test_periods_begin_where_the_calendar_says(tmp_path: Path, name: str, first: str) -> None:
-    bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk())), resample=name)
+def test_periods_begin_where_the_calendar_does(tmp_path: Path, name: str, first: str) -> None:
+    bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(24 * 60))), resample=name)
     assert bars.frame["datetime"].iloc[0] == pd.Timestamp(first)
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "last"),
+    [
+        ({}, "2024-01-15", "2024-02-09"),
+        ({"start": "2024-01-15 01:00", "end": "2024-02-09 22:00"}, "2024-01-16", "2024-02-08"),
+    ],
+)
+def test_days_that_begin_late_or_end_early_are_left_out(
+    tmp_path: Path, options: dict[str, str], first: str, last: str
+) -> None:
+    path = save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(24 * 20)))
+    times = read_bars(path, resample="D1", **options).frame["datetime"]
+    assert [times.iloc[0], times.iloc[-1]] == [pd.Timestamp(first), pd.Timestamp(last)]
 
 
 @pytest.mark.parametrize("name", ["M1", "M15", "H1", "H4", "D1", "W1", "MN1"])
@@ -79,8 +94,8 @@ AUTUMN = HOURS.replace(b"2024-01-15", b"2024-10-27").replace(b"2024-01-16", b"20
         (
             HOURS,
             {"start": "2025-01-01"},
-            "no bar in the time asked for.\n"
-            "The file runs from 2024-01-15 00:00:00 to 2024-01-16 05:00:00; ask for a part of it.",
+            "no bar lies between --from and --to.\n"
+            "The file runs from 2024-01-15 00:00:00 to 2024-01-16 05:00:00; give a part of that.",
         ),
         (
             HOURS,
@@ -104,7 +119,7 @@ AUTUMN = HOURS.replace(b"2024-01-15", b"2024-10-27").replace(b"2024-01-16", b"20
             HOURS,
             {"tz": "UTC"},
             "the times name no zone, so they cannot be moved to UTC.\n"
-            "Say where the clock stands: --tz FROM,UTC, such as --tz Europe/Athens,UTC.",
+            "Name the zone of the file's clock: --tz FROM,UTC, such as --tz Europe/Athens,UTC.",
         ),
         (
             LAYOUTS["broker, Z"].write(walk()),

@@ -1,10 +1,13 @@
-"""Files that must not be trusted: every refusal, word for word, and what --repair makes of it."""
+"""Refusals: every message, and what --repair does instead."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import pickle
+import resource
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,19 +68,79 @@ REFUSALS = {
     "empty": Refusal("", "the file is empty.\nExport the bars again."),
     "no table": Refusal(
         "<!DOCTYPE html>\n<html><body>Not found</body></html>\n",
-        "no line holds a time and four prices; the file begins with '<!DOCTYPE html>'.\n"
-        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+        "a web page, not a table of bars.\nDownload the file of bars itself.",
     ),
     "header alone": Refusal(
         HEAD,
-        "no line holds a time and four prices; the file begins with 'Date,Open,High,Low,Close,Volume'.\n"
+        "the file must hold bars, got 'Date,Open,High,Low,Close,Volume' and no row of numbers.\n"
         "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
     ),
     "times unlike any": Refusal(
         HEAD + "Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100\n" * 3,
-        "no line holds a time and four prices; "
-        "line 2 is 'Oct 4th 2006 9 pm,1.1000,1.1020,1.0990,1.1011,100'.\n"
+        "line 2, column 1 must be a time, got 'Oct 4th 2006 9 pm'.\n"
         "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
+    "price unlike any": Refusal(
+        "Date,Open,High,Low,Close\n" + "2024-01-15,1.1000,1.1020,about 1,1.1011\n" * 3,
+        "line 2, column 4 must be a number, got 'about 1'.\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
+    "ticks without names": Refusal(
+        "2024-01-15 00:00:00.125,1.1000,1.1001\n" * 3,
+        "line 1 must hold a time and four prices, got '2024-01-15 00:00:00.125 | 1.1000 | 1.1001'.\n"
+        "Ticks, of a time with a bid and an ask, are no bars: build bars of them first.",
+    ),
+    "zone of several meanings": Refusal(
+        "Date,Open,High,Low,Close\n"
+        + "".join(f"2024-01-15 {h:02}:00 CST,1.1000,1.1020,1.0990,1.1011\n" for h in range(3)),
+        "the zone of the times must be an offset or a name such as Europe/Athens, got 'CST'.\n"
+        "Give --tz FROM,TO, such as --tz America/New_York,UTC.",
+    ),
+    "step that is no timeframe": Refusal(
+        "time,open,high,low,close\n" + "".join(f"{1_700_000_000 + 36 * i},1.1,1.2,1.0,1.1\n" for i in range(9)),
+        "the timeframe must be one in use, such as M1, H1 or D1, got 36s: "
+        "line 2: 1700000000; line 3: 1700000036.\nWrite times as 2020-01-31 23:59.",
+    ),
+    "unit of the spread unknown": Refusal(
+        "time,open,high,low,close,spread\n"
+        + "".join(f"2024-01-{day},1.10001,1.2,1.0,1.10002,{1.23 + day / 1000:.3f}\n" for day in range(10, 20)),
+        "the spread must be in points, pips or prices: line 2: 2024-01-10, close 1.10002, spread 1.240, "
+        "where a point is 1e-05.\nGive --point, or rename the column.",
+    ),
+    "names of prices twice": Refusal(
+        "Date,Open,High,Low,Volume,Close,Open,High,Low,EMA,Close\n"
+        + "".join(f"2024-01-{day},1,2,1,5,2,1,2,1,1,2\n" for day in range(10, 20)),
+        "open, high, low and close must be neighbours where names are repeated, got open in column 2, "
+        "high in column 3, low in column 4, close in column 6, open in column 7, high in column 8, "
+        "low in column 9, close in column 11.\nRename the columns of studies.",
+    ),
+    "repeated hour": Refusal(
+        HEAD
+        + "".join(
+            f"2024-11-03 {hour:02}:00,1.1000,1.1020,1.0990,1.1011,{i}\n" for i, hour in enumerate((0, 1, 1, 2, 3))
+        ),
+        "an hour comes twice, where clocks go back: line 3: 2024-11-03 01:00, close 1.1011; "
+        "line 4: 2024-11-03 01:00, close 1.1011.\n"
+        "Name the zone of the file's clock to keep both bars: --tz FROM,UTC, such as --tz America/New_York,UTC.",
+    ),
+    "HDF5": Refusal(
+        b"\x89HDF\r\n\x1a\n" + bytes(9),
+        "an HDF5 file, not a table of bars.\nWrite the table with DataFrame.to_csv or to_parquet.",
+    ),
+    "SQLite": Refusal(
+        b"SQLite format 3\0", "an SQLite database, not a table of bars.\nExport the table as CSV."
+    ),
+    "pickle": Refusal(
+        pickle.dumps([1]),
+        "a Python pickle, not a table of bars.\nWrite the table with DataFrame.to_csv or to_parquet.",
+    ),
+    "JSON without bars": Refusal(
+        '{"error": "no such symbol", "code": {"n": 404}}',
+        "JSON without a list of bars.\nConvert it to CSV: time,open,high,low,close,volume.",
+    ),
+    "nested JSON": Refusal(
+        '{"a":' * 100_000,
+        "JSON without a list of bars.\nConvert it to CSV: time,open,high,low,close,volume.",
     ),
     "binary": Refusal(
         b"a,b\nc,\0d\n" * 100, "line 2: binary data, not text.\nExport the bars as CSV."
@@ -92,11 +155,7 @@ REFUSALS = {
     ),
     "two files in a zip": Refusal(
         zipped("EURUSD.csv", "GBPUSD.csv"),
-        "a zip must hold one bar file; this one holds EURUSD.csv, GBPUSD.csv.\nUnpack it and name the file.",
-    ),
-    "Excel": Refusal(
-        zipped("[Content_Types].xml", "xl/workbook.xml"),
-        "an Excel workbook.\nSave the sheet as CSV and read that.",
+        "a zip must hold one bar file, got EURUSD.csv, GBPUSD.csv.\nUnpack it and name the file.",
     ),
     "broken Parquet": Refusal(
         as_parquet(with_lines())[:-1],
@@ -104,12 +163,11 @@ REFUSALS = {
     ),
     "ticks": Refusal(
         "time,bid,ask,last,volume\n2024-01-15 00:00:00,1.1,1.2,1.1,5\n2024-01-15 00:00:01,1.3,1.2,1.4,5\n",
-        "no column is called open or high or low, nor told by order and consistency among "
-        "time, bid, ask, last, volume.\nName the columns time, open, high, low, close.",
+        "ticks, not bars: the columns are time, bid, ask, last, volume.\nBuild bars of them first.",
     ),
     "times unread": Refusal(
-        with_lines(line5="2024-01-15 3pm,1.1,1.2,1.0,1.1,5", line9="2024-02-30 10:00,1.1,1.2,1.0,1.1,5"),
-        "2 rows with an unreadable time: line 5: 2024-01-15 3pm; line 9: 2024-02-30 10:00.\n"
+        with_lines(line5="2024-01-15 3 o'clock,1.1,1.2,1.0,1.1,5", line9="2024-02-30 10:00,1.1,1.2,1.0,1.1,5"),
+        "2 rows with an unreadable time: line 5: 2024-01-15 3 o'clock; line 9: 2024-02-30 10:00.\n"
         "Correct them, or let --repair drop them.",
         repaired=28,
     ),
@@ -121,7 +179,7 @@ REFUSALS = {
     ),
     "day or month": Refusal(
         HEAD + "".join(f"{day:02d}/03/2024,1.1,1.2,1.0,1.1,5\n" for day in range(1, 12)),
-        "dates such as 01/03/2024 may begin with the day or the month: no day is above 12.\n"
+        "dates such as 01/03/2024 may begin with the day or the month.\n"
         "Write dates as 2020-01-31.",
     ),
     "price unread": Refusal(
@@ -135,7 +193,7 @@ REFUSALS = {
             line4="2024-01-15 02:00,1.1000,,1.0990,,1",
             line5="2024-01-15 03:00,1.1000,1e5,1.0990,1.1010,1",
             line6="2024-01-15 04:00,1.1000,1.1020,1.0990,nan,1",
-            line7="2024-01-15 05:00,1.1000,1.1020,1.0990, 1.1010,1",
+            line7="2024-01-15 05:00,1.1000,1.1020,1.0990,1.10 10,1",
         ),
         "4 rows with an unreadable high or close: line 4: 2024-01-15 02:00, high '', close ''; "
         "line 5: 2024-01-15 03:00, high 1e5, close 1.1010; line 6: 2024-01-15 04:00, high 1.1020, close nan; "
@@ -185,7 +243,8 @@ REFUSALS = {
     "close outside": Refusal(
         with_lines(line6="2024-01-15 04:00,1.1000,1.1020,1.0990,1.1023,1"),
         "1 row with open or close outside high and low: line 6: 2024-01-15 04:00, open 1.1000, high 1.1020, "
-        "low 1.0990, close 1.1023.\nCorrect them, or let --repair drop them.",
+        "low 1.0990, close 1.1023.\n"
+        "Keep them with --repair=widen, which moves high and low to hold them, or drop them with --repair.",
         repaired=29,
     ),
     "lost decimal point": Refusal(
@@ -215,9 +274,14 @@ REFUSALS = {
         "Correct them, or let --repair drop them.",
         repaired=28,
     ),
+    "future": Refusal(
+        with_lines(line7="2142-01-15 05:00,1.1000,1.1030,1.0990,1.1010,1"),
+        "1 row in the future: line 7: 2142-01-15 05:00.\nCorrect them, or let --repair drop them.",
+        repaired=29,
+    ),
     "time backwards": Refusal(
-        with_lines(line7="2042-01-15 05:00,1.1000,1.1030,1.0990,1.1010,1"),
-        "1 row where time goes backwards: line 7: 2042-01-15 05:00.\n"
+        with_lines(line7="2014-01-15 05:00,1.1000,1.1030,1.0990,1.1010,1"),
+        "1 row where time goes backwards: line 7: 2014-01-15 05:00.\n"
         "Correct them, or let --repair drop them.",
         repaired=29,
     ),
@@ -249,18 +313,50 @@ def test_refusal_names_line_value_and_remedy(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_repair_drops_what_it_can_and_says_so(tmp_path: Path, name: str) -> None:
+def test_repair_drops_what_it_can_and_notes_it(tmp_path: Path, name: str) -> None:
     case = REFUSALS[name]
     path = save(tmp_path, case.content)
     if case.repaired is None:
         with pytest.raises(BarsError):
-            read_bars(path, repair=True)
+            read_bars(path, repair="all")
         return
-    bars = read_bars(path, repair=True)
+    bars = read_bars(path, repair="all")
     assert len(bars) == case.repaired
     [(what, dropped)] = bars.dropped.items()
     assert dropped == int(case.text.split()[0])
     assert any(note.startswith("Dropped") and what in note for note in bars.notes)
+
+
+@pytest.mark.parametrize(("bad", "dropped"), [(2, True), (3, False)])
+def test_repair_alone_drops_at_most_two_percent(tmp_path: Path, bad: int, dropped: bool) -> None:
+    lines = rows(100)
+    for i in range(bad):
+        lines[10 * i] = lines[10 * i].replace("1.1020", "0")
+    path = save(tmp_path, HEAD + "\n".join(lines) + "\n")
+    if dropped:
+        assert len(read_bars(path, repair=True)) == 98
+        return
+    with pytest.raises(
+        BarsError, match=r"at most 2 % of 100 rows\. Correct them, or let --repair=all drop them\."
+    ):
+        read_bars(path, repair=True)
+
+
+def test_widening_keeps_every_bar(tmp_path: Path) -> None:
+    text = with_lines(
+        line6="2024-01-15 04:00,1.1000,1.1020,1.0990,1.1023,1",
+        line7="2024-01-15 05:00,1.0980,1.1020,1.0990,1.1,1",
+    )
+    bars = read_bars(save(tmp_path, text), repair="widen")
+    assert len(bars) == 30
+    assert bars.frame["high"].iloc[4] == 1.1023
+    assert bars.frame["low"].iloc[5] == 1.0980
+    assert "Widened high or low of 2 bars to hold open and close." in bars.notes
+
+
+def test_a_repair_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BarsError, match="--repair must be drop, widen, all or nothing, got 'some'"):
+        read_bars(save(tmp_path, with_lines()), repair="some")
 
 
 def test_the_cut_heals_two_timeframes(tmp_path: Path) -> None:
@@ -289,9 +385,10 @@ def test_lines_are_counted_as_an_editor_does(tmp_path: Path) -> None:
         read_bars(save(tmp_path, text))
 
 
-@pytest.mark.parametrize("missing", ["bars.cvs", "nowhere/bars.csv"])
+@pytest.mark.parametrize("missing", ["bars.cvs", "nowhere/bars.csv", "quite_another_name.csv"])
 def test_missing_files(tmp_path: Path, missing: str) -> None:
     save(tmp_path, with_lines())
+    save(tmp_path, "", "trades.csv")
     with pytest.raises(BarsError) as refused:
         read_bars(tmp_path / missing)
     hint = " Did you mean bars.csv?" if missing == "bars.cvs" else ""
@@ -302,3 +399,26 @@ def test_folders(tmp_path: Path) -> None:
     with pytest.raises(BarsError) as refused:
         read_bars(tmp_path)
     assert str(refused.value) == f"{tmp_path}: a folder, not a file.\nName one bar file in it."
+
+
+def test_devices(tmp_path: Path) -> None:
+    with pytest.raises(BarsError, match=r"a device, not a file\.\nName a bar file\."):
+        read_bars("/dev/zero")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [b"\0", b"0", b"\n", b"2024-01-15 00:00,1,1,1,1\n"])
+def test_compressed_bombs_need_little_memory(tmp_path: Path, content: bytes) -> None:
+    """Four gigabytes in four megabytes are refused before they are unpacked."""
+    path = tmp_path / "bars.csv.gz"
+    block = zlib.compressobj(9, zlib.DEFLATED, 31)
+    chunk = content * ((1 << 24) // len(content))
+    with path.open("wb") as file:
+        for _ in range(80 if content == b"\0" else 70):
+            file.write(block.compress(chunk))
+        file.write(block.flush())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BarsError, match=r"binary data|at most 1 GiB"):
+        read_bars(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 2_500_000  # KiB

@@ -51,29 +51,32 @@ def test_a_line_is_understood(lines, bar):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("roses are red", "1 cells, where date, open, high, low, close, volume, spread should be"),
-        ("2024-01-02 03:00,1.1,1.3,1.0", "4 cells"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,1,1,1", "8 cells"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,x", "close is 'x', no number"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,1_2", "close is '1_2', no number"),
+        ("roses are red", "a line must hold date, open, high, low, close, volume, spread, got 1 cells"),
+        ("2024-01-02 03:00,1.1,1.3,1.0", "got 4 cells"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,1,1,1", "got 8 cells"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,x", "close must be a number, got 'x'"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,1_2", "close must be a number, got '1_2'"),
         ("2024-01-02 03:00,1.1,1.3,1.0,nan", "close is nan"),
         ("2024-01-02 03:00,1.1,inf,1.0,1.2", "high is inf"),
-        ("2024-01-02 03:00,1.1,1.0,1.3,1.2", "the high 1.0 is below the low 1.3"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,1.5", "open 1.1 or close 1.5 lies outside high and low"),
+        ("2024-01-02 03:00,1.1,1.0,1.3,1.2", "with the high below the low: high 1.0, low 1.3"),
+        (
+            "2024-01-02 03:00,1.1,1.3,1.0,1.5",
+            "with open or close outside high and low: open 1.1, high 1.3, low 1.0, close 1.5",
+        ),
         ("2024-01-02 03:00,1.1,130,1.0,1.2", "five times away"),
-        ("2024-01-02 03:00,0,1.3,0,1.2", "a price is zero or negative"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,-5", "the volume is negative"),
-        ("yesterday,1.1,1.3,1.0,1.2", "'yesterday' is no time"),
+        ("2024-01-02 03:00,0,1.3,0,1.2", "with zero or negative prices"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,-5", "with a negative volume: volume -5.0"),
+        ("yesterday,1.1,1.3,1.0,1.2", "a time must be such as 2020-01-31 23:00, got 'yesterday'"),
         ("02/01/2024 03:00,1.1,1.3,1.0,1.2", "may begin with the day or the month"),
-        ("0001-01-01,1.1,1.3,1.0,1.2", "is no time of a market"),
-        ("2024-13-02 03:00,1.1,1.3,1.0,1.2", "is no time"),
-        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,5,-1", "the spread is negative"),
+        ("0001-01-01,1.1,1.3,1.0,1.2", "a time must be one of a market"),
+        ("2024-13-02 03:00,1.1,1.3,1.0,1.2", "a time must be such as"),
+        ("2024-01-02 03:00,1.1,1.3,1.0,1.2,5,-1", "with a negative spread"),
         ("{", "no JSON object"),
-        ("{}", "no time, open, high, low, close"),
-        ('{"time": 1704164400, "o": 1.1, "h": 1.3, "l": 1, "c": true}', "close is 'True', no number"),
-        ('{"time": null, "o": 1.1, "h": 1.3, "l": 1, "c": 1}', "'None' is no time"),
-        ('{"time": {"a": 1}, "o": 1.1, "h": 1.3, "l": 1, "c": [1]}', "is no time"),
-        ("[" * 100_000, "1 cells"),
+        ("{}", "an object must have a time, open, high, low and close"),
+        ('{"time": 1704164400, "o": 1.1, "h": 1.3, "l": 1, "c": true}', "close must be a number, got 'True'"),
+        ('{"time": null, "o": 1.1, "h": 1.3, "l": 1, "c": 1}', "got 'None'"),
+        ('{"time": {"a": 1}, "o": 1.1, "h": 1.3, "l": 1, "c": [1]}', "a time must be such as"),
+        ("[" * 100_000, "got 1 cells"),
         ('{"a":' * 100_000, "no JSON object"),
     ],
 )
@@ -88,7 +91,7 @@ def test_bars_before_say_how_many_digits_prices_have():
     assert LineReader().read(row.format(3)) is not None
     reader = LineReader()
     reader.read("2024-01-02 03:00,1.10001,1.3,1.0,1.2")
-    with pytest.raises(BarsError, match="lies outside high and low"):
+    with pytest.raises(BarsError, match="outside high and low"):
         reader.read(row.format(4))
 
 

@@ -1,0 +1,134 @@
+"""Conversion of JSON, LEAN files and Excel sheets to CSV, with every number as it was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from bt_neuro.bars.words import PRICES, parse_name
+from bt_neuro.errors import BarsError
+
+MOST_JSON = 1 << 27  # Python's objects take ten times the memory of the text
+_LEAN = re.compile(r"(\d{8})_.+_(second|minute|tick)_(trade|quote)(\.csv)?$", re.IGNORECASE)
+
+Rows = list[list[Any]]
+
+
+def is_json(data: bytes) -> bool:
+    """Return whether a text is a JSON document or lines of JSON."""
+    return bool(re.match(rb'\s*(\[\s*[\[{]|\{\s*"|\[\s*-?\d+\s*,)', data[:1000]))
+
+
+def json_table(data: bytes) -> bytes:
+    """Return the bars of a JSON document, or of lines of JSON, as CSV.
+
+    They are a list of lists or objects, an object of lists, or an object of objects by time.
+    """
+    if len(data) > MOST_JSON:
+        raise BarsError("a JSON file must be at most 128 MiB, got more.\nConvert it to CSV or Parquet.")
+    try:
+        rows = _rows_of(_parse_json(data.decode("utf-8", "replace")))
+    except RecursionError:
+        rows = []
+    if not rows:
+        raise BarsError("JSON without a list of bars.\nConvert it to CSV: time,open,high,low,close,volume.")
+    return _csv(rows)
+
+
+def lean_table(name: str, data: bytes) -> bytes | None:
+    """Return intraday bars of QuantConnect's LEAN as CSV, None for any other file name.
+
+    The file's name holds the date, its rows the milliseconds since midnight.
+    """
+    if not (match := _LEAN.search(name)):
+        return None
+    date, resolution, kind = (part.lower() for part in match.groups()[:3])
+    lines = list(csv.reader(io.StringIO(data.decode("utf-8", "replace"))))
+    if resolution == "tick" or not all(len(row) >= 5 and row[0].isdigit() for row in lines):
+        raise BarsError("LEAN, but no bars by milliseconds since midnight.\nGive minute or second bars.")
+    seconds = [int(row[0]) // 1000 for row in lines]
+    clocks = [f"{date} {s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in seconds]
+    header = ["lean time", *PRICES, "volume" if kind == "trade" else "lastbidsize"]
+    return _csv([header, *([clock, *row[1:6]] for clock, row in zip(clocks, lines, strict=True))])
+
+
+def workbook_table(raw: bytes) -> bytes:
+    """Return the only filled sheet of an Excel workbook as CSV."""
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise BarsError("an Excel workbook needs openpyxl.\nInstall it, or save the sheet as CSV.") from None
+    try:
+        sheets = load_workbook(io.BytesIO(raw), read_only=True, data_only=True).worksheets
+        tables = {sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in sheets}
+    except Exception as error:  # noqa: BLE001  whatever a damaged archive makes of a parser
+        raise BarsError(f"a damaged Excel workbook ({error}).\nSave the sheet as CSV.") from None
+    filled = [title for title, rows in tables.items() if len(rows) > 1]
+    if len(filled) != 1:
+        inside = ", ".join(filled) or "none"
+        raise BarsError(f"a workbook must hold one sheet of bars, got {inside}.\nSave one as CSV.")
+    return _csv(tables[filled[0]])
+
+
+def _parse_json(text: str) -> Any:
+    read = json.JSONDecoder(parse_float=str, parse_int=str).decode
+    number = 0
+    try:
+        try:
+            return read(text)
+        except ValueError as error:
+            if "Extra data" not in str(error):
+                raise
+        rows = []
+        for number, line in enumerate(text.splitlines(), 1):  # noqa: B007 - for the message of an error
+            rows += [read(line)] if line.strip() else []
+        return rows
+    except ValueError as error:
+        where = f"line {number}: " if number else ""
+        raise BarsError(f"{where}broken JSON ({error}).\nWrite the file again.") from None
+
+
+def _rows_of(value: Any, depth: int = 0) -> Rows:
+    """Return the longest table in a JSON value: its header, if any, and its rows."""
+    if isinstance(value, list):
+        return value if value and all(isinstance(row, list) for row in value) else _rows_of_objects(value)
+    if not isinstance(value, dict) or depth > 5:
+        return []
+    rows, names = value.get("data"), value.get("columns")
+    if isinstance(rows, list) and isinstance(names, list):  # of pandas: orient="split"
+        index = value.get("index", [])
+        head = ["", *names] if len(index) == len(rows) else names
+        return [head, *([*index[i : i + 1], *row] for i, row in enumerate(rows) if isinstance(row, list))]
+    if sum(parse_name(key).role in PRICES for key in value) >= len(PRICES):
+        columns = {name: column for name, column in value.items() if isinstance(column, list)}
+        size = max(map(len, columns.values()), default=0)
+        whole = [[name, *column] for name, column in columns.items() if len(column) == size]
+        return [list(row) for row in zip(*whole, strict=True)] or _rows_of_objects([value])
+    by_time = [{"time": time, **row} for time, row in value.items() if isinstance(row, dict)]
+    if by_time and sum(parse_name(key).role in PRICES for key in by_time[0]) >= len(PRICES):
+        return _rows_of_objects(by_time)
+    return max((_rows_of(part, depth + 1) for part in value.values()), key=len, default=[])
+
+
+def _rows_of_objects(rows: list[Any]) -> Rows:
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        return []
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    return [keys, *([row.get(key) for key in keys] for row in rows)]
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return "" if value is None or isinstance(value, list | dict) else str(value).replace("\n", " ")

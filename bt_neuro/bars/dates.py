@@ -1,0 +1,253 @@
+r"""Calendar dates, clocks and zones in cells.
+
+A year of minutes holds 372,000 times but 260 dates and 1,440 clocks: cells are split, and each distinct part
+is parsed once. In patterns \pL is a letter, as in Arrow.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bt_neuro.bars.timeframe import Spans, Times
+from bt_neuro.bars.words import HALVES, MONTHS, ZONES, plain
+from bt_neuro.errors import BarsError
+
+# Pattern of a date with three groups, the orders in which these can be meant, and whether its width is fixed,
+# so that a clock may follow at once.
+DATES = (
+    (r"(\d{4})[-./] ?(\d{1,2})[-./] ?(\d{1,2})\.?", ("ymd",), False),
+    (r"(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일]", ("ymd",), True),
+    (r"((?:19|2[0-6])\d\d)(\d\d)(\d\d)(?:\.0+)?", ("ymd",), True),
+    (r"(1\d\d)[-./](\d\d)[-./](\d\d)", ("ymd",), False),  # years of the Republic of China
+    (r"(\d{1,2})[-./](\d{1,2})[-./](\d{4})", ("dmy", "mdy"), False),
+    (r"(\d{1,2})[-./](\d{1,2})[-./](\d\d)", ("dmy", "mdy", "ymd"), False),
+    (r"(\pL{3,10})\.?[- ](\d{1,2}),? (\d{4})", ("mdy",), False),
+    (r"(\d{1,2})(?:\.?[- ]| de )(\pL{3,10})\.?(?:[- ,]+| de )(\d{4}|\d\d)", ("dmy",), False),
+    (r"(\d{4})[- ](\pL{3,10})\.?[- ](\d{1,2})", ("ymd",), False),
+)
+SAME_ZONE_MINUTES = 120  # summer time moves an offset by no more
+
+_HALF = r"[AaPp]\.? ?[Mm]\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|SA|CH|[صم]"
+_SIGN = "[:.h時时시點点]"
+_CLOCK = (
+    rf"(?:(?:{_HALF}) ?)?\d{{1,2}}{_SIGN} ?\d\d(?:[:.m分분] ?\d\d)?(?:[.,:]\d{{1,9}})?[分분秒초]?(?: ?(?:{_HALF}))?"
+    rf"|\d{{1,2}}[- ]?(?:{_HALF})|\d{{3,9}}(?:\.0+)?"
+)
+_ZONE = r"(?: ?(?P<zone>Z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d\d)?|\pL[\pL_]*(?:/[\pL0-9_+-]+)*)(?:\[.*\])?(?: ?\(.*\))?)?"
+_TIME = re.compile(
+    rf"(?:(?P<before>{_HALF}) ?)?(?P<h>\d{{1,2}})(?:{_SIGN} ?(?P<m>\d\d)(?:[:.m分분] ?(?P<s>\d\d))?"
+    rf"(?:[.,:](?P<f>\d{{1,9}}))?[分분秒초]?|[- ]?(?={_HALF}))(?: ?(?P<after>{_HALF}))?"
+)
+_EPOCH, _NAT = np.datetime64(0, "us"), np.timedelta64("NaT", "us")
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    for arrow, python in ((r"[\pL_]", r"[^\W\d]"), (r"[\pL0-9_+-]", r"[\w+-]"), (r"\pL", r"[^\W\d_]")):
+        pattern = pattern.replace(arrow, python)
+    return re.compile(pattern)
+
+
+_CLOCK_CELL = _compile(rf"(?P<clock>{_CLOCK}|\d{{1,2}})?{_ZONE}")
+
+
+class Form:
+    """Patterns of the cells that hold one kind of date, with or without clock and zone."""
+
+    def __init__(self, date: str, orders: Sequence[str], fixed: bool) -> None:
+        date = r"(?:\pL{2,10}\.?,? )?" + date + r"(?: ?\(\pL+\))?"  # day of the week before or behind
+        between = r"(?:[T_-]|,? *)" if fixed else r"(?:[T_-]|,? +)"
+        clock = rf"{_CLOCK}|\d\d" if fixed else _CLOCK
+        rest = f"(?:{between}(?P<clock>{clock}))?{_ZONE}"
+        self.orders = orders
+        self.date, self.rest = _compile(date), _compile(rest)
+        self.looks = _compile(f"(?P<date>{_without_groups(date)}){rest}")
+        self.cell = f"^(?P<date>{_without_groups(date)})(?P<rest>{_without_groups(rest)})$"
+
+
+def _without_groups(pattern: str) -> str:
+    return re.sub(r"(?<!\\)\((?!\?)|\(\?P<\w+>", "(?:", pattern)
+
+
+FORMS = tuple(Form(*form) for form in DATES)
+_ANY_DATE = _compile(
+    "|".join(form.cell for form in FORMS).replace("?P<date>", "?:").replace("?P<rest>", "?:")
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a column of times."""
+
+    values: Times  # naive, NaT where a cell holds no time
+    zone: str = "UTC"  # that the cells name; empty for the file's own clock
+    days: int = 0  # number of distinct dates; 0 where cells are no dates
+    order: str = ""  # of day, month and year
+    note: str = ""
+
+
+def looks_like_date(cell: str) -> bool:
+    """Return whether a cell is a calendar date, with or without a clock."""
+    return bool(_ANY_DATE.fullmatch(cell))
+
+
+def looks_like_clock(cell: str, named: bool) -> bool:
+    """Return whether a cell is a time of day; without a colon only in a column `named` as one."""
+    match = _CLOCK_CELL.fullmatch(cell)
+    return bool(match and match["clock"] and (named or ":" in cell))
+
+
+def read_dates(
+    cells: pa.ChunkedArray, clocks: pa.ChunkedArray | None, form: Form, source: str
+) -> list[Reading]:
+    """Return the readings of cells of one form, one for each order of day, month and year.
+
+    `source` is the zone of the clock where the cells name an unknown one.
+    """
+    heads, rests = _split(cells, form)
+    if clocks is not None:
+        rests = pc.utf8_trim_whitespace(pc.cast(clocks, pa.string())).combine_chunks()
+    days, rests = pc.dictionary_encode(heads), pc.dictionary_encode(rests)
+    dates, pattern = days.dictionary.to_pylist(), form.rest if clocks is None else _CLOCK_CELL
+    matches = [pattern.fullmatch(text) for text in rests.dictionary.to_pylist()]
+    zones = [match and (match["zone"] or "") for match in matches]
+    offsets, zone = _offsets(zones, np.bincount(_codes(rests), minlength=len(zones) + 1)[:-1], source)
+    since = _clocks([match and (match["clock"] or "") for match in matches]) - offsets
+    since = np.append(since, _NAT)[_codes(rests)]
+    readings = []
+    for order in form.orders:
+        midnights, note = _days(dates, form.date, order)
+        times: Times = _EPOCH + np.append(midnights, _NAT)[_codes(days)] + since
+        readings.append(Reading(times, zone, len(dates), order, note))
+    return readings
+
+
+def _split(cells: pa.ChunkedArray, form: Form) -> tuple[pa.Array, pa.Array]:
+    """Return the dates and the rests of cells, null where a cell has another form.
+
+    Nearly all dates of a file have one length, and to cut there is ten times as fast as the pattern.
+    """
+    sample = [form.looks.fullmatch(cell or "") for cell in cells.slice(0, 100).to_pylist()]
+    ends = [match.end("date") for match in sample if match]
+    length = max(set(ends), key=ends.count) if ends else 0
+    heads = pc.utf8_slice_codeunits(cells, 0, length).combine_chunks()
+    rests = pc.utf8_slice_codeunits(cells, length).combine_chunks()
+    good = _fits(heads, form.date) & _fits(rests, form.rest)
+    if not good.all():
+        wrong = pa.array(~good)
+        parts = pc.extract_regex(cells.combine_chunks().filter(wrong), f"^{form.cell}$")
+        heads = pc.replace_with_mask(heads, wrong, pc.struct_field(parts, "date"))
+        rests = pc.replace_with_mask(rests, wrong, pc.struct_field(parts, "rest"))
+    return heads, rests
+
+
+def _fits(cells: pa.Array, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
+    coded = pc.dictionary_encode(cells)
+    fits = [bool(pattern.fullmatch(text)) for text in coded.dictionary.to_pylist()]
+    return np.array([*fits, False])[_codes(coded)]
+
+
+def _codes(coded: pa.DictionaryArray) -> NDArray[np.int32]:
+    """Return the index of each cell among the distinct ones, their number for null."""
+    return np.asarray(coded.indices.fill_null(len(coded.dictionary)))
+
+
+def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[Spans, str]:
+    """Return the days since 1970 of dates, NaT for an impossible one, and a note on their years."""
+    days, note = np.full(len(cells), _NAT), ""
+    for i, cell in enumerate(cells):
+        if match := pattern.fullmatch(cell):
+            parts = dict(zip(order, match.groups(), strict=True))
+            year, digits = int(parts["y"]), len(parts["y"])
+            if digits < 4:
+                year += 1911 if digits == 3 else 2000 if year <= date.today().year % 100 else 1900
+            elif year >= 2400:
+                year, note = year - 543, "Years are Buddhist; 543 was subtracted."
+            with suppress(ValueError):
+                days[i] = np.datetime64(date(year, _month(parts["m"]), int(parts["d"])), "us") - _EPOCH
+    return days, note
+
+
+def _month(text: str) -> int:
+    word = text.casefold()
+    return (
+        int(text) if text.isdigit() else next((MONTHS[word[:n]] for n in (5, 4, 3) if word[:n] in MONTHS), 0)
+    )
+
+
+def _clocks(cells: Sequence[str | None]) -> Spans:
+    """Return the times since midnight of clocks, 0 for an empty one and NaT for an impossible one.
+
+    Digits may lack leading zeros, as after a round trip through pandas: the widest shows how many.
+    """
+    spans = np.full(len(cells), _NAT)
+    digits = [cell.partition(".")[0] if cell else "" for cell in cells]
+    width = max((len(digit) for digit in digits if digit.isdigit()), default=0)
+    for i, (cell, digit) in enumerate(zip(cells, digits, strict=True)):
+        if digit.isdigit() and not (cell or "").partition(".")[2].strip("0"):
+            padded = digit.zfill(width + width % 2 if width < 7 else width).ljust(12, "0")
+            hour, minute, second, micro = *(int(padded[at : at + 2]) for at in (0, 2, 4)), int(padded[6:])
+        elif match := _TIME.fullmatch(cell or ""):
+            hour, minute, second = (int(match[part] or 0) for part in "hms")
+            micro = int((match["f"] or "").ljust(6, "0")[:6])
+            if half := match["before"] or match["after"]:
+                hour = hour % 12 + HALVES[plain(half)] if 1 <= hour <= 12 else 99
+        elif cell == "":
+            hour = minute = second = micro = 0
+        else:
+            continue
+        if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second, micro) == (24, 0, 0, 0):
+            spans[i] = np.timedelta64(((hour * 60 + minute) * 60 + second) * 1_000_000 + micro, "us")
+    return spans
+
+
+def _offsets(zones: Sequence[str | None], counts: NDArray[np.int64], source: str) -> tuple[Spans, str]:
+    """Return what to subtract from clocks with these zones, NaT for a zone unlike most, and the zone of all.
+
+    It is UTC after offsets, a name of the tz database as written, or empty.
+    """
+    offsets = [None if zone is None else _offset(zone) for zone in zones]
+    kinds = [zone or "" if minutes is None else "UTC" for zone, minutes in zip(zones, offsets, strict=True)]
+    weights: Counter[str] = Counter()
+    for kind, n in zip(kinds, counts.tolist(), strict=True):
+        weights[kind] += n
+    most = max(weights, key=weights.__getitem__, default="")
+    if most not in ("", "UTC") and most.casefold() not in _zone_names():
+        if not source:
+            raise BarsError(
+                f"the zone of the times must be an offset or a name such as Europe/Athens, got {most!r}.\n"
+                "Give --tz FROM,TO, such as --tz America/New_York,UTC."
+            )
+        most = ""
+        kinds = [kind if kind == "UTC" else "" for kind in kinds]
+    spans = np.array([minutes or 0 for minutes in offsets], dtype="m8[m]").astype("m8[us]")
+    usual = spans[int(np.argmax(counts))] if len(spans) else _NAT
+    unlike = np.array([kind != most for kind in kinds]) | (
+        np.abs(spans - usual) > np.timedelta64(SAME_ZONE_MINUTES, "m")
+    )
+    spans[unlike] = _NAT
+    return spans, _zone_names().get(most.casefold(), most)
+
+
+def _offset(zone: str) -> int | None:
+    """Return the minutes from UTC of a zone, None for a name of the tz database or no zone."""
+    if match := re.fullmatch(r"(?:UTC|GMT)?([+-])(\d{1,2}):?(\d\d)?", zone):
+        minutes = 60 * int(match[2]) + int(match[3] or 0)
+        return -minutes if match[1] == "-" else minutes
+    return ZONES.get(zone.upper())
+
+
+@cache
+def _zone_names() -> dict[str, str]:
+    return {name.casefold(): name for name in zoneinfo.available_timezones()}

@@ -1,0 +1,93 @@
+"""Vocabulary of bar files: names of columns, months, halves of the day and time zones.
+
+Names and months are in words.csv, one row a language. Of the words for one role in a file the first is taken,
+so their order matters: MetaTrader's tick volume before its real volume, which is 0 in currencies.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PRICES = ("open", "high", "low", "close")
+# Words that name a column only where no other word of its name does.
+WEAK = {
+    "price", "last", "first", "max", "min", "latest", "settle", "o", "h", "l", "c", "v", "t", "up", "down", "name",
+    "time", "data",
+}  # fmt: skip
+# A name with one of these beside its word is no price and no volume of the bar.
+STUDIES = {
+    "adj", "adjusted", "prev", "previous", "change", "chg", "ha", "heikin", "ma", "sma", "ema", "avg", "average",
+    "mean", "interest", "time", "date", "trades",
+}  # fmt: skip
+HALVES = {  # of the day, and the hours that they add
+    "am": 0, "pm": 12, "上午": 0, "下午": 12, "午前": 0, "午後": 12, "오전": 0, "오후": 12, "sa": 0, "ch": 12,
+    "öö": 0, "ös": 12, "πμ": 0, "μμ": 12, "ص": 0, "م": 12,
+}  # fmt: skip
+# Offsets from UTC in minutes. Abbreviations of more than one zone, such as CST and IST, are absent.
+ZONES = {
+    "Z": 0, "UTC": 0, "GMT": 0, "EST": -300, "EDT": -240, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480,
+    "PDT": -420, "WET": 0, "WEST": 60, "CET": 60, "CEST": 120, "MEZ": 60, "MESZ": 120, "EET": 120,
+    "EEST": 180, "MSK": 180, "JST": 540, "KST": 540, "HKT": 480, "SGT": 480, "AEST": 600, "AEDT": 660,
+}  # fmt: skip
+
+
+def plain(name: str) -> str:
+    """Return the letters and digits of a name in lower case, as words.csv spells it.
+
+    >>> plain("<TICKVOL>"), plain("bid_open"), plain("Vol.")
+    ('tickvol', 'bidopen', 'vol')
+    """
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+with Path(__file__).with_name("words.csv").open(encoding="utf-8") as _file:
+    _LANGUAGES = list(csv.DictReader(_file, delimiter=";"))
+WORDS = {
+    role: [plain(word) for row in _LANGUAGES for word in row[role].split()]
+    for role in (*PRICES, "volume", "spread", "symbol", "date", "clock", "up", "down")
+}
+MONTHS = {word: number for row in _LANGUAGES for number, word in enumerate(row["months"].split(), 1)}
+_ROLES: dict[str, tuple[str, int]] = {}
+for _role, _words in WORDS.items():
+    for _rank, _word in enumerate(_words):
+        _ROLES.setdefault(_word, (_role, _rank))
+
+
+@dataclass(frozen=True)
+class Name:
+    """Name of a column, taken apart."""
+
+    role: str = ""  # key of WORDS; empty where no word is known
+    rank: int = 0  # of the word among those of its role; the lowest is preferred
+    rest: str = ""  # beside the word, such as a ticker
+    leads: bool = True  # whether the word stands before the rest
+
+    @property
+    def is_study(self) -> bool:
+        """Whether the rest names something derived from the bars."""
+        return bool(STUDIES.intersection(re.findall(r"[^\W\d_]+", self.rest.casefold())))
+
+
+def parse_name(text: str) -> Name:
+    """Return the role that a column's name gives it.
+
+    >>> parse_name("4. close").role, parse_name("Close_EURUSD=X").rest, parse_name("BTC:open").rest
+    ('close', 'EURUSD=X', 'BTC')
+    >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("Volume MA").is_study
+    ('EURUSD=X', True)
+    """
+    text = re.sub(r"^\s*\d+[a-z]?[.)]\s*", "", text)
+    if found := _ROLES.get(plain(text)):
+        return Name(*found)
+    tokens = [] if "%" in text else list(re.finditer(r"[^\W_]+", text))
+    names = []
+    for n in range(len(tokens) - 1, 0, -1):
+        head, tail = tokens[n - 1].end(), tokens[-n].start()
+        for word, rest, leads in ((text[:head], text[head:], True), (text[tail:], text[:tail], False)):
+            if found := _ROLES.get(plain(word)):
+                name = Name(*found, rest.strip(" _:.-|/,()[]{}'\"<>#*"), leads)
+                names.append((plain(word) in WEAK, name))
+    return min(names, key=lambda name: name[0])[1] if names else Name()
