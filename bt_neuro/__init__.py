@@ -27,6 +27,7 @@ _FACE = {
     "runs.results": "open_run",
     "studies.compare": "compare",
     "validation.lookahead": "lookahead_check",
+    "validation.permutation": "permutation_test",
     "validation.tune": "tune",
     "validation.walk_forward": "walk_forward",
     "validation.warmup": "warmup_check",
@@ -60,7 +61,7 @@ _OTHERS = {
     "plugin.features": "article_features shape_features",
     "plugin.model_checkpoint": "ModelCheckpoint",
     "plugin.observers": "RunningStatistics",
-    "runs.results": "Comparison Result Tuning WalkForward",
+    "runs.results": "Comparison PermutationTest Result Tuning WalkForward",
     "validation.lookahead": "LookaheadResult",
     "validation.warmup": "WarmupResult",
 }

@@ -62,6 +62,7 @@ from bt_neuro.plugin.strategy import NeuroStrategy as NeuroStrategy
 from bt_neuro.runs import results as results
 from bt_neuro.runs.backtest import backtest as backtest
 from bt_neuro.runs.results import Comparison as Comparison
+from bt_neuro.runs.results import PermutationTest as PermutationTest
 from bt_neuro.runs.results import Result as Result
 from bt_neuro.runs.results import Tuning as Tuning
 from bt_neuro.runs.results import WalkForward as WalkForward
@@ -69,6 +70,7 @@ from bt_neuro.runs.results import open_run as open_run
 from bt_neuro.studies.compare import compare as compare
 from bt_neuro.validation.lookahead import LookaheadResult as LookaheadResult
 from bt_neuro.validation.lookahead import lookahead_check as lookahead_check
+from bt_neuro.validation.permutation import permutation_test as permutation_test
 from bt_neuro.validation.tune import tune as tune
 from bt_neuro.validation.walk_forward import walk_forward as walk_forward
 from bt_neuro.validation.warmup import WarmupResult as WarmupResult
@@ -96,6 +98,7 @@ __all__ = [
     "models",
     "open_run",
     "optimizers",
+    "permutation_test",
     "read_bars",
     "results",
     "tune",

@@ -34,6 +34,14 @@ class Retrain(StrEnum):
     never = "never"
 
 
+class Kind(StrEnum):
+    """Kind of surrogate market."""
+
+    sign = "sign"
+    hour = "hour"
+    bars = "bars"
+
+
 class Objective(StrEnum):
     """Figure that a search maximises, or minimises for the Brier score."""
 

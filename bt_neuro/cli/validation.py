@@ -1,4 +1,4 @@
-"""Commands over many runs: walk-forward, tune, lookahead-check, warmup-check."""
+"""Commands over many runs: walk-forward, permutation-test, tune, lookahead-check, warmup-check."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bt_neuro.cli.options import (
     BarFile,
     BarOptions,
     FoldOptions,
+    Kind,
     Objective,
     OutputOptions,
     Processes,
@@ -60,6 +61,52 @@ def walk_forward(
     if result.failed:
         typer.echo(f"Run the failed folds again with --resume {result.folder}", err=True)
     return Outcome(result.manifest, render(result), 1 if result.failed else 0)
+
+
+@command("permutation-test", example="bt-neuro permutation-test EURUSD_H1.csv --n 99 --scores-only")
+def permutation_test(
+    file: BarFile,
+    strategy: StrategyOptions,
+    account: AccountOptions,
+    bars: BarOptions,
+    output: OutputOptions,
+    n: Annotated[int, option("Number of surrogates.", "N", name="--n", least=1)] = 19,
+    kind: Annotated[
+        Kind, option("Surrogate: bars mirrored by a coin, permuted within the hour of the week, or permuted.")
+    ] = Kind.sign,
+    scores_only: Annotated[bool, option("Leave out the account.", name="--scores-only")] = False,
+    jobs: Annotated[
+        int | None, option("Number of runs at the same time.", "N", default="one per core", least=1)
+    ] = None,
+    cluster: Annotated[
+        str | None, option("Dask scheduler to run the surrogates, such as tcp://10.0.0.1:8786.", "ADDRESS")
+    ] = None,
+) -> Outcome:
+    """Compare a strategy's figures with those on surrogates of the market, which hold nothing to know.
+
+    With --resume and a larger --n a finished test gets further surrogates.
+    """
+    from bt_neuro.report.console import render
+    from bt_neuro.validation.permutation import permutation_test as run
+
+    cls, parameters = strategy.load(size=account.size)
+    with progress_bar("markets") as progress:
+        result = run(
+            file,
+            n=n,
+            kind=kind.value,
+            seed=strategy.seed,
+            scores_only=scores_only,
+            strategy=strategy.strategy or cls,
+            parameters=parameters,
+            account=account.account(),
+            jobs=jobs,
+            cluster=cluster,
+            **output.as_dict(),
+            bars_options=bars.as_dict(),
+            progress=progress,
+        )
+    return Outcome(result.manifest, render(result))
 
 
 @command(example="bt-neuro tune EURUSD_H1.csv --search learning_rate=1e-5..1e-2:log --search wing=1,2,3")

@@ -17,6 +17,9 @@ from bt_neuro.metrics.softmax_regression import softmax_regression
 Array = NDArray[np.floating]
 
 
+SHAPE = "visible shape"
+
+
 def baseline_probabilities(
     predictions: pd.DataFrame,
     bars: pd.DataFrame,
@@ -55,7 +58,7 @@ def baseline_probabilities(
     return {
         "class frequencies": class_frequencies(examples),
         "majority class": majority_class(examples),
-        "visible shape": shape_counters(examples, visible_shapes(bars, predictions["bar"].to_numpy(), wing)),
+        SHAPE: shape_counters(examples, visible_shapes(bars, predictions["bar"].to_numpy(), wing)),
         "softmax regression": softmax_regression(examples, features, history_bars),
         "shuffled signals": shuffled_signals(predictions, seed),
     }

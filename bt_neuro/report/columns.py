@@ -135,6 +135,15 @@ TRIALS: Columns = (
     ("Brier score", "brier_score", ".4f"),
     ("trades", "trades", ",.0f"),
 )
+PERMUTATION: Columns = (
+    ("Hit rate over the visible half (lift), %", "lift_pct", "+.2f"),
+    ("Brier score below the best baseline's", "brier_lead", "+.4f"),
+    ("Brier score below the counters'", "brier_lead_over_shape", "+.4f"),
+    ("Hit rate over the best baseline, equal coverage, %", "hit_rate_lead_pct", "+.2f"),
+    ("Return before costs, %", "return_before_costs_pct", "+.1f"),
+    ("Return after costs, %", "return_pct", "+.1f"),
+    ("Sharpe ratio (daily, annualised)", "sharpe_ratio_daily_annualised", "+.2f"),
+)
 COMPARISON: Columns = (
     ("rate", "rate", "s"),
     ("MSE", "mean_squared_error", ".4f"),

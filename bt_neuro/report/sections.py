@@ -14,6 +14,7 @@ from bt_neuro.metrics.drift import error_changes
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 from bt_neuro.report.chart import MOST_BARS, price_chart
+from bt_neuro.report.columns import PERMUTATION
 from bt_neuro.report.figures import (
     account_figure,
     article_figures,
@@ -32,6 +33,7 @@ from bt_neuro.report.study_figures import (
     error_figures,
     fold_figures,
     joined_figure,
+    surrogate_figure,
     trial_figures,
 )
 from bt_neuro.report.tables import trade_table
@@ -225,4 +227,17 @@ def _ema_convergence(run: Any) -> Iterator[Section]:
     yield Section("joined", "When they join", caption, tuple(shares))
 
 
-STUDIES = {"tune": _tune, "compare": _comparison, "ema-convergence": _ema_convergence}
+def _permutation_test(run: Any) -> Iterator[Section]:
+    caption = "Bars: surrogates. Line: this market. p counts the surrogates at its right, and this market."
+    figures = tuple(
+        surrogate_figure(label, run.figures[key]) for label, key, _ in PERMUTATION if key in run.figures
+    )
+    yield Section("surrogates", "This market among its surrogates", caption, figures)
+
+
+STUDIES = {
+    "permutation-test": _permutation_test,
+    "tune": _tune,
+    "compare": _comparison,
+    "ema-convergence": _ema_convergence,
+}

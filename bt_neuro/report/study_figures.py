@@ -105,6 +105,27 @@ def trial_figures(trials: pd.DataFrame, names: list[str], objective: Objective) 
     return plots
 
 
+def surrogate_figure(label: str, outcome: Mapping[str, Any]) -> figure:
+    """Return the histogram of a figure over the surrogates of a permutation test, and the market's own value.
+
+    Parameters
+    ----------
+    label : name and unit of the figure
+    outcome : its ``value``, ``surrogates`` and ``p_value``
+    """
+    value, surrogates = outcome["value"], np.asarray(outcome["surrogates"], dtype=float)
+    least, most = min(value, surrogates.min()), max(value, surrogates.max())
+    bins = min(max(round(2 * math.sqrt(len(surrogates))), 5), 30)
+    counts, edges = np.histogram(surrogates, bins, (least, most) if most > least else None)
+    plot = empty_figure(160, x_range=data_range([least, most]))
+    source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "top": counts})
+    bars = plot.quad("left", "right", "top", 0, source=source, color=GREY, alpha=0.5, line_color=None)
+    line = plot.line([value, value], [0, max(counts.max(), 1)], color=BLUE, line_width=3)
+    plot.xaxis.axis_label = label
+    add_legend(plot, {"surrogates": [bars], f"this market, p = {outcome['p_value']:.2g}": [line]})
+    return plot
+
+
 def comparison_era_figures(eras: pd.DataFrame, name: str, rates: Mapping[str, str]) -> list[figure]:
     """Return one figure of the article over the eras, at each kind of learning rate, a line per variant.
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.summary import ZERO_SPREAD_PCT
-from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
+from bt_neuro.report.columns import BACKTEST, PERMUTATION, WALK_FORWARD
 from bt_neuro.report.tables import (
     Metrics,
     Table,
+    between,
     block_rows,
     comparison_tables,
     convergence_table,
@@ -182,6 +183,44 @@ def _backtest_timing(manifest: Metrics) -> str:
     )
 
 
+def _permutation_test(run: Any, m: Metrics) -> Summary:
+    manifest, figures, n = run.manifest, run.figures, m["surrogates"]
+    options, rows = manifest["options"], []
+    for label, key, form in PERMUTATION:
+        if key in figures:
+            value, others = figures[key]["value"], figures[key]["surrogates"]
+            p = f"{figures[key]['p_value']:.2g}"
+            rows.append((label, shown(value, form), between(min(others), max(others), form), p))
+    return Summary(
+        title=f"{Path(manifest['data']['file']).name}, permutation-test",
+        headline=(m["sentence"],),
+        tiles=tuple((label, f"p = {p}", f"{value}; surrogates {bounds}") for label, value, bounds, p in rows),
+        notes=(SURROGATE_NOTES[options["kind"]], P_NOTE.format(n=n), *manifest["data"]["notes"]),
+        tables=(Table(("figure", "this market", "surrogates", "p"), [*rows], f"{n} surrogates"),),
+        timing=f"{manifest['time']['wall_s']:.0f} s, seed {options['seed']}",
+    )
+
+
+SURROGATE_NOTES = {
+    "sign": (
+        "Each bar of a surrogate is mirrored with its gap where a coin falls so: ranges, volumes, sessions, "
+        "calm and wild times stay; direction is lost."
+    ),
+    "hour": (
+        "Bars of a surrogate are permuted within the hour of the week: each hour's bars and their mean "
+        "direction stay; the order of weeks is lost."
+    ),
+    "bars": (
+        "Bars and gaps of a surrogate are permuted, each by itself (Masters 2020): their order is lost, and "
+        "with it sessions, calm and wild times."
+    ),
+}
+P_NOTE = (
+    "p is the share of markets, this one included, on which the figure is at least as good: with {n} "
+    "surrogates never below 1 / ({n} + 1). One of several figures is easily small: choose it before the test."
+)
+
+
 def _tune(run: Any, m: Metrics) -> Summary:
     manifest, trials = run.manifest, run.trials
     objective, holdout = OBJECTIVES[m["objective"]], m["holdout"] or {}
@@ -252,6 +291,7 @@ STARTS = (
 KINDS = {
     "backtest": _run,
     "walk-forward": _run,
+    "permutation-test": _permutation_test,
     "tune": _tune,
     "compare": _comparison,
     "ema-convergence": _ema_convergence,

@@ -55,6 +55,7 @@ FOLDS: Columns = {
     **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),
     **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
 }
+SURROGATES: Columns = {"number": INTEGER, "lift_pct": NUMBER, "brier_lead": NUMBER}
 COMPARISON: Columns = {
     **dict.fromkeys(("expert", "gradient", "which", "regime"), TEXT),
     "in_sample": FLAG,

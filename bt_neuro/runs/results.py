@@ -22,6 +22,7 @@ from bt_neuro.runs.columns import (
     INTEGER,
     NUMBER,
     PREDICTIONS,
+    SURROGATES,
     TEXT,
     TRADES,
     Columns,
@@ -175,6 +176,29 @@ class Tuning(RunResult):
         return self.read_table("trials.csv", {"trial": INTEGER, "state": TEXT})
 
 
+class PermutationTest(RunResult):
+    """A permutation test and its folder; printed, it is one sentence.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    tables = ("surrogates",)
+
+    @property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """For each figure its ``value``, those of the ``surrogates`` and the ``p_value``."""
+        return self.manifest["figures"]
+
+    @cached_property
+    def surrogates(self) -> pd.DataFrame:
+        """One row a run; number 0 is the market itself."""
+        return self.read_table("surrogates.csv", SURROGATES)
+
+
 class Comparison(RunResult):
     """A comparison of the article's networks and its folder; printed, it is one sentence."""
 
@@ -232,6 +256,7 @@ class Stream(RunResult):
 KINDS: dict[str, type[RunResult]] = {
     "backtest": Result,
     "walk-forward": WalkForward,
+    "permutation-test": PermutationTest,
     "tune": Tuning,
     "compare": Comparison,
     "ema-convergence": EmaConvergence,
@@ -245,7 +270,8 @@ def open_run(folder: str | Path) -> RunResult:
     Returns
     -------
     RunResult
-        `Result` of a backtest, `WalkForward`, `Tuning`, `Comparison`, `EmaConvergence` or `Stream`.
+        `Result` of a backtest, `WalkForward`, `PermutationTest`, `Tuning`, `Comparison`, `EmaConvergence` or
+        `Stream`.
 
     Raises
     ------

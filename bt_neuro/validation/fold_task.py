@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,8 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from bt_neuro.account.account import Account
 from bt_neuro.account.books import OrderCounts
-from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
@@ -24,7 +21,6 @@ from bt_neuro.learning.fit import rehearse
 from bt_neuro.metrics.baselines import baseline_table, pretrained_baseline_probabilities
 from bt_neuro.metrics.shape_counters import visible_shapes
 from bt_neuro.plugin.feed import BarsFeed
-from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
@@ -34,30 +30,21 @@ from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import npy_bytes
 from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
 from bt_neuro.validation.folds import Fold
+from bt_neuro.validation.task import RunTask
 
 BASELINES = "baselines.csv"
 
 
 @dataclass(frozen=True)
-class FoldTask:
+class FoldTask(RunTask):
     """Settings of a run over one fold, or over several that share a network.
 
     Attributes
     ----------
-    path, sha256, bars_options : bar file, its hash, options of `read_bars`
-    strategy, strategy_sha256 : "FILE.py:Class" and the hash of the file; or an importable class
     parameters : of the strategy, without ``pretrain``
-    account : cash and costs
     folds : in order; the network first learns the training span of the first one
     """
 
-    path: str
-    sha256: str
-    bars_options: dict[str, Any]
-    strategy: str | type[NeuroStrategy]
-    strategy_sha256: str | None
-    parameters: dict[str, Any]
-    account: Account
     folds: tuple[Fold, ...]
 
     @property
@@ -93,14 +80,14 @@ def run_fold_task(task: FoldTask) -> list[FoldResult]:
 
 
 def _run(task: FoldTask) -> list[FoldResult]:
-    whole = _read(task.path, task.sha256, tuple(task.bars_options.items()))
+    whole = task.bars
     frame = whole.frame.iloc[task.span.start : task.span.stop].reset_index(drop=True)
     bars = replace(whole, frame=frame)
     starts = [fold.test.start - task.span.start for fold in task.folds]
     training = frame["datetime"].iloc[: starts[0]]
     parameters = {**task.parameters, "pretrain": (str(training.iloc[0]), str(training.iloc[-1]))}
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
-    cerebro = build_cerebro(data, _strategy(task), parameters, task.account, point=bars.point)
+    cerebro = build_cerebro(data, task.strategy_class, parameters, task.account, point=bars.point)
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
         with Recording(folder) as recording:
@@ -210,31 +197,3 @@ def _csv(table: pd.DataFrame, first: int, *bar_columns: str) -> bytes:
     if "hit" in table:
         table["hit"] = table["hit"].astype("Int64")
     return table.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S").encode()
-
-
-@lru_cache(maxsize=1)  # a process runs many tasks over one file
-def _read(path: str, sha256: str, options: tuple[tuple[str, Any], ...]) -> Bars:
-    bars = read_bars(path, **dict(options))
-    if bars.sha256 != sha256:
-        raise FoldError(f"{path} must be the file that the folds were cut from. Its content differs.")
-    return bars
-
-
-def _strategy(task: FoldTask) -> type[NeuroStrategy]:
-    if isinstance(task.strategy, str):
-        return _load(task.strategy, task.strategy_sha256)
-    return task.strategy
-
-
-@lru_cache(maxsize=1)
-def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
-    strategy = load_strategy(spec)
-    if file_sha256(spec) != sha256:
-        raise FoldError(f"{spec} must be the strategy that the walk-forward began with. Its file differs.")
-    return strategy
-
-
-def file_sha256(spec: str) -> str:
-    """Return the hash of the file in "FILE.py:Class"."""
-    path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest()

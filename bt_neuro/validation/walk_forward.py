@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
-from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.backtest import WARM_UP_BARS
 from bt_neuro.runs.folder import RunFolder
@@ -21,9 +20,10 @@ from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import WalkForward
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.validation.fold_store import FoldStore
-from bt_neuro.validation.fold_task import FoldTask, file_sha256, run_fold_task
+from bt_neuro.validation.fold_task import FoldTask, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
 from bt_neuro.validation.parallel import cores, run_tasks
+from bt_neuro.validation.task import file_sha256, importable
 
 RETRAINS = ("fold", "continue", "never")
 # Settings on which a fold depends.
@@ -128,7 +128,7 @@ def walk_forward(
     started = time.perf_counter()
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
-    spec, cls = _importable(strategy)
+    spec, cls = importable(strategy)
     given = _validated(parameters or {}, cls)
     given |= {"eras": eras, "embargo_bars": embargo_bars, "learning": learning and retrain != "never"}
     params = all_parameters(cls, given)
@@ -212,16 +212,6 @@ def _run(
             show()
             if left == 1 and report:  # load the page's libraries while the last task runs
                 import bt_neuro.report.page  # noqa: F401
-
-
-def _importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStrategy], type[NeuroStrategy]]:
-    """Return a reference that works in another process, and the class."""
-    if not isinstance(strategy, str):
-        return strategy, strategy
-    path, colon, name = strategy.rpartition(":")
-    is_named = colon and path.endswith(".py")
-    spec = f"{Path(path).resolve()}:{name}" if is_named else str(Path(strategy).resolve())
-    return spec, load_strategy(strategy)
 
 
 def _validated(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:

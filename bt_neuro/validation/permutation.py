@@ -1,0 +1,259 @@
+"""Permutation test: a strategy on a market and on surrogates of it."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import NeuroError, did_you_mean
+from bt_neuro.io import open_no_follow
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.results import PermutationTest
+from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.validation.parallel import cores, run_tasks
+from bt_neuro.validation.surrogate_task import MONEY, SCORES, SurrogateTask, run_surrogate_task
+from bt_neuro.validation.surrogates import KINDS
+from bt_neuro.validation.task import file_sha256, importable
+
+SURROGATES = "surrogates.csv"
+EVIDENCE = 0.05  # largest p-value that is evidence
+# Settings on which a surrogate depends.
+SAME = (
+    "data.sha256",
+    "data.options",
+    "strategy",
+    "strategy_sha256",
+    "parameters",
+    "account",
+    "options",
+    "versions.bt-neuro",
+)
+WORDS = {
+    "sign": ("mirrored", "it knows direction"),
+    "hour": ("hour-shuffled", "it uses order"),
+    "bars": ("bar-shuffled", "it uses order"),
+}
+
+
+def permutation_test(
+    path: str | Path,
+    *,
+    n: int = 19,
+    kind: str = "sign",
+    seed: int = 0,
+    scores_only: bool = False,
+    strategy: str | type[NeuroStrategy] = NeuroStrategy,
+    parameters: dict[str, Any] | None = None,
+    account: Account | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    bars_options: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
+) -> PermutationTest:
+    """Run a strategy on a market and on surrogates of it, and compare.
+
+    Parameters
+    ----------
+    path : str or Path
+        Bar file, in any format of `read_bars`.
+    n : int, default 19
+        Number of surrogates. The smallest p-value is 1 / (n + 1).
+    kind : {"sign", "hour", "bars"}
+        Kind of surrogate; see `surrogate`.
+    seed : int, default 0
+        Seed of the surrogates.
+    scores_only : bool, default False
+        Whether to leave out the account.
+    strategy : str or class
+        "FILE.py:Class", or a class that other processes can import.
+    parameters : dict, optional
+        Parameters of the strategy.
+    account : Account, optional
+        Cash and costs.
+    jobs : int, optional
+        Number of processes. Default: one for each core.
+    cluster : str, optional
+        Address of a Dask scheduler whose workers run the surrogates.
+    out : str or Path, optional
+        Folder to write, new or empty. Default: ``runs/<file stem>-permutation-test-<time>``.
+    resume : str or Path, optional
+        Folder of a test that did not end, or that needs more surrogates. Finished ones are kept.
+    bars_options : dict, optional
+        Options of `read_bars`.
+    progress : callable, optional
+        Called with the number of finished runs and of all runs.
+    report : bool, default True
+        Whether to write ``report.html``.
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    NeuroError
+        If an option is invalid, a run fails, or `resume` has other settings.
+
+    Notes
+    -----
+    p = (1 + surrogates at least as good) / (n + 1), for each figure. All are better when larger:
+
+    - ``lift_pct``: hit rate less that of the same signals dealt at random to bars of the same visible shape
+    - ``brier_lead``: Brier score of the best baseline less the network's
+    - ``brier_lead_over_shape``: the same of the counters of the visible shape, which see no more than it
+    - ``hit_rate_lead_pct``: hit rate less that of the best baseline at equal coverage
+    - ``return_before_costs_pct``, ``return_pct``, ``sharpe_ratio_daily_annualised``: without `scores_only`
+
+    The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`: the figure must
+    be chosen before the test, since of seven p-values one is easily small. Figures are bit-identical for any
+    number of jobs, and on a cluster of equal machines.
+
+    If features, learning and label are a `NeuroStrategy`'s own way of using them, the network learns and
+    predicts all bars in long launches, outside backtrader; the outputs are the same to the bit. Other
+    strategies run bar by bar.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from bt_neuro.validation.permutation import permutation_test
+    >>> test = permutation_test("data/SYNTHETIC_EURUSD_H1.csv", n=3, scores_only=True, jobs=1,
+    ...                         bars_options={"end": "2024-01-19"}, parameters={"device": "numpy"},
+    ...                         out=tempfile.mkdtemp(), report=False)
+    >>> sorted(test.figures)
+    ['brier_lead', 'brier_lead_over_shape', 'hit_rate_lead_pct', 'lift_pct']
+    >>> len(test.figures["lift_pct"]["surrogates"]), test.figures["lift_pct"]["p_value"] >= 0.25
+    (3, True)
+    """
+    started = time.perf_counter()
+    if n < 1:
+        raise NeuroError(f"n must be 1 or more, got {n}. Give 19 for p-values down to 0.05, 99 for 0.01.")
+    if kind not in KINDS:
+        raise NeuroError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
+    account, bars_options = account or Account(), bars_options or {}
+    bars = read_bars(path, **bars_options)
+    spec, cls = importable(strategy)
+    given = parameters or {}
+    if given.get("resume") is not None:
+        raise NeuroError("resume must not be a parameter: a surrogate has other bars than the checkpoint.")
+    manifest = manifest_of(bars, bars_options, cls, all_parameters(cls, given), account)
+    manifest["options"] = {"kind": kind, "seed": seed, "scores_only": scores_only}
+    task = SurrogateTask(
+        path=str(Path(path).resolve()),
+        sha256=bars.sha256,
+        bars_options=bars_options,
+        strategy=spec,
+        strategy_sha256=file_sha256(spec) if isinstance(spec, str) else None,
+        parameters=given,
+        account=account,
+        kind=kind,
+        seed=seed,
+        scores_only=scores_only,
+    )
+    name = f"{bars.path.stem}-permutation-test"
+    folder = RunFolder.open(out, resume, name, "permutation-test", manifest, SAME)
+    results = _finished(folder)
+    tasks = [replace(task, number=number) for number in range(n + 1) if number not in results]
+    total = len(results) + len(tasks)
+
+    def show() -> None:
+        if progress:
+            progress(len(results), total)
+
+    with folder.recording(lambda: bool(results)):
+        try:
+            with graceful_shutdown(_interrupt):
+                _run(tasks, results, folder, jobs, cluster, show)
+        except KeyboardInterrupt:
+            done = f"{len(results)} of {total} runs are finished"
+            raise KeyboardInterrupt(f"interrupted; {done}") from None
+        figures = _compared(results, n, SCORES if scores_only else (*SCORES, *MONEY))
+        folder.save(
+            status="complete",
+            figures=figures,
+            metrics={"surrogates": n, "sentence": sentence(figures, kind)},
+            time={"wall_s": time.perf_counter() - started},
+        )
+    result = PermutationTest(folder.path, folder.manifest)
+    if report:
+        from bt_neuro.report.page import write_page  # loads Bokeh
+
+        write_page(result, bars)
+    return result
+
+
+def _run(
+    tasks: Sequence[SurrogateTask],
+    results: dict[int, dict[str, float]],
+    folder: RunFolder,
+    jobs: int | None,
+    cluster: str | None,
+    show: Callable[[], object],
+) -> None:
+    show()
+    with closing(run_tasks(run_surrogate_task, tasks, jobs=jobs or len(cores()), cluster=cluster)) as outputs:
+        for task, output in outputs:
+            if isinstance(output, NeuroError):
+                market = f"surrogate {task.number}" if task.number else str(task.path)
+                raise type(output)(f"{market}: {output}") from output
+            results[task.number] = output
+            rows = [{"number": number, **results[number]} for number in sorted(results)]
+            folder.write_table(SURROGATES, pd.DataFrame(rows))
+            show()
+
+
+def _finished(folder: RunFolder) -> dict[int, dict[str, float]]:
+    """Return the figures of the runs that a resumed folder holds, by number."""
+    if not (folder.path / SURROGATES).exists():
+        return {}
+    with open_no_follow(folder.path / SURROGATES, "r", encoding="utf-8", newline="") as file:
+        # Not by pandas, some versions of which do not read back the float that was written.
+        rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+    return {int(row.pop("number")): row for row in rows}
+
+
+def _compared(
+    results: dict[int, dict[str, float]], n: int, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    figures = {}
+    for name in names:
+        value, *surrogates = (results[number][name] for number in range(n + 1))
+        p_value = (1 + sum(other >= value for other in surrogates)) / (n + 1)
+        figures[name] = {"value": value, "surrogates": surrogates, "p_value": p_value}
+    return figures
+
+
+def sentence(figures: dict[str, dict[str, Any]], kind: str) -> str:
+    """Return the result of a test in one sentence.
+
+    Examples
+    --------
+    >>> figure = {"value": 1.5, "surrogates": [2.0] * 61 + [1.0] * 38, "p_value": 0.62}
+    >>> print(sentence({"return_before_costs_pct": figure}, "hour"))
+    On 99 hour-shuffled markets the strategy did as well 61 times (p = 0.62): no evidence that it uses order.
+    """
+    figure = figures.get(MONEY[0]) or figures[SCORES[0]]
+    n, p = len(figure["surrogates"]), figure["p_value"]
+    adjective, claim = WORDS[kind]
+    as_good = round(p * (n + 1)) - 1
+    times = "once" if as_good == 1 else f"{as_good} times"
+    markets = f"{n} {adjective} markets" if n > 1 else f"1 {adjective} market"
+    evidence = "evidence" if p <= EVIDENCE else "no evidence"
+    return f"On {markets} the strategy did as well {times} (p = {p:.2g}): {evidence} that {claim}."
+
+
+def _interrupt() -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,80 @@
+"""Tasks: settings of a run as plain values, which any process on any machine can repeat."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.errors import FoldError
+from bt_neuro.plugin.loading import load_strategy
+from bt_neuro.plugin.strategy import NeuroStrategy
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """Settings of a run.
+
+    Attributes
+    ----------
+    path, sha256, bars_options : bar file, its hash, options of `read_bars`
+    strategy, strategy_sha256 : "FILE.py:Class" and the hash of the file; or an importable class
+    parameters : of the strategy
+    account : cash and costs
+    """
+
+    path: str
+    sha256: str
+    bars_options: dict[str, Any]
+    strategy: str | type[NeuroStrategy]
+    strategy_sha256: str | None
+    parameters: dict[str, Any]
+    account: Account
+
+    @property
+    def bars(self) -> Bars:
+        """Bars of the file, which must not have changed."""
+        return _read(self.path, self.sha256, tuple(self.bars_options.items()))
+
+    @property
+    def strategy_class(self) -> type[NeuroStrategy]:
+        """The strategy, whose file must not have changed."""
+        if isinstance(self.strategy, str):
+            return _load(self.strategy, self.strategy_sha256)
+        return self.strategy
+
+
+@lru_cache(maxsize=1)  # a process runs many tasks over one file
+def _read(path: str, sha256: str, options: tuple[tuple[str, Any], ...]) -> Bars:
+    bars = read_bars(path, **dict(options))
+    if bars.sha256 != sha256:
+        raise FoldError(f"{path} must be the file that the run began with. Its content differs.")
+    return bars
+
+
+@lru_cache(maxsize=1)
+def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
+    strategy = load_strategy(spec)
+    if file_sha256(spec) != sha256:
+        raise FoldError(f"{spec} must be the strategy that the run began with. Its file differs.")
+    return strategy
+
+
+def file_sha256(spec: str) -> str:
+    """Return the hash of the file in "FILE.py:Class"."""
+    path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStrategy], type[NeuroStrategy]]:
+    """Return a reference that works in another process, and the class."""
+    if not isinstance(strategy, str):
+        return strategy, strategy
+    path, colon, name = strategy.rpartition(":")
+    is_named = colon and path.endswith(".py")
+    spec = f"{Path(path).resolve()}:{name}" if is_named else str(Path(strategy).resolve())
+    return spec, load_strategy(strategy)
