@@ -76,7 +76,10 @@ def result(tmp_path_factory):
 
 
 # -- the market's own figures --------------------------------------------------------------------------------
-@pytest.mark.parametrize("strategy", [Small, Wider, Threshold, Peeks, Waits], ids=lambda s: s.__name__)
+SLOW = [pytest.param(strategy, marks=pytest.mark.slow) for strategy in (Small, Wider, Peeks, Waits)]
+
+
+@pytest.mark.parametrize("strategy", [Threshold, *SLOW], ids=lambda s: s.__name__)
 def test_the_markets_figures_are_those_of_its_backtest(strategy, tmp_path):
     test = run(tmp_path / "test", strategy=strategy, n=1)
     m = backtest(SAMPLE, strategy=strategy, bars_options=WINTER, out=tmp_path / "run", report=False).metrics
@@ -89,7 +92,7 @@ def test_the_markets_figures_are_those_of_its_backtest(strategy, tmp_path):
     assert {name: found[name] for name in MONEY} == {name: m[name] or 0.0 for name in MONEY}
 
 
-@pytest.mark.parametrize("strategy", [Small, Wider, Threshold])
+@pytest.mark.parametrize("strategy", [Threshold, *SLOW[:2]], ids=lambda s: s.__name__)
 def test_long_launches_change_no_figure(strategy, tmp_path, monkeypatch):
     fast = run(tmp_path / "fast", strategy=strategy, n=1)
     monkeypatch.setattr(surrogate_task, "feature_rows", lambda *_: None)
@@ -100,6 +103,7 @@ def test_long_launches_change_no_figure(strategy, tmp_path, monkeypatch):
     assert all(fast.figures[name] == slow.figures[name] for name in MONEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "is_slow"), [(Threshold, False), (Peeks, True), (Waits, True)])
 def test_what_needs_its_network_runs_bar_by_bar(strategy, is_slow, tmp_path, monkeypatch):
     calls, real = [], surrogate_task._bar_by_bar
@@ -108,6 +112,7 @@ def test_what_needs_its_network_runs_bar_by_bar(strategy, is_slow, tmp_path, mon
     assert bool(calls) is is_slow
 
 
+@pytest.mark.slow
 def test_a_span_that_is_learned_first_is_learned_on_each_surrogate(tmp_path):
     span = {"pretrain": ("2024-01-03", "2024-01-20"), "eras": 2}
     test = run(tmp_path / "test", parameters=span, n=1)
@@ -159,6 +164,7 @@ def planted_file(tmp_path, bars, probability=0.7):
     return path
 
 
+@pytest.mark.slow
 def test_a_planted_direction_is_found(tmp_path):
     """Bars that rise in some hours and fall in the others."""
     path = planted_file(tmp_path, 1_000, probability=0.95)
@@ -233,6 +239,7 @@ def test_every_kind_runs(kind, tmp_path):
     assert test.manifest["options"]["kind"] == kind
 
 
+@pytest.mark.slow
 def test_more_surrogates_and_what_was_finished_is_kept(result, tmp_path, monkeypatch):
     numbers, real = [], surrogate_task.run_surrogate_task
 
@@ -251,6 +258,7 @@ def test_more_surrogates_and_what_was_finished_is_kept(result, tmp_path, monkeyp
     assert fewer.figures["lift_pct"]["surrogates"] == result.figures["lift_pct"]["surrogates"][:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
 def test_a_test_that_was_ended_goes_on(ending, result, tmp_path):
     words = ["--n", "3", "--strategy", SMALL, "--to", WINTER["end"], "--device", "numpy", "--jobs", "1"]
