@@ -95,10 +95,8 @@ class LookaheadResult:
             PERTURBED: f"with perturbed bars from bar {leak.from_bar:,} on",
         }[leak.future]
         start = f" (run from bar {leak.start_bar:,} on)" if leak.start_bar else ""
-        return (
-            f"Look-ahead found: {checked}; at bar {leak.bar:,}, {leak.time}, {leak.what} is {leak.whole}, "
-            f"but {leak.other} {changed}{start}."
-        )
+        where = f"{checked}; at bar {leak.bar:,}, {leak.time}"
+        return f"Look-ahead found: {where}, {leak.what} is {leak.whole}, but {leak.other} {changed}{start}."
 
     @property
     def remedy(self) -> str | None:
@@ -136,16 +134,9 @@ class LookaheadResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return {
-            "passed": self.passed,
-            **asdict(self),
-            "cuts": list(self.cuts),
-            "files": list(self.files),
-            "sentence": str(self),
-            "remedy": self.remedy,
-            "covered": list(self.covered),
-            "not_covered": list(self.not_covered),
-        }
+        lists = {name: list(getattr(self, name)) for name in ("cuts", "files", "covered", "not_covered")}
+        texts = {"sentence": str(self), "remedy": self.remedy}
+        return {"passed": self.passed, **asdict(self), **texts, **lists}
 
 
 def lookahead_check(
