@@ -54,7 +54,7 @@ class ModelCheckpoint(bt.Analyzer):
     ...     return strategy.network.steps
     >>> folder = tempfile.mkdtemp()
     >>> learn("2024-01-05"), learn("2024-01-08", resume=folder), learn("2024-01-08")
-    (43, 67, 67)
+    (92, 116, 116)
     """
 
     params = (("path", MODEL), ("every_bars", None), ("about", None))

@@ -32,7 +32,8 @@ class RunningStatistics(bt.Observer):
     ...         return [RunningBatchNorm(100), Dense(3, "sigmoid")]
     >>> cerebro = bt.Cerebro(stdstats=False)
     >>> frame = read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-31").frame
-    >>> _ = cerebro.adddata(BarsFeed(bars=frame)), cerebro.addstrategy(Tiny, device="numpy")
+    >>> _ = cerebro.adddata(BarsFeed(bars=frame)), cerebro.addstrategy(Tiny, device="numpy",
+    ...     features="article")
     >>> _ = cerebro.addobserver(RunningStatistics, feature="hour")
     >>> (strategy,) = cerebro.run()
     >>> hour = strategy.observers[0]

@@ -80,8 +80,8 @@ def stream(
     >>> bars = [f"2024-01-{day:02} 00:00,1.1,1.3,1.0,1.2" for day in range(1, 31)]
     >>> sent = []
     >>> _ = stream(bars, sent.append, out=tempfile.mkdtemp(), parameters={"device": "numpy"})
-    >>> len(sent), sent[-1]["time"], sent[-1]["signal"]  # 34 bars warm up the features
-    (30, '2024-01-30 00:00:00', None)
+    >>> len(sent), sent[-1]["time"], sent[-1]["signal"]
+    (30, '2024-01-30 00:00:00', 'none')
     """
     params = all_parameters(strategy, parameters)
     in_place = resume is not None and (Path(resume) / BARS).exists()
