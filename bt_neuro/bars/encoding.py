@@ -21,7 +21,11 @@ CODE_PAGES = (  # of equals, the first
 HEAD = 1 << 16
 # Signs of typesetting: wide letters, blanks, marks of direction, apostrophes and minus. NFKC would do more, and
 # make a 2 of a superscript two, which is a damaged byte.
-_SIGNS = {0xFEE0 + ascii_: ascii_ for ascii_ in range(0x21, 0x7F)} | dict.fromkeys((0xFF0C, 0xFF1B), " ")
+_SIGNS = {
+    0xFEE0 + ascii_: ascii_
+    for ascii_ in range(0x21, 0x7F)
+    if not 0x30 <= ascii_ <= 0x39  # a wide digit in a price is two damaged bytes
+} | dict.fromkeys((0xFF0C, 0xFF1B), " ")
 _SIGNS |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ") | {
     0x2018: "'",
     0x2019: "'",
