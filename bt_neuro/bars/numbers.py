@@ -149,7 +149,11 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 
 def _without_currency(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(column, CURRENCY, ""))
+    """Remove the signs of currencies where most cells have one; a sign in a few stands for a lost digit."""
+    signs = pc.sum(pc.match_substring_regex(column, CURRENCY)).as_py() or 0
+    if 2 * signs > len(column) - column.null_count:
+        column = pc.replace_substring_regex(column, CURRENCY, "")
+    return pc.utf8_trim_whitespace(column)
 
 
 def _matches(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:

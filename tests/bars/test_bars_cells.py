@@ -9,6 +9,7 @@ import pytest
 from bar_layouts import LAYOUTS, Written, assert_same_bars, frame_of, save, walk
 
 from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import BarsError
 
 
 class TestTimes:
@@ -100,6 +101,13 @@ class TestNumbers:
         bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Volume\n" + "".join(rows)))
         assert set(bars.frame["close"]) == {expected[0]}
         assert set(bars.frame["volume"]) == {expected[1]}
+
+    def test_a_sign_of_currency_in_place_of_a_digit_is_refused(self, tmp_path: Path) -> None:
+        rows = [f"2024-01-{day},1.1000,1.1020,1.0990,1.1011,5\n" for day in range(10, 20)]
+        rows[3] = rows[3].replace("1.1011", "1.101\N{POUND SIGN}")
+        path = save(tmp_path, "Date,Open,High,Low,Close,Volume\n" + "".join(rows))
+        with pytest.raises(BarsError, match=r"1 row with an unreadable close: line 5: .*1[.]101\xa3"):
+            read_bars(path)
 
     def test_missing_volumes_count_as_0_and_are_told(self, tmp_path: Path) -> None:
         rows = (f"2024-01-{day},1.1,1.2,1.0,1.1,{'-' if day == 12 else 5}\n" for day in range(10, 20))
