@@ -233,7 +233,7 @@ def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floa
 
 
 def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
-    """Return the column that is the extreme of all four in nearly every row, more often than any other."""
+    """Return the column that is the highest (or lowest) of the four in nearly every row; None if no one is."""
     extreme = reduce.reduce(four, axis=1)
     share = (four == extreme[:, None]).mean(axis=0)
     best = int(share.argmax())

@@ -1,4 +1,4 @@
-"""Visible shape: twelve features of the part of a fractal that has already formed."""
+"""Visible shape: twelve features of the half of a fractal that is visible at its bar."""
 
 from __future__ import annotations
 
@@ -72,11 +72,6 @@ class VisibleShape:
         self._season = [1.0] * HOURS_A_WEEK
         self._next_slot = [(slot + 1) % HOURS_A_WEEK for slot in range(HOURS_A_WEEK)]
         self._slot = -1
-
-    @property
-    def is_warm(self) -> bool:
-        """Whether as many bars have been seen as the flags compare."""
-        return self._bars > (self._highs.maxlen or 0)
 
     def update(
         self, open_: float, high: float, low: float, close: float, volume: float, time: datetime

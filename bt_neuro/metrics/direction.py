@@ -184,7 +184,7 @@ def trade_costs(trades: pd.DataFrame, account: Account, point: float) -> Metrics
     }
 
 
-def side_metrics(trades: pd.DataFrame) -> Metrics:
+def long_short_metrics(trades: pd.DataFrame) -> Metrics:
     """Return the closed trades of each side: number, win rate, profit before and after costs.
 
     Keys start with ``long_`` and ``short_``.

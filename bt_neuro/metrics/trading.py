@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bt_neuro.account.account import Account
 from bt_neuro.metrics.bootstrap import block_bootstrap
 from bt_neuro.metrics.classification import Metrics, percent
-from bt_neuro.metrics.direction import direction_metrics, held_positions, side_metrics, trade_costs
+from bt_neuro.metrics.direction import direction_metrics, held_positions, long_short_metrics, trade_costs
 from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, NO_SKILL, money_verdict
 
@@ -84,7 +84,7 @@ def money_metrics(
         "open_trades": int(equity["position"].iloc[-1] != 0) if len(equity) else 0,
         **trade_metrics(trades),
         **trade_costs(trades, account, point),
-        **side_metrics(trades),
+        **long_short_metrics(trades),
     }
     if lost is not None:  # ratios of what ended in ruin are no figures
         metrics |= dict.fromkeys(RATIOS)

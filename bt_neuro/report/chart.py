@@ -111,7 +111,7 @@ def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d) -> fig
 
 
 def _compact(table: pd.DataFrame) -> ColumnDataSource:
-    """Return the table for the page: four bytes a price, one a signal."""
+    """Return the bars as a data source: float32 prices, int8 signals."""
     columns = {"datetime": table["datetime"].to_numpy("datetime64[ms]").astype("float64")}
     for name in ("open", "high", "low", "close", "confidence"):
         if name in table:

@@ -26,7 +26,7 @@ def render(run: Any) -> list[RenderableType]:
 
 
 def _rich(table: Table) -> RichTable:
-    """Return a table for rich: the first column to the left, figures to the right."""
+    """Return a rich table; the first column is left-aligned, the others are right-aligned."""
     rich = RichTable(box=None, pad_edge=False, header_style="dim", show_header=any(table.headings))
     for number, heading in enumerate(table.headings):
         rich.add_column(heading, justify="right" if number else "left")

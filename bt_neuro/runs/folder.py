@@ -262,39 +262,10 @@ def _value(manifest: dict[str, Any], key: str) -> Any:
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
-    """Flatten nested settings, so that the one that differs is named."""
+    """Return nested settings by dotted name, for an error that names the setting which differs."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         flat |= _flat(f"{name}.{key}", inner)
     return flat
-
-
-# For the modules that do not use RunFolder yet.
-def new_folder(out: str | Path | None, stem: str) -> Path:
-    return _new_folder(out, stem)
-
-
-def new_or_begun(out: str | Path | None, resume: str | Path | None, stem: str) -> Path:
-    if resume is None:
-        return _new_folder(out, stem)
-    if out is not None:
-        raise NeuroError("give out for a new folder, or resume for one that was begun, not both")
-    return Path(resume)
-
-
-def process_manifest() -> dict[str, Any]:
-    return {
-        "bt_neuro": importlib.metadata.version("bt-neuro"),
-        "status": "running",
-        "started": datetime.now().isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "platform": platform.platform(),
-    }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bt_neuro.account.books import OrderCounts
 from bt_neuro.bars.reader import Bars
-from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.errors import FoldError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import rehearse
@@ -30,7 +30,7 @@ from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import npy_bytes
 from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
 from bt_neuro.validation.folds import Fold
-from bt_neuro.validation.task import RunTask
+from bt_neuro.validation.task import RunTask, named_errors
 
 BASELINES = "baselines.csv"
 
@@ -71,12 +71,8 @@ def run_fold_task(task: FoldTask) -> list[FoldResult]:
     NeuroError
         For any error, also of a user's strategy.
     """
-    try:
+    with named_errors():
         return _run(task)
-    except NeuroError:
-        raise
-    except Exception as error:
-        raise FoldError(f"{type(error).__name__}: {error}") from error
 
 
 def _run(task: FoldTask) -> list[FoldResult]:

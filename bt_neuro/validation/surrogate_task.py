@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars
-from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.errors import FoldError
 from bt_neuro.learning.progressive import feature_windows, progressive_outputs
 from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.metrics.baselines import SHAPE, pretrained_baseline_probabilities
@@ -40,7 +40,7 @@ from bt_neuro.runs.recording import (
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import TextTable
 from bt_neuro.validation.surrogates import surrogate
-from bt_neuro.validation.task import RunTask
+from bt_neuro.validation.task import RunTask, named_errors
 
 Array = NDArray[np.floating]
 
@@ -83,12 +83,8 @@ def run_surrogate_task(task: SurrogateTask) -> dict[str, float]:
     NeuroError
         For any error, also of a user's strategy.
     """
-    try:
+    with named_errors():
         return _run(task)
-    except NeuroError:
-        raise
-    except Exception as error:
-        raise FoldError(f"{type(error).__name__}: {error}") from error
 
 
 def _run(task: SurrogateTask) -> dict[str, float]:

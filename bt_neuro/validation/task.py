@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
-from bt_neuro.errors import FoldError
+from bt_neuro.errors import FoldError, NeuroError
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -62,6 +64,17 @@ def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
     if file_sha256(spec) != sha256:
         raise FoldError(f"{spec} must be the strategy that the run began with. Its file differs.")
     return strategy
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Raise any error but a NeuroError as a FoldError, since a strategy may fail in any way."""
+    try:
+        yield
+    except NeuroError:
+        raise
+    except Exception as error:
+        raise FoldError(f"{type(error).__name__}: {error}") from error
 
 
 def file_sha256(spec: str) -> str:

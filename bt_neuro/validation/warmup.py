@@ -217,7 +217,7 @@ def _part(trace: Trace, start: int, span: int) -> Trace:
 
 
 def _features_agree(pairs: Sequence[tuple[Trace, Trace]]) -> tuple[int | None, str]:
-    """Return the number of bars after which all features agree, and the last one to."""
+    """Return the number of bars after which all features agree, and the slowest feature."""
     last = {name: max(_last_difference(*pair, name) for pair in pairs) for name in pairs[0][0].features}
     slowest = max(last, key=lambda name: last[name])
     never = last[slowest] == min(late.bars for late, _ in pairs)

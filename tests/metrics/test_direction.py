@@ -11,8 +11,8 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.metrics.direction import (
     direction_metrics,
     held_positions,
+    long_short_metrics,
     rotation_test,
-    side_metrics,
     trade_costs,
 )
 from bt_neuro.metrics.information_coefficient import information_coefficients
@@ -170,13 +170,13 @@ def test_costs_and_sides_by_hand():
     assert trade_costs(trades, ACCOUNT, 1e-5) == pytest.approx(
         {"break_even_cost_points": 40, "cost_points": 100}
     )
-    found = side_metrics(trades)
+    found = long_short_metrics(trades)
     assert found["long_trades"] == found["short_trades"] == 1
     assert (found["long_win_rate_pct"], found["short_win_rate_pct"]) == (100, 0)
     assert (found["long_profit_before_costs"], found["long_profit_after_costs"]) == (0.20, 0.10)
     assert (found["short_profit_before_costs"], found["short_profit_after_costs"]) == (-0.04, -0.34)
     assert set(trade_costs(trades[:0], ACCOUNT, 1e-5).values()) == {None}
-    assert side_metrics(trades[:0])["long_win_rate_pct"] is None
+    assert long_short_metrics(trades[:0])["long_win_rate_pct"] is None
 
 
 # -- accounts whose skill is known ---------------------------------------------------------------------------
