@@ -46,7 +46,7 @@ class Books:
         return self.costs + self.slippage
 
     def statement(self, closed_trades: float, open_trade: float, equity: float) -> dict[str, Any]:
-        """Return the reconciliation of trades and account.
+        """Compare the sum of all trades with the account, part by part.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Margin account as a broker of backtrader: buying power, stop-out, ruin, deposits."""
+"""A backtrader broker with a margin account: buying power, stop-out, ruin and deposits."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | N
 
 @dataclass(frozen=True)
 class Span:
-    """Half-open range of times: `start` included, `stop` excluded."""
+    """Times from `start` up to, and without, `stop`."""
 
     start: np.datetime64
     stop: np.datetime64

@@ -36,7 +36,7 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Number of cells in a row."""
+        """How many cells a row has."""
         return len(self.sample[0])
 
 

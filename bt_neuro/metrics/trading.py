@@ -1,4 +1,4 @@
-"""Metrics of the account: returns before and after costs, drawdown, ratios, significance, trades."""
+"""Account metrics: returns before and after costs, drawdown, ratios, significance and trades."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def build_cerebro(
     point: float,
     broker: MarginBroker | None = None,
 ) -> bt.Cerebro:
-    """Return a Cerebro that runs a strategy over bars with an account's cash and costs.
+    """Return a Cerebro set up with a strategy, its bars and the account's cash and costs.
 
     Parameters
     ----------

@@ -193,27 +193,23 @@ KEEPS_CLOSING = {"NinjaTrader", "TradeStation"}
 CHANGES = st.lists(st.sampled_from(sorted(DISTURBANCES)), max_size=3, unique=True).filter(
     lambda changes: len(COLUMNS & set(changes)) < 2
 )
+CASES = st.tuples(st.sampled_from(sorted(LAYOUTS)), st.integers(0, 2**32), STARTS, CHANGES).filter(
+    lambda case: case[0] not in KEEPS_CLOSING or not COLUMNS & set(case[-1])
+)
+Case = tuple[str, int, datetime, list[str]]
 
 
-@given(name=st.sampled_from(sorted(LAYOUTS)), seed=st.integers(0, 2**32), start=STARTS, changes=CHANGES)
+@given(case=CASES)
 @settings(max_examples=40, deadline=None)
-def test_same_bars_or_a_refusal(
-    tmp_path_factory: pytest.TempPathFactory, name: str, seed: int, start: datetime, changes: list[str]
-) -> None:
-    if name in KEEPS_CLOSING and COLUMNS & set(changes):
-        return
-    check(tmp_path_factory.getbasetemp(), name, seed, start, changes)
+def test_same_bars_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
+    check(tmp_path_factory.getbasetemp(), *case)
 
 
 @pytest.mark.slow
-@given(name=st.sampled_from(sorted(LAYOUTS)), seed=st.integers(0, 2**32), start=STARTS, changes=CHANGES)
+@given(case=CASES)
 @settings(max_examples=300, deadline=None)
-def test_same_bars_or_a_refusal_many_times(
-    tmp_path_factory: pytest.TempPathFactory, name: str, seed: int, start: datetime, changes: list[str]
-) -> None:
-    if name in KEEPS_CLOSING and COLUMNS & set(changes):
-        return
-    check(tmp_path_factory.getbasetemp(), name, seed, start, changes)
+def test_same_bars_or_a_refusal_many_times(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
+    check(tmp_path_factory.getbasetemp(), *case)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import backtrader as bt
 import numpy as np
 import pytest
 from modes import hours, random_hours, run, run_modes
-from small import LAYERS, Logged, Small
+from small import LAYERS, HigherClose, Logged, Small
 
 from bt_neuro import (
     BarsFeed,
@@ -36,7 +36,7 @@ class Everything(Small):
         return [Dense(5, "leaky_relu"), Dense(3, "sigmoid")]
 
     def label(self):
-        return Rises()
+        return HigherClose()
 
     def decide(self, signal):
         if signal.is_buy and signal.confidence > self.p.threshold:
@@ -45,34 +45,11 @@ class Everything(Small):
             self.close()
 
 
-class Rises:
-    """Is the close three bars later higher? Known three bars later."""
-
-    classes = ("none", "buy", "sell")
-    delay_bars = 3
-
-    def __init__(self):
-        self.closes = []
-
-    def update(self, bar, high, low, close):
-        self.closes.append(close)
-        if len(self.closes) <= self.delay_bars:
-            return []
-        rose = close > self.closes.pop(0)
-        return [ConfirmedLabel(bar - self.delay_bars, (0.0, float(rose), float(not rose)))]
-
-    def state(self):
-        return {"closes": self.closes}
-
-    def restore(self, state):
-        self.closes = state["closes"]
-
-
 def test_a_subclass_can_change_everything():
     strategy = run(Everything, random_hours(120), MODE)
     assert strategy.network.n_inputs == 8
     assert strategy.learner.feature_names == ("range", "slope")
-    assert isinstance(strategy.learner.label, Rises)
+    assert isinstance(strategy.learner.label, HigherClose)
     assert strategy.signal.bar == 119
     assert strategy.network.steps == 120 - 5 - 3 - 3  # ROC, window, delay
 
