@@ -41,7 +41,9 @@ def test_wheel_holds_the_package_and_its_kernels(wheel):
     kernels = {f"bt_neuro/{name}" for name in files("kernels", "*.cl")}
     assert kernels
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert held == kernels | files("bt_neuro", "*.py", "py.typed", "*.js", "*.css", "*.html")
+    assert held == kernels | files(
+        "bt_neuro", "*.py", "*.pyi", "py.typed", "*.csv", "*.js", "*.css", "*.html"
+    )
 
 
 def test_wheel_says_what_it_is(wheel):
@@ -55,6 +57,11 @@ def test_wheel_says_what_it_is(wheel):
 def test_sdist_holds_what_the_tests_and_the_readme_need(dist):
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = files("kernels", "*.cl") | files("bt_neuro", "*.py", "py.typed") | files("data", "*.csv", "*.py")
-    wanted |= files("strategies", "*.py") | files("tests", "*.py") | {"LICENSE", "Makefile", "README.md"}
+    wanted = files("kernels", "*.cl") | files("bt_neuro", "*.py", "*.pyi", "py.typed", "*.csv")
+    wanted |= (
+        files("data", "*.csv", "*.py")
+        | files("strategies", "*.py")
+        | files("tests", "*.py")
+        | {"LICENSE", "Makefile", "README.md"}
+    )
     assert wanted <= held

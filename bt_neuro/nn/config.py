@@ -32,7 +32,9 @@ class Config:
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]
             value, kind = getattr(self, field.name), str(field.type)
-            if (value is None and kind.endswith("None")) or isinstance(value, Config | tuple):
+            if value is None and kind.endswith("None"):
+                continue
+            if isinstance(value, Config | tuple) and type(value).__name__ in kind:
                 continue
             if kind.startswith("int"):
                 holds = isinstance(value, Integral) and abs(int(value)) < 2**31
