@@ -44,6 +44,8 @@ def require_in_time(labels: Iterable[ConfirmedLabel], bar: int, delay_bars: int)
                 f"the label of bar {label_bar} must be confirmed within delay_bars {delay_bars}, got bar "
                 f"{bar}. Raise delay_bars."
             )
+        if not math.isfinite(sum(target)):
+            raise NonFiniteError(f"the label of bar {label_bar} must be finite, got {target}")
         if sum(target) == 0:
             raise StrategyError(f"the label of bar {label_bar} must hold at least one class, got {target}")
 

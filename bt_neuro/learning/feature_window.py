@@ -64,5 +64,5 @@ class FeatureWindow:
 
     def set_rows(self, rows: NDArray[np.floating]) -> None:
         """Set the rows that `rows` returned."""
-        self._rows = len(rows)
+        self._block, self._rows = np.empty_like(self._block), len(rows)
         self._block[: self._rows] = rows

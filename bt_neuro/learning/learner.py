@@ -1,44 +1,29 @@
-"""Learner: the order of one bar, the only place that decides when the network learns and predicts.
-
-    1. bar t has closed: its features enter the learner's own rows
-    2. labels that t confirms: the waiting prediction is scored (test), then learned from (train)
-    3. the network predicts t from the window that ends at t, which moves its running statistics
-
-This is delayed progressive validation (river). Labels depend only on prices, so 2 may start before the
-features are computed.
-"""
+"""Learner: predicts and learns closed bars, bar by bar or ahead, and scores the predictions."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError, StrategyError
 from bt_neuro.io import Fields
-from bt_neuro.learning._validation import raise_non_finite, require_in_time, require_matching
-from bt_neuro.learning.feature_window import FeatureWindow
-from bt_neuro.learning.label_queue import Example, LabelQueue, state_array
-from bt_neuro.learning.labels import ConfirmedLabel, Label
+from bt_neuro.learning._validation import require_matching
+from bt_neuro.learning.label_queue import Example, LabelQueue
+from bt_neuro.learning.labels import Label
+from bt_neuro.learning.planner import Planner, steps_of
+from bt_neuro.learning.run_ahead import BarInputs, RunAhead, outputs_of, send_steps
 from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
 from bt_neuro.nn.network import Network
 
-
-class _Begun(NamedTuple):
-    """A bar with prices and without features so far."""
-
-    prices: tuple[int, float, float, float]  # its number, high, low and close
-    scored: list[ScoredSignal]
-    examples: list[Example]  # to be learned with the prediction
-    seconds: float  # in the network
+Array = NDArray[np.floating]
 
 
 class Learner:
-    """Learns and predicts closed bars, one at a time.
+    """Learns and predicts closed bars in the order of `Planner`.
 
     Parameters
     ----------
@@ -52,9 +37,9 @@ class Learner:
     Attributes
     ----------
     delay_bars : most bars from a bar to its confirmed label
-    window : the last window predicted, or None
     last_bar : number of the last bar taken, or None
-    while_busy : called at most once a bar, while the network is at work
+    features : those of the last bar, (features,), or None
+    window : the last window predicted, or None
     network_s : seconds spent on launches and on waiting for the network; `last_step_s` in the last bar
     """
 
@@ -68,27 +53,44 @@ class Learner:
         learning: bool = True,
     ) -> None:
         require_matching(network, label, len(feature_names), history_bars)
-        self.network, self.label, self.learning = network, label, learning
-        self.delay_bars = label.delay_bars
+        self.delay_bars, self.learning = label.delay_bars, learning
         self.feature_names, self.history_bars = tuple(feature_names), history_bars
-        self.window: NDArray[np.floating] | None = None
-        self.while_busy: list[Callable[[], None]] = []
-        self.network_s = self.last_step_s = 0.0
-        self._largest = float(np.finfo(network.dtype).max)
-        self._pending = LabelQueue(label.delay_bars)
-        self._examples: list[Example] = []  # observed and not taken
-        self._history = FeatureWindow(history_bars, len(feature_names), network.dtype)
         self.last_bar: int | None = None
-        self._begun: _Begun | None = None
+        self.features: Array | None = None
+        self.window: Array | None = None
+        self.network_s = self.last_step_s = 0.0
+        self._network = network
+        self._planner = Planner(label, self.feature_names, history_bars, network.dtype)
+        self._signals: LabelQueue[Signal] = LabelQueue(label.delay_bars)
+        self._examples: list[Example] = []  # observed and not taken
+        self._ahead: RunAhead | None = None
 
-    def begin_bar(self, bar: int, high: float, low: float, close: float) -> None:
-        """Score and start to learn the labels that a closed bar's prices confirm; `on_bar` ends the bar.
+    @property
+    def network(self) -> Network:
+        """The network after the last bar taken."""
+        self._rewind()
+        return self._network
 
-        The results are the same to the bit. A bar with an invalid number or price does not begin.
+    @property
+    def label(self) -> Label:
+        """The label after the last bar taken."""
+        self._rewind()
+        return self._planner.label
+
+    def _rewind(self) -> None:
+        if self._ahead is not None:
+            self._ahead.rewind()
+
+    def run_ahead(self, bar: int, bars: Iterable[BarInputs]) -> None:
+        """Learn and predict ahead of `on_bar`, with the same results to the bit.
+
+        Parameters
+        ----------
+        bar : number of the next bar
+        bars : features, high, low and close of that bar and those after it; where `on_bar` gets others,
+            running ahead ends
         """
-        follows = self.last_bar is not None and bar == self.last_bar + 1
-        if follows and self._begun is None and math.isfinite(high + low + close):
-            self._begin((bar, high, low, close))
+        self._ahead = RunAhead(self._network, self._planner, bars, bar, learning=self.learning)
 
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
@@ -101,38 +103,38 @@ class Learner:
             When a feature, high, low or close is not finite; the bar was not taken. Or when the outputs are
             not finite after the step.
         ValueError
-            When `bar` does not follow the bar before it, or began with other prices.
+            When `bar` does not follow the bar before it.
         """
-        self._check(bar, features, high, low, close)
-        prices = bar, high, low, close
-        begun = self._begun or self._begin(prices)
-        if begun.prices != prices:
-            raise ValueError(f"bar, high, low and close must be {begun.prices}, as begun, got {prices}")
-        self._begun, scored = None, begun.scored
-        self._history.append(features)
-        self.last_bar = bar
-        self.window = self._history.window
-        start = perf_counter()
-        outputs = self._predict(begun.examples)
-        self.last_step_s = begun.seconds + perf_counter() - start
+        ahead = None
+        if self._ahead is not None:
+            ahead = self._ahead.take(bar, (tuple(features), high, low, close))
+        outputs: list[float] | None
+        if ahead is not None:
+            plan, outputs, self.last_step_s = ahead
+        else:
+            self._ahead = None
+            plan = self._planner.plan(bar, features, high, low, close)
+            start = perf_counter()
+            steps = steps_of([plan], learning=self.learning)
+            outputs = outputs_of(send_steps(self._network, steps))[0] if steps else None
+            self.last_step_s = perf_counter() - start
         self.network_s += self.last_step_s
-        if outputs is None or self.window is None:
+        self.last_bar, self.features, self.window = bar, plan.features, plan.window
+        scored = [
+            ScoredSignal(signal, label.target, bar)
+            for label, signal in self._signals.confirm(plan.labels, bar)
+        ]
+        if outputs is None:
             return None, scored
-        signal = Signal.of(bar, outputs.ravel().tolist())
-        self._pending.add(bar, self.window, signal)
+        signal = Signal.of(bar, outputs)
+        self._signals.add(bar, signal)
         return signal, scored
 
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         """Take a closed bar as an example for `take_examples`, without prediction; raises as `on_bar`."""
-        if self._begun is not None:
-            raise ValueError(f"bar {self._begun.prices[0]} must be ended with on_bar")
-        self._check(bar, features, high, low, close)
-        self._history.append(features)
-        self.last_bar = bar
-        confirmed = self._pending.confirm(self._confirmed(bar, high, low, close), bar)
-        self._examples += [example for example, _ in confirmed]
-        if (window := self._history.window) is not None:
-            self._pending.add(bar, window)
+        plan = self._planner.plan(bar, features, high, low, close)
+        self.last_bar, self.features = bar, plan.features
+        self._examples += plan.examples
 
     def take_examples(self, first_bar: int = 0, embargo_bars: int = 0) -> list[Example]:
         """Return the examples observed from `first_bar` on, without the last `embargo_bars`, and drop all.
@@ -147,7 +149,7 @@ class Learner:
         last = -1 if self.last_bar is None else self.last_bar
         examples = [e for e in self._examples if first_bar <= e.bar <= last - embargo_bars]
         self._examples = []
-        self._pending.clear()
+        self._planner.queue.clear()
         if not examples:
             raise StrategyError(
                 f"a bar from {first_bar} to {last} must have a full window and a confirmed label. "
@@ -155,66 +157,21 @@ class Learner:
             )
         return examples
 
-    def _confirmed(self, bar: int, high: float, low: float, close: float) -> list[ConfirmedLabel]:
-        labels = self.label.update(bar, high, low, close)
-        require_in_time(labels, bar, self.delay_bars)
-        return labels
-
-    def _begin(self, prices: tuple[int, float, float, float]) -> _Begun:
-        confirmed = self._pending.confirm(self._confirmed(*prices), prices[0])
-        scored = [ScoredSignal(s, e.target, e.known_bar) for e, s in confirmed if s is not None]
-        start = perf_counter()
-        examples = [example for example, _ in confirmed] if self.learning else []
-        # Several networks each read their weights once where they learn and predict in one launch.
-        first = len(examples) if len(self.network.seeds) == 1 else len(examples) - 1
-        for _, _, window, target in examples[:first]:
-            self.network.start_learning(window, target)
-        self._begun = _Begun(prices, scored, examples[first:], perf_counter() - start)
-        return self._begun
-
-    def _predict(self, examples: list[Example]) -> NDArray[np.floating] | None:
-        if self.window is None:
-            return None
-        if not examples:
-            return self.network.predict(self.window, update_statistics=True, meanwhile=self.catch_up)
-        self.catch_up()
-        return self.network.learn_then_predict(examples[0].window, examples[0].target, self.window)
-
-    def catch_up(self) -> None:
-        """Call `while_busy` now."""
-        for work in self.while_busy:
-            work()
-
-    def _check(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
-        if self.last_bar is not None and bar != self.last_bar + 1:
-            raise ValueError(f"bar must be {self.last_bar + 1}, got {bar}. Pass every closed bar once.")
-        finite = math.isfinite(sum(features) + high + low + close)
-        if finite and min(features) >= -self._largest and max(features) <= self._largest:
-            return
-        names, values = (*self.feature_names, "high", "low", "close"), (*features, high, low, close)
-        raise_non_finite(bar, names, values, self.network.dtype)
-
-    @property
-    def _outputs(self) -> int:
-        return len(CLASSES) * len(self.network.seeds)
-
-    @property
-    def features(self) -> NDArray[np.floating]:
-        """Features of the last bar, (features,)."""
-        return self._history.last
-
-    def running_statistics(self) -> tuple[NDArray[np.floating], NDArray[np.floating]] | None:
+    def running_statistics(self) -> tuple[Array, Array] | None:
         """Return running mean and deviation of each feature of the newest bar, or None.
 
         None where the first layer has no running statistics.
         """
-        first = self.network.layout.plans[0]
+        first = self._network.layout.plans[0]
         mean = first.tensors.get("moving_mean")
-        if mean is None or mean.tensor.size != self.network.n_inputs:
+        if mean is None or mean.tensor.size != self._network.n_inputs:
             return None
+        copy = None if self._ahead is None else self._ahead.reached
+        if copy is None:
+            self._rewind()
         newest = slice(-len(self.feature_names), None)
         means, variances = (
-            self.network.tensor(f"{first.name}.{name}")[0, newest]
+            self._network.tensor(f"{first.name}.{name}", copy)[0, newest]
             for name in ("moving_mean", "moving_variance")
         )
         return means, np.sqrt(variances)
@@ -222,33 +179,34 @@ class Learner:
     @property
     def pending(self) -> list[Signal]:
         """Predictions waiting for their labels."""
-        return self._pending.signals
+        return self._signals.items
 
     # -- checkpoint ------------------------------------------------------------------------------------------
-    def state(self) -> tuple[dict[str, NDArray[np.floating]], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the state for `restore`: arrays, and plain JSON values.
 
         Raises
         ------
         CheckpointError
-            When a bar has begun and not ended, or observed bars were not taken as examples.
+            When observed bars were not taken as examples.
         """
-        if self._begun is not None:
-            raise CheckpointError(f"bar {self._begun.prices[0]} must end before its state can be saved")
-        if self._examples or len(self._pending) > len(self._pending.signals):
+        self._rewind()
+        queue, outputs = self._planner.queue, [signal.all_outputs for signal in self._signals.items]
+        if self._examples or queue.bars != self._signals.bars:
             raise CheckpointError(
                 f"the bars up to bar {self.last_bar} must be learned first. Call take_examples."
             )
         arrays = {
-            "learner.history": self._history.rows().astype(float),
-            **self._pending.arrays(self.network.n_inputs, self._outputs),
+            "learner.history": self._planner.rows.rows().astype(float),
+            "learner.pending_windows": np.array(queue.items, float).reshape(-1, self._network.n_inputs),
+            "learner.pending_outputs": np.array(outputs, float).reshape(-1, self._n_outputs),
         }
         values = {
             "features": list(self.feature_names),
             "history_bars": self.history_bars,
             "last_bar": self.last_bar,
-            "pending_bars": [signal.bar for signal in self._pending.signals],
-            "label": self.label.state(),
+            "pending_bars": queue.bars,
+            "label": self._planner.label.state(),
         }
         return arrays, values
 
@@ -267,17 +225,43 @@ class Learner:
         least, most = (0, 0) if last_bar is None else (1, min(self.history_bars, last_bar + 1))
         if bars != sorted(set(bars)) or (bars and (last_bar is None or bars[-1] > last_bar)):
             raise values.invalid("pending_bars", f"rising numbers up to last_bar, {last_bar}")
-        history = state_array(arrays, "history", (None, len(self.feature_names)))
-        pending = LabelQueue(self.delay_bars)
-        pending.restore(bars, arrays, self.network.n_inputs, self._outputs)
+        history = _array(arrays, "history", (None, len(self.feature_names)))
+        windows = _array(arrays, "pending_windows", (len(bars), self._network.n_inputs))
+        outputs = _array(arrays, "pending_outputs", (len(bars), self._n_outputs))
+        if (outputs < 0).any() or (outputs > 1).any():
+            raise CheckpointError("learner.pending_outputs must lie between 0 and 1")
         if not least <= len(history) <= most:
             found = f"got {len(history)} at last_bar {last_bar}"
             raise CheckpointError(f"learner.history must hold {least} to {most} rows, {found}")
+        label = self._planner.label
         try:
-            self.label.restore(values.any("label"))
+            label.restore(values.any("label"))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             # A label may be the user's own, with any state in the file.
-            kind, message = type(self.label).__name__, f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"learner.label must be a state of {kind}: {message}") from error
-        self._history.set_rows(history)
-        self.last_bar, self._pending, self._begun = last_bar, pending, None
+            message = f"{type(error).__name__}: {error}"
+            raise CheckpointError(
+                f"learner.label must be a state of {type(label).__name__}: {message}"
+            ) from error
+        self._planner.rows.set_rows(history)
+        self._planner.last_bar = self.last_bar = last_bar
+        self.features = self._planner.rows.last if len(history) else None
+        self._planner.queue.clear()
+        self._signals.clear()
+        for bar, window, of_bar in zip(bars, windows, outputs.tolist(), strict=True):
+            self._planner.queue.add(bar, window)
+            self._signals.add(bar, Signal.of(bar, of_bar))
+
+    @property
+    def _n_outputs(self) -> int:
+        return len(CLASSES) * len(self._network.seeds)
+
+
+def _array(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int | None, int]) -> Array:
+    """Return an array of the state; None in `shape` allows any number of rows."""
+    array = arrays.get(f"learner.{name}")
+    if array is None or array.dtype != np.float64 or array.ndim != len(shape) or array.shape[1] != shape[1]:
+        found = "no array" if array is None else f"{array.dtype} of shape {array.shape}"
+        raise CheckpointError(f"learner.{name} must be float64 of shape {shape}, got {found}")
+    if shape[0] not in (None, len(array)) or not np.isfinite(array).all():
+        raise CheckpointError(f"learner.{name} must be finite, of shape {shape}")
+    return array

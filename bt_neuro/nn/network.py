@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,13 @@ from bt_neuro.nn.reference.passes import Array, Mode
 from bt_neuro.nn.validation import targets_of, windows_of
 
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and the time until Ctrl-C works
+
+
+class StateCopy(NamedTuple):
+    """State of a network at a time, on its device; `Network.tensor` reads from it."""
+
+    state: Any
+    steps: int
 
 
 class Network(NetworkState):
@@ -74,7 +81,6 @@ class Network(NetworkState):
         inputs: ArrayLike,
         *,
         update_statistics: bool = False,
-        meanwhile: Callable[[], None] | None = None,
     ) -> Array:
         """Return the outputs for each window.
 
@@ -82,7 +88,6 @@ class Network(NetworkState):
         ----------
         inputs : (steps, n_inputs), or one window
         update_statistics : let each window move the running statistics, as in a stream
-        meanwhile : called once a launch while the device is at work; it must not use this network
 
         Returns
         -------
@@ -91,7 +96,7 @@ class Network(NetworkState):
         windows, is_one = windows_of(inputs, self.n_inputs, self.dtype)
         mode = Mode.PREDICT | (Mode.PREDICT_MOVES if update_statistics else 0)
         nothing = np.empty((0, self.n_outputs))
-        _, outputs = self._run(mode, windows[:0], nothing, windows, meanwhile=meanwhile)
+        _, outputs = self._run(mode, windows[:0], nothing, windows)
         return self._shaped(outputs, is_one)
 
     def learn(
@@ -129,12 +134,6 @@ class Network(NetworkState):
             return self._shaped(outputs, is_one), self._shaped(losses, is_one)
         return self._shaped(outputs, is_one)
 
-    def start_learning(self, inputs: ArrayLike, targets: ArrayLike) -> None:
-        """Learn without moving the statistics, and return at once; the next call follows in order."""
-        windows, _ = windows_of(inputs, self.n_inputs, self.dtype)
-        weighted = targets_of(targets, self.layout, self.dtype)
-        self._run(Mode.LEARN, windows, weighted, windows[:0], wait=False)
-
     def learn_then_predict(self, inputs: ArrayLike, targets: ArrayLike, next_inputs: ArrayLike) -> Array:
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
@@ -150,16 +149,55 @@ class Network(NetworkState):
         windows, _ = windows_of(inputs, self.n_inputs, self.dtype)
         weighted = targets_of(targets, self.layout, self.dtype)
         following, is_one = windows_of(next_inputs, self.n_inputs, self.dtype)
-        mode = Mode.BOTH | Mode.PREDICT_MOVES
-        if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
-            mode |= Mode.SLIDING
+        mode = self._mode_of_both(windows, following)
         _, outputs = self._run(mode, windows, weighted, following)
         return self._shaped(outputs, is_one)
 
+    def send(self, inputs: Array, targets: Array, next_inputs: Array) -> Callable[[], Array]:
+        """Start `learn_then_predict` of up to 1,024 steps and return at once; the next call follows in order.
+
+        Parameters
+        ----------
+        inputs, targets : (steps, n_inputs) and (steps, n_outputs); with none nothing is learned
+        next_inputs : (steps, n_inputs); with none nothing is predicted
+
+        Returns
+        -------
+        a function that waits and returns the predictions, (members, steps, n_outputs); to be called once
+        """
+        windows, _ = windows_of(inputs, self.n_inputs, self.dtype)
+        weighted = targets_of(targets, self.layout, self.dtype)
+        following, _ = windows_of(next_inputs, self.n_inputs, self.dtype)
+        mode = self._mode_of_both(windows, following)
+        with self._lock:
+            receive = self._send(mode, windows, weighted, following, 1)
+            self._engines.current.flush()
+        return lambda: receive()[1]
+
+    def copy_state(self) -> StateCopy:
+        """Return a copy of the state after all that was sent, on the device; for `restore_state`."""
+        with self._lock:
+            return StateCopy(self._engines.current.copy(), self.steps)
+
+    def restore_state(self, copy: StateCopy) -> None:
+        """Set the state to that of a copy."""
+        with self._lock:
+            self._engines.current.restore(copy.state)
+            self.steps, self._reusable = copy.steps, None
+
+    @staticmethod
+    def _mode_of_both(windows: Array, following: Array) -> int:
+        mode = Mode.LEARN if len(windows) else 0
+        if len(following):
+            mode |= Mode.PREDICT | Mode.PREDICT_MOVES
+        if len(windows) > 1 and np.array_equal(windows[1:], following[:-1]):
+            mode |= Mode.SLIDING
+        return mode
+
     def _run(
-        self, mode: int, learn: Array, targets: Array, predict: Array, *, batch_size: int = 1, **how: Any
+        self, mode: int, learn: Array, targets: Array, predict: Array, *, batch_size: int = 1
     ) -> tuple[Array, Array]:
-        """Run in launches of bounded size; `how` is `meanwhile` and `wait` of the engine's run."""
+        """Run in launches of bounded size."""
         steps, does_both = max(len(learn), len(predict)), mode & Mode.BOTH == Mode.BOTH
         if len(targets) != len(learn) or (does_both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
@@ -169,17 +207,17 @@ class Network(NetworkState):
         size = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size
         with self._lock:
             if steps <= size:  # one live bar: every microsecond counts
-                return self._launch(mode, learn, targets, predict, batch_size, how)
+                return self._send(mode, learn, targets, predict, batch_size)()
             results = [
-                self._launch(mode, learn[part], targets[part], predict[part], batch_size, how)
+                self._send(mode, learn[part], targets[part], predict[part], batch_size)()
                 for part in (slice(start, start + size) for start in range(0, steps, size))
             ]
         learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
 
-    def _launch(
-        self, mode: int, learn: Array, targets: Array, predict: Array, batch_size: int, how: dict[str, Any]
-    ) -> tuple[Array, Array]:
+    def _send(
+        self, mode: int, learn: Array, targets: Array, predict: Array, batch_size: int
+    ) -> Callable[[], tuple[Array, Array]]:
         previous, engine = self._engines.current, self._engines.of(batch_size)
         if (
             self._averages and mode & Mode.LEARN
@@ -191,13 +229,12 @@ class Network(NetworkState):
             mode |= Mode.REUSE if learn[0].tobytes() == self._reusable else 0
         first, steps = self.steps + 1, -(-len(learn) // batch_size)
         rates = np.array([[each.rates(first + i) for i in range(steps)] for each in self.optimizers])
-        try:
-            return engine.run(mode, learn, targets, predict, rates, first, **how)
-        finally:  # the device has done its part also where `meanwhile` failed
-            self.steps += steps
-            # Without a prediction that moved the statistics, activations in place belong to other statistics.
-            moved = mode & Mode.PREDICT_MOVES and len(predict)
-            self._reusable = predict[-1].tobytes() if moved else None
+        launch = engine.send(mode, learn, targets, predict, rates, first)
+        self.steps += steps
+        # Without a prediction that moved the statistics, activations in place belong to other statistics.
+        moved = mode & Mode.PREDICT_MOVES and len(predict)
+        self._reusable = predict[-1].tobytes() if moved else None
+        return launch.receive
 
     def _shaped(self, outputs: Array, is_one: bool) -> Array:
         outputs = outputs[:, 0] if is_one else outputs

@@ -103,8 +103,13 @@ class NetworkState:
             state = self._engines.current.read()
         return {name: np.stack([placed.view(own) for own in state]) for name, placed in self._places.items()}
 
-    def tensor(self, name: str) -> Array:
+    def tensor(self, name: str, copy: Any = None) -> Array:
         """Return a copy of one tensor of `state`, (members, ...), without reading the others.
+
+        Parameters
+        ----------
+        name : of the tensor
+        copy : read it from a copy of the state, see `Network.copy_state`
 
         Raises
         ------
@@ -113,7 +118,8 @@ class NetworkState:
         """
         placed = self._place(name)
         with self._lock:
-            part = self._engines.current.read(placed.offset, placed.tensor.size)
+            state = copy and copy.state
+            part = self._engines.current.read(placed.offset, placed.tensor.size, state)
         return part.reshape(len(self.seeds), *placed.tensor.shape)
 
     def set_tensor(self, name: str, value: ArrayLike) -> None:

@@ -5,8 +5,8 @@ It defines the network, is the oracle of the kernels' tests, and runs where ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -118,6 +118,16 @@ class ReferenceNetwork:
         return {name: placed.view(state) for name, placed in part.tensors.items()}
 
 
+class Outputs(NamedTuple):
+    """Outputs of a run that is done."""
+
+    learned: Array
+    predicted: Array
+
+    def receive(self) -> tuple[Array, Array]:
+        return self.learned, self.predicted
+
+
 class NumpyEngine:
     """Reference networks, one a member, with the methods of `Runner`."""
 
@@ -128,21 +138,30 @@ class NumpyEngine:
             for own, seed in zip(state, seeds, strict=True)
         ]
 
-    def run(
-        self, mode: int, *numbers: Any, meanwhile: Callable[[], None] | None = None, wait: bool = True
-    ) -> tuple[Array, Array]:
+    def send(self, mode: int, *numbers: Any) -> Outputs:
         learn, targets, predict, rates, first_step = numbers
         by_member = np.broadcast_to(rates, (len(self._members), *rates.shape[1:]))
         calls = zip(self._members, by_member, strict=True)
         outputs = [member.run(mode, learn, targets, predict, own, first_step) for member, own in calls]
-        if meanwhile is not None:
-            meanwhile()
         learned, predicted = zip(*outputs, strict=True)
-        return np.stack(learned), np.stack(predicted)
+        return Outputs(np.stack(learned), np.stack(predicted))
 
-    def read(self, first: int = 0, size: int | None = None) -> Array:
+    def run(self, mode: int, *numbers: Any) -> tuple[Array, Array]:
+        return self.send(mode, *numbers).receive()
+
+    def flush(self) -> None:
+        pass
+
+    def copy(self) -> Array:
+        return self.read()
+
+    def restore(self, copy: Array) -> None:
+        self.write(copy)
+
+    def read(self, first: int = 0, size: int | None = None, copy: Array | None = None) -> Array:
         end = None if size is None else first + size
-        return np.stack([member.state[first:end] for member in self._members])
+        states = [member.state for member in self._members] if copy is None else copy
+        return np.stack([state[first:end] for state in states])
 
     def write(self, state: Array) -> None:
         for member, own in zip(self._members, state, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from inspect import getattr_static
 from numbers import Integral, Real
 from typing import Any
@@ -74,10 +74,11 @@ def check_parameters(params: Any, defaults: dict[str, Any]) -> None:
                 break
 
 
-def checked_features(features: Callable[[], Any], name: str) -> dict[str, Any]:
-    """Return the features, if they are lines by name without look-ahead."""
+def checked_features(strategy: Any) -> dict[str, Any]:
+    """Return the features of a strategy, if they are lines by name without look-ahead."""
+    name = type(strategy).__name__
     try:
-        lines = features()
+        lines = strategy.features()
     except IndexError as error:
         raise StrategyError(
             f"{name}.features() must return lines, such as self.data.close, got a number such as "
@@ -85,22 +86,33 @@ def checked_features(features: Callable[[], Any], name: str) -> dict[str, Any]:
         ) from error
     if not isinstance(lines, dict) or not lines:
         raise StrategyError(f"{name}.features() must return a dict of lines by name, got {lines!r}")
+    forward = set(map(id, _forward_lines(strategy)))
     for feature, line in lines.items():
         if not isinstance(line, bt.LineRoot):
             raise StrategyError(f"{name}.features(): {feature} must be a backtrader line, got {line!r}")
-        if _looks_ahead(line):
+        if _looks_ahead(line, forward):
             raise StrategyError(
                 f"{name}.features(): {feature} must not read bars to come, as line(1) does. Use line(-1)."
             )
     return lines
 
 
-def _looks_ahead(line: Any) -> bool:
-    # The line that line(1) makes, also inside a sum or a comparison of lines.
+def _looks_ahead(line: Any, forward: set[int]) -> bool:
+    # Also inside a sum or a comparison of lines.
     parts = (getattr(line, "a", None), getattr(line, "b", None))
-    return isinstance(line, bt.linebuffer._LineForward) or any(
-        _looks_ahead(part) for part in parts if isinstance(part, bt.LineRoot)
+    return id(line) in forward or any(
+        _looks_ahead(part, forward) for part in parts if isinstance(part, bt.LineRoot)
     )
+
+
+def _forward_lines(owner: Any) -> Iterator[Any]:
+    """Yield the lines that line(1) makes, and those of indicators that show them, such as a chikou span."""
+    for indicator in owner.getindicators():
+        if isinstance(indicator, bt.linebuffer._LineForward):
+            yield indicator
+            yield from indicator.bindings
+        elif hasattr(indicator, "getindicators"):
+            yield from _forward_lines(indicator)
 
 
 def require_counted(strategy: Any, bars: int) -> None:

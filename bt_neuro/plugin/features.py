@@ -8,17 +8,23 @@ its own at every bar; and some parts are not MetaTrader's (see `MetaTraderFeatur
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import tee
+from typing import Any
 
 import backtrader as bt
 
 from bt_neuro.errors import StrategyError
+from bt_neuro.learning.run_ahead import BarInputs
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
+from bt_neuro.plugin.feed import BarsFeed, rows
 
 RSI_PERIOD = CCI_PERIOD = ATR_PERIOD = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
 
 
-class _BarFeatures(bt.Indicator):
+class BarFeatures(bt.Indicator):
     """Base of the indicators that compute all features of a bar at once, each bar once.
 
     backtrader calls an indicator again for the same bar when another feed has a new one.
@@ -36,6 +42,7 @@ class _BarFeatures(bt.Indicator):
         self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
         self._figures = list(self.lines)
         self._bars = 0
+        self._ahead: Iterator[tuple[float, ...]] | None = None
 
     def prenext(self) -> None:
         if len(self.data) > self._bars:
@@ -50,10 +57,36 @@ class _BarFeatures(bt.Indicator):
 
     def _observe(self) -> tuple[float, ...]:
         """Return the features of the bar that has just closed."""
+        if self._ahead is not None:
+            return next(self._ahead)
+        prices = [line[0] for line in self._prices]
+        return self._compute(*prices, self.data.datetime.datetime(0))
+
+    def _compute(
+        self, open_: float, high: float, low: float, close: float, volume: float, time: datetime
+    ) -> tuple[float, ...]:
+        """Return the features of the next bar; called once for each bar, in order."""
         raise NotImplementedError
 
+    def read_ahead(self) -> Iterator[BarInputs] | None:
+        """Return features, high, low and close of each bar to come; None if they are not known.
 
-class ShapeFeatures(_BarFeatures):
+        The features are computed once, by whoever comes first to a bar: this indicator or the caller.
+        """
+        data = self.data
+        if not isinstance(data, BarsFeed) or not data.is_plain or self._bars != len(data):
+            return None  # the last where all bars were computed before the first one
+        for_lines, for_caller = tee(self._rows(rows(data.p.bars.iloc[len(data) :])))
+        self._ahead = (features for features, *_ in for_lines)
+        return for_caller
+
+    def _rows(self, bars: Iterator[tuple[float, ...]]) -> Iterator[BarInputs]:
+        for time, open_, high, low, close, volume, *_ in bars:
+            moment = self.data.num2date(time)
+            yield self._compute(open_, high, low, close, volume, moment), high, low, close
+
+
+class ShapeFeatures(BarFeatures):
     """The visible shape of a fractal: lines and units as in `VisibleShape`.
 
     At bar t every line uses bars <= t only.
@@ -70,11 +103,11 @@ class ShapeFeatures(_BarFeatures):
         self.addminperiod(self.p.wing + 1)
         self._shape = VisibleShape(self.p.wing)
 
-    def _observe(self) -> tuple[float, ...]:
-        return self._shape.update(*[line[0] for line in self._prices], self.data.datetime.datetime(0))
+    def _compute(self, *bar: Any) -> tuple[float, ...]:
+        return self._shape.update(*bar)
 
 
-class MetaTraderFeatures(_BarFeatures):
+class MetaTraderFeatures(BarFeatures):
     """Price moves, volume, calendar and four oscillators, computed as MetaTrader 5 computes them.
 
     At bar t every line uses bars <= t only.
@@ -123,9 +156,9 @@ class MetaTraderFeatures(_BarFeatures):
         self._up = self._down = 0.0
         self._fast = self._slow = 0.0
 
-    def _observe(self) -> tuple[float, ...]:
-        open_, high, low, close, volume = [line[0] for line in self._prices]
-        time = self.data.datetime.datetime(0)
+    def _compute(
+        self, open_: float, high: float, low: float, close: float, volume: float, time: datetime
+    ) -> tuple[float, ...]:
         last = close if self._close is None else self._close
         rsi = self._wilder(close - last)
         atr = self._true_range(high, low, last)

@@ -75,10 +75,14 @@ class BarsFeed(bt.feed.DataBase):
             setattr(self, name, getattr(lines, name))
         self._rows = rows(self.p.bars)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the lines hold the bars of the frame as they are, without filters or a subclass."""
+        p, filtered = self.p, self._filters or self._barstack or self._barstash or self._tzinput
+        return type(self) is BarsFeed and not filtered and p.fromdate is None and p.todate is None
+
     def load(self) -> bool:
-        p = self.p
-        filtered = self._filters or self._barstack or self._barstash or self._tzinput
-        if type(self) is not BarsFeed or filtered or p.fromdate is not None or p.todate is not None:
+        if not self.is_plain:
             return super().load()
         # backtrader moves every line on by a NaN, and has `_load` write over it: 5 microseconds a bar more.
         row = next(self._rows, None)

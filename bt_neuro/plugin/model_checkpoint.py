@@ -105,7 +105,6 @@ class ModelCheckpoint(bt.Analyzer):
         bars = {**strategy.fingerprint.state(), "last_time": time_of(strategy.fingerprint.last)}
         if last_bar is not None:
             require_counted(strategy, last_bar + 1)
-        strategy.learner.catch_up()  # records that wait for a RunObserver's subscribers are in no state
         keepers = with_state(strategy.analyzers.getitems())
         states = {name: keeper.state() for name, keeper in keepers.items()}
         about = dict(self.p.about or {})

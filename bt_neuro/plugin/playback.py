@@ -164,9 +164,6 @@ class _Recorder:
         self.history_bars, self.delay_bars = learner.history_bars, learner.delay_bars
         self.rows: list[Sequence[float]] = []
 
-    def begin_bar(self, bar: int, high: float, low: float, close: float) -> None:
-        """Do nothing: nothing is learned."""
-
     def on_bar(self, bar: int, features: Sequence[float], *prices: float) -> tuple[None, list[ScoredSignal]]:
         self.rows.append(features)
         return None, []
@@ -179,11 +176,7 @@ class _Player:
         self._label, self.delay_bars = learner.label, learner.delay_bars
         self._first_bar, self._outputs = first_bar, outputs
         self._waiting: dict[int, Signal] = {}
-        self.while_busy: list[Any] = []
         self.last_bar, self.network = None, _NoNetwork()
-
-    def begin_bar(self, bar: int, high: float, low: float, close: float) -> None:
-        """Do nothing: nothing is learned."""
 
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float

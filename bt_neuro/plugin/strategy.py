@@ -20,9 +20,9 @@ from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
+from bt_neuro.plugin.bars_ahead import bars_ahead
 from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
 from bt_neuro.plugin.features import article_features, shape_features
-from bt_neuro.plugin.head_start import HeadStart
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
@@ -152,7 +152,7 @@ class NeuroStrategy(bt.Strategy):
         self._scored: list[ScoredSignal] = []
         self._phase = Phase.WARM_UP
         self.pretraining = Pretraining.of(self.p)
-        self._feature_lines = checked_features(self.features, type(self).__name__)
+        self._feature_lines = checked_features(self)
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
@@ -207,13 +207,11 @@ class NeuroStrategy(bt.Strategy):
             self._learner = self._make_learner(checkpoint)
         except LayerError as error:
             raise StrategyError(f"{name}: {error}") from error
-        self._network = self._learner.network
         if self.pretraining is not None:
             self.pretraining.begin(len(self._network.seeds))
             self._phase = Phase.FIT
         if checkpoint is not None:
             self._resume(checkpoint)
-        self._head_start = HeadStart(self, NeuroStrategy, self._learner)
         self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
 
     def _make_learner(self, checkpoint: Checkpoint | None) -> Learner:
@@ -263,17 +261,12 @@ class NeuroStrategy(bt.Strategy):
         return self._verification.fingerprint
 
     @property
+    def _network(self) -> Network:
+        return self._learner.network
+
+    @property
     def _is_fitting(self) -> bool:
         return self.pretraining is not None and self.pretraining.is_pending
-
-    def _next(self) -> None:
-        bars = len(self.data)
-        if self._head_start.allowed and self._phase is Phase.LIVE and bars > self.fingerprint.bars:
-            try:
-                self._head_start.begin(bars - 1)
-            except NonFiniteError as error:
-                raise self._with_time(error) from error
-        super()._next()
 
     def prenext(self) -> None:
         if len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
@@ -297,7 +290,7 @@ class NeuroStrategy(bt.Strategy):
                 return
             signal, self._scored = self._learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
-            raise self._with_time(error) from error
+            raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
         if signal is not None:
             self._signal = signal
             if data._laststatus != data.DELAYED:
@@ -305,18 +298,18 @@ class NeuroStrategy(bt.Strategy):
                 self.decide(signal)
 
     def _change_phase(self, bar: int) -> None:
+        before: Phase = self._phase
+        pretraining: Any = self.pretraining
         if not self._verification.is_past(bar):
             self._phase = Phase.FIT if self._is_fitting else Phase.LIVE
-        pretraining = self.pretraining
-        if pretraining is None or not pretraining.is_pending:
-            return
-        if pretraining.is_over(bar, self.data.datetime.datetime(0)):
+        pending = pretraining is not None and pretraining.is_pending
+        if pending and pretraining.is_over(bar, self.data.datetime.datetime(0)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
-
-    def _with_time(self, error: NonFiniteError) -> NonFiniteError:
-        self._learner.catch_up()  # with the bars before, which were whole
-        return NonFiniteError(f"{self.data.datetime.datetime(0)}, {error}")
+        if self._phase is Phase.LIVE and before is not Phase.LIVE:
+            bars = bars_ahead(self, list(self._feature_lines.values()))
+            if bars is not None:
+                self._learner.run_ahead(bar, bars)
 
     def _start(self) -> None:
         super()._start()

@@ -25,7 +25,7 @@ HISTORY = 3
 
 
 class Recorded:
-    """A real network that remembers what was asked of it."""
+    """A real network that remembers the windows it learned and predicted, in order."""
 
     def __init__(self, network):
         self.network, self.calls = network, []
@@ -33,24 +33,20 @@ class Recorded:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
-    def start_learning(self, window, target):
-        self.calls.append(("learn", tuple(window), tuple(target)))
-        self.network.start_learning(window, target)
-
-    def learn_then_predict(self, window, target, following):
-        self.calls += [("learn", tuple(window), tuple(target)), ("predict", tuple(following))]
-        return self.network.learn_then_predict(window, target, following)
-
-    def predict(self, window, **options):
-        self.calls.append(("predict", tuple(window)))
-        return self.network.predict(window, **options)
+    def send(self, windows, targets, following):
+        for step in range(max(len(windows), len(following))):
+            if len(windows):
+                self.calls.append(("learn", tuple(windows[step]), tuple(targets[step])))
+            if len(following):
+                self.calls.append(("predict", tuple(following[step])))
+        return self.network.send(windows, targets, following)
 
 
 def bars(rng, count):
     """Return features, as numbers of the network's own kind, and prices."""
     features = rng.normal(size=(count, 2)).astype(np.float32).tolist()
     closes = np.cumsum(rng.normal(size=count))
-    return list(zip(features, closes + 1, closes - 1, closes, strict=True))
+    return list(zip(features, *((closes + by).tolist() for by in (1, -1, 0)), strict=True))
 
 
 def make(wing=1, seed=3, **options):
@@ -117,55 +113,6 @@ def test_a_feature_that_is_no_number_is_refused_and_changes_nothing(rng, bad, wh
     assert all(np.array_equal(before[name], network.state()[name]) for name in before)
     assert learner.pending == pending
     learner.on_bar(20, [0.0, 0.0], 1.0, 0.0, 0.5)  # the bar can still come
-
-
-def begun(learner, some, first=0):
-    told = []
-    for bar, (row, *prices) in enumerate(some, start=first):
-        learner.begin_bar(bar, *prices)
-        learner.begin_bar(bar, *prices)  # once is enough
-        told.append(learner.on_bar(bar, row, *prices))
-    return told
-
-
-@pytest.mark.parametrize("options", [{}, {"wing": 3}, {"learning": False}, {"seed": (3, 4)}], ids=str)
-def test_a_bar_that_began_before_its_features_were_known_is_the_same_to_the_bit(rng, options):
-    some = bars(rng, 40)
-    (early, network), (plain, other) = make(**options), make(**options)
-    assert begun(early, some) == feed(plain, some)
-    assert network.calls == other.calls
-    assert all(np.array_equal(value, other.state()[name]) for name, value in network.state().items())
-
-
-def test_what_a_bar_s_prices_taught_is_learned_once_whatever_its_features(rng):
-    some = bars(rng, 21)
-    learner, network = make()
-    plain, other = make()
-    feed(learner, some[:-1])
-    expected = feed(plain, some)[-1]
-    row, *prices = some[-1]
-    learner.begin_bar(20, *prices)
-    with pytest.raises(NonFiniteError, match="bar 20: b must be finite, got nan"):
-        learner.on_bar(20, [0.0, float("nan")], *prices)
-    with pytest.raises(CheckpointError, match="bar 20 must end before its state can be saved"):
-        learner.state()
-    with pytest.raises(ValueError, match="as begun, got"):
-        learner.on_bar(20, row, *np.add(prices, 1).tolist())
-    assert learner.on_bar(20, row, *prices) == expected
-    assert network.calls == other.calls
-
-
-@pytest.mark.parametrize(
-    ("bar", "high"), [(0, 1.0), (5, float("nan")), (5, float("inf")), (4, 1.0), (6, 1.0)], ids=str
-)
-def test_a_bar_that_would_be_refused_does_not_begin(rng, bar, high):
-    some = bars(rng, 5 if bar else 0)
-    learner, network = make()
-    feed(learner, some)
-    calls, pending = list(network.calls), learner.pending
-    learner.begin_bar(bar, high, 0.0, 0.5)
-    assert (network.calls, learner.pending) == (calls, pending)
-    learner.state()  # no bar has begun
 
 
 def test_bars_must_come_one_by_one(rng):

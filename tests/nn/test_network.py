@@ -126,12 +126,14 @@ def in_two_calls(network, windows, targets):
 
 
 def without_waiting(network, windows, targets):
-    """Learn in a launch of its own that nobody waits for: the prediction is sent behind it."""
-    found = [network.predict(windows[0], update_statistics=True)]
-    for window, target, following in zip(windows[:-1], targets, windows[1:], strict=True):
-        network.start_learning(window, target)
-        found.append(network.predict(following, update_statistics=True))
-    return np.array(found)
+    """Send all launches, each window learned in one of its own, before the first output is received."""
+    none, no_target = windows[:0], targets[:0]
+    receives = [network.send(none, no_target, windows[:1])]
+    for step in range(len(windows) - 1):
+        following = slice(step + 1, step + 2)
+        network.send(windows[step : step + 1], targets[step : step + 1], none)
+        receives.append(network.send(none, no_target, windows[following]))
+    return np.concatenate([receive()[0] for receive in receives])
 
 
 def in_one_launch(network, windows, targets):
@@ -332,15 +334,26 @@ def test_inputs_are_not_touched_and_outputs_are_the_caller_s(place, data):
     assert_same_bits(first, kept, "outputs of an earlier call")
 
 
-def test_what_nobody_waits_for_is_learned_in_its_order(place, data):
+@pytest.mark.parametrize("seed", [3, (3, 4)])
+def test_a_copy_of_the_state_brings_it_back_among_launches(place, data, seed):
     windows, targets = data
-    waiting, hasty = network_of(LAYERS, place), network_of(LAYERS, place)
-    for window, target in zip(windows, targets, strict=False):
-        waiting.learn(window, target, update_statistics=False)
-        hasty.start_learning(window, target)  # again, before the last one is done
-    assert hasty.steps == STEPS
-    for name, tensor in waiting.state().items():
-        assert_same_bits(hasty.state()[name], tensor, name)
+    network = network_of(LAYERS, place, seed=seed)
+    network.learn_then_predict(windows[:3], targets[:3], windows[1:4])
+    state, steps, copy = network.state(), network.steps, network.copy_state()
+    later = [network.send(windows[i : i + 2], targets[i : i + 2], windows[i + 1 : i + 3]) for i in (3, 5)]
+    name = next(iter(state))
+    assert_same_bits(network.tensor(name, copy), state[name])
+    network.restore_state(copy)
+    again = [
+        network.learn_then_predict(windows[i : i + 2], targets[i : i + 2], windows[i + 1 : i + 3])
+        for i in (3, 5)
+    ]
+    for receive, outputs in zip(later, again, strict=True):
+        assert_same_bits(receive(), outputs.reshape(-1, 2, 3))
+    network.restore_state(copy)
+    assert network.steps == steps
+    for name, tensor in network.state().items():
+        assert_same_bits(tensor, state[name], name)
 
 
 @pytest.mark.slow
@@ -351,32 +364,9 @@ def test_a_network_may_go_while_its_device_is_at_work(end):
         import numpy as np
         from bt_neuro import Dense, Network
         network = Network([Dense(200, "tanh"), Dense(3, "sigmoid")], inputs=400)
-        network.start_learning(np.ones((1000, 400)), np.ones((1000, 3)))
+        network.send(np.ones((1000, 400)), np.ones((1000, 3)), np.empty((0, 400)))
         """
     assert subprocess.run([sys.executable, "-c", code + end], timeout=120).returncode == 0
-
-
-def test_work_done_meanwhile_changes_no_bit(place, data):
-    (windows, _), done = data, []
-    plain, busy = network_of(LAYERS, place), network_of(LAYERS, place)
-    for window in windows:
-        expected = plain.predict(window, update_statistics=True)
-        found = busy.predict(window, update_statistics=True, meanwhile=lambda: done.append(1))
-        assert_same_bits(found, expected)
-    assert len(done) == STEPS + 1
-
-
-def test_what_fails_meanwhile_is_told_and_the_window_was_predicted(place, data):
-    def fail():
-        raise OSError("disk full")
-
-    (windows, _), network = data, network_of(LAYERS, place)
-    with pytest.raises(OSError, match="disk full"):
-        network.predict(windows[0], update_statistics=True, meanwhile=fail)
-    other = network_of(LAYERS, place)
-    other.predict(windows[0], update_statistics=True)
-    for name, tensor in network.state().items():
-        assert_same_bits(tensor, other.state()[name], name)
 
 
 def test_shapes_of_what_comes_back(place, data):

@@ -205,89 +205,135 @@ def test_a_feature_that_is_nan_is_named_with_its_bar():
         run(Divides, random_hours(60), MODE)
 
 
-class Early(Small):
-    """Has nothing of its own that backtrader calls before the network learns."""
+class Watching(Small):
+    """Logs what it gets at each bar."""
 
     def start(self):
         super().start()
-        self.log = []
+        self.log, self.steps = [], []
 
     def decide(self, signal):
-        self.log.append((signal, self.network.steps, list(self.scored)))
+        self.log.append((signal, list(self.scored)))
         super().decide(signal)
 
 
+class Plain(BarsFeed):
+    """A feed of one's own: its bars to come are not known, and so are taken one by one."""
+
+
 def passing(name):
-    """Return `Early` with a hook of its own, which makes it wait for next()."""
+    """Return a strategy with a hook of its own that uses the network."""
 
     def hook(self, *args):
+        self.steps.append((len(self), self.network.steps))
         return getattr(super(cls, self), name)(*args)
 
-    cls = type(f"Has_{name}", (Early,), {name: hook, "__module__": __name__})
+    cls = type(f"Has_{name}", (Watching,), {name: hook, "__module__": __name__})
     return cls
 
 
-OWN = ["features", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"]
+def run_on(feed, strategy, bars, mode, **params):
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    cerebro.adddata(feed(bars=bars))
+    cerebro.addstrategy(strategy, **params)
+    return cerebro.run()[0]
 
 
-@pytest.mark.parametrize("name", OWN)
+HOOKS = ["decide", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"]
+
+
+@pytest.mark.parametrize("strategy", [Watching, *map(passing, HOOKS)], ids=lambda strategy: strategy.__name__)
 @run_modes
-def test_a_network_that_begins_early_says_the_same_to_the_bit(mode, name):
-    early, late = (run(one, random_hours(150), mode) for one in (Early, passing(name)))
-    assert (early._head_start.allowed, late._head_start.allowed) == (True, False)
-    assert len(early.log) > 100
-    assert early.log == late.log
-    for tensor, value in early.network.state().items():
-        assert np.array_equal(value, late.network.state()[tensor]), tensor
+def test_ahead_and_bar_by_bar_are_the_same_to_the_bit(mode, strategy):
+    ahead, plain = (run_on(feed, strategy, random_hours(260), mode) for feed in (BarsFeed, Plain))
+    assert len(ahead.log) > 200
+    assert ahead.log == plain.log
+    assert ahead.steps == plain.steps  # hooks see one and the same network
+    state = plain.network.state()
+    for tensor, value in ahead.network.state().items():
+        assert np.array_equal(value, state[tensor]), tensor
 
 
-@pytest.mark.parametrize("column", ["open", "volume", "high", "low", "close"])
-def test_a_bar_that_is_refused_has_taught_nothing(column):
-    bars = random_hours(80).set_index("datetime").astype(float)
-    bars.loc[bars.index[60], column] = float("nan")
+@pytest.mark.parametrize("feed", [BarsFeed, Plain])
+def test_a_bar_that_is_refused_has_taught_nothing(feed):
+    bars = random_hours(180)
+    bars["volume"] = bars["volume"].astype(float)
+    bars.loc[140, "volume"] = 1e300  # no number of the network's
+    kept, errors = [], []
 
-    def refused(strategy):
-        class Kept(strategy):
-            def start(self):
-                super().start()
-                kept.append(self)
+    class Kept(Watching):
+        params = (("features", "article"),)
 
-        kept, cerebro = [], bt.Cerebro(stdstats=False)
-        cerebro.adddata(bt.feeds.PandasData(dataname=bars, openinterest=None))
-        cerebro.addstrategy(Kept)
-        with pytest.raises(NonFiniteError, match="2024-01-03 12:00:00, bar 60: "):
-            cerebro.run(exactbars=1)
-        return kept[0]
+        def start(self):
+            super().start()
+            kept.append(self)
 
-    early, late = refused(Early), refused(passing("next"))
-    assert early.network.steps == late.network.steps > 0
-    for tensor, value in early.network.state().items():
-        assert np.array_equal(value, late.network.state()[tensor]), tensor
+    for some in (bars, bars[:140]):
+        try:
+            run_on(feed, Kept, some, {"exactbars": 1})
+        except NonFiniteError as error:
+            errors.append(str(error))
+    rule = "volume must be finite as float32, got 1e+297. Scale it down."
+    assert errors == [f"2024-01-06 20:00:00, bar 140: {rule}"]
+    refused, whole = kept
+    assert refused.log == whole.log
+    state = whole.network.state()
+    assert all(np.array_equal(value, state[name]) for name, value in refused.network.state().items())
 
 
-def test_before_orders_are_told_nothing_of_the_bar_is_learned():
-    class Watches(Early):
+@pytest.mark.parametrize("feed", [BarsFeed, Plain])
+def test_before_orders_are_notified_nothing_of_the_bar_is_learned(feed):
+    class Watches(Watching):
+        def decide(self, signal):
+            super().decide(signal)
+            self.learned = self.network.steps
+
         def notify_order(self, order):
-            assert self.network.steps == (self.log[-1][1] if self.log else 0)
+            assert self.network.steps == self.learned
             self.learner.state()  # can be saved
 
-    assert len(run(Watches, random_hours(150), {"exactbars": 1}).log) > 100
+    assert len(run_on(feed, Watches, random_hours(150), {"exactbars": 1}).log) > 100
 
 
-def test_a_label_that_is_no_number_is_told_with_its_time():
+@pytest.mark.parametrize("feed", [BarsFeed, Plain])
+def test_a_label_that_is_not_finite_is_named_with_its_time(feed):
     class Hole(FractalLabel):
         def update(self, bar, *prices):
-            known = super().update(bar, *prices)
-            return (
-                [ConfirmedLabel(one.bar, (float("nan"), 0.0, 1.0)) for one in known] if bar == 60 else known
-            )
+            labels = super().update(bar, *prices)
+            return [ConfirmedLabel(bar - 1, (float("nan"), 0.0, 1.0))] if bar == 60 else labels
 
-    class Labelled(Early):
+    class Labelled(Watching):
         def label(self):
             return Hole(1)
 
-    with pytest.raises(NonFiniteError, match=r"2024-01-03 12:00:00, target 0 of step 0 is nan"):
-        run(Labelled, random_hours(80), {"exactbars": 1})
+    with pytest.raises(NonFiniteError, match="2024-01-03 12:00:00, the label of bar 59 must be finite"):
+        run_on(feed, Labelled, random_hours(80), {"exactbars": 1})
+
+
+@pytest.mark.parametrize("feed", [BarsFeed, Plain])
+@pytest.mark.parametrize("read", ["a line", "its array"])
+def test_a_strategy_that_reads_ahead_of_its_bar_fails_ahead_and_bar_by_bar(feed, read):
+    class Peeks(Watching):
+        def decide(self, signal):
+            close = self.data.close
+            return close[1] if read == "a line" else close.array[len(self)]
+
+    with pytest.raises(IndexError):
+        run_on(feed, Peeks, random_hours(80), {"exactbars": 1})
+
+
+@pytest.mark.parametrize("feed", [BarsFeed, Plain])
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=str)
+@pytest.mark.parametrize("part", ["line", "difference"])
+def test_a_forward_line_of_an_indicator_is_refused_by_name(feed, mode, part):
+    class Looks(Small):
+        def features(self):
+            cloud = bt.ind.Ichimoku(self.data)
+            span = cloud.chikou_span
+            return {"base": cloud.kijun_sen, "span": span if part == "line" else span - self.data.close}
+
+    with pytest.raises(StrategyError, match=r"features\(\): span must not read bars to come"):
+        run_on(feed, Looks, random_hours(120), mode)
 
 
 def test_analyzers_count_what_the_strategy_was_told():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import finalize
 
 import numpy as np
@@ -15,6 +17,9 @@ from bt_neuro.errors import DeviceError
 from bt_neuro.nn.opencl.device import Device, build, pyopencl
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.reference.passes import Array, Mode
+
+_LONG_LAUNCH, _POLL_S = 10_000, 5e-4  # numbers sent, about eight windows of the article's network
+_COMPLETE = 0  # of an event's status; errors are below
 
 
 class _StagingBuffer:
@@ -43,21 +48,19 @@ class _StagingBuffer:
                 self._queue, self._buffer, numbers, is_blocking=False
             )  # kept: dropped, it blocks
 
-    def receive(self, done: Any, size: int) -> None:
+    def receive(self, size: int) -> None:
         if self._buffer is not None:
             self._cl.enqueue_copy(self._queue, self.array[:size], self._buffer)
-        else:
-            done.wait()  # a few microseconds less than the queue's finish()
 
 
 class _Launch:
-    """A kernel with staging buffers of its own: another one can be sent while this one runs."""
+    """A kernel with staging buffers of its own: others can be sent while this one runs."""
 
     def __init__(
-        self, enqueue: Any, program: Program, memory: Any, members: int, staging: Any, kernel: Any
+        self, enqueue: Any, program: Program, memory: Any, members: int, staging: Any, free: Any, kernel: Any
     ) -> None:
         self._enqueue, self._program, self._memory = enqueue, program, memory
-        self._members, self._staging, self._kernel = members, staging, kernel
+        self._members, self._staging, self._free, self._kernel = members, staging, free, kernel
         self._capacity = 0  # windows
         self._prepared: tuple[int, int, int] | None = None
         self._done: Any = None
@@ -65,8 +68,6 @@ class _Launch:
     def send(
         self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
     ) -> None:
-        if self._done is not None:
-            self._done.wait()  # until then the staging buffers are the last launch's
         launch = mode, len(learn), len(predict)
         if self._prepared != launch:
             self._prepare(*launch)
@@ -81,9 +82,17 @@ class _Launch:
         self._done = self._enqueue(self._kernel, (self._members * items,), (items,))
 
     def receive(self) -> tuple[Array, Array]:
-        self._outbox.receive(self._done, self._received)
-        learned, predicted = self._outward
-        return learned.copy(), predicted.copy()
+        """Wait, and return both outputs, (members, windows, n_outputs); once."""
+        # A runtime spins in wait(), on the core of another process; but several members keep all cores busy,
+        # and there the waiting thread is one that computes.
+        if self._members == 1 and self._sent > _LONG_LAUNCH:
+            while self._done.command_execution_status > _COMPLETE:
+                time.sleep(_POLL_S)
+        self._done.wait()  # a few microseconds less than the queue's finish()
+        self._outbox.receive(self._received)
+        learned, predicted = (outputs.copy() for outputs in self._outward)
+        self._free.append(self)
+        return learned, predicted
 
     def _prepare(self, mode: int, learn: int, predict: int) -> None:
         """Cut the staging buffers for a mode and its windows: most launches are like the one before."""
@@ -105,6 +114,13 @@ class _Launch:
         out = self._outbox.array[: self._received].reshape(members, 2, windows, layout.n_outputs)
         self._outward = out[:, 0, :learn], out[:, 1, :predict]
         self._prepared = mode, learn, predict
+
+
+class _Copy(NamedTuple):
+    """State of a `Runner` at a time, on the device."""
+
+    buffer: Any
+    done: Any
 
 
 class Runner:
@@ -134,7 +150,7 @@ class Runner:
         self.batch_size, self.can_skip = program.batch_size, program.shape.work_items == 1
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
         context = cl.Context([device.handle])
-        self._queue = cl.CommandQueue(context)
+        self._queue, self._copies = cl.CommandQueue(context), None
         try:
             built = build(cl, context, program.source)
         except cl.Error as error:
@@ -148,9 +164,10 @@ class Runner:
         staging = partial(_StagingBuffer, cl, context, self._queue, self._dtype)
         enqueue = partial(cl.enqueue_nd_range_kernel, self._queue)
         launch = partial(_Launch, enqueue, program, memory, len(seeds), staging)
-        modes = Mode.LEARN, Mode.PREDICT, Mode.BOTH
-        self._launches = {mode: launch(cl.Kernel(built, "network_run")) for mode in modes}
-        finalize(self, self._queue.finish)  # a staging buffer must outlive the launch that writes to it
+        self._new: Callable[[Any], _Launch] = lambda free: launch(free, cl.Kernel(built, "network_run"))
+        self._free: dict[int, list[_Launch]] = defaultdict(list)  # launches that are done, by mode
+        self._launches: list[_Launch] = []  # all: a staging buffer must outlive the kernel that writes to it
+        finalize(self, self._queue.finish)
         self.write(state)
 
     def write(self, state: Array) -> None:
@@ -161,36 +178,53 @@ class Runner:
             offset = member * self._program.size * own.itemsize
             self._cl.enqueue_copy(self._queue, self._networks, own, dst_offset=offset)
 
-    def read(self, first: int = 0, size: int | None = None) -> Array:
-        """Return the state of all members, (members, layout.size), or so many numbers of it."""
+    def read(self, first: int = 0, size: int | None = None, copy: _Copy | None = None) -> Array:
+        """Return the state of all members, (members, layout.size), or so many numbers of it; or a copy's."""
         state = np.empty((self._members, self._program.layout.size if size is None else size), self._dtype)
+        buffer, queue, after = self._networks, self._queue, None
+        if copy is not None:  # a queue of its own: launches that were sent later are not waited for
+            self._copies = self._copies or self._cl.CommandQueue(self._queue.context)
+            buffer, queue, after = copy.buffer, self._copies, [copy.done]
         for member, own in enumerate(state):
             offset = (member * self._program.size + first) * own.itemsize
-            self._cl.enqueue_copy(self._queue, own, self._networks, src_offset=offset)
+            self._cl.enqueue_copy(queue, own, buffer, src_offset=offset, wait_for=after)
         return state
 
-    def run(
-        self, mode: int, *numbers: Any, meanwhile: Callable[[], None] | None = None, wait: bool = True
-    ) -> tuple[Array, Array]:
-        """Learn and predict windows in turns; return both outputs, (members, windows, n_outputs).
+    def send(self, mode: int, *numbers: Any) -> _Launch:
+        """Start to learn and predict windows in turns; what is sent next follows in order.
 
         Parameters
         ----------
         mode : see `Mode`
         numbers : windows to learn, their targets, windows to predict; rates (members, steps, 4), or
             (1, steps, 4) for all members; number of the first learning step, from 1 on
-        meanwhile : called once the device is at work; its error is raised once the device is done
-        wait : False returns at once and without outputs; the next run follows in order
+
+        Returns
+        -------
+        an object whose ``receive()`` returns both outputs, (members, windows, n_outputs)
         """
-        launch = self._launches[mode & Mode.BOTH]
+        free = self._free[mode & Mode.BOTH]
+        if not free:
+            self._launches.append(launch := self._new(free))
+        else:
+            launch = free.pop()
         launch.send(mode, *numbers)
-        if meanwhile is not None or not wait:
-            self._queue.flush()  # else a runtime may start the work only at the wait
-        if not wait:
-            return (np.empty((self._members, 0, self._program.layout.n_outputs), self._dtype),) * 2
-        try:
-            if meanwhile is not None:
-                meanwhile()
-        finally:
-            outputs = launch.receive()
-        return outputs
+        return launch
+
+    def run(self, mode: int, *numbers: Any) -> tuple[Array, Array]:
+        """Learn and predict windows in turns, as `send`, and wait."""
+        return self.send(mode, *numbers).receive()
+
+    def flush(self) -> None:
+        """Have the device begin: a runtime may start the work only at the wait."""
+        self._queue.flush()
+
+    def copy(self) -> _Copy:
+        """Return a copy of the state after all that was sent, made on the device in its turn."""
+        buffer = self._cl.Buffer(self._queue.context, self._cl.mem_flags.READ_WRITE, self._networks.size)
+        done = self._cl.enqueue_copy(self._queue, buffer, self._networks)
+        return _Copy(buffer, done)
+
+    def restore(self, copy: _Copy) -> None:
+        """Set the state to that of a copy, after all that was sent."""
+        self._cl.enqueue_copy(self._queue, self._networks, copy.buffer)
