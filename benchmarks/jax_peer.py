@@ -90,8 +90,8 @@ class JaxNetwork:
     def _descended(self, state: Any, gradients: Any, rates: Any) -> Any:
         np_, tree = self._jax.numpy, self._jax.tree
         parameters, m, v = state
-        m = tree.map(lambda m, g: m + (1 - self._optimizer.beta_1) * (g - m), m, gradients)
-        v = tree.map(lambda v, g: v + (1 - self._optimizer.beta_2) * (g * g - v), v, gradients)
+        m = tree.map(lambda m, g: self._optimizer.beta_1 * m + g, m, gradients)
+        v = tree.map(lambda v, g: self._optimizer.beta_2 * v + g * g, v, gradients)
         moved = tree.map(lambda p, m, v: p - rates[0] * m / (np_.sqrt(v) + rates[1]), parameters, m, v)
         return moved, m, v
 

@@ -60,6 +60,10 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
 
+// A bound as the article's MAX_GRADIENT, wider, for it must not bite on ordinary bars: behind normalisations of a single
+// window, each of which multiplies by 1000 where there is no variance.
+#define BOUNDED(gradient) clamp(gradient, (real)-10, (real)10)
+
 typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 
 // Arguments of layers that call no other file's functions: `batch` windows of the BATCH_SIZE there is room for.

@@ -7,7 +7,8 @@
 //          outbox (members, 2, windows, N_OUTPUTS): outputs before learning, predictions
 // Macros   PREDICTING offset of the tensors that predict: 0, or the slot of the averaged ones
 // Launch   one work-group of WORK_ITEMS a member: global size members * WORK_ITEMS
-// Twin     numpy_engine.py: ReferenceNetwork.run; reference/passes.py: Mode      Source  order of one bar, docs/order-of-one-bar.md
+// Twin     numpy_engine.py: ReferenceNetwork.run; reference/passes.py: Mode
+// Source   order of one bar, docs/order-of-one-bar.md
 
 #define MODE_LEARN 1           // the bits of reference/passes.py: Mode
 #define MODE_PREDICT 2
@@ -22,7 +23,8 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     global real* networks, global const uint* seeds, global const real* inbox, global real* outbox,
     const int mode, const int windows) {
   local real shared[WORK_ITEMS];
-  const int member = get_group_id(0), steps = (windows + BATCH_SIZE - 1) / BATCH_SIZE;
+  const size_t member = get_group_id(0);  // 64 bits: a product of it may pass 2^31
+  const int steps = (windows + BATCH_SIZE - 1) / BATCH_SIZE;
   global real* net = networks + member * NETWORK_SIZE;
   global real* outputs = outbox + member * 2 * windows * N_OUTPUTS;
   const uint first_step = *(global const uint*)inbox;
@@ -40,7 +42,8 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     // One call site for both kinds of pass: the same machine code, hence the same bits.
     if (!in_place)
       network_forward(
-          net, learns ? net : net + PREDICTING, inputs + row * N_INPUTS, batch, moves, learns, first_step + step, seeds[member], skipped, shared);
+          net, learns ? net : net + PREDICTING, inputs + row * N_INPUTS, batch, moves, learns, first_step + step,
+          seeds[member], skipped, shared);
     FOR_ITEMS(o, batch * N_OUTPUTS)
       outputs[((learns ? 0 : windows) + first) * N_OUTPUTS + o] = net[AT_OUTPUTS + o];
     if (learns) {

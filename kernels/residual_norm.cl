@@ -1,6 +1,6 @@
 // residual_norm.cl - adds two arrays and makes each row of the sum, as a whole, mean 0 and variance 1.
 //   z = a + b   rate = 1 / sqrt(mean((z - mean z)^2) + EPSILON)   out = (z - mean z) rate
-//   dz = (dout - mean(dout) - out mean(dout out)) rate, which is da and db
+//   dz = (dout - mean(dout) - out mean(dout out)) rate, within 10, which is da and db
 // Shapes   a, b, out, dout (BATCH_SIZE, N)   rate (BATCH_SIZE)
 // Macros   N numbers a row; WIDTH vector: divides N; EPSILON
 // Launch   inside the network's one work-group; partial sums meet in local memory, in the items' order
@@ -43,7 +43,7 @@ FUNCTION NAMED(residual_norm_backward)(
     const real slope = group_sum(SUM(WIDTH, product), shared) / (real)N;
     FOR_ITEMS(block, N / WIDTH) {
       const VEC(WIDTH) y = LOAD(WIDTH, out + block * WIDTH);
-      STORE(WIDTH, (LOAD(WIDTH, dout + block * WIDTH) - mean - y * slope) * *rate, dout + block * WIDTH);
+      STORE(WIDTH, BOUNDED((LOAD(WIDTH, dout + block * WIDTH) - mean - y * slope) * *rate), dout + block * WIDTH);
     }
   }
   SYNC;

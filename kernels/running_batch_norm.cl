@@ -2,7 +2,7 @@
 //   mean <- ((m-1) mean + x) / m     variance <- ((m-1) variance + (x - mean)^2) / m    (only if `moves`; while the
 //   variance is 0, the square is not divided)   m = M
 //   xhat = (x - mean) / sqrt(variance + EPSILON)      out = act(gamma xhat + beta)
-//   dx = dy gamma (1 - 1/m) (1 - xhat^2/m) / sqrt(variance + EPSILON)   dgamma = dy xhat   dbeta = dy
+//   dx = dy gamma (1 - 1/m) (1 - xhat^2/m) / sqrt(variance + EPSILON), within 10   dgamma = dy xhat   dbeta = dy
 //   PUBLISHED: dx and, with Adam, the step of gamma and beta as the article has them, slips included
 // Shapes   all (N), one window; batches are batch_normalization.cl's
 // Macros   N neurons; WIDTH vector: divides N; M window in samples; EPSILON; ACTIVATION; PUBLISHED 1:
@@ -78,7 +78,7 @@ FUNCTION NAMED(running_batch_norm_backward)(BACKWARD_ARGUMENTS) {
     STORE(WIDTH, clamp(gx, (real)-1, (real)1), dinp + i);
 #else
     const VEC(WIDTH) share = keep * (ONE - normal * normal * weight);
-    STORE(WIDTH, dy * LOAD(WIDTH, gamma + i) * share / sqrt(spread), dinp + i);
+    STORE(WIDTH, BOUNDED(dy * LOAD(WIDTH, gamma + i) * share / sqrt(spread)), dinp + i);
 #endif
 #if PUBLISHED && OPTIMIZER_ADAM
     NAMED(published_adam_step)(gamma + i, beta + i, dy * normal, dy, rates);

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bt_neuro.errors import LayerError, did_you_mean
+from bt_neuro.errors import CheckpointError, LayerError, did_you_mean
 from bt_neuro.nn import storage, summary
 from bt_neuro.nn.config import to_config
 from bt_neuro.nn.engines import Engines
@@ -192,10 +192,15 @@ class NetworkState:
         Raises
         ------
         CheckpointError
-            When the file cannot be written.
+            When the file cannot be written, or a number is not finite; an old file stays as it is.
         """
-        tensors, values = {**self.state(), **(extra or {})}, {**(about or {}), "network": self.config()}
-        storage.write(Path(path), tensors, values)
+        tensors = self.state()
+        try:
+            storage.require_numbers(self.layout, tensors, self.dtype)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} is not written, an old file stays: {error}") from error
+        values = {**(about or {}), "network": self.config()}
+        storage.write(Path(path), {**tensors, **(extra or {})}, values)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | Device = "auto") -> Self:

@@ -125,10 +125,13 @@ class Adam(Optimizer):
     def rates(self, step: int) -> tuple[float, float, float, float]:
         """Return step size, epsilon, decay and learning rate of learning step 1, 2, ...
 
-        Bias corrections are folded in, in double precision: 1 - beta_2^t loses three digits in float32.
+        Moments are sums, m = beta_1 m + g and v = beta_2 v + g^2. What makes them means, and the bias
+        corrections, are folded in, in double precision: 1 - beta_2^t loses three digits in float32.
         """
-        root, rate = math.sqrt(1 - self.beta_2**step), rate_at(self.learning_rate, step)
-        return rate * root / (1 - self.beta_1**step), self.epsilon * root, 0.0, rate
+        root, rate = math.sqrt((1 - self.beta_2**step) / (1 - self.beta_2)), rate_at(self.learning_rate, step)
+        size = rate * root * (1 - self.beta_1) / (1 - self.beta_1**step)
+        # Not 0: a gradient below 1e-19 has a square of 0 in float32.
+        return size, max(self.epsilon * root, 1e-19), 0.0, rate
 
 
 @dataclass(frozen=True)

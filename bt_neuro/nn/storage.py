@@ -122,7 +122,7 @@ class SavedNetwork:
             raise config.invalid("seeds", "one number" if single_member else "some numbers")
         layout = Layout(layers, inputs, optimizers_of(optimizer, len(seeds))[0], loss)
         require_shapes(layout, len(seeds), tensors)
-        _require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
+        require_numbers(layout, tensors, np.float64 if precision == "double" else np.float32)
         steps = config.integer("steps")
         return cls(
             path, tensors, about, layers, inputs, optimizer, loss, seeds, single_member, precision, steps
@@ -165,12 +165,12 @@ def require_shapes(layout: Layout, members: int, tensors: Tensors) -> None:
             raise CheckpointError(f"tensor {name} should have shape {expected}, found {shape}")
 
 
-def _require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating]) -> None:
+def require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating]) -> None:
     for name, _ in layout.tensors():
         if tensors[name].dtype != dtype:
             raise CheckpointError(f"tensor {name} is {tensors[name].dtype}, not {np.dtype(dtype)}")
         if not np.isfinite(tensors[name]).all():
-            raise CheckpointError(f"tensor {name} holds NaN or infinity: the network had diverged")
+            raise CheckpointError(f"tensor {name} holds NaN or infinity: the network has diverged")
         if name.endswith(MEANS_OF_SQUARES) and (tensors[name] < 0).any():
             raise CheckpointError(f"tensor {name} holds a mean of squares below 0")
 

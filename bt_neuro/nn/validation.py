@@ -15,6 +15,8 @@ from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.reference.passes import Array
 
+LARGEST = 1e15  # larger inputs and targets leave no room in float32 for squares, sums and moments
+
 
 def windows_of(inputs: ArrayLike, n_inputs: int, dtype: Any) -> tuple[Array, bool]:
     """Return windows as (steps, n_inputs), and whether `inputs` is a single one.
@@ -27,7 +29,7 @@ def windows_of(inputs: ArrayLike, n_inputs: int, dtype: Any) -> tuple[Array, boo
         ndim -= 1  # (bars, features), or several of these
         if not (ndim in (1, 2) and math.prod(shape[-2:]) == n_inputs):
             raise LayerError(f"windows have shape {shape}: give (steps, {n_inputs})")
-    return finite(windows.reshape(-1, n_inputs), "input"), ndim == 1
+    return _bounded(windows.reshape(-1, n_inputs), "input"), ndim == 1
 
 
 def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
@@ -35,15 +37,22 @@ def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
     numbers = np.asarray(targets, dtype)
     if numbers.ndim not in (1, 2) or numbers.shape[-1] != layout.n_outputs:
         raise LayerError(f"targets have shape {numbers.shape}: give (steps, {layout.n_outputs})")
-    return layout.loss.weighted(finite(numbers.reshape(-1, layout.n_outputs), "target"))
+    numbers = _bounded(numbers.reshape(-1, layout.n_outputs), "target")
+    if layout.loss.needs_softmax and numbers.size and numbers.min() < 0:
+        raise LayerError(
+            f"targets of {layout.loss} must be 0 or more, got {numbers.min()}. Give class shares."
+        )
+    return layout.loss.weighted(numbers)
 
 
-def finite(numbers: Array, what: str) -> Array:
-    """Return the numbers; raise NonFiniteError with the place of one that is NaN or infinite."""
-    if 0 in np.isfinite(numbers).tobytes():  # a third of the time of isfinite(...).all()
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
+def _bounded(numbers: Array, what: str) -> Array:
+    """Return the numbers; raise NonFiniteError with the place of one that is NaN or too large to square."""
+    good = np.abs(numbers) <= LARGEST
+    if 0 in good.tobytes():  # a third of the time of good.all()
+        row, column = np.argwhere(~good)[0]
         raise NonFiniteError(
-            f"{what} {column} of step {row} is {numbers[row, column]}; nothing was run; give finite numbers"
+            f"{what} {column} of step {row} is {numbers[row, column]}; nothing was run; "
+            f"give finite numbers of at most {LARGEST:g}"
         )
     return numbers
 

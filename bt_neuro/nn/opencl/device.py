@@ -1,6 +1,6 @@
-"""OpenCL runtimes: found, tried, chosen. The only file that imports pyopencl.
+"""OpenCL runtimes: found, tested, chosen. The only file that imports pyopencl.
 
-Nothing here happens at import: pyopencl itself is imported when the first device is asked for.
+Nothing here happens at import: pyopencl itself is imported with the first use of a device.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 
 from bt_neuro.errors import DeviceError
 from bt_neuro.nn.opencl.specialize import KernelShape
@@ -29,7 +30,7 @@ _PROBE = "kernel void probe(global float* x) { x[get_global_id(0)] += 1; }"
 
 @dataclass(frozen=True)
 class Device:
-    """A device as its runtime lists it; `problem` says why it cannot be used, once it was tried."""
+    """A device as its runtime lists it; `problem` is the reason why it cannot be used, once it was tested."""
 
     index: int
     name: str
@@ -77,16 +78,14 @@ def pyopencl() -> Any:
         try:
             import pyopencl
 
-            _platforms(pyopencl)  # the loader reads the folder once, at the first question
+            _platforms(pyopencl)  # the loader reads the folder once, at the first call
         finally:
             del os.environ["OCL_ICD_VENDORS"]
     return pyopencl
 
 
 def _keeps_builds() -> bool:
-    """Tell whether pyopencl can write where it keeps what it built; otherwise it fails on every device."""
-    import platformdirs  # as pyopencl does
-
+    # Where pyopencl cannot write its cache, it fails on every device.
     try:
         for name in ("pyopencl", "pytools"):
             tempfile.TemporaryFile(dir=platformdirs.user_cache_dir(name, name, ensure_exists=True)).close()
@@ -104,7 +103,7 @@ def _platforms(cl: Any) -> list[Any]:
 
 @cache
 def listed() -> tuple[Device, ...]:
-    """Return every device the runtimes list, CPUs first, not yet tried."""
+    """Return every device the runtimes list, CPUs first, not yet tested."""
     try:
         cl = pyopencl()
     except ImportError as error:
@@ -125,16 +124,28 @@ def listed() -> tuple[Device, ...]:
                     handle=handle,
                 )
             )
-    # One lane is one work-group: a GPU runs it on one of its many units, so a CPU core comes first.
+    # One member is one work-group: a GPU runs it on one of its many units, so a CPU core comes first.
     devices.sort(key=lambda d: (d.is_gpu, "Intel" not in d.runtime))
     return tuple(replace(device, index=index) for index, device in enumerate(devices))
 
 
 def build(cl: Any, context: Any, source: str) -> Any:
+    """Return a built program; where pyopencl's cache is damaged, without it and with one line of warning."""
+    options = ["-cl-std=CL1.2"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # Intel's compiler reports each kernel that it compiled
+        try:
+            built = cl.Program(context, source).build(options=options)
+        except cl.Error:
+            built = None
+    if built is not None and not any("caching failed" in str(warning.message) for warning in caught):
+        return built
     with warnings.catch_warnings():
-        # Intel's compiler tells of each kernel that it was compiled.
-        warnings.simplefilter("ignore", cl.CompilerWarning)
-        return cl.Program(context, source).build(options=["-cl-std=CL1.2"])
+        warnings.simplefilter("ignore")
+        built = cl.Program(context, source).build(options=options, cache_dir=False)
+    folder = platformdirs.user_cache_dir("pyopencl", "pyopencl")
+    warnings.warn(f"the kernel cache in {folder} is damaged and was not used. Delete it.", stacklevel=2)
+    return built
 
 
 @cache
@@ -159,16 +170,16 @@ def tried(device: Device) -> Device:
     return device if correct else replace(device, problem="a test kernel gave wrong numbers")
 
 
-def choose(wanted: str = "auto") -> Device:
+def choose(name: str = "auto") -> Device:
     """Return the first working device that fits "auto", "cpu", "gpu", an index, "pocl", or part of a name.
 
     Raises
     ------
     DeviceError
-        When none fits and works; it says what was tried and the one command that mends it.
+        When none fits and works; the message names the devices tried and a remedy.
     """
     devices = listed()
-    word = {"pocl": "portable computing language"}.get(wanted.lower(), wanted.lower())
+    word = {"pocl": "portable computing language"}.get(name.lower(), name.lower())
     fits = [device for device in devices if _fits(device, word)]
     attempts: list[str] = []
     for device in map(tried, fits):
@@ -179,7 +190,7 @@ def choose(wanted: str = "auto") -> Device:
         raise DeviceError(f"no OpenCL runtime is installed on this {platform.machine()} machine. {REMEDY}")
     if not fits:
         listing = ", ".join(f"{device.index} {device}" for device in devices)
-        raise DeviceError(f"no OpenCL device fits --device {wanted}; there are: {listing}, or numpy")
+        raise DeviceError(f"no OpenCL device fits --device {name}; there are: {listing}, or numpy")
     raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
 
 

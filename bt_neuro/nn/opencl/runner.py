@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -20,6 +20,23 @@ from bt_neuro.nn.reference.passes import Array, Mode
 
 _LONG_LAUNCH, _POLL_S = 10_000, 5e-4  # numbers sent, about eight windows of the article's network
 _COMPLETE = 0  # of an event's status; errors are below
+
+
+def _naming_device(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method whose OpenCL errors become one that names the device and a remedy."""
+
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(self, *arguments, **options)
+        except pyopencl().Error as error:
+            remedy = "Choose another device, or use --device numpy."
+            if isinstance(error, pyopencl().MemoryError):
+                remedy = "Use fewer seeds or a smaller network, or --device numpy."
+            reason = " ".join(str(error).split())[:1000]
+            raise DeviceError(f"{self.device} cannot run the network: {reason}. {remedy}") from error
+
+    return call
 
 
 class _StagingBuffer:
@@ -57,9 +74,17 @@ class _Launch:
     """A kernel with staging buffers of its own: others can be sent while this one runs."""
 
     def __init__(
-        self, enqueue: Any, program: Program, memory: Any, members: int, staging: Any, free: Any, kernel: Any
+        self,
+        device: Device,
+        enqueue: Any,
+        program: Program,
+        memory: Any,
+        members: int,
+        staging: Any,
+        free: Any,
+        kernel: Any,
     ) -> None:
-        self._enqueue, self._program, self._memory = enqueue, program, memory
+        self.device, self._enqueue, self._program, self._memory = device, enqueue, program, memory
         self._members, self._staging, self._free, self._kernel = members, staging, free, kernel
         self._capacity = 0  # windows
         self._prepared: tuple[int, int, int] | None = None
@@ -81,6 +106,7 @@ class _Launch:
         items = self._program.shape.work_items
         self._done = self._enqueue(self._kernel, (self._members * items,), (items,))
 
+    @_naming_device
     def receive(self) -> tuple[Array, Array]:
         """Wait, and return both outputs, (members, windows, n_outputs); once."""
         # A runtime spins in wait(), on the core of another process; but several members keep all cores busy,
@@ -149,12 +175,14 @@ class Runner:
         self._program, self.device, self._members = program, device, len(seeds)
         self.batch_size, self.can_skip = program.batch_size, program.shape.work_items == 1
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
-        context = cl.Context([device.handle])
+        self._open(state, seeds)
+
+    @_naming_device
+    def _open(self, state: Array, seeds: tuple[int, ...]) -> None:
+        cl, program = self._cl, self._program
+        context = cl.Context([self.device.handle])
         self._queue, self._copies = cl.CommandQueue(context), None
-        try:
-            built = build(cl, context, program.source)
-        except cl.Error as error:
-            raise DeviceError(f"{device} cannot build the network: {str(error)[:2000]}") from error
+        built = build(cl, context, program.source)
         size = len(seeds) * program.size * np.dtype(self._dtype).itemsize
         self._networks = cl.Buffer(context, cl.mem_flags.READ_WRITE, size)
         cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
@@ -163,13 +191,14 @@ class Runner:
         memory = self._networks, cl.Buffer(context, flags, hostbuf=folded)
         staging = partial(_StagingBuffer, cl, context, self._queue, self._dtype)
         enqueue = partial(cl.enqueue_nd_range_kernel, self._queue)
-        launch = partial(_Launch, enqueue, program, memory, len(seeds), staging)
+        launch = partial(_Launch, self.device, enqueue, program, memory, len(seeds), staging)
         self._new: Callable[[Any], _Launch] = lambda free: launch(free, cl.Kernel(built, "network_run"))
         self._free: dict[int, list[_Launch]] = defaultdict(list)  # launches that are done, by mode
         self._launches: list[_Launch] = []  # all: a staging buffer must outlive the kernel that writes to it
         finalize(self, self._queue.finish)
         self.write(state)
 
+    @_naming_device
     def write(self, state: Array) -> None:
         """Set the state of all members, (members, layout.size)."""
         layout = self._program.layout
@@ -178,6 +207,7 @@ class Runner:
             offset = member * self._program.size * own.itemsize
             self._cl.enqueue_copy(self._queue, self._networks, own, dst_offset=offset)
 
+    @_naming_device
     def read(self, first: int = 0, size: int | None = None, copy: _Copy | None = None) -> Array:
         """Return the state of all members, (members, layout.size), or so many numbers of it; or a copy's."""
         state = np.empty((self._members, self._program.layout.size if size is None else size), self._dtype)
@@ -190,6 +220,7 @@ class Runner:
             self._cl.enqueue_copy(queue, own, buffer, src_offset=offset, wait_for=after)
         return state
 
+    @_naming_device
     def send(self, mode: int, *numbers: Any) -> _Launch:
         """Start to learn and predict windows in turns; what is sent next follows in order.
 
@@ -215,16 +246,19 @@ class Runner:
         """Learn and predict windows in turns, as `send`, and wait."""
         return self.send(mode, *numbers).receive()
 
+    @_naming_device
     def flush(self) -> None:
         """Have the device begin: a runtime may start the work only at the wait."""
         self._queue.flush()
 
+    @_naming_device
     def copy(self) -> _Copy:
         """Return a copy of the state after all that was sent, made on the device in its turn."""
         buffer = self._cl.Buffer(self._queue.context, self._cl.mem_flags.READ_WRITE, self._networks.size)
         done = self._cl.enqueue_copy(self._queue, buffer, self._networks)
         return _Copy(buffer, done)
 
+    @_naming_device
     def restore(self, copy: _Copy) -> None:
         """Set the state to that of a copy, after all that was sent."""
         self._cl.enqueue_copy(self._queue, self._networks, copy.buffer)

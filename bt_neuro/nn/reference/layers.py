@@ -241,6 +241,9 @@ def categorical_crossentropy_backward(out: Array, target: Array, gamma: float) -
     return (out * pull.sum(axis=-1, keepdims=True) - pull) / len(out)
 
 
+LARGEST_ROOT = 1e37  # of a second moment that has overflowed
+
+
 # optimizer.cl -----------------------------------------------------------------------------------------------
 def clipped(gradients: Tensors, optimizer: Any) -> Tensors:
     """Return the gradients within the optimiser's limit, if it has one."""
@@ -260,11 +263,12 @@ def optimizer_step(
         parameter -= delta
         return
     m, v = moments
-    m += (1 - optimizer.beta_1) * (gradient - m)
-    v += (1 - optimizer.beta_2) * (gradient * gradient - v)
+    with np.errstate(over="ignore"):  # a second moment that overflows makes a small step
+        m[...] = optimizer.beta_1 * m + gradient
+        v[...] = optimizer.beta_2 * v + gradient * gradient
     if rates[2]:
         parameter -= rates[2] * parameter
-    parameter -= rates[0] * m / (np.sqrt(v) + rates[1])
+    parameter -= rates[0] * m / (np.minimum(np.sqrt(v), LARGEST_ROOT) + rates[1])
 
 
 def average_weights(averaged: Array, parameters: Array, average: int, step: int) -> None:

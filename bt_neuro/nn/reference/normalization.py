@@ -9,6 +9,14 @@ import numpy as np
 from bt_neuro.nn.reference.activations import activate, activation_slope
 from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
 
+MAX_GRADIENT, MAX_WEIGHT = 1.0, 1000.0  # of the article's library
+LARGEST_GRADIENT = 10.0  # ours
+
+
+def bounded(gradient: Array) -> Array:
+    """Return a gradient within 10: a normalisation of no variance multiplies it by 1 / sqrt(epsilon)."""
+    return np.clip(gradient, -LARGEST_GRADIENT, LARGEST_GRADIENT)
+
 
 # running_batch_norm.cl --------------------------------------------------------------------------------------
 def running_batch_norm_move(inp: Array, mean: Array, variance: Array, m: float) -> tuple[Array, Array]:
@@ -34,11 +42,8 @@ def running_batch_norm_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -
     if layer.gradient == "published":
         dinp = published_gradient(dy * t["gamma"], s["inp"], t["moving_mean"], root, m)
     else:
-        dinp = dy * t["gamma"] * ((1 - 1 / m) * (1 - xhat * xhat / m)) / root
+        dinp = bounded(dy * t["gamma"] * ((1 - 1 / m) * (1 - xhat * xhat / m)) / root)
     return dinp.astype(dout.dtype), {"gamma": dy * xhat, "beta": dy}
-
-
-MAX_GRADIENT, MAX_WEIGHT = 1.0, 1000.0  # of the article's library
 
 
 def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: float) -> Array:
@@ -145,4 +150,4 @@ def residual_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Ar
 
 def residual_norm_backward(dout: Array, out: Array, rate: Array) -> Array:
     """Return the gradient of the sum a + b, which is that of a and of b."""
-    return (dout - dout.mean() - out * (dout * out).mean()) * rate
+    return bounded((dout - dout.mean() - out * (dout * out).mean()) * rate)
