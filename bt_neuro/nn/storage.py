@@ -24,7 +24,7 @@ from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.losses import Loss
 from bt_neuro.nn.optimizers import Optimizer, optimizers_of
 
-FORMAT = "bt-neuro-network-3"
+FORMAT = "bt-neuro-network-4"
 METADATA = "bt-neuro"  # the one key of the file's metadata, which holds everything as JSON
 CHECKSUM = "checksum"
 # Bounds of the memory that a damaged file can claim before its shapes are compared with its tensors.

@@ -675,7 +675,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
     [
         (
             {"format": "bt-neuro-network-9"},
-            "format bt-neuro-network-9; this version reads bt-neuro-network-3: update bt-neuro",
+            "format bt-neuro-network-9; this version reads bt-neuro-network-4: update bt-neuro",
         ),
         (
             {"layers": [{"class": "Dens", "units": 3}]},
