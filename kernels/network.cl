@@ -8,7 +8,7 @@
 // Macros   PREDICTING offset of the tensors that predict: 0, or the slot of the averaged ones
 // Launch   one work-group of WORK_ITEMS a member: global size members * WORK_ITEMS
 // Twin     numpy_engine.py: ReferenceNetwork.run; reference/passes.py: Mode
-// Source   order of one bar, docs/order-of-one-bar.md
+// Source   order of one bar, docs/explanation/order-of-one-bar.md
 
 #define MODE_LEARN 1           // the bits of reference/passes.py: Mode
 #define MODE_PREDICT 2

@@ -3,7 +3,7 @@
     .venv/bin/python tests/random_walk.py
 
 backtests 20 seeded walks of 50,000 hours without costs, where every profit is luck, and counts how often it
-is called skill; docs/scores.md has the result.
+is called skill; docs/explanation/scores.md has the result.
 """
 
 from __future__ import annotations

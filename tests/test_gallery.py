@@ -52,8 +52,8 @@ def test_a_file_is_short_and_says_how_to_run_it(name):
 
 @every_strategy
 def test_the_gallery_shows_it_with_its_command(name):
-    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
-    assert f"(../strategies/{name}.py)" in page
+    page = (ROOT / "docs" / "how-to" / "gallery.md").read_text(encoding="utf-8")
+    assert f"strategies/{name}.py" in page
     assert re.search(rf"^ *bt-neuro backtest .*--strategy strategies/{name}\.py", page, re.MULTILINE)
 
 

@@ -49,7 +49,7 @@ def softmax_regression(
     620 microseconds a bar, 51 s for EURUSD H1; this takes some 8. Neighbouring windows share all bars but
     one and pull the weights towards the last label: the average, which river does not have, brings the mean
     squared error on EURUSD H1 from 0.1829 to 0.1710. Rate and average did best there of 0.0005 to 0.004 and 1
-    to 1,024 (docs/defaults.md). Averaging: Polyak and Juditsky 1992, here with an exponential window.
+    to 1,024 (docs/explanation/defaults.md). Averaging: Polyak and Juditsky 1992, here with an exponential window.
 
     A step moves the weights along its own window, so the weights are those before a block of examples less
     each error times its window, and a score needs only the products of windows: one matrix product a block,

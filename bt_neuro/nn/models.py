@@ -73,7 +73,7 @@ def shape_layers(features: int = 12) -> list[Layer]:
     Notes
     -----
     Behind a dense layer of few windows the running statistics of single neurons are noise; see
-    docs/defaults.md for the difference.
+    docs/explanation/defaults.md for the difference.
     """
     layers = article_layers(features)
     layers[5] = LayerNormalization(activation="tanh", per_channel=False)

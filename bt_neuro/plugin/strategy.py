@@ -30,7 +30,7 @@ from bt_neuro.plugin.run_observer import with_state
 
 SHAPE, ARTICLE = "shape", "article"
 AVERAGE_STEPS = 1_000
-# Defaults that depend on the features; docs/defaults.md has the measurements.
+# Defaults that depend on the features; docs/explanation/defaults.md has the measurements.
 DEFAULTS: dict[str, dict[str, Any]] = {
     SHAPE: {"history_bars": 3, "learning_rate": 3e-4},
     ARTICLE: {"history_bars": 20, "learning_rate": 2e-4},

@@ -117,7 +117,7 @@ def test_a_walk_has_sound_bars_and_its_seed():
 
 @pytest.mark.slow
 def test_a_random_walk_is_no_skill_in_money(tmp_path):
-    """Without costs, the harder case: with them the account loses. 50,000 bars each are in docs/scores.md."""
+    """Without costs, the harder case: with them the account loses. docs/explanation/scores.md has 50,000 bars each."""
     called = 0
     for seed in SEEDS:
         result = backtest(

@@ -92,7 +92,7 @@ def test_counters_do_not_depend_on_later_bars(seed, row, wing):
     ],
 )
 def test_counters_on_real_bars(file, start, bars, four, twenty):
-    """Hit rate and coverage in per cent, Brier score and log loss, as docs/scores.md has them."""
+    """Hit rate and coverage in per cent, Brier score and log loss, as docs/explanation/scores.md has them."""
     if not (SHARED / file).exists():
         pytest.skip(f"{file} is not here")
     frame = read_bars(SHARED / file, start=start).frame[:bars]

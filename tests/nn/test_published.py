@@ -150,7 +150,7 @@ def test_each_slip_shows(slip, mended, monkeypatch):
 
 
 def test_adam_as_published_soon_stands_still():
-    """Its NaN: docs/normalisation.md says how soon in the article's network."""
+    """Its NaN: docs/explanation/normalisation.md says how soon in the article's network."""
     network = Network(
         [RunningBatchNorm(20, "tanh", gradient="published")], N, optimizer=Adam(RATE), device="numpy"
     )

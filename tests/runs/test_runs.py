@@ -105,7 +105,7 @@ def test_metrics_count_the_rows(result):
 
 
 def test_every_key_and_file_of_a_run_is_documented(result):
-    page = (ROOT / "docs" / "files.md").read_text()
+    page = (ROOT / "docs" / "reference" / "files.md").read_text()
     words = set(re.findall(r"`([^`\s]+)`", page))
     keys = {*result.manifest, *result.metrics, *result.manifest["data"], *result.manifest["time"]}
     keys |= {*result.metrics["buy"], *result.metrics["step_time"], *result.manifest["network"]}
@@ -361,4 +361,4 @@ def test_the_default_on_real_bars_is_as_good_as_published_and_no_better(tmp_path
     for name in ("class frequencies", "visible shape"):
         assert m["brier_score"] < m["baselines"][name]["brier_score"]
     assert m["best_baseline"] == "softmax regression"
-    assert m["verdict"] != BETTER  # docs/scores.md says so
+    assert m["verdict"] != BETTER  # docs/explanation/scores.md says so

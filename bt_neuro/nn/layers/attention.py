@@ -139,5 +139,5 @@ class TransformerEncoder(Layer):
 
 def _joins_the_sum(prefix: str, n_in: int, n_out: int) -> list[Tensor]:
     # An addend to a block's input starts at 0, so that a fresh block passes its input on: with Glorot's
-    # start the five blocks hide the bars from the layers behind (docs/defaults.md).
+    # start the five blocks hide the bars from the layers behind (docs/explanation/defaults.md).
     return [Tensor(f"{prefix}kernel", (n_in, n_out)), Tensor(f"{prefix}bias", (n_out,))]

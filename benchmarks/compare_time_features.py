@@ -1,8 +1,8 @@
-"""Measure what hour, weekday and month are worth to the network: python docs/compare_time_features.py FILE.
+"""Measure what hour, weekday and month are worth to the network: python benchmarks/compare_time_features.py FILE.
 
 The article gives them as plain numbers; the alternatives are none of them, a sine and a cosine of each, and
 one input a value, which the convolution turns into a learned embedding. Prints the mean squared error of the
-delayed progressive predictions, mean and deviation over seeds, as docs/defaults.md has it.
+delayed progressive predictions, mean and deviation over seeds, as docs/explanation/defaults.md has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Measure the normalisations for a batch of one on real bars: python docs/compare_normalisation.py FILE.
+"""Measure the normalisations for a batch of one on real bars: python benchmarks/compare_normalisation.py FILE.
 
 The article's network with each normalisation in the place of its second and third; prints the mean squared
-error of the delayed progressive predictions, mean and deviation over seeds, as docs/normalisation.md has it.
+error of the delayed progressive predictions, mean and deviation over seeds (docs/explanation/normalisation.md).
 """
 
 from __future__ import annotations

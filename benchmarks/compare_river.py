@@ -1,4 +1,4 @@
-"""`NeuroClassifier` beside river's models: python docs/compare_river.py prints the rows of docs/river.md."""
+"""Print the rows of docs/how-to/river.md, `NeuroClassifier` beside river: python benchmarks/compare_river.py."""
 
 from __future__ import annotations
 
