@@ -61,6 +61,7 @@ _OTHERS = {
     "plugin.features": "article_features shape_features",
     "plugin.model_checkpoint": "ModelCheckpoint",
     "plugin.observers": "RunningStatistics",
+    "plugin.stamps": "stamped",
     "runs.results": "Comparison PermutationTest Result Tuning WalkForward",
     "validation.lookahead": "LookaheadResult",
     "validation.warmup": "WarmupResult",

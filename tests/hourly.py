@@ -16,7 +16,7 @@ class HourOfDay(bt.Indicator):
     lines = ("sin_24", "cos_24", "sin_12", "cos_12")
 
     def next(self):
-        hour = self.data.datetime.datetime(0).hour
+        hour = self.data.opened.datetime(0).hour
         angles = [2 * math.pi * hour / hours for hours in (24, 12)]
         for line, value in zip(self.lines, [f(a) for a in angles for f in (math.sin, math.cos)], strict=True):
             line[0] = value

@@ -8,6 +8,7 @@ from typing import Any
 import backtrader as bt
 from backtrader.order import BuyOrder, Order, SellOrder
 
+from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.fills import MarginFills
 from bt_neuro.account.holding import Holding
 from bt_neuro.errors import StrategyError
@@ -111,6 +112,7 @@ class MarginBroker(MarginFills):
         again = bool(self._holdings) and self._carried_in()
         super().next()
         if self._holdings:
+            self._note_time()
             again |= cash != self.cash  # a fill, a stop-out of another position, or a swap
             for data, holding in list(self._holdings.items()):
                 if holding.is_in_bar(data):
@@ -145,7 +147,7 @@ class MarginBroker(MarginFills):
         for data in self._holdings:
             info = self.getcommissioninfo(data)
             if info.has_swap:
-                pos, time = self.positions[data], data.datetime.datetime()
+                pos, time = self.positions[data], opening_time(data)
                 swap = info.get_credit_interest(data, pos, time)
                 self.cash -= swap
                 self.d_credit[data] += swap
@@ -157,6 +159,12 @@ class MarginBroker(MarginFills):
             if holding.is_in_bar(data):
                 later |= self._stop_out_if_reached(data, holding, orders_first=True)
         return later
+
+    def _note_time(self) -> None:
+        """Note up to when swaps are charged; backtrader notes the closing, which may be on the next day."""
+        for data in self._holdings:
+            if self.getcommissioninfo(data).has_swap:
+                self.positions[data].datetime = opening_time(data)
 
     def _losers_first(self) -> list[Any]:
         if len(self._holdings) == 1:
@@ -227,7 +235,7 @@ class MarginBroker(MarginFills):
         self._get_value()
 
     def _ruin(self) -> None:
-        self.ruined_at = self._traded.datetime.datetime(0)
+        self.ruined_at = opening_time(self._traded)
         if self.p.protected:
             self.books.forgiven, self.cash = -self.cash, 0.0
             self._get_value()

@@ -9,6 +9,7 @@ from typing import Any
 import backtrader as bt
 from backtrader.order import Order
 
+from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.books import Books, OrderCounts
 from bt_neuro.account.holding import Holding
 from bt_neuro.account.instrument import Instrument
@@ -240,7 +241,7 @@ class MarginFills(bt.brokers.BackBroker):
         books.spread += spread
         books.commission += closing + opening - spread
         books.slippage += abs(size * self._slipped) * info.p.mult
-        pos.update(size, price, data.datetime.datetime())
+        pos.update(size, price, opening_time(data))
         self._follow(order, data, closed, opened, price)
         self._traded = data
         if closed and self.p.int2pnl and info.has_swap:

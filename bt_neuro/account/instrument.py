@@ -8,6 +8,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.account.bar_time import opening_time
 from bt_neuro.bars.numbers import price_digits
 from bt_neuro.errors import StrategyError
 
@@ -202,7 +203,7 @@ class Instrument(bt.CommInfoBase):
         """
         if not self.has_swap:
             return 0.0
-        first, last = pos.datetime.date(), dt.date()
+        first, last = pos.datetime.date(), opening_time(data).date()  # `dt` may be its closing
         if first == last:
             return 0.0
         rate = self.p.swap_long if pos.size > 0 else self.p.swap_short

@@ -15,6 +15,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.account.bar_time import opening_line
 from bt_neuro.errors import StrategyError
 from bt_neuro.learning.run_ahead import BarInputs
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
@@ -41,6 +42,7 @@ class BarFeatures(bt.Indicator):
         # Looked up once: by name or by turns backtrader takes longer to find a line than to read it.
         self._prices = [getattr(self.data, name) for name in ("open", "high", "low", "close", "volume")]
         self._figures = list(self.lines)
+        self._opened = opening_line(self.data)
         self._bars = 0
         self._ahead: Iterator[tuple[float, ...]] | None = None
 
@@ -60,7 +62,7 @@ class BarFeatures(bt.Indicator):
         if self._ahead is not None:
             return next(self._ahead)
         prices = [line[0] for line in self._prices]
-        return self._compute(*prices, self.data.datetime.datetime(0))
+        return self._compute(*prices, self.data.num2date(self._opened[0]))
 
     def _compute(
         self, open_: float, high: float, low: float, close: float, volume: float, time: datetime
@@ -115,7 +117,7 @@ class MetaTraderFeatures(BarFeatures):
     Lines:
       - ``close_open``, ``high_open``, ``low_open``: price minus the open of the same bar
       - ``volume``: tick volume / 1000
-      - ``hour`` (0 to 23), ``weekday`` (Sunday is 0), ``month`` (1 to 12): of the bar's own time stamp
+      - ``hour`` (0 to 23), ``weekday`` (Sunday is 0), ``month`` (1 to 12): of the bar's opening
       - ``rsi``: 100 up / (up + down), Wilder's averages of gains and losses over 14 bars; 50 if nothing moved
       - ``cci``: (typical price - mean) / (0.015 x mean absolute deviation from it), 14 bars; 0 if all equal
       - ``atr``: simple average of 14 true ranges

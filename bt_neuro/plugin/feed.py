@@ -1,17 +1,26 @@
-"""A pandas frame as a backtrader feed: exact time stamps, no second copy, half the time of PandasData."""
+"""A pandas frame as a backtrader feed: exact time stamps, no second copy, half the time of PandasData.
+
+backtrader, its resampler and its timers take a stamp for a bar's close, and files hold openings. So the line
+``datetime`` holds the closing, and ``opened`` what the file says.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from itertools import repeat
+from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
+from backtrader.utils.dateintern import Localizer, tzparse
 
+from bt_neuro.bars.closing import closing_times
+from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
+from bt_neuro.plugin.stamps import CLOSE, length_of, require_closed, require_ours, timeframe_length
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing
@@ -26,11 +35,18 @@ class BarsFeed(bt.feed.DataBase):
       - ``timeframe``, ``compression`` (default: ``None``): taken from the commonest step between two bars.
         With a ``timeframe`` of your own, ``compression`` is 1 unless given.
 
+      - ``fromdate``, ``todate`` (default: ``None``): first and last opening to feed; a date means all of it
+
     Lines:
+      - ``datetime``: closing time of the bar, as backtrader expects
+      - ``opened``: its opening time, as in the frame; read it with ``self.data.opened.datetime(0)``
       - ``spread``: in points, 0.0 if the frame has none; the other lines are those of every backtrader feed.
 
     Index 0 of a line is the bar that has just closed. With ``preload=True``, backtrader's default, index 1 is
     tomorrow's: read index 0 only.
+
+    ``cerebro.resampledata`` of it builds the bars of `read_bars(resample=...)`: from the frame, each when it has
+    closed. Replaying is refused: half-made bars are no bars.
 
     Raises
     ------
@@ -48,38 +64,73 @@ class BarsFeed(bt.feed.DataBase):
     ...         print(self.data.datetime.datetime(0), self.data.close[0], self.data.spread[0])
     >>> cerebro = bt.Cerebro()
     >>> _ = cerebro.adddata(BarsFeed(bars=bars)), cerebro.addstrategy(Show), cerebro.run()
-    2024-01-01 00:00:00 1.1 12.0
-    2024-01-01 04:00:00 1.11 12.0
-    2024-01-01 08:00:00 1.12 12.0
+    2024-01-01 04:00:00 1.1 12.0
+    2024-01-01 08:00:00 1.11 12.0
+    2024-01-01 12:00:00 1.12 12.0
     """
 
-    lines = ("spread",)
-    params = (("bars", None), ("timeframe", None), ("compression", None))
+    lines = ("spread", "opened")
+    params = (("bars", None), ("timeframe", None), ("compression", None), ("sessionend", time(0, 0)))
+
+    stamps = CLOSE
 
     def __init__(self) -> None:
         check(self.p.bars)
+        if self.p.tzinput is not None:
+            raise BarsError("BarsFeed takes no tzinput. Convert the times with read_bars(tz=...).")
         # backtrader reads the two params after __init__.
         timeframe, compression = backtrader_timeframe(self.p.bars["datetime"])
         if self.p.timeframe is None:
             self.p.timeframe = timeframe
             self.p.compression = self.p.compression or compression
         self.p.compression = self.p.compression or 1
+        self._cut()
+        self._is_held_back = False  # a bar may be, with exactbars=1
+
+    def _cut(self) -> None:
+        # By openings: backtrader would cut by the stamps, and lose the last bar of a day.
+        p = self.p
+        if p.fromdate is None and p.todate is None:
+            return
+        opens, zone = days(p.bars["datetime"]), Localizer(tzparse(p.tz))
+        first, last = (
+            default if bound is None else day_number(_utc(zone, bound, clock))
+            for bound, clock, default in ((p.fromdate, time.min, -np.inf), (p.todate, time.max, np.inf))
+        )
+        p.bars = p.bars[(opens >= first) & (opens <= last)].reset_index(drop=True)
+        p.fromdate = p.todate = None
+        if p.bars.empty:
+            raise BarsError("No bars lie between fromdate and todate. Give a longer span.")
 
     def start(self) -> None:
         super().start()
+        require_closed(self)
         lines = self.lines
-        self._filled = [getattr(lines, name) for name in ("datetime", *COLUMNS, "spread", "openinterest")]
+        names = ("opened", *COLUMNS, "spread", "openinterest", "datetime")
+        self._filled = [getattr(lines, name) for name in names]
         # What is no attribute of a feed backtrader looks for in its lines, once the first search has failed
         # with an error and its text: nine times a bar, a microsecond each.
         for name in (*lines.getlinealiases(), "buflen"):
             setattr(self, name, getattr(lines, name))
-        self._rows = rows(self.p.bars)
+        self._rows = self._stamped_rows()
+
+    def _start_finish(self) -> None:
+        super()._start_finish()
+        self.lines.opened._settz(self._tz)
+
+    def _stamped_rows(self) -> Iterator[tuple[float, ...]]:
+        bars, p = self.p.bars, self.p
+        months = p.compression if p.timeframe == bt.TimeFrame.Months else 0
+        length = timeframe_length(p.timeframe, p.compression) or commonest_step(
+            bars["datetime"].to_numpy("datetime64[us]")
+        )
+        closings = days(closing_times(bars["datetime"], length, months)).tolist()
+        return ((*row, closing) for row, closing in zip(rows(bars), closings, strict=True))
 
     @property
     def is_plain(self) -> bool:
         """Whether the lines hold the bars of the frame as they are, without filters or a subclass."""
-        p, filtered = self.p, self._filters or self._barstack or self._barstash or self._tzinput
-        return type(self) is BarsFeed and not filtered and p.fromdate is None and p.todate is None
+        return type(self) is BarsFeed and not (self._filters or self._barstack or self._barstash)
 
     def load(self) -> bool:
         if not self.is_plain:
@@ -104,21 +155,59 @@ class BarsFeed(bt.feed.DataBase):
             line[0] = value
         return True
 
+    # -- with exactbars=1 backtrader takes a bar back that is too early, and then loads the one after it -------
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        self._is_held_back = len(self._env.datas) > 1
+        require_ours(self)
+        super().qbuffer(savemem=savemem, replaying=self._is_held_back)
+
+    def rewind(self, size: int = 1) -> None:
+        if self._is_held_back:
+            self._save2stack(erase=True, force=True)
+        else:
+            super().rewind(size)
+
+    # -- coarser bars ----------------------------------------------------------------------------------------
+    def clone(self, **kwargs: Any) -> BarsFeed:
+        """Return another feed of the same bars; `cerebro.resampledata` asks for it."""
+        p = self.p
+        return type(self)(
+            bars=p.bars, timeframe=p.timeframe, compression=p.compression, tz=p.tz, name=self._name, **kwargs
+        )
+
+    def resample(self, timeframe: int = bt.TimeFrame.Days, compression: int = 1, **edges: Any) -> None:
+        """Become the feed of coarser bars; backtrader's `edges` have no meaning here."""
+        finer, coarser = length_of(self), timeframe_length(timeframe, compression)
+        if finer is None or coarser is None:
+            raise BarsError("Bars of ticks or years cannot be resampled. Use read_bars(resample=...).")
+        self.p.bars = resample_bars(self.p.bars, finer, coarser)
+        self.p.timeframe = self._timeframe = timeframe
+        self.p.compression = self._compression = compression
+
+    def replay(self, **kwargs: Any) -> None:
+        raise BarsError("BarsFeed cannot be replayed: half-made bars would be learned. Use resampledata.")
+
     # backtrader copies each bar into eight tick_* attributes, for data that change within a bar. Nobody reads
-    # them otherwise (the broker takes the bar where there is no tick), and they cost 7 microseconds a bar.
+    # them (the broker takes the bar where there is no tick), and they cost 7 microseconds a bar.
     tick_open = tick_high = tick_low = tick_close = None
 
     def _tick_nullify(self) -> None:
-        if self.replaying:
-            super()._tick_nullify()
+        pass
 
     def _tick_fill(self, force: bool = False) -> None:
-        if self.replaying:
-            super()._tick_fill(force=force)
+        pass
+
+
+def _utc(zone: Any, bound: date, clock: time) -> datetime:
+    """Return a bound in the feed's zone as UTC; a date means the clock time of that day."""
+    moment = bound if isinstance(bound, datetime) else datetime.combine(bound, clock)
+    if zone is None or moment.tzinfo is not None:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return zone.localize(moment).astimezone(UTC).replace(tzinfo=None)
 
 
 def rows(bars: pd.DataFrame) -> Iterator[tuple[float, ...]]:
-    """Yield (time, open, high, low, close, volume, spread, open interest) of each bar as Python floats."""
+    """Yield (opening, open, high, low, close, volume, spread, open interest) of each bar as Python floats."""
     for first in range(0, len(bars), CHUNK):
         part = bars.iloc[first : first + CHUNK]
         columns = [part[name].astype(float).tolist() for name in COLUMNS]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time
+from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.bars.closing import closing_time
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import COLUMNS, day_number
+from bt_neuro.plugin.stamps import CLOSE, require_closed, timeframe_length
 
 
 class LiveFeed(bt.feed.DataBase):
@@ -22,9 +25,11 @@ class LiveFeed(bt.feed.DataBase):
         with the status ``DELAYED``, those of the queue with ``LIVE``
       - ``accept`` (default: ``None``): called with each bar of the queue before anybody else sees it
       - ``qcheck`` (default: ``0.25``): seconds to wait for a bar before Cerebro may look after other things
-      - ``timeframe`` and ``compression``: as of any feed; of importance only beside other feeds
+      - ``timeframe`` and ``compression`` (default: ``None``): of the bars; needed beside other feeds. They stamp
+        each bar with its close; without them the line ``datetime`` holds the opening
 
     Lines:
+      - ``opened``: opening time of the bar, as it came
       - ``spread``: in points; the other lines are those of every backtrader feed.
 
     Attributes
@@ -50,12 +55,27 @@ class LiveFeed(bt.feed.DataBase):
     1
     """
 
-    lines = ("spread",)
-    params = (("queue", None), ("history", ()), ("accept", None), ("qcheck", 0.25))
+    lines = ("spread", "opened")
+    params = (
+        ("queue", None),
+        ("history", ()),
+        ("accept", None),
+        ("qcheck", 0.25),
+        ("timeframe", None),
+        ("compression", 1),
+        ("sessionend", time(0, 0)),
+    )
 
     def __init__(self) -> None:
         if not hasattr(self.p.queue, "get_nowait"):
             raise StrategyError("LiveFeed needs queue=, a queue.Queue of bars")
+        self.stamps, self._length = None, None
+        if self.p.timeframe is None:
+            self.p.timeframe = bt.TimeFrame.Days  # of no meaning without other feeds
+        elif (length := timeframe_length(self.p.timeframe, self.p.compression)) is None:
+            raise StrategyError("LiveFeed: the timeframe must be from seconds to a month. Give another.")
+        else:
+            self.stamps, self._length = CLOSE, length
         self.ignored = 0
         self._ended = False
 
@@ -71,8 +91,9 @@ class LiveFeed(bt.feed.DataBase):
 
     def start(self) -> None:
         super().start()
-        names = (*COLUMNS, "spread", "openinterest")
-        self._filled = [getattr(self.lines, name) for name in ("datetime", *names)]
+        require_closed(self)
+        names = ("datetime", "opened", *COLUMNS, "spread", "openinterest")
+        self._filled = [getattr(self.lines, name) for name in names]
         self._history: Iterator[Bar] = iter(self.p.history)
         self._is_past = True
         self._latest = datetime.min
@@ -105,15 +126,21 @@ class LiveFeed(bt.feed.DataBase):
     def _deliver(self, bar: Bar, status: int) -> bool:
         self.put_notification(status)
         self._latest = bar.time
-        for line, value in zip(self._filled, (day_number(bar.time), *bar[1:], 0.0), strict=True):
+        opened = day_number(bar.time)
+        closed = opened if self._length is None else day_number(closing_time(bar.time, self._length))
+        for line, value in zip(self._filled, (closed, opened, *bar[1:], 0.0), strict=True):
             line[0] = value
         return True
 
+    def resample(self, **options: Any) -> None:
+        raise StrategyError("LiveFeed cannot be resampled. Use the parameter timeframes of NeuroStrategy.")
+
+    def replay(self, **options: Any) -> None:
+        raise StrategyError("LiveFeed cannot be replayed: half-made bars would be learned.")
+
     # As in BarsFeed: nobody reads these copies, and they cost 7 microseconds a bar.
     def _tick_nullify(self) -> None:
-        if self.replaying:
-            super()._tick_nullify()
+        pass
 
     def _tick_fill(self, force: bool = False) -> None:
-        if self.replaying:
-            super()._tick_fill(force=force)
+        pass

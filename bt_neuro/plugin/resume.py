@@ -10,6 +10,7 @@ from typing import Any
 import backtrader as bt
 import numpy as np
 
+from bt_neuro.account.bar_time import opening_line
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import Checkpoint
@@ -36,9 +37,8 @@ class ResumeVerification:
     def __init__(
         self, data: bt.feed.DataBase, checkpoint: Checkpoint | None, features: Sequence[str]
     ) -> None:
-        self._lines = [
-            getattr(data.lines, name) for name in ("datetime", "open", "high", "low", "close", "volume")
-        ]
+        prices = (getattr(data.lines, name) for name in ("open", "high", "low", "close", "volume"))
+        self._lines = [opening_line(data), *prices]
         self._checkpoint, self._features = checkpoint, features
         self._end = self._compared = -1
         self._rows: deque[Sequence[float]] = deque()

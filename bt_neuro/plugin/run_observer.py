@@ -9,6 +9,7 @@ import backtrader as bt
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.account.bar_time import opening_line
 from bt_neuro.learning.run_ahead import LAUNCH_BARS
 from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.plugin.phase import Phase
@@ -30,7 +31,7 @@ class BarRecord(NamedTuple):
     """State of a run at a bar's close."""
 
     bar: int
-    time: float  # as backtrader keeps it
+    time: float  # of its opening, as backtrader keeps it
     close: float
     account: AccountState | None  # None in the phase FIT
     features: NDArray[np.floating] | None  # None until all are known
@@ -67,7 +68,7 @@ class RunObserver(bt.Analyzer):
     def start(self) -> None:
         self._subscribers: list[Subscriber] = list(self.p.subscribers.values())
         self._now_and_then: Iterable[Callable[[bt.Strategy], None]] = self.p.now_and_then
-        self._time, self._close = self.data.lines.datetime, self.data.lines.close
+        self._time, self._close = opening_line(self.data), self.data.lines.close
         self._bar = -1
 
     def next(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.target import repeat_targets, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
@@ -290,7 +291,7 @@ class NeuroStrategy(bt.Strategy):
                 return
             signal, self._scored = self._learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
-            raise NonFiniteError(f"{data.datetime.datetime(0)}, {error}") from error
+            raise NonFiniteError(f"{opening_time(data)}, {error}") from error
         if signal is not None:
             self._signal = signal
             if data._laststatus != data.DELAYED:
@@ -303,7 +304,7 @@ class NeuroStrategy(bt.Strategy):
         if not self._verification.is_past(bar):
             self._phase = Phase.FIT if self._is_fitting else Phase.LIVE
         pending = pretraining is not None and pretraining.is_pending
-        if pending and pretraining.is_over(bar, self.data.datetime.datetime(0)):
+        if pending and pretraining.is_over(bar, opening_time(self.data)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
         if self._phase is Phase.LIVE and before is not Phase.LIVE:

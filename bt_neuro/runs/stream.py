@@ -13,6 +13,7 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
+from bt_neuro.account.bar_time import opening_line
 from bt_neuro.bars.line_reader import Bar, LineReader
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import BarsError, CheckpointError, NeuroError
@@ -241,7 +242,7 @@ class SignalSender(bt.Analyzer):
         bar = len(data) - 1
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         try:
-            self.p.send(signal_message(bar, time_text(data.datetime[0]), signal, strategy.scored))
+            self.p.send(signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored))
         except BrokenPipeError:
             self.is_broken = True
             data.end()

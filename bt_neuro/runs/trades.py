@@ -8,6 +8,8 @@ from typing import Any
 
 import backtrader as bt
 
+from bt_neuro.account.bar_time import opening_line
+
 
 class TradeRecord(bt.Analyzer):
     """Write one row a closed trade, costs apart from the gross result.
@@ -31,6 +33,7 @@ class TradeRecord(bt.Analyzer):
 
     def create_analysis(self) -> None:
         self._open_trade = 0.0
+        self._entries: dict[int, float] = {}  # opening times of the bars, by trade
         self._prices: tuple[float, float] | None = None
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
 
@@ -42,8 +45,11 @@ class TradeRecord(bt.Analyzer):
             self._prices = order.info.get("excursion") or self._prices
 
     def notify_trade(self, trade: bt.Trade) -> None:
+        now = opening_line(trade.data)[0]  # the fill's own time is the bar's closing
+        entered = self._entries.setdefault(trade.ref, now)
         if not trade.isclosed:
             return
+        del self._entries[trade.ref]
         size = self._exit_size
         exit_price = self._exit_value / size if size else trade.price
         self._exit_size = self._exit_value = 0.0
@@ -58,8 +64,8 @@ class TradeRecord(bt.Analyzer):
         self.p.table.append(
             trade.baropen - 1,
             trade.barclose - 1,
-            time_text(trade.dtopen),
-            time_text(trade.dtclose),
+            time_text(entered),
+            time_text(now),
             "long" if trade.long else "short",
             *(f"{number:.10g}" for number in numbers),
             trade.barlen,

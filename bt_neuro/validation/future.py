@@ -31,7 +31,9 @@ class FutureMask:
     def show_bar(self, cerebro: bt.Cerebro) -> None:
         """Show the bar that has just closed; the first call hides all others."""
         if self._lines is None:
-            self._lines = [(line, _hide(line, alias == "datetime")) for line, alias in _filled_lines(cerebro)]
+            self._lines = [
+                (line, _hide(line, alias in ("datetime", "opened"))) for line, alias in _filled_lines(cerebro)
+            ]
             for data in cerebro.datas:
                 _peek_at_true_times(data, self._lines)
         bar = len(cerebro.datas[0]) - 1

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from modes import hours, random_hours, run, run_modes
 
-from bt_neuro.errors import StrategyError
+from bt_neuro.errors import BarsError, StrategyError
 from bt_neuro.plugin.features import article_features
 from bt_neuro.plugin.feed import BarsFeed
 
@@ -168,11 +168,11 @@ class Eastern(tzinfo):
 
 
 @pytest.mark.parametrize("zone", [None, Eastern()], ids=["as stamped", "of a zone"])
-@pytest.mark.parametrize("days", [0, 1], ids=["hours", "days, stamped a moment before midnight"])
+@pytest.mark.parametrize("days", [0, 1], ids=["hours", "days"])
 def test_calendar_is_that_of_the_feed(days: int, zone: tzinfo | None) -> None:
     class Compare(Record):
         def next(self) -> None:
-            now = self.data.datetime.datetime(0)
+            now = self.data.opened.datetime(0)
             said = [self.features[name][0] for name in ("hour", "weekday", "month")]
             self.rows.append([said, [now.hour, now.isoweekday() % 7, now.month]])
 
@@ -210,7 +210,10 @@ def test_memory_does_not_grow_with_the_bars(bars: pd.DataFrame) -> None:
 
 def test_replayed_data_are_refused() -> None:
     cerebro = bt.Cerebro()
-    cerebro.replaydata(BarsFeed(bars=random_hours(50)), timeframe=bt.TimeFrame.Days)
+    with pytest.raises(BarsError, match="resampledata"):
+        cerebro.replaydata(BarsFeed(bars=random_hours(50)), timeframe=bt.TimeFrame.Days)
+    frame = random_hours(50).set_index("datetime")
+    cerebro.replaydata(bt.feeds.PandasData(dataname=frame), timeframe=bt.TimeFrame.Weeks)
     cerebro.addstrategy(Record)
     with pytest.raises(StrategyError, match="resampledata"):
         cerebro.run()

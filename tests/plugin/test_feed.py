@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import time
 from typing import Any
 
 import backtrader as bt
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from modes import Script, hours, random_hours, run, run_modes
 
+from bt_neuro.bars.resample import resample_bars
 from bt_neuro.errors import BarsError
 from bt_neuro.plugin import feed
 from bt_neuro.plugin.feed import BarsFeed
@@ -26,7 +28,7 @@ class ReadBars(bt.Strategy):
 
     def next(self) -> None:
         data = self.data
-        self.rows.append([data.datetime.datetime(0), *(getattr(data, name)[0] for name in LINES)])
+        self.rows.append([data.opened.datetime(0), *(getattr(data, name)[0] for name in LINES)])
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(self.rows, columns=["datetime", *LINES])
@@ -168,38 +170,29 @@ def test_frames_that_backtrader_would_misread_are_refused(spoil: Any, message: s
 
 
 def pandas_data(bars: pd.DataFrame, **params: Any) -> bt.feed.DataBase:
-    """Feed the frame by backtrader's own means."""
+    """Feed the frame by backtrader's own means, stamped with closings."""
     params = {"timeframe": bt.TimeFrame.Minutes, "compression": 60, "openinterest": None, **params}
-    return bt.feeds.PandasData(dataname=bars.set_index("datetime"), **params)
+    closings = bars["datetime"] + pd.Timedelta(hours=1)
+    params["sessionend"] = time(0, 0)
+    return bt.feeds.PandasData(dataname=bars.set_index(closings), **params)
+
+
+@run_modes
+@pytest.mark.parametrize("minutes", [240, 1440])
+def test_resampled_bars_are_those_of_the_reader(mode: dict[str, Any], minutes: int) -> None:
+    bars = random_hours(100)
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    dates = {"fromdate": bars["datetime"][24].date(), "todate": bars["datetime"][90].date()}
+    cerebro.resampledata(BarsFeed(bars=bars, **dates), timeframe=bt.TimeFrame.Minutes, compression=minutes)
+    cerebro.addstrategy(ReadBars)
+    expected = resample_bars(bars[24:96], pd.Timedelta(hours=1), pd.Timedelta(minutes=minutes))
+    assert_same(cerebro.run()[0].table(), expected)
+    assert len(expected) == 72 * 60 / minutes
 
 
 @pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=["default", "exactbars=1"])
-def test_dates_and_resampling_work_as_on_pandas_data(mode: dict[str, Any]) -> None:
-    bars = random_hours(48)
-    dates = {"fromdate": bars["datetime"][4], "todate": bars["datetime"][43]}
-
-    def closes(data: bt.feed.DataBase) -> list[float]:
-        def read(strategy: bt.Strategy) -> Iterator[None]:
-            while True:
-                seen.append(strategy.data.close[0])
-                yield
-
-        seen: list[float] = []
-        cerebro = bt.Cerebro(stdstats=False, **mode)
-        cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
-        cerebro.addstrategy(Script, script=read)
-        cerebro.run()
-        return seen
-
-    ours = closes(BarsFeed(bars=bars, **dates))
-    assert len(ours) == 40 / 4 + 1  # backtrader takes a stamp for a bar's end, so the first bar stands alone
-    assert ours == closes(pandas_data(bars, **dates))
-
-
-@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}], ids=["default", "exactbars=1"])
-@pytest.mark.parametrize("replay", [False, True], ids=["bars", "replayed"])
-def test_orders_fill_as_on_pandas_data(replay: bool, mode: dict[str, Any]) -> None:
-    """The broker fills from tick_* attributes, which this feed keeps for replayed data only."""
+def test_orders_fill_as_on_pandas_data(mode: dict[str, Any]) -> None:
+    """The broker fills from tick_* attributes, which this feed does without."""
     bars = random_hours(60)
 
     def orders(strategy: bt.Strategy) -> Iterator[None]:
@@ -211,10 +204,7 @@ def test_orders_fill_as_on_pandas_data(replay: bool, mode: dict[str, Any]) -> No
 
     def fills(data: bt.feed.DataBase) -> list[tuple[float, float]]:
         cerebro = bt.Cerebro(stdstats=False, **mode)
-        if replay:
-            cerebro.replaydata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
-        else:
-            cerebro.adddata(data)
+        cerebro.adddata(data)
         cerebro.addstrategy(Script, script=orders)
         return [(o.executed.dt, o.executed.price) for o in cerebro.run()[0].orders]
 

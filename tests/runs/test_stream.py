@@ -129,7 +129,8 @@ def test_a_live_feed_needs_a_queue():
 
 
 def test_two_live_feeds_do_not_wait_for_each_other():
-    feeds = [LiveFeed(queue=queue.Queue(), qcheck=0.01) for _ in range(2)]
+    timeframe = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+    feeds = [LiveFeed(queue=queue.Queue(), qcheck=0.01, **timeframe) for _ in range(2)]
     cerebro = bt.Cerebro(stdstats=False)
     for feed in feeds:
         cerebro.adddata(feed)

@@ -212,7 +212,7 @@ class Breaks(Small):
 
     def next(self):
         super().next()
-        time = str(self.data.datetime.datetime(0))
+        time = str(self.data.opened.datetime(0))
         if self.signal is None:
             return
         if time == "2024-02-06 05:00:00":
