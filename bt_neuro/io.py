@@ -6,23 +6,27 @@ import math
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from bt_neuro.errors import CheckpointError
+from bt_neuro.errors import CheckpointError, NeuroError
+
+if sys.platform != "win32":
+    import fcntl
 
 PARTIAL = ".partial"  # the end of a temporary file's name
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary file beside `path`; replace `path` by it if the block succeeds.
 
     After a crash or power failure `path` is either the old file or the new one. The temporary file is new,
     has an unpredictable name, and is removed if the block fails. A symbolic link at `path` is replaced, not
-    followed.
+    followed. Without `sync` a power failure may lose the file.
 
     Examples
     --------
@@ -37,8 +41,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())  # else some file systems leave an empty file after a power failure
+        if sync:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())  # else some file systems leave an empty file after a power failure
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -51,6 +56,46 @@ def open_no_follow(path: Path, mode: str, **options: Any) -> IO[Any]:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
     return open(path, mode, opener=opener, **options)  # Path.open takes no opener
+
+
+class FolderLock:
+    """Exclusive lock of a folder, held until `release` or the end of the process.
+
+    Windows has no such lock of a folder; there it does nothing.
+
+    Raises
+    ------
+    NeuroError
+        If another process, or another run of this one, holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file: int | None = None
+        if sys.platform == "win32":
+            return
+        self._file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise NeuroError(f"another process writes to {folder}. End it first.") from error
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process writes to a folder."""
+    try:
+        FolderLock(folder).release()
+    except NeuroError:
+        return True
+    return False
 
 
 def remove_partials(folder: Path) -> None:

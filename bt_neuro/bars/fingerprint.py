@@ -10,7 +10,8 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 
 MOST_MARKS = 64
-_ROW = struct.Struct("<6d").pack
+BLOCK_ROWS = 64
+_ROW = struct.Struct("<6d")
 
 
 class Fingerprint:
@@ -28,7 +29,9 @@ class Fingerprint:
     Notes
     -----
     The state holds the digest of all bars and up to 64 digests of their beginnings, `spacing` bars apart, to
-    locate a difference. When the list is full every second digest is dropped, so its size is bounded.
+    locate a difference. When the list is full every second digest is dropped, so its size is bounded. Bars
+    are chained in blocks of 64, digest = SHA-256(chain + block), so that a digest can be continued from its
+    state: the state of hashlib's SHA-256 cannot be saved.
 
     Examples
     --------
@@ -47,7 +50,7 @@ class Fingerprint:
         self.bars = self.agreed = 0
         self.first: float | None = None
         self.last: float | None = None
-        self._digest = sha256()
+        self._chain, self._block = b"", bytearray()
         self._spacing, self._marks = 256, list[str]()
         self._expected = {} if saved is None else _expected(Fields(saved, "bars"))
 
@@ -59,18 +62,21 @@ class Fingerprint:
         CheckpointError
             If the bars so far differ from those of `saved`. Give the bars that the checkpoint was trained on.
         """
-        self._digest.update(_ROW(time, *values))
+        self._block += _ROW.pack(time, *values)
         self.bars += 1
+        if self.bars % BLOCK_ROWS == 0:
+            self._chain = sha256(self._chain + self._block).digest()
+            self._block.clear()
         self.last = time
         if self.first is None:
             self.first = time
         if self.bars in self._expected:
-            if self._digest.hexdigest() != self._expected[self.bars]:
+            if self._digest() != self._expected[self.bars]:
                 differ = f"bars {self.agreed} to {self.bars - 1}"
                 raise CheckpointError(f"{differ} are not those that the checkpoint learned on")
             self.agreed = self.bars
         if self.bars % self._spacing == 0:
-            self._marks.append(self._digest.hexdigest())
+            self._marks.append(self._digest())
             if len(self._marks) == MOST_MARKS:
                 del self._marks[::2]
                 self._spacing *= 2
@@ -81,10 +87,52 @@ class Fingerprint:
             "bars": self.bars,
             "first": self.first,
             "last": self.last,
-            "digest": self._digest.hexdigest(),
+            "digest": self._digest(),
             "spacing": self._spacing,
             "marks": list(self._marks),
+            "chain": self._chain.hex(),
+            "block": self._block.hex(),
         }
+
+    @classmethod
+    def resumed(cls, saved: Fields) -> Fingerprint:
+        """Return the fingerprint that `state` saved, to which bars can be added.
+
+        Raises
+        ------
+        CheckpointError
+            If a value is missing or invalid.
+
+        Examples
+        --------
+        >>> whole, begun = Fingerprint(), Fingerprint()
+        >>> for bar in range(99):
+        ...     whole.add(bar, 1.1, 1.3, 1.0, 1.2, 500)
+        ...     begun.add(bar, 1.1, 1.3, 1.0, 1.2, 500)
+        >>> resumed = Fingerprint.resumed(Fields(begun.state(), "bars"))
+        >>> whole.add(99, 1.2, 1.3, 1.0, 1.2, 500), resumed.add(99, 1.2, 1.3, 1.0, 1.2, 500)
+        (None, None)
+        >>> whole.state() == resumed.state()
+        True
+        """
+        found = cls()
+        found.bars = found.agreed = saved.integer("bars")
+        if found.bars:
+            found.first, found.last = saved.number("first"), saved.number("last")
+        found._spacing, found._marks = saved.integer("spacing", 1), saved.texts("marks")
+        try:
+            found._chain = bytes.fromhex(saved.text("chain"))
+            found._block = bytearray.fromhex(saved.text("block"))
+        except ValueError:
+            raise saved.invalid("chain", "hexadecimal digits") from None
+        if len(found._block) != found.bars % BLOCK_ROWS * _ROW.size:
+            raise saved.invalid("block", f"the rows of {found.bars % BLOCK_ROWS} bars")
+        if found._digest() != saved.text("digest"):
+            raise saved.invalid("digest", "the digest of chain and block")
+        return found
+
+    def _digest(self) -> str:
+        return sha256(self._chain + self._block).hexdigest()
 
 
 def _expected(saved: Fields) -> dict[int, str]:

@@ -103,7 +103,19 @@ class LineReader:
         line = line.strip("\ufeff \r\n")
         if not line:
             return None
-        bar = _of_object(line) if line.startswith("{") else self._of_cells(line)
+        if line.startswith("{"):
+            return self.read_values(parse_object(line))
+        return self._checked(self._of_cells(line))
+
+    def read_values(self, values: Mapping[str, Any]) -> Bar | None:
+        """Return the bar of a JSON object; raises as `read`."""
+        roles = _roles(list(values))
+        if roles is None:
+            raise BarsError("an object must have a time, open, high, low and close")
+        cells = list(values.values())
+        return self._checked(_bar({role: cells[index] for role, index in roles.items()}))
+
+    def _checked(self, bar: Bar | None) -> Bar | None:
         if bar is not None and self._checks:
             if fault := bar.fault(self._digits):
                 raise BarsError(fault)
@@ -142,20 +154,27 @@ def _roles(names: Sequence[str]) -> dict[str, int] | None:
     return {"date": 0, **roles} if set(PRICES) <= roles.keys() else None
 
 
-def _of_object(line: str) -> Bar:
+def parse_object(line: str) -> dict[str, Any]:
+    """Return the values of a line that holds a JSON object.
+
+    Raises
+    ------
+    BarsError
+        If it holds none.
+    """
     try:
-        values: dict[str, Any] = json.loads(line)
+        values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BarsError(f"no JSON object: {error}") from error
-    roles = _roles(list(values))
-    if roles is None:
-        raise BarsError("an object must have a time, open, high, low and close")
-    cells = list(values.values())
-    return _bar({role: cells[index] for role, index in roles.items()})
+    if not isinstance(values, dict):
+        raise BarsError(f"no JSON object: got {line[:40]!r}")
+    return values
 
 
 def _bar(cells: Mapping[str, Any]) -> Bar:
     time = " ".join(str(cells[role]) for role in ("date", "clock") if role in cells)
+    if not time.isprintable():  # half a surrogate pair, which is no text that can be stored
+        raise BarsError(f"a time must be such as 2020-01-31 23:00, got {time[:40]!a}")
     return Bar(moment(time), *(_number(role, cells.get(role, "")) for role in (*PRICES, "volume", "spread")))
 
 

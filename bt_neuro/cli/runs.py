@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal as signals
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
 
 from bt_neuro.cli.common import Outcome, command, option, progress_bar
 from bt_neuro.cli.options import AccountOptions, BarFile, BarOptions, OutputOptions, StrategyOptions
-
-LONGEST_LINE = 1 << 16
+from bt_neuro.cli.output import read_lines
 
 
 @command(example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
@@ -69,9 +65,10 @@ def backtest(
     return Outcome(result.manifest, render(result), exit_code)
 
 
-@command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > signals.jsonl", has_json=False)
+@command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > answers.jsonl", has_json=False)
 def stream(
     strategy: StrategyOptions,
+    account: AccountOptions,
     checkpoint_every: Annotated[int, option("Bars between checkpoints.", "N", least=1)] = 100,
     history: Annotated[
         Path | None, option("Bars to learn first, or those a resumed model has seen.", "FILE")
@@ -80,33 +77,59 @@ def stream(
     resume: Annotated[
         Path | None, option("Folder of a backtest or a stream to continue, or a model.", "DIR")
     ] = None,
+    tell_from: Annotated[
+        str, option("First bar whose answer is sent again, or those that were not told.", "BAR|last-told")
+    ] = "last-told",
+    position: Annotated[float | None, option("Units that the real account holds.", "UNITS")] = None,
+    point: Annotated[
+        float | None, option("Smallest step of the price.", "PRICE", default="from the prices")
+    ] = None,
+    max_move: Annotated[
+        float, option("Largest distance from the last close, as a share; 0 for no limit.", "SHARE")
+    ] = 0.5,
+    max_ahead: Annotated[
+        float, option("Hours by which a bar may be later than now; 0 for no limit.", "HOURS")
+    ] = 24.0,
+    heartbeat: Annotated[
+        float | None, option("Seconds between heartbeats on stderr.", "SECONDS", default="none")
+    ] = None,
 ) -> None:
-    """Read bars from standard input, learn from each, print one signal per bar as JSON.
+    """Read bars from standard input, learn from each, print one answer a line as JSON.
 
     A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object.
     """
+    from bt_neuro.bars.limits import Limits
+    from bt_neuro.cli.output import Output
     from bt_neuro.errors import NeuroError
     from bt_neuro.runs.stream import stream as run
 
     if sys.stdin is None or sys.stdout is None:
-        raise NeuroError("stream needs standard input for bars and standard output for signals. Open both.")
-    cls, parameters = strategy.load()
-    signals_out = sys.stdout
-    with redirect_stdout(sys.stderr):  # a strategy may print, and stdout belongs to the signals
+        raise NeuroError("stream needs standard input for bars and standard output for answers. Open both.")
+    cls, parameters = strategy.load(size=account.size)
+    answers, notes = Output(sys.stdout.fileno()), Output(sys.stderr.fileno(), is_lossy=True)
+    with redirect_stdout(sys.stderr):  # a strategy may print, and stdout belongs to the answers
         result = run(
-            _read_lines(sys.stdin.fileno()),
-            lambda values: _write_signal(signals_out, values),
-            warn=_warn,
+            read_lines(sys.stdin.fileno(), notes.text),
+            answers.json,
+            warn=notes.text,
+            event=notes.json,
+            on_stop=answers.stop,
             strategy=cls,
             parameters=parameters,
+            account=None if account == AccountOptions(size=account.size) else account.account(),
+            point=point,
+            limits=Limits(max_move, max_ahead),
             out=out,
             resume=resume,
             history=history,
             checkpoint_every=checkpoint_every,
+            tell_from=int(tell_from) if tell_from.isdigit() else tell_from,
+            position=position,
+            heartbeat_s=heartbeat,
         )
     signal = result.manifest.get("stopped_by")
     ended = f"stopped by {signal}" if signal else "end of input"
-    _warn(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
+    notes.text(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
 
 
 @command(example="bt-neuro report runs/EURUSD_H1-20261120-160448")
@@ -125,35 +148,3 @@ def report(
     if not no_open and sys.stdout.isatty():
         typer.launch(page.resolve().as_uri())
     return Outcome({"html": str(page)}, [str(page)])
-
-
-def _warn(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _write_signal(out: TextIO, values: dict[str, Any]) -> None:
-    try:
-        out.write(json.dumps(values) + "\n")
-        out.flush()
-    except BrokenPipeError:
-        # Python flushes once more at its end, and would report the same pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        raise
-
-
-def _read_lines(file: int, warn: Callable[[str], None] = _warn) -> Iterator[str]:
-    """Yield the lines of a pipe as they come.
-
-    Not by iterating over ``sys.stdin``: a thread blocked in there holds a lock, and Python treats that lock
-    as a fatal error at its end.
-    """
-    rest = b""
-    while chunk := os.read(file, LONGEST_LINE):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode("utf-8", "replace")
-        if len(rest) > LONGEST_LINE:
-            yield "a line without end"
-            rest = b""
-    if rest.strip():
-        warn(f"the last line has no end and may be cut off; skipped: {rest[:60].decode('utf-8', 'replace')}")

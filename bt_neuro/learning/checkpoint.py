@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,34 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning.learner import Learner
 from bt_neuro.nn.network import Network
-from bt_neuro.nn.storage import SavedNetwork
+from bt_neuro.nn.storage import SavedNetwork, Tensors
 
 MODEL = "model.safetensors"
 
 
-def save(
-    path: Path, learner: Learner, *, bars: dict[str, Any], analyzers: dict[str, Any], about: dict[str, Any]
-) -> None:
-    """Write a checkpoint atomically.
+def contents(
+    learner: Learner, *, bars: dict[str, Any], analyzers: dict[str, Any], about: dict[str, Any]
+) -> tuple[Tensors, dict[str, Any]]:
+    """Return the tensors and plain values of a checkpoint, copies, for `bt_neuro.nn.storage.write`.
 
     Parameters
     ----------
-    path : file
     learner : with its network
     bars : fingerprint of the bars up to the last one learned
     analyzers : state of each analyzer that has one, by name
     about : further plain JSON values
     """
     arrays, values = learner.state()
-    label = learner.label
+    label, network = learner.label, learner.network
     values["label_kind"] = {"class": type(label).__name__, "delay_bars": learner.delay_bars}
-    versions = {"python": platform.python_version()}
-    versions |= {name: importlib.metadata.version(name) for name in ("bt-neuro", "numpy", "backtrader")}
-    parts = {"learner": values, "bars": bars, "analyzers": analyzers, "versions": versions}
-    learner.network.save(path, extra=arrays, about={**about, **parts})
+    parts = {"learner": values, "bars": bars, "analyzers": analyzers, "versions": _versions()}
+    return {**network.state(), **arrays}, {**about, **parts, "network": network.config()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("bt-neuro", "numpy", "backtrader")}
+    return {"python": platform.python_version(), **versions}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,13 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.bars.closing import closing_time
+from bt_neuro.bars.limits import Limits
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import COLUMNS, day_number
 from bt_neuro.plugin.stamps import CLOSE, require_closed, timeframe_length
+
+DIGIT_BARS = 500
 
 
 class LiveFeed(bt.feed.DataBase):
@@ -23,7 +26,8 @@ class LiveFeed(bt.feed.DataBase):
       - ``queue`` (required): a ``queue.Queue`` of `Bar`; ``None`` in it ends the feed
       - ``history`` (default: ``()``): closed bars to begin with, an iterable of `Bar`; they are delivered
         with the status ``DELAYED``, those of the queue with ``LIVE``
-      - ``accept`` (default: ``None``): called with each bar of the queue before anybody else sees it
+      - ``limits`` (default: ``Limits()``): what a plausible bar is; others are left out
+      - ``reject`` (default: ``None``): called with each bar that was left out, and the reason
       - ``qcheck`` (default: ``0.25``): seconds to wait for a bar before Cerebro may look after other things
       - ``timeframe`` and ``compression`` (default: ``None``): of the bars; needed beside other feeds. They stamp
         each bar with its close; without them the line ``datetime`` holds the opening
@@ -35,12 +39,15 @@ class LiveFeed(bt.feed.DataBase):
     Attributes
     ----------
     ignored : bars that were not later than the one before; they are left out
+    rejected : bars that broke a limit; they are left out
+    digits : most decimals of a price in the first 500 bars
 
     Examples
     --------
     >>> arrived = queue.Queue()
     >>> for hour in (0, 1, 1, 2):
     ...     arrived.put(Bar(datetime(2024, 1, 1, hour), 1.10, 1.12, 1.09, 1.11))
+    >>> arrived.put(Bar(datetime(2024, 1, 1, 3), 1.10, float("nan"), 1.09, 1.11))
     >>> arrived.put(None)
     >>> class Show(bt.Strategy):
     ...     def next(self):
@@ -51,15 +58,16 @@ class LiveFeed(bt.feed.DataBase):
     2024-01-01 00:00:00 1.11
     2024-01-01 01:00:00 1.11
     2024-01-01 02:00:00 1.11
-    >>> data.ignored
-    1
+    >>> data.ignored, data.rejected
+    (1, 1)
     """
 
     lines = ("spread", "opened")
     params = (
         ("queue", None),
         ("history", ()),
-        ("accept", None),
+        ("limits", Limits()),
+        ("reject", None),
         ("qcheck", 0.25),
         ("timeframe", None),
         ("compression", 1),
@@ -76,7 +84,9 @@ class LiveFeed(bt.feed.DataBase):
             raise StrategyError("LiveFeed: the timeframe must be from seconds to a month. Give another.")
         else:
             self.stamps, self._length = CLOSE, length
-        self.ignored = 0
+        self.ignored = self.rejected = self.digits = 0
+        self.close_before: float | None = None
+        self.time_before = datetime.min
         self._ended = False
 
     def islive(self) -> bool:
@@ -96,7 +106,6 @@ class LiveFeed(bt.feed.DataBase):
         self._filled = [getattr(self.lines, name) for name in names]
         self._history: Iterator[Bar] = iter(self.p.history)
         self._is_past = True
-        self._latest = datetime.min
 
     def _load(self) -> bool | None:
         if self._ended:
@@ -105,9 +114,8 @@ class LiveFeed(bt.feed.DataBase):
             return False
         if self._is_past:
             for bar in self._history:
-                if bar.time > self._latest:
+                if self._is_new(bar):
                     return self._deliver(bar, self.DELAYED)
-                self.ignored += 1
             self._is_past = False
         while True:
             try:
@@ -116,16 +124,29 @@ class LiveFeed(bt.feed.DataBase):
                 return None  # nothing yet
             if bar is None:
                 return False
-            if bar.time > self._latest:
-                break
-            self.ignored += 1
-        if self.p.accept is not None:
-            self.p.accept(bar)
-        return self._deliver(bar, self.LIVE)
+            fault = self.p.limits.fault(bar, self.close_before) if self.p.limits else None
+            if fault is not None:
+                self.rejected += 1
+                self._reject(bar, fault)
+            elif self._is_new(bar):
+                return self._deliver(bar, self.LIVE)
+
+    def _is_new(self, bar: Bar) -> bool:
+        if bar.time > self.time_before:
+            return True
+        self.ignored += 1
+        self._reject(bar, f"{bar.time} is not later than the last bar, {self.time_before}")
+        return False
+
+    def _reject(self, bar: object, reason: str) -> None:
+        if self.p.reject is not None:
+            self.p.reject(bar, reason)
 
     def _deliver(self, bar: Bar, status: int) -> bool:
         self.put_notification(status)
-        self._latest = bar.time
+        self.time_before, self.close_before = bar.time, bar.close
+        if len(self) <= DIGIT_BARS:
+            self.digits = max(self.digits, bar.digits)
         opened = day_number(bar.time)
         closed = opened if self._length is None else day_number(closing_time(bar.time, self._length))
         for line, value in zip(self._filled, (closed, opened, *bar[1:], 0.0), strict=True):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 
 from bt_neuro.errors import CheckpointError, StrategyError
-from bt_neuro.learning.checkpoint import MODEL, save
+from bt_neuro.learning.checkpoint import MODEL, contents
 from bt_neuro.learning.epochs import Epoch
+from bt_neuro.nn.storage import Tensors, write
 from bt_neuro.plugin.checks import require_counted
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import PRETRAINING
@@ -26,6 +29,9 @@ class ModelCheckpoint(bt.Analyzer):
     Params:
       - ``path`` (default: ``model.safetensors``): the file; written atomically
       - ``every_bars`` (default: ``None``): bars from one checkpoint to the next; None saves at the end only
+      - ``at_bar`` (default: ``None``): number of a bar after which to save too
+      - ``in_background`` (default: ``False``): write the file in a thread, while the next bars come
+      - ``sync`` (default: ``None``): called before each file is written, to flush others that belong to it
       - ``about`` (default: ``None``): a dict of further plain JSON values
 
     Methods
@@ -57,7 +63,14 @@ class ModelCheckpoint(bt.Analyzer):
     (92, 116, 116)
     """
 
-    params = (("path", MODEL), ("every_bars", None), ("about", None))
+    params = (
+        ("path", MODEL),
+        ("every_bars", None),
+        ("at_bar", None),
+        ("in_background", False),
+        ("sync", None),
+        ("about", None),
+    )
 
     def start(self) -> None:
         strategy, every = self.strategy, self.p.every_bars
@@ -77,6 +90,8 @@ class ModelCheckpoint(bt.Analyzer):
             raise CheckpointError(f"cannot write {self._path}: the folder must exist. Make it first.")
         self._written = 0
         self._last_bar: int | None = None  # of the last checkpoint
+        self._writer: threading.Thread | None = None
+        self._error: BaseException | None = None
 
     def prenext(self) -> None:  # backtrader's own calls next
         pass
@@ -84,12 +99,13 @@ class ModelCheckpoint(bt.Analyzer):
     def next(self) -> None:
         bar, every = self.strategy.learner.last_bar, self.p.every_bars
         is_new = bar is not None and bar != self._last_bar and self._is_savable
-        if every is not None and is_new and (bar + 1) % every == 0:
+        if is_new and (bar == self.p.at_bar or (every is not None and (bar + 1) % every == 0)):
             self._save()
 
     def stop(self) -> None:
         if self._is_savable and (not self._written or self._last_bar != self.strategy.learner.last_bar):
             self._save()
+        self._finish()
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         """Save: an epoch that has ended need not be learned again."""
@@ -110,8 +126,33 @@ class ModelCheckpoint(bt.Analyzer):
         about = dict(self.p.about or {})
         if strategy.pretraining is not None:
             about[PRETRAINING] = strategy.pretraining.state()
-        save(self._path, strategy.learner, bars=bars, analyzers=states, about=about)
+        self._finish()
+        tensors, values = contents(strategy.learner, bars=bars, analyzers=states, about=about)
+        if self.p.in_background:
+            values = json.loads(json.dumps(values))  # a copy: the next bars change what lies in it
+            self._writer = threading.Thread(target=self._write, args=(tensors, values), daemon=True)
+            self._writer.start()
+        else:
+            self._write(tensors, values)
+            self._finish()
         self._written, self._last_bar = self._written + 1, last_bar
+
+    def _write(self, tensors: Tensors, values: dict[str, Any]) -> None:
+        try:
+            if self.p.sync is not None:
+                self.p.sync()
+            write(self._path, tensors, values)
+        except Exception as error:  # noqa: BLE001 - raised by `_finish`, in the thread of the run
+            self._error = error
+
+    def _finish(self) -> None:
+        """Wait for the file that is being written, and raise the error of its thread."""
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
 
     def get_analysis(self) -> dict[str, Any]:
         return {"checkpoints": self._written, "last_bar": self.strategy.learner.last_bar}

@@ -52,6 +52,11 @@ class ResumeVerification:
             if checkpoint.bars.integer("bars") != checkpoint.last_bar + 1:
                 raise checkpoint.bars.invalid("bars", f"the number of bars up to bar {checkpoint.last_bar}")
 
+    def trust(self) -> None:
+        """Continue the checkpoint's fingerprint: its bars will not pass again."""
+        assert self._checkpoint is not None
+        self._compared, self.fingerprint = self._end, Fingerprint.resumed(self._checkpoint.bars)
+
     def add(self) -> tuple[float, float, float]:
         """Add the bar that has just closed to the fingerprint; return its high, low and close.
 

@@ -154,6 +154,7 @@ class NeuroStrategy(bt.Strategy):
         self._phase = Phase.WARM_UP
         self.pretraining = Pretraining.of(self.p)
         self._feature_lines = checked_features(self)
+        self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
@@ -214,6 +215,12 @@ class NeuroStrategy(bt.Strategy):
         if checkpoint is not None:
             self._resume(checkpoint)
         self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        super().qbuffer(savemem, replaying)
+        for analyzer in self.analyzers:
+            if hasattr(analyzer, "on_buffers"):
+                analyzer.on_buffers()
 
     def _make_learner(self, checkpoint: Checkpoint | None) -> Learner:
         inputs = self.p.history_bars * len(self._feature_lines)

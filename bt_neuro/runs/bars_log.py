@@ -1,10 +1,10 @@
-"""Bars of a stream on disk: each is written before its signal is given, so that a kill loses none."""
+"""Bars of a stream on disk: each is written before its answer is given, so that a kill loses none."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ import backtrader as bt
 import pandas as pd
 
 from bt_neuro.bars.line_reader import Bar, LineReader
-from bt_neuro.errors import BarsError, NeuroError
-from bt_neuro.io import atomic_write
+from bt_neuro.errors import BarsError, CheckpointError
+from bt_neuro.io import Fields, atomic_write, open_no_follow
 from bt_neuro.runs.tables import TextTable
 
-if sys.platform != "win32":
-    import fcntl
-
 BARS = "bars.csv"
+CHUNK = 1 << 20
 COLUMNS = ("datetime", "open", "high", "low", "close", "volume", "spread")
 
 
@@ -29,6 +27,7 @@ class BarsLog(TextTable):
     Parameters
     ----------
     path : file, written by `create`
+    known : what a checkpoint knows of it, see `state`: only lines after that are parsed
 
     Attributes
     ----------
@@ -37,16 +36,17 @@ class BarsLog(TextTable):
     Raises
     ------
     NeuroError
-        If another process writes to the file, or it is empty.
+        If the file is empty, or does not begin with what is known.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Fields | None = None) -> None:
         if not path.stat().st_size:
             raise BarsError(f"{path} must have a header, but is empty. Give another folder.")
         super().__init__(path, COLUMNS)
         try:
-            self._lock()
-            self.rows = self._drop_partial_line() - 1  # the header is no bar
+            self._known = (-1, 0) if known is None else (known.integer("bars"), known.integer("size"))
+            self._digest = sha256()
+            self.rows = self._count(*self._known, known.text("sha256") if known is not None else "")
         except BaseException:
             self.close()
             raise
@@ -58,45 +58,54 @@ class BarsLog(TextTable):
         with atomic_write(path) as partial:
             frame.reindex(columns=COLUMNS, fill_value=0.0).to_csv(partial, index=False, lineterminator="\n")
 
-    def read(self) -> Iterator[Bar]:
-        """Yield the bars that the file has now."""
-        reader = LineReader(checks=False)
-        with self.path.open(encoding="utf-8", newline="") as lines:
-            for _, line in zip(range(self.rows + 1), lines, strict=False):
-                if (bar := reader.read(line)) is not None:
+    def read(self, first: int = 0) -> Iterator[Bar]:
+        """Yield the bars from number `first` on that the file has now."""
+        reader, start = LineReader(checks=False), 0
+        with open_no_follow(self.path, "r", encoding="utf-8", newline="") as lines:
+            reader.read(lines.readline())
+            if 0 <= self._known[0] <= first:
+                start = self._known[0]
+                lines.seek(self._known[1])
+            for number, line in zip(range(start, self.rows), lines, strict=False):
+                if number >= first and (bar := reader.read(line)) is not None:
                     yield bar
 
     def add(self, bar: Bar) -> None:
         """Append a bar; on return the operating system has it."""
-        self.append(bar.time, *map(repr, bar[1:]))
+        line = ",".join((str(bar.time), *map(repr, bar[1:])))
+        self.append(line)
+        self._digest.update(f"{line}\n".encode())
         self.flush()
+
+    def state(self) -> dict[str, Any]:
+        """Return number of bars and bytes, and the digest of these."""
+        return {"bars": self.rows, "size": self.size, "sha256": self._digest.hexdigest()}
 
     def sync(self) -> None:
         """Write everything to the disk, as a checkpoint is."""
         os.fsync(self._file.fileno())
 
-    def _lock(self) -> None:
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise NeuroError(f"another process writes to {self.path.parent}. End it first.") from error
-
-    def _drop_partial_line(self) -> int:
-        """Remove a line that a crash cut off; return the number of lines."""
-        complete = lines = 0
-        with self.path.open("r+b") as file:
+    def _count(self, rows: int, size: int, digest: str) -> int:
+        """Return the number of bars; remove a line that a crash cut off."""
+        with open_no_follow(self.path, "r+b") as file:
+            for start in range(0, size, CHUNK):
+                self._digest.update(file.read(min(CHUNK, size - start)))
+            if size and self._digest.hexdigest() != digest:
+                raise CheckpointError(
+                    f"{self.path}: bars 0 to {rows - 1} are not those that the checkpoint learned on. "
+                    "Give another folder."
+                )
             for line in file:
-                if not line.endswith(b"\n"):  # its signal was never given
+                if not line.endswith(b"\n"):  # its answer was never given
                     break
-                lines += 1
-                complete += len(line)
-            file.truncate(complete)
-        return lines
+                rows, size = rows + 1, size + len(line)
+                self._digest.update(line)
+            file.truncate(size)
+        return rows
 
 
-class BarsSync(bt.Analyzer):
-    """Write the bars to the disk before each checkpoint made from them.
+class BarsCount(bt.Analyzer):
+    """State of the bars in a checkpoint.
 
     Params:
       - ``log`` (required): the `BarsLog`
@@ -105,6 +114,4 @@ class BarsSync(bt.Analyzer):
     params = (("log", None),)
 
     def state(self) -> dict[str, Any]:
-        """Return the number of bars."""
-        self.p.log.sync()
-        return {"bars": self.p.log.rows}
+        return self.p.log.state()

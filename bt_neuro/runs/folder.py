@@ -6,6 +6,7 @@ import importlib.metadata
 import itertools
 import json
 import platform
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.io import atomic_write, remove, remove_partials
+from bt_neuro.io import PARTIAL, FolderLock, atomic_write, remove, remove_partials
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -38,6 +39,7 @@ class RunFolder:
 
     def __init__(self, path: Path, kind: str, manifest: dict[str, Any], *, is_resumed: bool = False) -> None:
         self.path, self._is_resumed = path, is_resumed
+        self._lock = FolderLock(path)
         self.manifest: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
@@ -55,8 +57,15 @@ class RunFolder:
         return str(self.manifest["kind"])
 
     @classmethod
-    def create(cls, out: str | Path | None, name: str, kind: str, manifest: dict[str, Any]) -> RunFolder:
-        """Create a folder and write its manifest.
+    def create(
+        cls,
+        out: str | Path | None,
+        name: str,
+        kind: str,
+        manifest: dict[str, Any],
+        fill: Callable[[Path], None] = lambda path: None,
+    ) -> RunFolder:
+        """Create a folder and write its manifest; after a kill it is there with both, or not at all.
 
         Parameters
         ----------
@@ -68,13 +77,26 @@ class RunFolder:
             Kind of run, such as "backtest".
         manifest : dict
             Further keys of the manifest, plain JSON values.
+        fill : callable
+            Writes further files to the folder that it is given.
 
         Raises
         ------
         NeuroError
             If the folder is not empty or cannot be written.
         """
-        return cls(_new_folder(out, name), kind, manifest)
+        wanted = _new_folder(out, name)
+        partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
+        partial.mkdir()
+        try:
+            fill(partial)
+            folder = cls(partial, kind, manifest)
+            folder._move(wanted)
+        except BaseException:
+            remove(partial)
+            remove(wanted)
+            raise
+        return folder
 
     @classmethod
     def resume(
@@ -96,6 +118,7 @@ class RunFolder:
         """
         path, manifest = Path(path), {"versions": _versions(), **manifest}
         before = read_manifest(path)
+        FolderLock(path).release()  # before anything of a run at work is removed
         if before["kind"] != kind:
             raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
         require_same(before, manifest, same, str(path))
@@ -119,12 +142,26 @@ class RunFolder:
             raise NeuroError("give out for a new folder or resume for an existing one, not both")
         return cls.resume(resume, kind, manifest, same)
 
+    def _move(self, wanted: Path) -> None:
+        """Give a folder that is whole its name; an empty folder of that name is replaced."""
+        try:
+            self.path.replace(wanted.resolve())
+        except OSError:  # a mount point, or Windows, where a folder cannot be replaced
+            for path in sorted(self.path.iterdir(), key=lambda path: path.name == MANIFEST):
+                path.replace(wanted / path.name)
+            self._lock.release()
+            self.path.rmdir()
+            self._lock = FolderLock(wanted)
+        self.path = wanted
+
     def save(self, **changes: Any) -> None:
-        """Merge changes into the manifest and write it."""
+        """Merge changes into the manifest and write it; a run that has ended gives up its lock."""
         self.manifest |= changes
         text = json.dumps(self.manifest, indent=2, allow_nan=False) + "\n"
         with atomic_write(self.path / MANIFEST) as partial:
             partial.write_text(text, encoding="utf-8")
+        if self.manifest["status"] != "running":
+            self._lock.release()
 
     def write_table(self, name: str, frame: pd.DataFrame, float_format: str | None = None) -> None:
         """Write a CSV file such as "folds.csv"; its number of rows is in the manifest from the next save."""

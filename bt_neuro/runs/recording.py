@@ -15,7 +15,7 @@ from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.plugin.analyzers import Seconds
 from bt_neuro.plugin.run_observer import BarRecord, RunObserver, Subscriber
 from bt_neuro.runs.tables import ArrayTable, TextTable
-from bt_neuro.runs.trades import TradeRecord, time_text
+from bt_neuro.runs.trades import ResumableTradeRecord, TradeRecord, time_text
 
 PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
 FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
@@ -28,11 +28,11 @@ class Recording(AbstractContextManager["Recording"]):
     ----------
     folder : folder to write to
     resumed : number of rows that each table holds, by file
-    has_account : whether to write equity and trades
+    is_resumable : whether a checkpoint holds the state of equity and trades too
     """
 
     def __init__(
-        self, folder: Path, resumed: Mapping[str, int] | None = None, *, has_account: bool = True
+        self, folder: Path, resumed: Mapping[str, int] | None = None, *, is_resumable: bool = False
     ) -> None:
         held = resumed or {}
         self._tables: dict[str, Any] = {
@@ -44,24 +44,30 @@ class Recording(AbstractContextManager["Recording"]):
         }
         self._subscribers: dict[str, Subscriber] = {"step_time": Seconds()}
         self._subscribers |= {Path(name).stem: table for name, table in self._tables.items()}
-        self._trades: TextTable | None = None
-        if has_account:
-            self._tables[EQUITY] = self._subscribers["equity"] = EquityTable(folder / EQUITY)
-            self._tables[TRADES] = self._trades = TextTable(folder / TRADES, TradeRecord.header)
+        equity = ResumableEquity if is_resumable else EquityTable
+        self._trade_record = ResumableTradeRecord if is_resumable else TradeRecord
+        self._tables[EQUITY] = self._subscribers["equity"] = equity(folder / EQUITY, held.get(EQUITY, 0))
+        self._trades = TextTable(folder / TRADES, TradeRecord.header, held.get(TRADES, 0))
+        self._tables[TRADES] = self._trades
 
-    def add_to(self, cerebro: bt.Cerebro, now_and_then: Sequence[Callable[[bt.Strategy], None]] = ()) -> None:
-        """Add the analyzers ``run_observer`` and, with an account, ``trades``.
+    def add_to(
+        self,
+        cerebro: bt.Cerebro,
+        now_and_then: Sequence[Callable[[bt.Strategy], None]] = (),
+        more: Mapping[str, Subscriber] | None = None,
+    ) -> None:
+        """Add the analyzers ``run_observer`` and ``trades``.
 
         Parameters
         ----------
         now_and_then : functions called with the strategy every 256 bars
+        more : further subscribers by name
         """
-        if self._trades is not None:
-            cerebro.addanalyzer(TradeRecord, _name="trades", table=self._trades)
+        cerebro.addanalyzer(self._trade_record, _name="trades", table=self._trades)
         cerebro.addanalyzer(
             RunObserver,
             _name="run_observer",
-            subscribers=self._subscribers,
+            subscribers={**self._subscribers, **(more or {})},
             now_and_then=(forget, *now_and_then),
         )
 
@@ -86,13 +92,17 @@ class PredictionTable(TextTable):
     def __init__(self, path: Path, rows: int = 0) -> None:
         super().__init__(path, self.header, rows)
         self._unknown: dict[int, tuple[str, Signal, ScoredSignal | None]] = {}
-        self._last_rows = 0  # written at the end of the run, and again by a run that resumes it
+        self._last_rows = self._last_size = (
+            0  # written at the end of the run, and again by a run that resumes it
+        )
 
     def stop(self) -> None:
+        self.flush()
+        before = self.size
         for bar, row in self._unknown.items():
             self._write(bar, *row)
-        self._last_rows = len(self._unknown)
         self.flush()
+        self._last_rows, self._last_size = len(self._unknown), self.size - before
 
     def on_bar(self, record: BarRecord) -> None:
         for scored in record.scored:
@@ -123,7 +133,8 @@ class PredictionTable(TextTable):
             }
             for bar, (time, signal, scored) in self._unknown.items()
         ]
-        return {"rows": self.rows - self._last_rows, "unknown": unknown}
+        size = self.size - self._last_size if self._last_rows else self.size
+        return {"rows": self.rows - self._last_rows, "size": size, "unknown": unknown}
 
     def restore(self, saved: Fields) -> None:
         """Restore the bars whose rows are not in the file yet."""
@@ -150,8 +161,8 @@ class EquityTable(TextTable):
 
     header = ("bar", "datetime", "close", "cash", "equity", "position", "costs", "deposits")
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, self.header)
+    def __init__(self, path: Path, rows: int = 0) -> None:
+        super().__init__(path, self.header, rows)
         self._paid = self._deposits = 0.0
 
     def on_bar(self, record: BarRecord) -> None:
@@ -164,6 +175,19 @@ class EquityTable(TextTable):
 
     def stop(self) -> None:
         self.flush()
+
+
+class ResumableEquity(EquityTable):
+    """An `EquityTable` that a checkpoint continues."""
+
+    def state(self) -> dict[str, Any]:
+        """Return plain JSON values for `restore`; the rows written so far are in the file."""
+        self.flush()
+        return {"rows": self.rows, "size": self.size, "paid": self._paid, "deposits": self._deposits}
+
+    def restore(self, saved: Fields) -> None:
+        """Restore the sums so far."""
+        self._paid, self._deposits = saved.number("paid"), saved.number("deposits")
 
 
 class ArrayRecord(ArrayTable):

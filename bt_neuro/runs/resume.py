@@ -12,8 +12,8 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.runs.epoch_tables import EXAMPLES
-from bt_neuro.runs.recording import ARRAYS, FEATURES, OUTPUTS, PREDICTIONS
-from bt_neuro.runs.tables import copy_text, read_array, write_array
+from bt_neuro.runs.recording import ARRAYS, EQUITY, FEATURES, OUTPUTS, PREDICTIONS, TRADES
+from bt_neuro.runs.tables import copy_text, read_array, truncate_array, truncate_text, write_array
 
 
 def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
@@ -46,6 +46,26 @@ def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
     if (old / PREDICTIONS).exists():
         counts[PREDICTIONS] = states.group("predictions").integer("rows")
         copy_text(old / PREDICTIONS, folder / PREDICTIONS, counts[PREDICTIONS])
+    return counts
+
+
+def resume_in_place(saved: Checkpoint) -> dict[str, int]:
+    """Cut the tables beside a checkpoint back to its rows; return these by file.
+
+    Raises
+    ------
+    CheckpointError
+        If a table has fewer rows than the checkpoint.
+    """
+    folder, states, counts = saved.path.parent, saved.analyzers, dict[str, int]()
+    for name in (PREDICTIONS, EQUITY, TRADES):
+        if Path(name).stem in states.values:
+            state = states.group(Path(name).stem)
+            counts[name] = state.integer("rows")
+            truncate_text(folder / name, counts[name], state.integer("size"))
+    for name in ARRAYS:
+        counts[name] = _rows(states, name)
+        truncate_array(folder / name, counts[name])
     return counts
 
 

@@ -1,4 +1,4 @@
-"""Graceful shutdown: the first Ctrl-C or SIGTERM ends a run after the current bar, the second at once."""
+"""Graceful shutdown: the first Ctrl-C, SIGTERM or SIGHUP ends a run after the current bar, the second at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-HANDLED = (signals.SIGINT, signals.SIGTERM)
+# SIGHUP: the terminal was closed. Windows has none.
+HANDLED = tuple(getattr(signals, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signals, name))
 
 
 @contextmanager
@@ -36,7 +37,9 @@ def graceful_shutdown(stop: Callable[[], None]) -> Iterator[Callable[[], str | N
 
     before: dict[signals.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():  # other threads cannot set handlers
-        before = {number: signals.signal(number, on_signal) for number in HANDLED}
+        # Under nohup SIGHUP is ignored, and stays so.
+        handled = [number for number in HANDLED if signals.getsignal(number) is not signals.SIG_IGN]
+        before = {number: signals.signal(number, on_signal) for number in handled}
     try:
         yield lambda: received[0] if received else None
     finally:

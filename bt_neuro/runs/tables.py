@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self
@@ -43,6 +45,11 @@ class TextTable:
 
     def flush(self) -> None:
         self._file.flush()
+
+    @property
+    def size(self) -> int:
+        """Number of bytes of the file, after `flush`."""
+        return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
         self._file.close()
@@ -118,6 +125,52 @@ def write_array(path: Path, rows: NDArray[np.floating]) -> None:
         return
     with atomic_write(path) as partial:
         partial.write_bytes(npy_bytes(rows))
+
+
+def truncate_text(path: Path, rows: int, size: int) -> None:
+    """Cut a CSV file back to the size that it had with so many rows.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is shorter, or no line ends there.
+    """
+    try:
+        with open_no_follow(path, "r+b") as file:
+            if size < 1 or file.seek(size - 1) != size - 1 or file.read(1) != b"\n":
+                raise _too_short(path, rows)
+            file.truncate(size)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def truncate_array(path: Path, rows: int) -> None:
+    """Cut a ``.npy`` file of an `ArrayTable` back to its first rows; without rows, remove it.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read or has fewer rows.
+    """
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        with open_no_follow(path, "r+b") as file:
+            if np.lib.format.read_magic(file) != (1, 0):
+                raise _too_short(path, rows)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            start, row = file.tell(), dtype.itemsize * math.prod(shape[1:])
+            end = start + rows * row
+            if dtype != np.float32 or file.seek(0, io.SEEK_END) < end:
+                raise _too_short(path, rows)
+            file.truncate(end)
+            file.seek(0)
+            write_header(file, (rows, *shape[1:]))
+            if file.tell() != start:
+                raise _too_short(path, rows)
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 def copy_text(source: Path, target: Path, rows: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.account.bar_time import opening_line
+from bt_neuro.io import Fields
 
 
 class TradeRecord(bt.Analyzer):
@@ -84,6 +85,28 @@ class TradeRecord(bt.Analyzer):
 
     def get_analysis(self) -> dict[str, Any]:
         return {"open_trade": self._open_trade}
+
+
+class ResumableTradeRecord(TradeRecord):
+    """A `TradeRecord` that a checkpoint continues."""
+
+    def state(self) -> dict[str, Any]:
+        """Return plain JSON values for `restore`; the rows written so far are in the file."""
+        self.p.table.flush()
+        return {
+            "rows": self.p.table.rows,
+            "size": self.p.table.size,
+            "exit": [self._exit_size, self._exit_value],
+            "prices": list(self._prices or ()),
+            "entries": [[ref, time] for ref, time in self._entries.items()],
+        }
+
+    def restore(self, saved: Fields) -> None:
+        """Restore the open trade."""
+        self._exit_size, self._exit_value = saved.numbers("exit")
+        low_high = saved.numbers("prices")
+        self._prices = (low_high[0], low_high[1]) if low_high else None
+        self._entries = {int(ref): float(time) for ref, time in saved.items("entries")}
 
 
 def time_text(number: float) -> str:

@@ -1,6 +1,5 @@
 """Live: a feed that releases bars late, a stream of lines, a process that is stopped or killed."""
 
-import contextlib
 import json
 import os
 import queue
@@ -24,7 +23,6 @@ from bt_neuro.bars.line_reader import Bar
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.run_observer import RunObserver
-from bt_neuro.runs.bars_log import BarsLog
 from bt_neuro.runs.recording import forget
 from bt_neuro.runs.stream import stream
 
@@ -181,13 +179,21 @@ def test_orders_and_trades_of_a_long_life_are_forgotten():
 
 # -- a stream ------------------------------------------------------------------------------------------------
 class Stream:
-    """A stream in this process: what it told, what it complained of, its folder."""
+    """A stream in this process: its answers to new bars and to other lines, its events, its folder."""
 
     def __init__(self, lines, out=None, strategy=Small, **options):
-        self.told, self.complaints = [], []
+        self.answers, self.complaints, self.events = [], [], []
         result = stream(
-            lines, self.told.append, warn=self.complaints.append, strategy=strategy, out=out, **options
+            lines,
+            self.answers.append,
+            warn=self.complaints.append,
+            event=self.events.append,
+            strategy=strategy,
+            out=out,
+            **options,
         )
+        self.told = [one for one in self.answers if "bar" in one]
+        self.others = [one for one in self.answers if "bar" not in one]
         self.folder, self.manifest, self.metrics = result.folder, result.manifest, result.metrics
 
 
@@ -219,14 +225,16 @@ def tested(tested_run):
 
 
 def test_a_stream_is_a_backtest(tested, tested_run, tmp_path):
-    ran = Stream(as_lines(BARS), tmp_path)
+    ran = Stream(as_lines(BARS), tmp_path, point=tested_run.manifest["data"]["point"])
     assert tables(ran.folder) == tables(tested)
     assert weights(ran.folder) == weights(tested)
     assert [told["bar"] for told in ran.told] == list(range(ALL))
     assert {path.name for path in tmp_path.iterdir()} == {
         "bars.csv", "predictions.csv", "features.npy", "outputs.npy", "statistics.npy", "model.safetensors",
-        "run.json",
+        "run.json", "equity.csv", "trades.csv", "answers.jsonl", "answers-told.txt", "health.json",
     }  # fmt: skip
+    assert tables(ran.folder, "trades.csv", "equity.csv") == tables(tested, "trades.csv", "equity.csv")
+    assert ran.metrics["equity_end"] == pytest.approx(tested_run.metrics["equity_end"], rel=1e-9)
     assert (ran.manifest["status"], ran.metrics["bars"], ran.metrics["new_bars"]) == ("complete", ALL, ALL)
     assert ran.metrics.items() >= {name: tested_run.metrics[name] for name in SAME_METRICS}.items()
 
@@ -283,7 +291,8 @@ def test_lines_that_are_no_bars_are_named_and_skipped(tested, tmp_path):
     given = [*lines[:5], *bad, *lines[5:100], lines[3], lines[99], "", *lines[100:]]
     ran = Stream(given, tmp_path)
     assert tables(ran.folder) == tables(tested)
-    assert [text.split(":")[0] for text in ran.complaints] == [f"line {n} skipped" for n in (6, 7, 8)]
+    assert [one["line"] for one in ran.others if "error" in one] == [6, 7, 8]
+    assert len(ran.answers) == len(given)
     assert (ran.metrics["malformed_lines"], ran.metrics["ignored_bars"]) == (3, 2)
 
 
@@ -342,7 +351,7 @@ def test_a_frozen_stream_predicts_and_does_not_learn(tmp_path):
             lambda folder: (folder / "bars.csv").write_text("datetime,open,high,low,close,volume,spread\n"),
             {},
             CheckpointError,
-            "has learned up to bar 99, but there are only 0 bars",
+            "bars 0 to 99 are not those that the checkpoint learned on",
         ),
         (
             lambda folder: (folder / "bars.csv").write_text(
@@ -395,11 +404,15 @@ def test_a_bar_cut_off_by_a_crash_is_dropped(tested, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX locks")
 def test_two_processes_do_not_write_to_one_stream(tmp_path):
-    BarsLog.create(tmp_path / "bars.csv", BARS)
-    with contextlib.closing(BarsLog(tmp_path / "bars.csv")) as table:
-        assert list(table.read()) == as_bars(BARS)
+    def while_it_runs():
+        yield from as_lines(BARS)[:3]
+        before = (tmp_path / "run.json").read_bytes()
         with pytest.raises(NeuroError, match="another process writes to"):
-            BarsLog(tmp_path / "bars.csv")
+            Stream([], resume=tmp_path)
+        assert (tmp_path / "run.json").read_bytes() == before
+
+    Stream(while_it_runs(), tmp_path)
+    assert Stream(as_lines(BARS)[3:5], resume=tmp_path).metrics["bars"] == 5
 
 
 # -- a process -----------------------------------------------------------------------------------------------
@@ -451,14 +464,17 @@ def test_each_line_is_answered_at_once(tested, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-@pytest.mark.parametrize("sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "sent",
+    [signal.SIGTERM, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_stopped_stream_saves_and_exits_0(sent, tmp_path):
     process = Process("--out", tmp_path / "live")
     for line in as_lines(BARS)[:70]:
         process.ask(line)
     code, said = process.end(sent)
     assert (code, Checkpoint.read(tmp_path / "live").last_bar) == (0, 69)
-    assert said.startswith(f"stopped by {sent.name}; 70 bars, saved in")
+    assert said.splitlines()[-1].startswith(f"stopped by {sent.name}; 70 bars, saved in")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
@@ -473,7 +489,7 @@ def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
     with process.process.stderr as complaints:
         said = complaints.read()
     assert process.process.wait(timeout=60) == 1
-    assert said == f"Error: nobody reads the signals. Go on with --resume {tmp_path / 'live'}.\n"
+    assert said.endswith(f"Error: nobody reads the answers. Go on with --resume {tmp_path / 'live'}.\n")
     assert Checkpoint.read(tmp_path / "live").last_bar == 50
 
 

@@ -1,0 +1,191 @@
+"""RunState: an analyzer that saves indicators, strategy and broker, so that a run continues at its bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import backtrader as bt
+from backtrader.order import OrderBase
+from backtrader.trade import Trade
+
+from bt_neuro.errors import CheckpointError
+from bt_neuro.io import Fields
+from bt_neuro.plugin.snapshot import Decoder, Encoder, NotSaved, Structure, attributes
+
+BROKER = (
+    *("startingcash", "cash", "_value", "_valuemkt", "_valuelever", "_valuemktlever", "_leverage"),
+    *("_unrealized", "orders", "pending", "_toactivate", "positions", "d_credit", "notifs", "submitted"),
+    *("_pchildren", "_ocos", "_ocol", "_fundval", "_fundshares", "_cash_addition"),
+    *("books", "counts", "messages", "ruined_at", "_holdings", "_slipped", "_traded", "_transfers"),
+)
+LATER = {"_dlens", "_minperstatus", "_learner", "_verification", "_framework", "_sizer", "sizer"}
+STRATEGY = ("_orders", "_orderspending", "_tradespending", "_signal", "_waiting_targets")
+FEED = ("time_before", "close_before", "digits", "ignored", "rejected")
+
+
+class RunState(bt.Analyzer):
+    """Save the state of a run with one feed in its checkpoints, and restore it.
+
+    Lines and attributes of indicators, the strategy's own attributes, and all of the broker: positions, money,
+    working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, and
+    objects that hold only these.
+
+    Params:
+      - ``is_fast`` (default: ``False``): restore before the first bar, which is then the one after the
+        checkpoint; else the bars up to the checkpoint pass again, and account and strategy are restored there
+      - ``warn`` (default: ``None``): called with a text for each attribute that cannot be saved
+      - ``more`` (default: ``()``): names of further attributes of the broker
+    """
+
+    params = (("is_fast", False), ("warn", None), ("more", ()))
+
+    def start(self) -> None:
+        self._saved: Fields | None = None
+        self._told: set[str] = set()
+
+    @property
+    def _anchors(self) -> dict[str, Any]:
+        strategy = self.strategy
+        info = strategy.broker.getcommissioninfo(self.data)
+        return {"data": self.data, "strategy": strategy, "broker": strategy.broker, "conditions": info}
+
+    # -- save ------------------------------------------------------------------------------------------------
+    def state(self) -> dict[str, Any]:
+        """Return plain JSON values for `restore`."""
+        encoder, strategy = Encoder(self._anchors), self.strategy
+        broker = {name: encoder.encode(getattr(strategy.broker, name)) for name in (*BROKER, *self.p.more)}
+        trades = [
+            [number, encoder.encode(list(trades))] for number, trades in strategy._trades[self.data].items()
+        ]
+        framework = {
+            name: encoder.encode(getattr(strategy, name)) for name in STRATEGY if name in vars(strategy)
+        }
+        return {
+            "bar": len(self.data) - 1,
+            "broker": broker,
+            "trades": trades,
+            "framework": framework,
+            "strategy": self._attributes(encoder, strategy, _own_attributes(strategy)),
+            "feed": {name: encoder.encode(getattr(self.data, name)) for name in FEED},
+            "buffers": [_buffer(line, encoder) for line in _buffers(strategy)],
+            "indicators": [
+                [type(one).__name__, self._attributes(encoder, one, attributes(one))]
+                for one in _indicators(strategy)
+            ],
+        }
+
+    def _attributes(self, encoder: Encoder, owner: Any, values: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+        found = {}
+        for name, value in values:
+            try:
+                found[name] = encoder.encode_into(value)
+            except Structure:
+                continue
+            except NotSaved as reason:
+                if not type(owner).__module__.startswith("backtrader"):
+                    self._tell(f"{type(owner).__name__}.{name}", str(reason))
+        return found
+
+    def _tell(self, name: str, reason: str) -> None:
+        if name not in self._told and self.p.warn is not None:
+            self.p.warn(
+                f"{name} is not saved ({reason}): after a restart it is what __init__ and start() make it."
+            )
+        self._told.add(name)
+
+    # -- restore ---------------------------------------------------------------------------------------------
+    def restore(self, saved: Fields) -> None:
+        """Keep the state until lines have their buffers, or until its bar."""
+        self._saved = saved
+
+    def on_buffers(self) -> None:
+        """Restore all; called by the strategy once its lines have their buffers."""
+        if self._saved is None or not self.p.is_fast:
+            return
+        saved, strategy = self._saved, self.strategy
+        decoder = self._restore_account()
+        self._restore_lines(saved, strategy, decoder)
+        for name, value in saved.group("feed").values.items():
+            decoder.put(self.data, name, value)
+        strategy._dlens = [len(data) for data in strategy.datas]
+        strategy._verification.trust()
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        if self._saved is not None and len(self.data) - 1 == self._saved.integer("bar"):
+            self._restore_account()
+
+    def _restore_account(self) -> Decoder:
+        saved, strategy = self._saved, self.strategy
+        assert saved is not None
+        self._saved = None
+        decoder, broker = Decoder(self._anchors), strategy.broker
+        for name, value in saved.group("broker").values.items():
+            content = decoder.decode(value)
+            target = getattr(broker, name)
+            if isinstance(target, dict) and hasattr(target, "default_factory"):
+                target.clear()
+                target.update(content)
+            else:
+                setattr(broker, name, content)
+        for number, trades in decoder.decode(saved.items("trades")):
+            strategy._trades[self.data][number] = trades
+        for group in ("framework", "strategy"):
+            for name, value in saved.group(group).values.items():
+                decoder.put(strategy, name, value)
+        # Orders and trades are told apart by number, and those of the run before keep theirs.
+        for kind in (OrderBase, Trade):
+            kind.refbasis = count(max(decoder.highest_ref + 1, next(kind.refbasis)))
+        return decoder
+
+    def _restore_lines(self, saved: Fields, strategy: Any, decoder: Decoder) -> None:
+        lines, indicators = list(_buffers(strategy)), list(_indicators(strategy))
+        buffers, states = saved.items("buffers"), saved.items("indicators")
+        names = [type(one).__name__ for one in indicators]
+        if [state[0] for state in states] != names or len(buffers) != len(lines):
+            raise CheckpointError(
+                "snapshot: the indicators must be those that were saved. Use the strategy as it was."
+            )
+        for line, values in zip(lines, buffers, strict=True):
+            content = decoder.decode(values["values"])
+            if len(content) > line.array.maxlen:
+                raise CheckpointError("snapshot: a line holds more bars than its indicators need")
+            line.array.extend(content)
+            line._idx, line.lencount = values["index"], values["length"]
+        for one, (_, state) in zip(indicators, states, strict=True):
+            for name, value in state.items():
+                decoder.put(one, name, value)
+
+
+def _buffer(line: Any, encoder: Encoder) -> dict[str, Any]:
+    return {"values": encoder.encode(list(line.array)), "index": line._idx, "length": line.lencount}
+
+
+def _own_attributes(strategy: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes that a subclass of `NeuroStrategy` has added."""
+    known = strategy._framework | LATER | set(STRATEGY)
+    for name, value in attributes(strategy):
+        if name not in known:
+            yield name, value
+
+
+def _indicators(owner: Any) -> Iterator[Any]:
+    """Yield all indicators of a strategy, those inside others after them."""
+    for indicator in owner._lineiterators[bt.LineIterator.IndType]:
+        yield indicator
+        if hasattr(indicator, "_lineiterators"):
+            yield from _indicators(indicator)
+
+
+def _buffers(strategy: Any) -> Iterator[Any]:
+    """Yield the buffer of each line of feed, strategy and indicators, once."""
+    seen: set[int] = set()
+    for owner in (*strategy.datas, strategy, *_indicators(strategy)):
+        for line in owner.lines:
+            if id(line) not in seen:
+                seen.add(id(line))
+                yield line

@@ -1,0 +1,116 @@
+"""Answers of a stream: one a line, kept in the folder so that none is lost or given in two versions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.errors import NeuroError
+from bt_neuro.io import open_no_follow
+
+ANSWERS, EARLIER, TOLD = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
+MOST_ROWS = 10_000  # of a file; the answers before them lie in the second one, older ones nowhere
+WIDTH = 20
+
+
+class AnswerLog:
+    """The last answers of a stream, some 10,000 to 20,000, and the number of the last bar told.
+
+    Parameters
+    ----------
+    folder : of the stream
+    last_bar : number of the last bar stored; a later answer was never told, and is removed
+
+    Attributes
+    ----------
+    last_bar : number of the last bar that has an answer, -1 for none
+    told_bar : number of the last bar whose answer was told, -1 for none
+    """
+
+    def __init__(self, folder: Path, last_bar: int) -> None:
+        self._path, self._earlier = folder / ANSWERS, folder / EARLIER
+        self._open(last_bar)
+        self._told = open_no_follow(folder / TOLD, "r+b" if (folder / TOLD).exists() else "w+b", buffering=0)
+        self.told_bar = _number(self._told.read(WIDTH))
+
+    def _open(self, last_bar: int) -> None:
+        self._file = open_no_follow(self._path, "a+b")
+        self._file.seek(0)
+        self._rows, complete, last, orphan = 0, 0, b"", f'{{"bar": {last_bar + 1},'.encode()
+        for line in self._file:
+            if not line.endswith(b"\n") or line.startswith(orphan):  # cut off by a kill, and never told
+                break
+            self._rows, complete, last = self._rows + 1, complete + len(line), line
+        self._file.truncate(complete)
+        if not last and self._earlier.exists():
+            for line in open_no_follow(self._earlier, "rb"):
+                last = line
+        self.last_bar = int(_row(self._path, last)["bar"]) if last else -1
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Append an answer; on return the operating system has it."""
+        if self._rows >= MOST_ROWS:
+            self._file.close()
+            self._path.replace(self._earlier)
+            self._file, self._rows = open_no_follow(self._path, "a+b"), 0
+        self._file.write(json.dumps(values).encode() + b"\n")
+        self._file.flush()
+        self._rows, self.last_bar = self._rows + 1, values["bar"]
+
+    def since(self, bar: int) -> Iterator[dict[str, Any]]:
+        """Yield the answers from a bar on.
+
+        Raises
+        ------
+        NeuroError
+            If they are no longer kept.
+        """
+        first = True
+        for path in (self._earlier, self._path):
+            if not path.exists():
+                continue
+            with open_no_follow(path, "rb") as file:
+                for line in file:
+                    values = _row(path, line)
+                    if first and bar < values["bar"] and self._has_rotated:
+                        raise NeuroError(
+                            f"answers are kept from bar {values['bar']} on, got {bar}. Give a later --tell-from."
+                        )
+                    first = False
+                    if values["bar"] >= bar:
+                        yield values
+
+    @property
+    def _has_rotated(self) -> bool:
+        return self._earlier.exists()
+
+    def tell(self, bar: int) -> None:
+        """Note that the answer of a bar was told."""
+        self._told.seek(0)
+        self._told.write(f"{bar:<{WIDTH}}".encode())
+        self.told_bar = bar
+
+    def sync(self) -> None:
+        """Write everything to the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+        self._told.close()
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.strip().isdigit() else -1
+
+
+def _row(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+        if isinstance(values["bar"], int):
+            return values
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise NeuroError(f"{path} is damaged: {line[:60]!r} is no answer. Move it away to go on without it.")
