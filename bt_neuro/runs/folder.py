@@ -7,6 +7,7 @@ import itertools
 import json
 import platform
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -85,16 +86,20 @@ class RunFolder:
         NeuroError
             If the folder is not empty or cannot be written.
         """
+        is_theirs = out is not None and Path(out).exists()  # perhaps where a shell stands
         wanted = _new_folder(out, name)
-        partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
-        partial.mkdir()
+        partial = wanted
+        if not is_theirs:
+            partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
+            partial.mkdir()
         try:
             fill(partial)
             folder = cls(partial, kind, manifest)
-            folder._move(wanted)
+            folder._rename(wanted)
         except BaseException:
-            remove(partial)
-            remove(wanted)
+            for path in {partial, wanted}:
+                if path.exists():
+                    remove(path)
             raise
         return folder
 
@@ -142,17 +147,13 @@ class RunFolder:
             raise NeuroError("give out for a new folder or resume for an existing one, not both")
         return cls.resume(resume, kind, manifest, same)
 
-    def _move(self, wanted: Path) -> None:
-        """Give a folder that is whole its name; an empty folder of that name is replaced."""
-        try:
+    def _rename(self, wanted: Path) -> None:
+        """Give a folder that is whole its name; an empty one of that name is replaced."""
+        if self.path != wanted:
+            if sys.platform == "win32":
+                wanted.rmdir()
             self.path.replace(wanted.resolve())
-        except OSError:  # a mount point, or Windows, where a folder cannot be replaced
-            for path in sorted(self.path.iterdir(), key=lambda path: path.name == MANIFEST):
-                path.replace(wanted / path.name)
-            self._lock.release()
-            self.path.rmdir()
-            self._lock = FolderLock(wanted)
-        self.path = wanted
+            self.path = wanted
 
     def save(self, **changes: Any) -> None:
         """Merge changes into the manifest and write it; a run that has ended gives up its lock."""
