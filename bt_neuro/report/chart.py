@@ -1,105 +1,179 @@
-"""Zoomable chart of bars, signals and fractals, with a strip of the whole run."""
+"""Zoomable chart of bars, signals, fractals and trades, the account below it, and a strip of the whole run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from bokeh.layouts import column
 from bokeh.models import (
+    BoxAnnotation,
     Column,
     ColumnDataSource,
     CustomJS,
-    CustomJSTicker,
-    CustomJSTickFormatter,
+    FixedTicker,
     GlyphRenderer,
     HoverTool,
+    NumeralTickFormatter,
     PanTool,
     Range1d,
     RangeTool,
-    ResetTool,
+    TapTool,
     WheelZoomTool,
 )
 from bokeh.plotting import figure
 
 from bt_neuro.report.curves import thinned
-from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure
+from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure, in_percent
 
-MOST_BARS = 200_000  # of one page, 52 bytes each
+MOST_BARS = 200_000  # of one page, 36 bytes each
 FIRST_BARS = 150  # of the first view, the last ones: few enough for single arrows on a phone
 CANDLE = ("x", "width", "open", "high", "low", "close", "top", "bottom", "filled", "when", "outcome")
-ARROW = ("x", "y", "marker", "color", "filled")
+ACCOUNT = ("x", "when", "equity", "hold", "fall")
+ARROW = ("x", "y", "marker", "filled", "alpha")
+FILL = (
+    *("trade", "entry", "exit", "entry_price", "exit_price", "color", "line", "size", "ended"),
+    *("net", "net_pct", "units", "side"),
+)
+LEFT, RIGHT = 8, 76  # pixels beside the plots, so that all share their x
 HERE = Path(__file__).parent
 
 
-def price_chart(table: pd.DataFrame, digits: int) -> Column:
+def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource) -> Column:
     """Return the zoomable chart of a run.
 
     Parameters
     ----------
     table : of `bar_table`; of more than 200,000 bars the last are drawn
     digits : decimals of the price
+    trades : of `trade_source`
     """
+    hold = table["hold"] if "hold" in table else pd.Series(dtype=float)
     table = table.tail(MOST_BARS)
     n = len(table)
-    bars = _compact(table)
+    bars, origin = _compact(table)
     x_range = Range1d(max(-0.5, n - FIRST_BARS - 0.5), n + 1.5, bounds=(-3, n + 3), min_interval=10)
     x_range.reset_start, x_range.reset_end = x_range.start, x_range.end
+    wheel = WheelZoomTool(dimensions="width", modifiers="ctrl")
+    shared = {
+        "x_range": x_range,
+        "min_border_left": LEFT,
+        "min_border_right": RIGHT,
+        "y_axis_location": "right",
+    }
     plot = empty_figure(
-        380,
-        x_range=x_range,
-        y_range=Range1d(0, 1),
-        y_axis_location="right",
-        tools=[PanTool(dimensions="width"), WheelZoomTool(dimensions="width", modifiers="ctrl"), ResetTool()],
-        name="bars",
-        title="",
-        tags=[int(table.index[0])],  # number of the bar at 0
-    )
-    _count_in_times(plot, bars)
-
-    candles = ColumnDataSource({name: [] for name in CANDLE}, name="candles")
-    arrows = ColumnDataSource({name: [] for name in ARROW}, name="arrows")
-    fractals = ColumnDataSource({"x": [], "y": []}, name="fractals")
-    prices = [name for name in ("open", "high", "low", "close") if name in table]
-    drawn = (
-        _draw_candles(plot, candles)
-        if "open" in prices
-        else plot.line("x", "close", source=candles, color=GREY)
-    )
-    plot.scatter("x", "y", source=fractals, size=3, color=GREY)
-    plot.scatter(
-        "x", "y", source=arrows, marker="marker", size=9, line_width=1.5, line_color="color",
-        fill_color="color", fill_alpha="filled",
+        380, y_range=Range1d(0, 1), tools=[PanTool(dimensions="width"), wheel], name="bars", title="",
+        tags=[int(table.index[0])], **shared,  # number of the bar at 0
     )  # fmt: skip
-    form = f"{{0.{'0' * digits}}}"
-    tooltips = [("", "@when"), *((name, f"@{name}{form}") for name in prices), ("signal", "@outcome")]
-    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tooltips, point_policy="follow_mouse"))
-
+    plot.xaxis.ticker = FixedTicker(ticks=[])
+    sources = {
+        name: ColumnDataSource({key: [] for key in keys}, name=name)
+        for name, keys in {
+            "candles": CANDLE, "arrows": ARROW, "fractals": ("x", "y"), "fills": FILL, "account": ACCOUNT,
+        }.items()
+    }  # fmt: skip
+    box = BoxAnnotation(fill_color=GREY, fill_alpha=0.12, line_color=None, visible=False)
+    plot.add_layout(box)
+    _draw_bars(
+        plot, sources["candles"], [name for name in ("open", "high", "low", "close") if name in table], digits
+    )
+    plot.scatter("x", "y", source=sources["fractals"], size=4, color=GREY)
+    plot.scatter(
+        "x", "y", source=sources["arrows"], marker="marker", size=9, line_width=1.5, line_color=GREY,
+        line_alpha="alpha", fill_color=GREY, fill_alpha="filled",
+    )  # fmt: skip
+    _draw_fills(plot, sources["fills"], trades)
+    strip = _strip(table, x_range)
+    has_account = "equity" in table
     follow = CustomJS(
         args={
-            "bars": bars, "candles": candles, "arrows": arrows, "fractals": fractals, "plot": plot,
-            "x_range": x_range, "y_range": plot.y_range, "colors": [GREY, ORANGE, BLUE],
+            "bars": bars, "plot": plot, "x_range": x_range, "y_range": plot.y_range, "axis": plot.xaxis[0],
+            "strip_axis": strip.xaxis[0], "trades": trades, "box": box, "colors": [ORANGE, BLUE], "origin": origin,
+            "largest": float(np.max(trades.data["size"], initial=1e-12)), **_hold(hold, table), **sources,
         },
-        code=_script("chart"),
+        code=(HERE / "chart.js").read_text(encoding="utf-8"),
     )  # fmt: skip
     x_range.js_on_change("start", follow)
     x_range.js_on_change("end", follow)
     plot.js_on_change("inner_width", follow)
-    return column(plot, _strip(table, bars, x_range), sizing_mode="stretch_width")
+    trades.selected.js_on_change("indices", follow)
+    below = _account(sources["account"], wheel, shared) if has_account else []
+    return column(plot, *below, strip, sizing_mode="stretch_width")
 
 
-def _draw_candles(plot: figure, candles: ColumnDataSource) -> GlyphRenderer:
-    """Draw candles and return their bodies. Rising bodies are hollow, so wicks end at them."""
-    plot.segment("x", "high", "x", "top", source=candles, color=GREY)
-    plot.segment("x", "low", "x", "bottom", source=candles, color=GREY)
-    return plot.vbar("x", "width", "top", "bottom", source=candles, color=GREY, fill_alpha="filled")
+def _draw_bars(plot: figure, candles: ColumnDataSource, prices: list[str], digits: int) -> None:
+    """Draw candles, or closes alone. Rising bodies are hollow, so wicks end at them."""
+    if "open" in prices:
+        plot.segment("x", "high", "x", "top", source=candles, color=GREY)
+        plot.segment("x", "low", "x", "bottom", source=candles, color=GREY)
+        drawn = plot.vbar("x", "width", "top", "bottom", source=candles, color=GREY, fill_alpha="filled")
+    else:
+        drawn = plot.line("x", "close", source=candles, color=GREY)
+    form = f"{{0.{'0' * digits}}}"
+    tips = [("", "@when"), *((name, f"@{name}{form}") for name in prices), ("signal", "@outcome")]
+    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips, point_policy="follow_mouse"))
+    plot.yaxis.formatter = NumeralTickFormatter(format=form[1:-1])
 
 
-def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d) -> figure:
+def _draw_fills(plot: figure, fills: ColumnDataSource, trades: ColumnDataSource) -> None:
+    """Draw each trade from its entry, a ring, to its exit, a cross; a click selects it."""
+    line = plot.segment(
+        "entry", "entry_price", "exit", "exit_price", source=fills, color="color", line_width="line"
+    )
+    entry = plot.scatter(
+        "entry", "entry_price", source=fills, size="size", color="color", fill_alpha=0, line_width=2
+    )
+    exit_ = plot.scatter(
+        "exit",
+        "exit_price",
+        source=fills,
+        size="size",
+        color="color",
+        marker="x",
+        line_width=2.5,
+        alpha="ended",
+    )
+    marks: list[GlyphRenderer] = [entry, exit_, line]
+    tips = [("trade", "@side, @units{0,0.[00]} units"), ("net", "@net{0,0.00} (@net_pct{0.00} %)")]
+    plot.add_tools(HoverTool(renderers=[entry, exit_], tooltips=tips))
+    select = CustomJS(
+        args={"trades": trades},
+        code="const [at] = cb_data.source.inspected.indices\n"
+        "if (at !== undefined) trades.selected.indices = [cb_data.source.data.trade[at]]",
+    )
+    plot.add_tools(TapTool(renderers=marks, behavior="inspect", callback=select))
+
+
+def _account(source: ColumnDataSource, wheel: WheelZoomTool, shared: dict[str, Any]) -> list[figure]:
+    """Return account and drawdown below the candles, over the same bars."""
+    options = {**shared, "tools": [PanTool(dimensions="width"), wheel]}
+    plot = empty_figure(130, name="equity", title="account, and buy and hold in grey", **options)
+    plot.line("x", "hold", source=source, color=GREY)
+    line = plot.line("x", "equity", source=source, color=BLUE, line_width=1.5)
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    below = empty_figure(90, name="drawdown", title="drawdown", **options)
+    below.varea("x", y1="fall", y2=0, source=source, color=ORANGE, alpha=0.2)
+    fall = below.line("x", "fall", source=source, color=ORANGE)
+    below.y_range.default_span = 0.01  # of an account that never fell
+    in_percent(below.yaxis)
+    tips = [("", "@when"), ("account", "@equity{0,0.00}"), ("buy and hold", "@hold{0,0.00}")]
+    tips.append(("drawdown", "@fall{0.0 %}"))
+    for one, drawn in ((plot, line), (below, fall)):
+        one.yaxis.ticker.desired_num_ticks = 3
+        one.xaxis.visible = False
+        one.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips))
+    return [plot, below]
+
+
+def _strip(table: pd.DataFrame, x_range: Range1d) -> figure:
     """Return a small chart of the whole run; a box to drag marks the visible part."""
-    n = len(table)
-    strip = empty_figure(64, x_range=Range1d(-3, n + 3), y_axis_type=None, name="strip")
-    _count_in_times(strip, bars)
+    strip = empty_figure(
+        64, x_range=Range1d(-3, len(table) + 3), y_axis_type=None, name="strip", min_border_left=LEFT,
+        min_border_right=RIGHT,
+    )  # fmt: skip
+    strip.xaxis.ticker = FixedTicker(ticks=[])
     at = thinned(table["close"])
     strip.line(at, table["close"].to_numpy()[at], color=GREY, line_width=1)
     strip.ygrid.grid_line_color = None
@@ -110,23 +184,26 @@ def _strip(table: pd.DataFrame, bars: ColumnDataSource, x_range: Range1d) -> fig
     return strip
 
 
-def _compact(table: pd.DataFrame) -> ColumnDataSource:
-    """Return the bars as a data source: float32 prices, int8 signals."""
-    columns = {"datetime": table["datetime"].to_numpy("datetime64[ms]").astype("float64")}
-    for name in ("open", "high", "low", "close", "confidence"):
+def _hold(hold: pd.Series, table: pd.DataFrame) -> dict[str, float]:
+    """Return the factor from the close to buy and hold, and the place of its first bar."""
+    first = hold.first_valid_index()
+    if first is None:
+        return {"hold_scale": 0.0, "hold_from": len(table)}
+    at = table.index[-1] if first not in table.index else first
+    scale = float(hold[at] / table["close"][at])
+    return {"hold_scale": scale, "hold_from": int(table.index.searchsorted(first))}
+
+
+def _compact(table: pd.DataFrame) -> tuple[ColumnDataSource, float]:
+    """Return the bars as a data source, and the time in ms from which its seconds count."""
+    times = table["datetime"].to_numpy("datetime64[ms]").astype("int64")
+    seconds = (times - times[0]) // 1000
+    fits = seconds[-1] < 2**32
+    columns: dict[str, Any] = {"seconds": seconds.astype("uint32" if fits else "float64")}
+    for name in ("open", "high", "low", "close", "equity"):
         if name in table:
             columns[name] = table[name].to_numpy("float32")
+    columns["confidence"] = (100 * table["confidence"]).round().to_numpy("uint8")
     for name in ("signal", "hit", "fractal"):
         columns[name] = table[name].to_numpy("int8")
-    return ColumnDataSource(columns, name="table")
-
-
-def _count_in_times(plot: figure, bars: ColumnDataSource) -> None:
-    """Count bars on the axis and label them by time."""
-    axis = plot.xaxis[0]
-    axis.ticker = CustomJSTicker(args={"bars": bars, "plot": plot}, major_code=_script("ticks"))
-    axis.formatter = CustomJSTickFormatter(args={"bars": bars}, code=_script("tick_text"))
-
-
-def _script(name: str) -> str:
-    return (HERE / f"{name}.js").read_text(encoding="utf-8")
+    return ColumnDataSource(columns, name="table"), float(times[0])

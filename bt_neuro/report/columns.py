@@ -165,19 +165,3 @@ CONVERGENCE: Columns = (
     ("95 % of draws", "draws", ".0f~"),
     ("draws as claimed, %", "claimed_pct", ".1f"),
 )
-TRADES: Columns = (
-    ("exit", "exit_datetime", "%Y-%m-%d %H:%M"),
-    ("side", "side", "s"),
-    ("size", "size", ",.6g"),
-    ("entry price", "entry_price", ".8g"),
-    ("exit price", "exit_price", ".8g"),
-    ("gross", "gross", ",.2f"),
-    ("costs", "costs", ",.2f"),
-    ("net", "net", ",.2f"),
-    ("net, %", "net_pct", ",.2f"),
-    ("bars", "bars", ",d"),
-    ("lots", "lots", ",.6g"),
-    ("pips", "pips", ",.1f"),
-    ("run-up, %", "run_up_pct", ",.2f"),
-    ("drawdown, %", "drawdown_pct", ",.2f"),
-)

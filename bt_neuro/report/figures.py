@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import column
 from bokeh.models import (
     BasicTicker,
-    Column,
     ColumnDataSource,
     FixedTicker,
     LinearColorMapper,
-    NumeralTickFormatter,
     Range1d,
     Span,
 )
@@ -25,7 +22,7 @@ from bt_neuro.metrics.calibration import reliability_curve, threshold_sweep
 from bt_neuro.metrics.classification import hit_rate_over_time
 from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
-from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean
+from bt_neuro.report.curves import article_curves, running_mean
 from bt_neuro.report.style import (
     BLUE,
     DASHES,
@@ -38,7 +35,6 @@ from bt_neuro.report.style import (
     empty_figure,
     floats,
     in_percent,
-    thin_source,
     time_figure,
     time_line,
 )
@@ -50,33 +46,6 @@ SHIFTS = [
     for strength in strengths
 ]
 POINTS = 500  # of a smooth curve; jagged ones get more
-
-
-def account_figure(table: pd.DataFrame) -> Column:
-    """Return the account beside buy and hold from the first predicted bar, and its drawdown below.
-
-    Parameters
-    ----------
-    table : of `bar_table`
-    """
-    table = table.dropna(subset=["equity"])
-    plot = time_figure(220, name="equity", min_border_left=56)
-    times = table["datetime"]
-    lines = {"account": [time_line(plot, times, table["equity"], BLUE)]}
-    if table["hold"].notna().any():
-        lines["buy and hold"] = [time_line(plot, times, table["hold"].bfill(), GREY)]
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    add_legend(plot, lines)
-    add_hover(plot, lines["account"][0], time=WHEN, account="@y{0,0.00}")
-
-    below = time_figure(110, x_range=plot.x_range, name="drawdown", min_border_left=56)
-    source = thin_source(times, drawdown_pct(table["equity"]) / 100)
-    below.varea("x", y1="y", y2=0, source=source, color=ORANGE, alpha=0.2)
-    add_hover(below, below.line("x", "y", source=source, color=ORANGE), time=WHEN, drawdown="@y{0.0 %}")
-    below.yaxis.ticker.desired_num_ticks = 3
-    below.y_range.default_span = 0.01  # of an account that never fell
-    in_percent(below.yaxis)
-    return column(plot, below, sizing_mode="stretch_width")
 
 
 def hit_rate_figure(predictions: pd.DataFrame, baselines: dict[str, Any], window: int) -> figure:

@@ -16,10 +16,14 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings
 
+from bt_neuro.report.alternative import text_alternative
+from bt_neuro.report.explanations import EXPLAINED
+from bt_neuro.report.style import BLUE, GREY, ORANGE
 from bt_neuro.report.summary import Summary
 from bt_neuro.report.tables import Table
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "trades.js")
 MINUS = re.compile(r"(?<![\w)])-(?=\d)")
 
 
@@ -30,23 +34,31 @@ class Section:
     Attributes
     ----------
     name : id in the page
-    trades : a table that can be sorted, and the first and last bar of each row
+    trades : heading, column and form of the table of trades; see `trade_source`
+    tables : below the figures
     """
 
     name: str
     title: str
     caption: str = ""
     figures: tuple[Model, ...] = ()
-    trades: tuple[Table, list[tuple[int, int]]] | None = None
+    trades: tuple[tuple[str, str, str], ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def hours(self) -> list[tuple[int, str]]:
+        return [(hour, f"{hour:02d}") for hour in range(24)]
 
 
 def render_html(summary: Summary, sections: list[Section], manifest: dict[str, Any]) -> str:
     """Return a page: the summary above, then sections, tables and the manifest."""
-    figures = {
-        f"{section.name}-{number}": _embedded(figure)
+    drawn = {
+        f"{section.name}-{number}": figure
         for section in sections
         for number, figure in enumerate(section.figures)
     }
+    alternatives = {name: text_alternative(figure) for name, figure in drawn.items()}
+    figures = {name: _embedded(figure) for name, figure in drawn.items()}
     return (
         _environment()
         .get_template("page.html")
@@ -54,11 +66,14 @@ def render_html(summary: Summary, sections: list[Section], manifest: dict[str, A
             summary=summary,
             sections=sections,
             figures=figures,
+            alternatives=alternatives,
+            colors={BLUE: "--blue", ORANGE: "--orange", GREY: "--soft"},
+            explained=EXPLAINED,
             manifest=manifest,
             lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
             bokeh=_bokeh(),
             style=(HERE / "page.css").read_text(encoding="utf-8"),
-            script=(HERE / "page.js").read_text(encoding="utf-8"),
+            scripts=[(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS],
         )
     )
 

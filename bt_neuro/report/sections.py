@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bokeh.models import ColumnDataSource
 
 from bt_neuro.bars.reader import Bars
 from bt_neuro.metrics.drift import error_changes
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
+from bt_neuro.report.account import account_parts
 from bt_neuro.report.chart import MOST_BARS, price_chart
 from bt_neuro.report.columns import PERMUTATION
 from bt_neuro.report.figures import (
-    account_figure,
     article_figures,
     drift_figure,
     hit_rate_figure,
@@ -36,9 +37,8 @@ from bt_neuro.report.study_figures import (
     surrogate_figure,
     trial_figures,
 )
-from bt_neuro.report.tables import trade_table
+from bt_neuro.report.trades import COLUMNS, empty_source, trade_source
 
-MOST_TRADES = 500
 RATES = {"article": "The article's learning rates", "best": "Best learning rates of the grid"}
 # The article's figures, in its order.
 PICTURES = {
@@ -55,7 +55,7 @@ def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
         return list(STUDIES[kind](run)) if run.manifest.get("metrics") else []
     if kind == "stream":
         return list(_stream(run))
-    return [*run_sections(run, bars), *_trades(run)]
+    return list(run_sections(run, bars))
 
 
 def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
@@ -75,9 +75,22 @@ def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
     if bars is None:
         bars, no_bars = bars_of(run)
     table = bar_table(run.predictions, run.equity, None if bars is None else bars.frame)
-    yield _bars(table, run.manifest["data"]["point"], no_bars)
-    caption = "After costs. Below: distance from its highest value so far."
-    yield Section("account", "Account", caption, (account_figure(table),))
+    trades = run.trades
+    open_trades = run.manifest.get("open_trades", [])
+    source = trade_source(trades, table, open_trades)
+    yield _bars(table, run.manifest["data"]["point"], no_bars, source)
+    if len(source.data["net"]):
+        is_open = f" {len(open_trades)} still open, valued at the last close." if open_trades else ""
+        caption = (
+            f"Headings sort, a row shows its trade on the chart. The signal is that of the bar before the "
+            f"entry.{is_open}"
+        )
+        yield Section("trades", "Trades", caption, trades=COLUMNS)
+    elif run.manifest.get("metrics"):
+        yield Section("trades", "Trades", "No trade was closed.")
+    tables, figures = account_parts(run)
+    caption = "After costs. The account over time is below the candles."
+    yield Section("account", "Account", caption, tuple(figures), tables=tuple(tables))
     yield from _eras(run)
     yield from _prediction_sections(run.predictions, baseline_probabilities(run))
     if (path := run.folder / "statistics.npy").exists() and len(statistics := np.load(path)) > 1:
@@ -100,12 +113,14 @@ def _eras(run: Any) -> Iterator[Section]:
         yield Section("eras", "Eras, in sample", caption, tuple(pretraining_figures(pd.read_csv(path))))
 
 
-def _bars(table: pd.DataFrame, point: float, no_bars: str) -> Section:
+def _bars(table: pd.DataFrame, point: float, no_bars: str, trades: ColumnDataSource) -> Section:
     caption = [f"Closes alone: {no_bars}."] if no_bars else []
     if len(table) > MOST_BARS:
         caption.append(f"The last {MOST_BARS:,} of {len(table):,} bars.")
     digits = max(0, round(-math.log10(point)))
-    return Section("bars", "Bars and signals", " ".join(caption), (price_chart(table, digits),))
+    return Section(
+        "bars", "Bars, signals and trades", " ".join(caption), (price_chart(table, digits, trades),)
+    )
 
 
 def _prediction_sections(predictions: pd.DataFrame, baselines: dict[str, Any]) -> Iterator[Section]:
@@ -141,27 +156,12 @@ def _prediction_sections(predictions: pd.DataFrame, baselines: dict[str, Any]) -
     yield Section("drift", "Drift", caption, (drift_figure(predictions, changes),))
 
 
-def _trades(run: Any) -> Iterator[Section]:
-    trades = run.trades
-    if trades.empty:
-        if run.manifest.get("metrics"):
-            yield Section("trades", "Trades", "No trade was closed.")
-        return
-    last = trades.tail(MOST_TRADES).iloc[::-1]
-    spans = list(zip(last["entry_bar"].tolist(), last["exit_bar"].tolist(), strict=True))
-    count = f"{len(trades):,}, the last one first."
-    if len(last) < len(trades):
-        count = f"The last {len(last):,} of {len(trades):,}; all are in trades.csv."
-    caption = f"{count} A heading sorts, a row shows its bars. Print has the first 40."
-    yield Section("trades", "Trades", caption, trades=(trade_table(last), spans))
-
-
 def _stream(run: Any) -> Iterator[Section]:
     frame = run.bars
     steps = np.abs(np.diff(frame["close"].to_numpy(float)))
     point = 10.0 ** math.floor(math.log10(min(steps[steps > 1e-9], default=0.01)))
     if len(frame):
-        yield _bars(bar_table(run.predictions, bars=frame), point, "")
+        yield _bars(bar_table(run.predictions, bars=frame), point, "", empty_source())
     yield from _prediction_sections(run.predictions, {})
 
 

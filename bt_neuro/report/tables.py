@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bt_neuro.metrics.classification import NETWORK
-from bt_neuro.report.columns import COMPARISON, CONVERGENCE, FOLDS, PREDICTORS, TRADES, TRIALS, Columns
+from bt_neuro.report.columns import COMPARISON, CONVERGENCE, FOLDS, PREDICTORS, TRIALS, Columns
 
 Metrics = Mapping[Any, Any]
 BEST_TRIALS = 10
@@ -24,12 +24,17 @@ class Table:
     headings, rows : texts; the first column is a name
     title : shown above
     strong : indices of rows to emphasise
+    shades : of each row, the shade of each cell in percent of full colour, negative for losses; empty for none
     """
 
     headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     title: str = ""
     strong: frozenset[int] = frozenset()
+    shades: tuple[tuple[float, ...], ...] = ()
+
+    def shade(self, row: int, column: int) -> float:
+        return self.shades[row][column] if self.shades else 0.0
 
     @classmethod
     def of(
@@ -120,14 +125,6 @@ def trial_table(manifest: Metrics, trials: pd.DataFrame) -> Table:
             record[name] = f"{value:.4g}" if isinstance(value, float) else str(value)
     columns = (*((name, name, "s") for name in names), *TRIALS)
     return Table.of("trial", [(record["trial"], record) for record in best], columns, "Best trials", [0])
-
-
-def trade_table(trades: pd.DataFrame) -> Table:
-    """Return closed trades, as in ``trades.csv``."""
-    records = trades.to_dict("records")
-    return Table.of(
-        "entry", [(f"{record['entry_datetime']:%Y-%m-%d %H:%M}", record) for record in records], TRADES
-    )
 
 
 def comparison_tables(table: pd.DataFrame) -> list[Table]:

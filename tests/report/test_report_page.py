@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from chromium import SIGNALS_IN_PAGE, Opened, chromium
 from report_runs import REAL, SAMPLE, copied, run_of
@@ -95,9 +96,9 @@ def test_buttons_the_wheel_and_trades_move_the_range(page, run):
         return chart["start"], chart["end"]
 
     before = seen()
-    page.tab.click("button[data-zoom='0.5']")
+    page.tab.click("button[data-move='0.5']")
     assert np.diff(seen()) < np.diff(before)
-    page.tab.click("button[data-zoom='all']")
+    page.tab.click("button[data-move='all']")
     assert seen()[0] <= 0
     box = page.tab.locator("#bars-0").bounding_box()
     page.tab.mouse.move(box["x"] + 300, box["y"] + 150)
@@ -111,17 +112,99 @@ def test_buttons_the_wheel_and_trades_move_the_range(page, run):
     page.tab.mouse.wheel(0, -300)
     page.tab.keyboard.up("Control")
     page.tab.wait_for_function(f"chart().x_range.end - chart().x_range.start < {np.diff(whole)[0]}")
-    row = page.tab.locator("#trades tbody tr").first
-    row.click()
-    assert seen()[0] <= int(row.get_attribute("data-from")) < int(row.get_attribute("data-to")) <= seen()[1]
 
 
-def test_a_heading_sorts_the_trades(page, run):
-    page.tab.click("#trades th:nth-child(9)")
-    nets = page.tab.locator("#trades tbody td:nth-child(9)").all_inner_texts()
-    numbers = [float(net.replace("\N{MINUS SIGN}", "-").replace(",", "")) for net in nets]
-    assert numbers == sorted(numbers, reverse=True)
-    assert numbers == sorted(run.trades["net"].round(2), reverse=True)
+SELECTED = "() => model('trades').selected.indices"
+MARKS = """() => { const plot = chart(), { frame } = Bokeh.index.find_one(plot), { data } = model("fills")
+    const box = Bokeh.index.find_one(plot).canvas.el.getBoundingClientRect()
+    return data.trade.map((trade, at) => [trade, box.x + frame.x_scale.compute(data.entry[at]),
+        box.y + frame.y_scale.compute(data.entry_price[at])]) }"""
+
+
+def test_a_trade_selected_in_the_table_is_seen_on_the_chart_and_the_other_way_round(page, run):
+    tab = page.tab
+    tab.locator("#trades tbody tr").nth(2).click()
+    (trade,) = tab.evaluate(SELECTED)
+    chart = page.chart()
+    by_entry = run.trades.sort_values("entry_bar", kind="stable").iloc[trade]
+    assert chart["start"] <= by_entry["entry_bar"] < by_entry["exit_bar"] <= chart["end"]
+    tab.wait_for_timeout(600)  # a smooth scroll
+    marks = tab.evaluate(MARKS)
+    assert trade in [one for one, *_ in marks]
+    other, x, y = next(mark for mark in marks if mark[0] != trade)
+    tab.mouse.click(x, y)
+    tab.wait_for_function(f"model('trades').selected.indices[0] === {other}")
+    assert tab.locator("#trades tr[aria-current]").get_attribute("data-trade") == str(other)
+    assert tab.locator("#trade").inner_text().startswith(f"Trade {other + 1}: ")
+
+
+def test_the_best_trade_is_found_and_seen_in_three_actions_by_keyboard(browser, run):
+    opened = Opened(browser, run.folder / "report.html").drawn()
+    tab = opened.tab
+
+    def tab_to(selector):
+        for _ in range(150):
+            if tab.evaluate(f"document.activeElement.matches({selector!r})"):
+                return
+            tab.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to("#trades th[data-key=net] button")
+    tab.keyboard.press("Enter")  # sorts: the best first
+    tab_to("#trades tbody tr:first-child button")
+    tab.keyboard.press("Enter")  # selects it, on the chart too
+    (trade,) = tab.evaluate(SELECTED)
+    assert trade in [one for one, *_ in tab.evaluate(MARKS)]
+    assert f"net {run.trades['net'].max():,.2f} " in tab.locator("#trade").inner_text()
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.closest('tr').rowIndex") == 2
+    tab.locator("#bars-0").focus()
+    before = opened.chart()
+    tab.keyboard.press("+")
+    assert opened.chart()["end"] - opened.chart()["start"] < before["end"] - before["start"]
+    tab.keyboard.press("n")
+    assert tab.evaluate(SELECTED) != [trade]
+    tab.close()
+
+
+def test_every_trade_is_in_the_table_and_a_heading_sorts_all(page, run):
+    page.tab.click("#trades th[data-key=net] button")
+    if page.tab.get_attribute("#trades th[data-key=net]", "aria-sort") != "descending":
+        page.tab.click("#trades th[data-key=net] button")
+    nets = page.tab.evaluate("order.map((row) => trades.data.net[row])")
+    assert np.allclose(nets, sorted(run.trades["net"], reverse=True))
+    column = page.tab.evaluate("headings.findIndex(({ dataset }) => dataset.key === 'net') + 1")
+    shown = page.tab.locator(f"#trades tbody td:nth-child({column})").all_inner_texts()
+    numbers = [float(net.replace("\N{MINUS SIGN}", "-").replace(",", "")) for net in shown]
+    assert numbers == sorted(run.trades["net"].round(2), reverse=True)[: len(numbers)]
+
+
+FILTERS = {
+    "side": ("1", lambda t: t["side"] == "long"),
+    "result": ("lost", lambda t: (t["net"] <= 0) & (t["is_open"] == 0)),
+    "hour": ("9", lambda t: t["entry_datetime"].dt.hour == 9),
+    "least": ("12", lambda t: t["bars"] >= 12),
+    "most": ("3", lambda t: t["bars"] <= 3),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters_keep_the_trades_they_name(page, run, name):
+    value, rule = FILTERS[name]
+    field = page.tab.locator(f"#filters [name={name}]")
+    field.select_option(value) if name in ("side", "result", "hour") else field.fill(value)
+    rows = pd.concat([run.trades.assign(is_open=0), open_trades(run)], ignore_index=True)
+    kept = page.tab.evaluate("order.map((row) => trades.data.net[row])")
+    assert sorted(kept) == pytest.approx(sorted(rows.loc[rule(rows), "net"]))
+    page.tab.click("#filters button")
+    page.tab.wait_for_function(f"order.length === {len(rows)}")
+
+
+def open_trades(run):
+    rows = pd.DataFrame(run.manifest.get("open_trades", []), columns=None)
+    return (
+        rows.assign(is_open=1, entry_datetime=pd.to_datetime(rows["entry_datetime"])) if len(rows) else rows
+    )
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}

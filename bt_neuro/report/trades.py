@@ -1,0 +1,85 @@
+"""Trades for the chart and the table of a page: every one, open ones too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from bokeh.models import ColumnDataSource
+
+OUTCOMES = ("missed", "hit", "not known yet", "none")  # of the signal before a trade
+# Heading, column of the source, and decimals; the page shows text as it is.
+COLUMNS = (
+    ("entry", "entry_time", "time"),
+    ("exit", "exit_time", "time"),
+    ("side", "side", "side"),
+    ("size", "size", "size"),
+    ("entry price", "entry_price", "price"),
+    ("exit price", "exit_price", "price"),
+    ("gross", "gross", "2"),
+    ("costs", "costs", "2"),
+    ("net", "net", "2"),
+    ("net, %", "net_pct", "2"),
+    ("bars", "bars", "0"),
+    ("MFE, %", "run_up_pct", "2"),
+    ("MAE, %", "drawdown_pct", "2"),
+    ("lots", "lots", "size"),
+    ("pips", "pips", "1"),
+    ("signal", "outcome", "outcome"),
+)
+
+
+def trade_source(
+    trades: pd.DataFrame, table: pd.DataFrame, open_trades: Sequence[Mapping[str, Any]] = ()
+) -> ColumnDataSource:
+    """Return closed and open trades by entry, as columns.
+
+    Parameters
+    ----------
+    trades : as in ``trades.csv``
+    table : of `bar_table`; the signal of the bar before an entry is that of the trade
+    open_trades : of the manifest, valued at the last close
+
+    Returns
+    -------
+    ColumnDataSource
+        ``entry`` and ``exit`` are places in `table`, times milliseconds, ``side`` 1 or -1, ``outcome`` an index
+        of `OUTCOMES`.
+    """
+    rows = trades.assign(is_open=0)
+    if open_trades:
+        times = {"entry_datetime": "datetime64[ns]", "exit_datetime": "datetime64[ns]"}
+        still_open = pd.DataFrame(list(open_trades)).assign(is_open=1).astype(times)
+        rows = still_open if rows.empty else pd.concat([rows, still_open], ignore_index=True)
+    rows = rows.sort_values("entry_bar", kind="stable")
+    first = int(table.index[0]) if len(table) else 0
+    before = table.reindex(rows["entry_bar"] - 1)
+    outcome = np.where(before["signal"].fillna(0) == 0, 3, before["hit"].fillna(-1).replace(-1, 2))
+    columns = {
+        "entry": (rows["entry_bar"] - first).to_numpy("int32"),
+        "exit": (rows["exit_bar"] - first).to_numpy("int32"),
+        "entry_time": _milliseconds(rows["entry_datetime"]),
+        "exit_time": _milliseconds(rows["exit_datetime"]),
+        "side": rows["side"].map({"long": 1, "short": -1}).to_numpy("int8"),
+        "outcome": outcome.astype("int8"),
+        "bars": rows["bars"].to_numpy("int32"),
+        "is_open": rows["is_open"].to_numpy("int8"),
+        **{key: rows[key].to_numpy("float64") for key in ("size", "entry_price", "exit_price", "net")},
+        **{
+            key: rows[key].to_numpy("float32")
+            for key in ("gross", "costs", "net_pct", "run_up_pct", "drawdown_pct", "lots", "pips")
+        },
+    }
+    return ColumnDataSource(columns, name="trades")
+
+
+def empty_source() -> ColumnDataSource:
+    """Return the source of a run without an account."""
+    columns = ("entry", "exit", "entry_price", "exit_price", "size", "side", "net", "net_pct", "is_open")
+    return ColumnDataSource({name: np.empty(0) for name in columns}, name="trades")
+
+
+def _milliseconds(times: pd.Series) -> np.ndarray[Any, Any]:
+    return times.to_numpy("datetime64[ms]").astype("float64")
