@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Where the CPU build of torch lies; unreachable, it costs a warning and pip takes what it finds elsewhere.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-slow lint types format check wheel
+.PHONY: help demo test test-slow lint types format check docs wheel release-check
 .DEFAULT_GOAL := help
 
 help:
@@ -17,7 +17,8 @@ help:
 	@echo "make test-slow  the others: parity with torch, every runtime, a browser, kills, the wheel"
 	@echo "make lint       ruff, import-linter, deptry   make format   mend what can be mended"
 	@echo "make types      mypy, strict              make check    lint, types and test"
-	@echo "make wheel      sdist and wheel in dist/"
+	@echo "make docs       the documentation site in site/, broken links are errors"
+	@echo "make wheel      sdist and wheel in dist/   make release-check  install and try both"
 
 demo: $(VENV)/.has-cpu
 	rm -rf runs/demo
@@ -45,6 +46,11 @@ types: $(VENV)/.has-dev
 
 check: lint types test
 
+# The page of the command line is generated; everything else lies in docs/ and the docstrings.
+docs: $(VENV)/.has-docs
+	$(BIN)/typer bt_neuro.cli utils docs --name bt-neuro --title "Command line" --output docs/reference/command-line.md
+	$(BIN)/zensical build --clean --strict
+
 wheel: $(VENV)/.has-dev
 	rm -f dist/bt_neuro-*
 	$(BIN)/python -m build
@@ -53,6 +59,7 @@ wheel: $(VENV)/.has-dev
 # Apple and ARM machines have no runtime in `cpu`: there the system's OpenCL serves, or --device numpy.
 $(VENV)/.has-cpu: EXTRAS := cpu
 $(VENV)/.has-dev: EXTRAS := cpu,dev
+$(VENV)/.has-docs: EXTRAS := docs
 $(VENV)/.has-parity: EXTRAS := cpu,dev,parity,cluster
 $(VENV)/.has-parity: PIP += --retries 1 --extra-index-url $(TORCH_INDEX)
 

@@ -16,6 +16,7 @@ class AtrStop(NeuroStrategy):
     that on, for backtrader arms it once the entry has executed; a gap fills it beyond its price.
 
     Params:
+
       - ``risk`` (default: ``0.001``): share of the equity lost when price falls from the close to the stop
       - ``stop_atr`` (default: ``2.5``): distance of the stop, in average true ranges of 14 bars
       - ``size`` (default: ``0.95``): the most that a position may take of the equity, however calm the market

@@ -13,6 +13,7 @@ class Convolution(NeuroStrategy):
     ``filters`` channels of each bar's features, the second reads three bars in a row.
 
     Params:
+
       - ``filters`` (default: ``16``): channels of a bar
     """
 

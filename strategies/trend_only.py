@@ -14,6 +14,7 @@ class TrendOnly(NeuroStrategy):
     Features and filter are lines of backtrader, read at index 0: at bar t they hold bars up to t.
 
     Params:
+
       - ``trend_bars`` (default: ``200``): bars in the average
     """
 

@@ -21,6 +21,7 @@ class MarginBroker(MarginFills):
     Leverage never enters it; margin is a test beside it.
 
     Params:
+
       - ``slip_points`` (default: ``0.0``): slippage of market and stop orders, as far as the bar reaches
       - ``slip_range`` (default: ``0.0``): slippage as a share of the executing bar's range instead
       - ``protected`` (default: ``False``): negative balance protection; a debt after ruin is forgiven

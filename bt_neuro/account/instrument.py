@@ -24,6 +24,7 @@ class Instrument(bt.CommInfoBase):
     steps and the minimum of a commission.
 
     Params:
+
       - ``commission`` (default: ``0.0``): fraction of the value traded, each side; 0.0001 is a basis point
       - ``commission_lot`` (default: ``0.0``): money a lot and side
       - ``commission_minimum`` (default: ``0.0``): least commission of an order, over all its partial fills

@@ -27,6 +27,7 @@ class HitRate(bt.Analyzer):
     the win rate of trades is another figure. ``run.json`` of a backtest has the same keys.
 
     Params:
+
       - ``window`` (default: ``1000``): number of signals in the windowed hit rate
       - ``article_window`` (default: ``10000``): samples in the article's three running figures
 

@@ -94,6 +94,7 @@ class ShapeFeatures(BarFeatures):
     At bar t every line uses bars <= t only.
 
     Params:
+
       - ``wing`` (default: ``1``): bars on either side of the fractal
     """
 

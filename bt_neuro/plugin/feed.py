@@ -30,6 +30,7 @@ class BarsFeed(bt.feed.DataBase):
     """Feed the bars of a frame.
 
     Params:
+
       - ``bars`` (required): ``pandas.DataFrame`` with the columns ``datetime``, ``open``, ``high``, ``low``,
         ``close``, ``volume`` and, if known, ``spread`` (in points); ascending in time. Read, never changed.
       - ``timeframe``, ``compression`` (default: ``None``): taken from the commonest step between two bars.

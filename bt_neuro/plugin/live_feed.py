@@ -23,6 +23,7 @@ class LiveFeed(bt.feed.DataBase):
     """Feed the bars that another thread puts into a queue, each once and as soon as it is there.
 
     Params:
+
       - ``queue`` (required): a ``queue.Queue`` of `Bar`; ``None`` in it ends the feed
       - ``history`` (default: ``()``): closed bars to begin with, an iterable of `Bar`; they are delivered
         with the status ``DELAYED``, those of the queue with ``LIVE``

@@ -27,6 +27,7 @@ class ModelCheckpoint(bt.Analyzer):
     param ``resume`` of a `NeuroStrategy` takes the file.
 
     Params:
+
       - ``path`` (default: ``model.safetensors``): the file; written atomically
       - ``every_bars`` (default: ``None``): bars from one checkpoint to the next; None saves at the end only
       - ``at_bar`` (default: ``None``): number of a bar after which to save too

@@ -13,6 +13,7 @@ class RunningStatistics(bt.Observer):
     They tell how the market moved under the network: it sees each number less this mean, over this deviation.
 
     Params:
+
       - ``feature`` (required): name of the feature; its newest number in the window is meant
 
     Lines:

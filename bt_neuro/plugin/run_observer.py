@@ -59,6 +59,7 @@ class RunObserver(bt.Analyzer):
     phase RESUME.
 
     Params:
+
       - ``subscribers`` (default: ``{}``): by their names in `get_analysis` and in a checkpoint
       - ``now_and_then`` (default: ``()``): called with the strategy every 256 bars
     """

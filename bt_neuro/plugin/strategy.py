@@ -57,6 +57,7 @@ class NeuroStrategy(bt.Strategy):
     from `features` to `decide`.
 
     Params:
+
       - ``wing`` (default: ``1``): bars on either side of a fractal, and the delay of its label
       - ``features`` (default: ``"shape"``): ``"shape"`` describes the visible half of a fractal (see
         `VisibleShape`) to the article's network with averaged weights; ``"article"`` is the article's twelve

@@ -108,6 +108,7 @@ class BarsCount(bt.Analyzer):
     """State of the bars in a checkpoint.
 
     Params:
+
       - ``log`` (required): the `BarsLog`
     """
 

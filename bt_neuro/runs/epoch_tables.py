@@ -24,6 +24,7 @@ class EpochRecord(bt.Analyzer):
     """Write ``eras.csv``, a row a network and era, and ``examples.csv``, a row a bar that is learned.
 
     Params:
+
       - ``folder`` (required): folder to write to, without such files
       - ``report`` (default: ``None``): called with (era, number of eras, bars learned in it, its bars) after
         each launch

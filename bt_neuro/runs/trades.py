@@ -18,6 +18,7 @@ class TradeRecord(bt.Analyzer):
     Run-up and drawdown are of the best and the worst price that certainly lay inside the trade (MFE, MAE).
 
     Params:
+
       - ``table`` (required): the `TextTable`
 
     Methods
