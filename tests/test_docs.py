@@ -1,60 +1,73 @@
-"""What the README and the examples say is run here."""
+"""What the README and the documentation pages say is run here, their links and names are checked."""
+
+from __future__ import annotations
 
 import ast
 import re
 
 import pytest
+from pages import FENCE, GENERATED, PAGES, RUN, blocks, prepare, run_block
 from paths import ROOT
 
 import bt_neuro
-from bt_neuro import backtest
-from bt_neuro.plugin.loading import load_strategy
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+MKDOCS = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
-def test_the_readmes_strategy_runs(tmp_path):
-    subclass, _ = BLOCKS
-    (tmp_path / "mine.py").write_text(subclass)
-    result = backtest(
-        ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv",
-        strategy=load_strategy(f"{tmp_path / 'mine.py'}:TrendOnly"),
-        parameters={"threshold": 0.4, "device": "numpy"},
-        out=tmp_path / "run",
-        bars_options={"end": "2024-01-31"},
-    )
-    assert result.metrics["bars"] > 400
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_every_block_of_a_page_runs(page, tmp_path):
+    prepare(tmp_path)
+    for block in blocks(page):
+        if block.kind in RUN and block.reason is None:
+            run_block(block, tmp_path)
 
 
-def test_the_readmes_script_runs_in_ten_lines(monkeypatch, capsys):
-    _, script = BLOCKS
-    assert len([line for line in script.splitlines() if line]) <= 10
-    monkeypatch.chdir(ROOT)
-    script = script.replace("wing=2", 'wing=2, device="numpy"')
-    exec(compile(script, "README.md", "exec"), {})
-    assert capsys.readouterr().out.strip()
+@every_page
+def test_commands_stand_in_blocks_that_run(page):
+    rest = FENCE.sub("", page.read_text(encoding="utf-8"))
+    assert not re.search(r"^(    |\t).*\b(bt-neuro [a-z]|python \S+\.py|pip install)", rest, re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@every_page
 def test_python_in_pages_is_python_and_imports_what_there_is(page):
-    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom) and node.module == "bt_neuro":
-                assert all(hasattr(bt_neuro, alias.name) for alias in node.names), block
+    for block in blocks(page):
+        if block.kind == "python":
+            for node in ast.walk(ast.parse(block.text)):
+                if isinstance(node, ast.ImportFrom) and node.module == "bt_neuro":
+                    assert all(hasattr(bt_neuro, alias.name) for alias in node.names), block
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+@every_page
+def test_links_lead_somewhere_and_stay_on_the_site(page):
     links = re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8"))
+    links = [link for link in links if not link.endswith(GENERATED)]
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+    if (ROOT / "docs") in page.parents:
+        outside = [link for link in links if (ROOT / "docs") not in (page.parent / link).resolve().parents]
+        assert not outside
+
+
+def test_the_navigation_names_every_page():
+    named = {line.rpartition(": ")[2] for line in MKDOCS.splitlines() if line.strip().endswith(".md")}
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents}
+    assert named - {f"reference/{GENERATED}"} == pages - {f"reference/{GENERATED}"}
+
+
+def test_the_reference_has_every_public_name():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md"))
+    shown = {name.rpartition(".")[2] for name in re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)}
+    names = {name for name in bt_neuro._MODULE if not name.endswith("Error")}  # errors.md shows that module
+    assert names <= shown
 
 
 def test_both_commands_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
-    commands = re.findall(r"^ +make (\w+)", README, re.MULTILINE)
+    commands = re.findall(r"^ *make (\w+)", README, re.MULTILINE)
     assert commands == ["demo", "test"]
     for command in commands:
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
