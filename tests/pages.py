@@ -89,4 +89,5 @@ def run_block(block: Block, folder: Path) -> None:
         timeout=900,
         check=False,
     )
-    assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    found_something = done.returncode == 3 and "-check " in block.text  # a check's answer, and no failure
+    assert done.returncode == 0 or found_something, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
