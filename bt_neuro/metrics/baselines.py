@@ -1,9 +1,8 @@
-"""Baselines: simple predictors on the same bars, trained under the same label delay.
-
-They are computed from the tables of a run, after it.
-"""
+"""Baselines: simple predictors on the bars of a run, trained under the same label delay after it."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,50 @@ from bt_neuro.metrics.softmax_regression import softmax_regression
 
 Array = NDArray[np.floating]
 
-
 SHAPE = "visible shape"
+
+
+class Predictors(NamedTuple):
+    """A network and the baselines on the same bars.
+
+    Attributes
+    ----------
+    predictions : as in ``predictions.csv``, n rows
+    outputs : (n, members, 3), of each network
+    baselines : (n, 3) probabilities by name, see `baseline_probabilities`
+    shapes : (n,), see `visible_shapes`
+    """
+
+    predictions: pd.DataFrame
+    outputs: Array
+    baselines: dict[str, Array]
+    shapes: NDArray[np.integer]
+
+    @classmethod
+    def of(
+        cls,
+        predictions: pd.DataFrame,
+        outputs: Array,
+        bars: pd.DataFrame,
+        features: Array,
+        history_bars: int,
+        wing: int,
+        training: pd.DataFrame,
+    ) -> Predictors:
+        """Train the baselines; parameters as in `baseline_probabilities`."""
+        baselines = baseline_probabilities(predictions, bars, features, history_bars, wing, training=training)
+        shapes = visible_shapes(bars, predictions["bar"].to_numpy(), wing)
+        return cls(predictions, outputs, baselines, shapes)
+
+    def part(self, predictions: pd.DataFrame) -> Predictors:
+        """Select rows of `predictions`, whose index is 0, 1, ..."""
+        rows = predictions.index
+        baselines = {name: p[rows] for name, p in self.baselines.items()}
+        return Predictors(predictions, self.outputs[rows], baselines, self.shapes[rows])
+
+    def table(self, first_bar: int = 0) -> pd.DataFrame:
+        """Return `baseline_table`, with `first_bar` added to the bar numbers."""
+        return baseline_table(self.predictions["bar"] + first_bar, self.shapes, self.baselines)
 
 
 def baseline_probabilities(
@@ -27,19 +68,19 @@ def baseline_probabilities(
     history_bars: int,
     wing: int = 1,
     *,
-    seed: int = 0,
+    training: pd.DataFrame | None = None,
 ) -> dict[str, Array]:
     """Return the probabilities of none, buy and sell of each baseline at each predicted bar.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``, n rows of consecutive bars
-    bars : as `read_bars` returns them; row = number of the bar
-    features : (n + history_bars - 1, features of a bar), the learner's rows; row j + history_bars - 1 is that
-        of the j-th predicted bar
+    bars : as `read_bars` returns them; row = bar number
+    features : (rows, features of a bar), the learner's, up to the last predicted bar
     history_bars : bars in a window
-    wing : bars on either side of a fractal, or after which the label is known
-    seed : of the shuffled signals
+    wing : bars on either side of a fractal, or from a bar to its label
+    training : ``bar``, ``label`` and ``known_bar`` of examples before the predictions, on which the baselines
+        train first, since the network did; may be empty. Without it `features` start with the first window
 
     Returns
     -------
@@ -48,59 +89,37 @@ def baseline_probabilities(
     Notes
     -----
     The row of bar t depends on features and prices of bars up to t, and on labels known by the close of t, as
-    the network's does. Only "shuffled signals" depend on the network's probabilities, and on the number of
-    its signals.
+    the network's does. Only "shuffled signals" depend on the network's probabilities.
     """
-    rows = len(predictions) + history_bars - 1
-    if len(predictions) and len(features) != rows:
+    table, before = predictions, 0
+    if training is not None and len(predictions):
+        first_bar, last_bar = int(predictions["bar"].iloc[0]), int(predictions["bar"].iloc[-1])
+        earlier = pd.DataFrame({"bar": range(last_bar - len(features) + history_bars, first_bar)})
+        training = training.astype({"label": str})  # pandas infers no text without rows
+        learned = earlier.merge(training, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
+        if before := len(learned):
+            table = pd.concat([learned, predictions], ignore_index=True)
+    rows = len(table) + history_bars - 1
+    if len(table) and len(features) != rows:
         raise ValueError(f"{len(features)} rows of features; windows of {history_bars} bars need {rows}")
-    examples = DelayedLabels.of(predictions)
-    return {
+    examples = DelayedLabels.of(table)
+    baselines = {
         "class frequencies": class_frequencies(examples),
         "majority class": majority_class(examples),
-        SHAPE: shape_counters(examples, visible_shapes(bars, predictions["bar"].to_numpy(), wing)),
+        SHAPE: shape_counters(examples, visible_shapes(bars, table["bar"].to_numpy(), wing)),
         "softmax regression": softmax_regression(examples, features, history_bars),
-        "shuffled signals": shuffled_signals(predictions, seed),
     }
-
-
-def pretrained_baseline_probabilities(
-    training: pd.DataFrame,
-    predictions: pd.DataFrame,
-    bars: pd.DataFrame,
-    features: Array,
-    history_bars: int,
-    wing: int = 1,
-) -> dict[str, Array]:
-    """Return `baseline_probabilities` of baselines that have learned the training part too.
-
-    A baseline must not know less than a network that was trained before its test.
-
-    Parameters
-    ----------
-    training : ``bar``, ``label`` and ``known_bar`` of the examples that the network was fitted to; may be
-        empty
-    features : the learner's rows, up to that of the last predicted bar
-    predictions, bars, history_bars, wing : as in `baseline_probabilities`
-    """
-    if predictions.empty:
-        return baseline_probabilities(predictions, bars, features, history_bars, wing)
-    first_bar, last_bar = int(predictions["bar"].iloc[0]), int(predictions["bar"].iloc[-1])
-    before = pd.DataFrame({"bar": range(last_bar - len(features) + history_bars, first_bar)})
-    training = training.astype({"label": str})  # also where there is none, and pandas knows no kind of label
-    learned = before.merge(training, how="left", on="bar").fillna({"label": ""}).assign(signal="none")
-    whole = pd.concat([learned, predictions], ignore_index=True) if len(learned) else predictions
-    probabilities = baseline_probabilities(whole, bars, features, history_bars, wing)
-    probabilities = {name: p[len(learned) :] for name, p in probabilities.items()}
-    return probabilities | {"shuffled signals": shuffled_signals(predictions)}  # of the test alone
+    return {name: p[before:] for name, p in baselines.items()} | {
+        "shuffled signals": shuffled_signals(predictions)
+    }
 
 
 def baseline_table(
     bars: pd.Series, shapes: NDArray[np.integer], probabilities: dict[str, Array]
 ) -> pd.DataFrame:
-    """Return the table ``baselines.csv``: one row a predicted bar.
+    """Return the content of ``baselines.csv``, one row a predicted bar.
 
-    Its columns are ``bar``, ``shape`` (see `visible_shapes`), and for each baseline ``p_buy`` and ``p_sell``
+    Columns are ``bar``, ``shape`` (see `visible_shapes`), and for each baseline ``p_buy`` and ``p_sell``
     behind its name.
     """
     columns = {
@@ -124,10 +143,7 @@ def table_probabilities(table: pd.DataFrame) -> dict[str, Array]:
 
 
 def class_frequencies(examples: DelayedLabels) -> Array:
-    """Return the shares of the classes so far, the best constant prediction.
-
-    Counts start at one of each class (Laplace), so that no probability is 0.
-    """
+    """Return the class shares of the known labels, with counts that start at one (Laplace)."""
     return (examples.counts() + 1) / (examples.known[:, None] + len(CLASSES))
 
 
@@ -136,7 +152,7 @@ def majority_class(examples: DelayedLabels) -> Array:
     return np.eye(len(CLASSES))[examples.counts().argmax(axis=1)]
 
 
-def shuffled_signals(predictions: pd.DataFrame, seed: int = 0) -> Array:
-    """Return the network's probabilities in random order: the same coverage without skill."""
+def shuffled_signals(predictions: pd.DataFrame) -> Array:
+    """Return the network's probabilities in random order: equal coverage without skill."""
     probabilities: Array = predictions[PROBABILITIES].to_numpy()
-    return np.random.default_rng(seed).permutation(probabilities)
+    return np.random.default_rng(0).permutation(probabilities)

@@ -1,4 +1,4 @@
-"""The circular block bootstrap: how far a statistic of a series moves by luck, neighbours being alike."""
+"""Circular block bootstrap: confidence intervals of statistics of dependent rows."""
 
 from __future__ import annotations
 
@@ -9,61 +9,80 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.metrics.predictions import running_sums
+
 Array = NDArray[np.floating]
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
-_AT_ONCE = 1 << 20  # blocks drawn in one go, so that memory stays small
+_AT_ONCE = 1 << 20  # blocks drawn together, which bounds the memory
 
 
 class Interval(NamedTuple):
-    """Where a statistic lies: its value, and the bounds that hold 95 % of its resamples."""
+    """A statistic with its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
 
+def interval_metrics(
+    name: str, interval: Interval | None, unit: str = "", scale: float = 1.0
+) -> dict[str, float | None]:
+    """Return the keys `name`, `name`_low and `name`_high, each with the unit behind it; None without one.
+
+    Examples
+    --------
+    >>> interval_metrics("lift", Interval(0.25, 0.0, 0.5), "_pct", 100)
+    {'lift_pct': 25.0, 'lift_low_pct': 0.0, 'lift_high_pct': 50.0}
+    """
+    values = [None] * 3 if interval is None else [scale * number for number in interval]
+    return {f"{name}{end}{unit}": value for end, value in zip(("", "_low", "_high"), values, strict=True)}
+
+
+def mean(sums: Array) -> Array:
+    """Return the first column sum over the second: a mean, if the second column is ones, or a ratio."""
+    ratio: Array = sums[..., 0] / sums[..., 1]
+    return ratio
+
+
 def block_length(rows: int) -> int:
-    """Return the cube root of the length, the order that is best for a variance (Hall et al. 1995)."""
+    """Return the cube root of the number of rows, the best order for a variance (Hall et al. 1995)."""
     return max(math.ceil(rows ** (1 / 3)), 1)
 
 
 def block_bootstrap(
     columns: Array,
-    statistic: Callable[[Array], Array],
+    statistic: Callable[[Array], Array] = mean,
     *,
     block: int | None = None,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Interval | None:
     """Return a statistic of column sums with its percentile interval.
 
     Parameters
     ----------
-    columns : (n, k), one row a bar or a day, in order; rows are drawn whole, so columns stay paired
-    statistic : from sums (..., k) to (...), such as a mean or a ratio of two sums; it must not depend on
-        how many rows were summed by more than a ratio does, as the last block may go past n
+    columns : (n, k), one row a bar or a day, in order. Rows are drawn whole, so columns stay paired
+    statistic : from sums (..., k) to (...), such as a ratio of two sums. It must not depend otherwise on the
+        number of rows, since the last block may pass the n-th
     block : rows of a block; `block_length` by default
     seed : of the draws
 
     Returns
     -------
     Interval or None
-        None without rows, or where the statistic is not finite.
+        None without rows, or if the statistic is not finite.
 
     Notes
     -----
-    Politis and Romano 1992. Blocks begin anywhere and wrap round, so that every row is drawn equally often.
-    Sums of blocks come from one cumulative sum: a resample costs its blocks, not its rows. SciPy has no
-    block bootstrap, and arch's brings statsmodels and matplotlib.
+    Politis and Romano 1992. Blocks start anywhere and wrap round, so that every row is drawn equally often.
+    Sums of blocks come from one cumulative sum.
 
     Examples
     --------
     >>> heads = np.random.default_rng(1).integers(0, 2, 1000)
-    >>> heads_and_tosses = np.stack([heads, np.ones(1000)], axis=1)
-    >>> share = block_bootstrap(heads_and_tosses, lambda sums: sums[..., 0] / sums[..., 1])
+    >>> share = block_bootstrap(np.stack([heads, np.ones(1000)], axis=1))
     >>> share.low < 0.5 < share.high
     True
     """
@@ -71,21 +90,19 @@ def block_bootstrap(
         return None
     drawn = block_totals(columns, block=block, resamples=resamples, seed=seed)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return percentile_interval(float(statistic(columns.sum(axis=0))), statistic(drawn), confidence)
+        return percentile_interval(float(statistic(columns.sum(axis=0))), statistic(drawn))
 
 
 def block_totals(
     columns: Array, *, block: int | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> Array:
-    """Return the column sums of each resample, (resamples, k); parameters as of `block_bootstrap`.
+    """Return the column sums of each resample, (resamples, k); parameters as in `block_bootstrap`.
 
-    As many rows, blocks of one length and one seed draw the same rows: sums of several calls are paired.
+    Equal numbers of rows, block lengths and seeds draw equal rows, so sums of several calls are paired.
     """
     n, k = columns.shape
     block = min(block or block_length(n), n)
-    around = np.concatenate([columns, columns[:block]])
-    sums = np.zeros((len(around) + 1, k))
-    np.cumsum(around, axis=0, out=sums[1:])
+    sums = running_sums(np.concatenate([columns, columns[:block]]))
     of_blocks = sums[block:] - sums[:-block]  # by their first row
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
@@ -98,11 +115,11 @@ def block_totals(
     return totals
 
 
-def percentile_interval(value: float, drawn: Array, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return a value with the bounds that hold so much of its resamples; None where it is not finite."""
+def percentile_interval(value: float, drawn: Array) -> Interval | None:
+    """Return a value with the percentile interval of its resamples; None if it is not finite."""
     finite = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not len(finite):
         return None
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(finite, [tail, 1 - tail])
     return Interval(value, float(low), float(high))

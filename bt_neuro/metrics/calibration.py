@@ -1,90 +1,67 @@
-"""Whether probabilities mean what they say, and what a threshold on them would keep."""
+"""Calibration of probabilities, and the effect of a threshold on them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bt_neuro.learning.signals import CLASSES
 from bt_neuro.metrics.classification import wilson_bounds
-from bt_neuro.metrics.predictions import PROBABILITIES, network_signals, targets_of
+from bt_neuro.metrics.predictions import ScoredBars
 
 THRESHOLDS = tuple(np.round(np.arange(0.34, 1.0, 0.02), 2).tolist())  # the largest of three is above a third
 
 
 def threshold_sweep(predictions: pd.DataFrame, thresholds: ArrayLike = THRESHOLDS) -> pd.DataFrame:
-    """Return how many signals each confidence would keep, and how many of those hit.
+    """Return the number of signals at each minimum probability, and their hit rate.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
-    thresholds : a signal is kept if its probability is that or more; rising
+    thresholds : minimum probabilities of a signal
 
     Returns
     -------
     DataFrame
         One row a threshold: ``threshold``, ``signals``, ``kept`` (share of all signals), ``hits``,
-        ``hit_rate`` (precision), ``low``, ``high`` (Wilson, 95 %); NaN where nothing is kept.
+        ``hit_rate`` (precision), ``low``, ``high`` (Wilson, 95 %); NaN without signals.
 
     Notes
     -----
-    A threshold picked here was picked with hindsight; it needs other bars to be believed.
+    A threshold chosen on these bars must be tested on others.
     """
-    confidence, hit = confidences(predictions)
-    order = np.argsort(confidence)
-    confidence, hits_above = confidence[order], _from_the_end(hit[order])
+    _, targets, probabilities, signals = ScoredBars.of(predictions)
+    rows = np.flatnonzero(signals)
+    confidence, hit = (values[rows, signals[rows]] for values in (probabilities, targets))
+    order = np.argsort(confidence)[::-1]
     limits = np.asarray(thresholds, dtype=float)
-    first = np.searchsorted(confidence, limits, side="left")
-    signals, hits = len(confidence) - first, hits_above[first]
-    low, high = wilson_bounds(hits, signals)
+    n = len(rows) - np.searchsorted(confidence[order][::-1], limits)
+    hits = np.concatenate([[0.0], np.cumsum(hit[order])])[n].astype(int)
+    low, high = wilson_bounds(hits, n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return pd.DataFrame(
-            {
-                "threshold": limits,
-                "signals": signals,
-                "kept": signals / np.float64(len(confidence)),
-                "hits": hits,
-                "hit_rate": hits / signals,
-                "low": low,
-                "high": high,
-            }
-        )
-
-
-def confidences(predictions: pd.DataFrame) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Return each scored signal's probability, and whether it hit."""
-    targets, signals = targets_of(predictions), network_signals(predictions)
-    rows = np.flatnonzero(targets.any(axis=1) & (signals > 0))
-    classes = signals[rows]
-    return predictions[PROBABILITIES].to_numpy()[rows, classes], targets[rows, classes] == 1
-
-
-def _from_the_end(hit: NDArray[np.bool_]) -> NDArray[np.integer]:
-    return np.concatenate([np.cumsum(hit[::-1])[::-1], [0]])
+        columns = {"threshold": limits, "signals": n, "kept": n / np.float64(len(rows)), "hits": hits}
+        return pd.DataFrame({**columns, "hit_rate": hits / n, "low": low, "high": high})
 
 
 def reliability_curve(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """Return, for bars given about the same probability of a class, how often the class happened.
+    """Return predicted and observed frequencies of each class, by bins of the probability.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
-    bins : of equal width, from 0 to 1
+    bins : number of bins of equal width, from 0 to 1
 
     Returns
     -------
     DataFrame
         One row a class and bin that holds bars: ``name`` (none, buy, sell), ``bin``, ``bars``, ``predicted``
-        (mean probability), ``happened`` (share of the bars), ``low``, ``high`` (Wilson, 95 %). A label that
-        is buy and sell happened as both.
+        (mean probability), ``happened`` (share of the bars), ``low``, ``high`` (Wilson, 95 %). A label "both"
+        counts as buy and as sell.
     """
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
-    probabilities = predictions[PROBABILITIES].to_numpy()[scored]
+    _, targets, probabilities, _ = ScoredBars.of(predictions)
     tables = []
-    for index, name in enumerate(CLASSES):
-        p, happened = probabilities[:, index], targets[scored, index]
+    for name, p, happened in zip(CLASSES, probabilities.T, targets.T, strict=True):
         places = np.minimum((p * bins).astype(int), bins - 1)
         bars = np.bincount(places, minlength=bins)
         held = np.flatnonzero(bars)
@@ -97,7 +74,7 @@ def reliability_curve(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame
 
 
 def calibration_error(curve: pd.DataFrame) -> float | None:
-    """Return the mean distance between predicted and happened, weighted by bars (Naeini et al. 2015)."""
+    """Return the expected calibration error of a `reliability_curve` (Naeini et al. 2015); None if empty."""
     if curve.empty:
         return None
     return float(np.average((curve["predicted"] - curve["happened"]).abs(), weights=curve["bars"]))

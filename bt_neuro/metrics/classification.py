@@ -1,4 +1,4 @@
-"""Scores of predictions: the same figures on the same bars for the network and every baseline."""
+"""Classification scores of the network and the baselines on the same bars."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from bt_neuro.metrics.baselines import majority_class
 from bt_neuro.metrics.bootstrap import CONFIDENCE
 from bt_neuro.metrics.predictions import (
     LABELS,
-    PROBABILITIES,
     DelayedLabels,
+    ScoredBars,
     brier_scores,
     is_hit,
     labels_of,
     log_losses,
     network_signals,
+    running_sums,
     targets_of,
 )
 from bt_neuro.metrics.skill import hits_at_coverage, shape_metrics
@@ -36,7 +37,15 @@ SIDES = {"buy": 1, "sell": 2}
 
 
 def wilson_bounds(hits: ArrayLike, signals: ArrayLike, confidence: float = CONFIDENCE) -> tuple[Array, Array]:
-    """Return low and high of Wilson's interval for each count; NaN where there were no signals."""
+    """Return the bounds of Wilson's score interval of each hit rate; NaN without signals.
+
+    Signals of neighbouring bars are dependent, so the true interval is somewhat wider.
+
+    Examples
+    --------
+    >>> [round(float(bound), 3) for bound in wilson_bounds(60, 100)]
+    [0.502, 0.691]
+    """
     k, n = np.asarray(hits, dtype=float), np.asarray(signals, dtype=float)
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,83 +55,59 @@ def wilson_bounds(hits: ArrayLike, signals: ArrayLike, confidence: float = CONFI
     return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
-def wilson_interval(hits: int, signals: int, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """Return the interval that holds the true hit rate with that confidence; None without signals.
-
-    Wilson's score interval (1927): honest for few signals and for rates near 0 or 1. Signals of neighbouring
-    bars are not independent, so the true interval is somewhat wider.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(60, 100)
-    >>> round(low, 3), round(high, 3)
-    (0.502, 0.691)
-    """
-    if not signals:
-        return None
-    low, high = wilson_bounds(hits, signals, confidence)
-    return float(low), float(high)
-
-
 def predictor_scores(
     predictions: pd.DataFrame,
     outputs: Array,
     baselines: dict[str, Array],
-    shapes: NDArray[np.integer] | None,
+    shapes: NDArray[np.integer] | None = None,
 ) -> dict[str, Metrics]:
-    """Return the scores of the network and of every baseline on the bars whose label is known.
+    """Return the scores of the network and of every baseline on the bars with a confirmed label.
 
     Parameters
     ----------
-    predictions : as in ``predictions.csv``, n rows
-    outputs : (n, members, 3), outputs of each network
-    baselines : (n, 3) probabilities by name, see `baseline_probabilities`
-    shapes : (n,), see `visible_shapes`; None leaves out what depends on them
+    predictions, outputs, baselines, shapes : as in `Predictors`; without `shapes`, what depends on them is
+        left out
 
     Returns
     -------
     dict of dicts
         By name, the network first; the keys of `score` and of `shape_metrics`,
-        ``equal_coverage_hit_rate_pct`` (with as many signals as the network gave, at the bars of the largest
-        p_buy or p_sell), ``kappa_majority`` and ``kappa_no_change``. Kappa is
-        (accuracy - a) / (1 - a), where a is the accuracy of the majority class so far, or of the last known
-        label. 0 is no better, 1 is perfect, below 0 is worse. Kappa M of Bifet et al. 2015, kappa-temporal of
-        Zliobaite et al. 2015, both under the delay of the labels.
+        ``equal_coverage_hit_rate_pct`` (with as many signals as the network has, at the bars of the largest
+        p_buy or p_sell), ``kappa_majority`` and ``kappa_no_change``. Kappa is (accuracy - a) / (1 - a), where
+        a is the accuracy of the majority class so far, or of the last known label. 1 is perfect, 0 no better
+        than a. Kappa M of Bifet et al. 2015, kappa-temporal of Zliobaite et al. 2015, both under the label
+        delay.
     """
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
+    scored, targets, own, own_signals = ScoredBars.of(predictions)
     examples = DelayedLabels.of(predictions)
     references = {
-        "kappa_majority": _accuracy(signals_of(majority_class(examples))[scored], targets[scored]),
-        "kappa_no_change": _accuracy(signals_of(examples.last())[scored], targets[scored]),
+        "kappa_majority": _accuracy(signals_of(majority_class(examples))[scored], targets),
+        "kappa_no_change": _accuracy(signals_of(examples.last())[scored], targets),
     }
-    predictors: dict[str, tuple[Array, NDArray[np.intp], Array]] = {
-        NETWORK: (predictions[PROBABILITIES].to_numpy(), network_signals(predictions), mean_output(outputs)),
-        **{name: (p, signals_of(p), p) for name, p in baselines.items()},
-    }
+    predictors = {NETWORK: (own, own_signals, mean_output(outputs)[scored])}
+    predictors |= {name: (p[scored], signals_of(p)[scored], p[scored]) for name, p in baselines.items()}
     scores = {}
-    for name, (probabilities, signals, own) in predictors.items():
-        probabilities, signals = probabilities[scored], signals[scored]
-        scores[name] = score(probabilities, signals, targets[scored], own[scored])
+    for name, (probabilities, signals, raw) in predictors.items():
+        scores[name] = score(probabilities, signals, targets, raw)
         if shapes is not None:
-            scores[name] |= shape_metrics(signals, targets[scored], shapes[scored])
+            scores[name] |= shape_metrics(signals, targets, shapes[scored])
         n = scores[NETWORK]["signals"]
-        hits = float(hits_at_coverage(probabilities, targets[scored], n)[:, 0].sum())
+        hits = float(hits_at_coverage(probabilities, targets, n)[:, 0].sum())
         scores[name]["equal_coverage_hit_rate_pct"] = percent(ratio(hits, n))
-        accuracy = _accuracy(signals, targets[scored])
+        accuracy = _accuracy(signals, targets)
         scores[name] |= {key: _kappa(accuracy, reference) for key, reference in references.items()}
     return scores
 
 
 def score(probabilities: Array, signals: NDArray[np.intp], targets: Array, outputs: Array) -> Metrics:
-    """Return the scores of predictions whose labels are known.
+    """Return the scores of predictions with confirmed labels.
 
     Parameters
     ----------
     probabilities : (n, 3), of none, buy and sell
     signals : (n,), 0 none, 1 buy, 2 sell
     targets : (n, 3), zeros and ones
-    outputs : (n, 3), as they were trained; of a predictor without outputs its probabilities
+    outputs : (n, 3), which the loss compares with targets; the probabilities, if there are no others
 
     Returns
     -------
@@ -131,14 +116,14 @@ def score(probabilities: Array, signals: NDArray[np.intp], targets: Array, outpu
 
         - ``scored_bars``, ``signals``, ``hits``, ``hit_rate_pct`` with its Wilson interval
           ``hit_rate_low_pct`` and ``hit_rate_high_pct``, ``coverage_pct`` (signals / scored bars)
-        - ``accuracy_pct``: bars whose label holds the prediction, "none" being a prediction too
-        - ``mean_squared_error``: of the outputs against the targets, over the three classes
+        - ``accuracy_pct``: bars whose label contains the prediction, "none" included
+        - ``mean_squared_error``: of the outputs, over the three classes
         - ``brier_score``: of the probabilities, summed over the classes; a label that is buy and sell counts
           as a half of each
         - ``log_loss``: None if the probability of a class that happened was 0
     """
     bars, n_signals, hits = len(targets), int((signals > 0).sum()), int(is_hit(signals, targets).sum())
-    low, high = wilson_interval(hits, n_signals) or (None, None)
+    low, high = (float(bound) for bound in wilson_bounds(hits, n_signals)) if n_signals else (None, None)
     loss = float(log_losses(probabilities, targets).mean()) if bars else math.nan
     return {
         "scored_bars": bars,
@@ -161,7 +146,7 @@ def mean_output(outputs: Array) -> Array:
 
 
 def signal_metrics(predictions: pd.DataFrame, outputs: Array, window: int = RECENT_SIGNALS) -> Metrics:
-    """Return the figures of the signals by class and over time, of the bars whose label is known.
+    """Return the figures of scored signals by class and over time.
 
     Parameters
     ----------
@@ -174,7 +159,7 @@ def signal_metrics(predictions: pd.DataFrame, outputs: Array, window: int = RECE
         ``window_hit_rate_pct``, the keys of `side_metrics`, and those of `ArticleFigures`, computed as after
         an epoch.
     """
-    rows = DelayedLabels.of(predictions).order  # as labels became known, which the running figures depend on
+    rows = DelayedLabels.of(predictions).order  # on which the running figures depend
     signals, targets = network_signals(predictions)[rows], targets_of(predictions)[rows]
     hits = is_hit(signals, targets)
     running = RunningFigures(networks=1)
@@ -192,9 +177,9 @@ def signal_metrics(predictions: pd.DataFrame, outputs: Array, window: int = RECE
 
 
 def side_metrics(signals: dict[str, int], hits: dict[str, int], labels: dict[str, int]) -> Metrics:
-    """Return ``buy`` and ``sell``, each a dict, and ``labels`` from counts by name.
+    """Return ``buy`` and ``sell``, each a dict, and ``labels``, from counts by name.
 
-    Each side has ``signals``, ``hits``, ``hit_rate_pct``, ``fractals`` (labels that hold it) and
+    Each side has ``signals``, ``hits``, ``hit_rate_pct``, ``fractals`` (labels that contain it) and
     ``recall_pct`` (hits / fractals).
     """
     sides = {}
@@ -223,24 +208,24 @@ def _accuracy(predicted: NDArray[np.intp], targets: Array) -> float | None:
 def hit_rate_over_time(
     predictions: pd.DataFrame, baselines: dict[str, Array], window: int = 2_000
 ) -> pd.DataFrame:
-    """Return hit rates of the last `window` scored bars.
+    """Return rolling hit rates of the network and the baselines over `window` scored bars.
 
     Returns
     -------
     DataFrame
         One row a scored bar from the ``window``-th on: ``bar``, ``datetime``, ``signals``, ``hit_rate``,
-        ``low``, ``high`` (Wilson, of the network), and one column of hit rates a baseline, by its name; NaN
-        where a predictor has no signal in the window.
+        ``low``, ``high`` (Wilson) of the network, and the hit rates of each baseline by its name; NaN without
+        signals in the window.
     """
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
-    targets = targets[scored]
+    scored, targets, _, own = ScoredBars.of(predictions)
     window = max(min(window, len(targets)), 1)
 
     def rolling(signals: NDArray[np.intp]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-        return _sums(is_hit(signals, targets), window), _sums(signals > 0, window)
+        totals = running_sums(np.stack([is_hit(signals, targets), signals > 0], axis=1))
+        hits, n = (totals[window:] - totals[:-window]).astype(int).T
+        return hits, n
 
-    hits, n = rolling(network_signals(predictions)[scored])
+    hits, n = rolling(own)
     low, high = wilson_bounds(hits, n)
     table = predictions.loc[scored, ["bar", "datetime"]].iloc[window - 1 :].reset_index(drop=True)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -249,11 +234,6 @@ def hit_rate_over_time(
             hits, n = rolling(signals_of(probabilities)[scored])
             table[name] = hits / n
     return table
-
-
-def _sums(flags: NDArray[np.bool_], window: int) -> NDArray[np.integer]:
-    total = np.concatenate([[0], np.cumsum(flags)])
-    return total[window:] - total[:-window]
 
 
 def ratio(part: float, whole: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Skill in direction: an account's positions against the market's returns."""
+"""Skill in direction: positions of an account against returns of its market."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
-from bt_neuro.metrics.bootstrap import block_bootstrap
+from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
 from bt_neuro.metrics.classification import Metrics
 
 Array = NDArray[np.floating]
@@ -41,7 +41,7 @@ class Held(NamedTuple):
 
 
 def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, account: Account, first_bar: int) -> Held:
-    """Return what an account held while it could trade, up to the bar where its equity was gone.
+    """Return the positions of an account while it could trade, up to the bar of its ruin.
 
     Parameters
     ----------
@@ -52,9 +52,8 @@ def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, account: Account, f
 
     Notes
     -----
-    Orders execute at opens, and a position is counted from the open of the bar at whose close it was there.
-    An order that executes within a bar is counted from its open too. Across missing bars, as between the
-    folds of a walk-forward, nothing is held.
+    A position at the close of a bar counts from its open, where orders execute. Orders that execute within a
+    bar count from its open too. Nothing is held across missing bars, as between folds.
     """
     values = equity["equity"].to_numpy(dtype=float)
     gone = np.flatnonzero(values <= 0)
@@ -79,7 +78,7 @@ def held_positions(equity: pd.DataFrame, bars: pd.DataFrame, account: Account, f
 
 
 def rotation_test(exposure: Array, market: Array) -> tuple[float | None, int]:
-    """Return how probable the account's gross return is if its positions are shifted in time, and n shifts.
+    """Return the p-value of the gross return among circular shifts of the positions, and their number.
 
     Parameters
     ----------
@@ -87,16 +86,14 @@ def rotation_test(exposure: Array, market: Array) -> tuple[float | None, int]:
 
     Returns
     -------
-    p_value : (1 + shifts at least as good) / (n shifts + 1), of all n - 1 circular shifts against the market;
-        None below two bars
-    shifts : their number
+    p_value : (1 + shifts at least as good) / (n shifts + 1), of all n - 1 shifts; None below two bars
+    shifts : number of shifts
 
     Notes
     -----
-    A shift keeps the positions, their order and their lengths, and all of the market; only what one has to do
-    with the other is lost. An account that is always short therefore does as well at all shifts, in a falling
-    market too: p = 1. All shifts come from one Fourier transform. Shifts by less than a holding time are much
-    like none, which makes p a little larger than it need be.
+    A shift keeps positions and market and destroys their relation. An account that is always short does as
+    well at all shifts, in a falling market too: p = 1. All shifts come from one Fourier transform. Shifts
+    shorter than a holding time change little, which makes p somewhat too large.
 
     Examples
     --------
@@ -117,7 +114,7 @@ def rotation_test(exposure: Array, market: Array) -> tuple[float | None, int]:
 
 
 def direction_metrics(held: Held, daily: Array, days_a_year: float) -> Metrics:
-    """Return the account beside always long and always short at its own mean exposure, and its rotation test.
+    """Return the account's excess over passive exposure, and its rotation test.
 
     Parameters
     ----------
@@ -140,17 +137,14 @@ def direction_metrics(held: Held, daily: Array, days_a_year: float) -> Metrics:
     market = _daily_market(held, len(daily))
     passive = {"long": share * market, "short": -share * market}
     best = max(passive, key=lambda side: float(passive[side].sum()))
-    excess = block_bootstrap(np.stack([daily - passive[best], np.ones(len(daily))], axis=1), _mean)
+    excess = block_bootstrap(np.stack([daily - passive[best], np.ones(len(daily))], axis=1))
     p_value, rotations = rotation_test(held.exposure, held.market)
-    a_year = 100 * days_a_year
     return {
         "mean_exposure_pct": 100 * share,
         "always_long_return_pct": _compounded(passive["long"]),
         "always_short_return_pct": _compounded(passive["short"]),
         "passive": best,
-        "excess_a_year_pct": a_year * excess.value if excess else None,
-        "excess_a_year_low_pct": a_year * excess.low if excess else None,
-        "excess_a_year_high_pct": a_year * excess.high if excess else None,
+        **interval_metrics("excess_a_year", excess, "_pct", 100 * days_a_year),
         "rotation_p_value": p_value,
         "rotations": rotations,
         "turnover_a_year": float(held.traded.sum()) / len(daily) * days_a_year if len(daily) else None,
@@ -167,16 +161,8 @@ def _compounded(returns: Array) -> float:
     return 100 * (float(np.prod(np.maximum(1 + returns, 0))) - 1)
 
 
-def _mean(sums: Array) -> Array:
-    mean: Array = sums[..., 0] / sums[..., 1]
-    return mean
-
-
 def trade_costs(trades: pd.DataFrame, account: Account, point: float) -> Metrics:
-    """Return ``break_even_cost_points`` and ``cost_points``: of a round trip of one unit, in points.
-
-    The first is the cost at which the closed trades would have made nothing; None without trades.
-    """
+    """Return ``break_even_cost_points`` and ``cost_points`` of a round trip of one unit; None without trades."""
     units = float(trades["size"].sum()) * account.multiplier
     names = {"break_even_cost_points": "gross", "cost_points": "costs"}
     return {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.bootstrap import Interval, block_bootstrap, block_length
+from bt_neuro.metrics.bootstrap import Interval, block_bootstrap, block_length, interval_metrics
 
 Array = NDArray[np.floating]
 
@@ -25,12 +25,12 @@ def information_coefficients(predictions: pd.DataFrame, bars: pd.DataFrame) -> d
     -------
     dict
         ``information_coefficient_1_bars``, ``_5_bars``, ``_20_bars``, each with ``_low`` and ``_high`` of a
-        block bootstrap; None where it is undefined. Above 0, prices went to the more probable side.
+        block bootstrap; None if undefined. Above 0, prices moved to the more probable side.
 
     Notes
     -----
-    Spearman's correlation; ranks are of the whole run and not drawn again in the bootstrap. Blocks are not
-    shorter than the returns overlap.
+    Spearman's correlation. Ranks are those of the whole run, also in resamples. Blocks are at least as long
+    as the returns overlap.
     """
     close, bar = bars["close"].to_numpy(dtype=float), predictions["bar"].to_numpy()
     lean = (predictions["p_buy"] - predictions["p_sell"]).to_numpy()
@@ -39,9 +39,7 @@ def information_coefficients(predictions: pd.DataFrame, bars: pd.DataFrame) -> d
         known = bar + ahead < len(close)
         returns = close[bar[known] + ahead] / close[bar[known]] - 1
         found = _rank_correlation(lean[known], returns, block=max(block_length(int(known.sum())), ahead))
-        name = f"information_coefficient_{ahead}_bars"
-        low, high = (found.low, found.high) if found else (None, None)
-        figures |= {name: found.value if found else None, f"{name}_low": low, f"{name}_high": high}
+        figures |= interval_metrics(f"information_coefficient_{ahead}_bars", found)
     return figures
 
 

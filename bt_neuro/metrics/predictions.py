@@ -1,8 +1,9 @@
-"""Answers and what became of them: labels as numbers, signals, and when each label could be learned."""
+"""Predictions and labels as arrays, and the order in which labels become known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,32 @@ PROBABILITIES = [f"p_{name}" for name in CLASSES]
 LABELS = np.array(["none", "buy", "sell", "both"])
 
 
+class ScoredBars(NamedTuple):
+    """Predicted bars with a confirmed label.
+
+    Attributes
+    ----------
+    rows : (n,), whether each predicted bar has one
+    targets, probabilities : (scored, 3)
+    signals : (scored,), 0 none, 1 buy, 2 sell
+    """
+
+    rows: NDArray[np.bool_]
+    targets: Array
+    probabilities: Array
+    signals: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, predictions: pd.DataFrame) -> ScoredBars:
+        """Select them from a table as in ``predictions.csv``."""
+        targets = targets_of(predictions)
+        rows = np.asarray(targets.any(axis=1))
+        probabilities = predictions[PROBABILITIES].to_numpy(dtype=float)
+        return cls(rows, targets[rows], probabilities[rows], network_signals(predictions)[rows])
+
+
 def targets_of(predictions: pd.DataFrame) -> Array:
-    """Return the labels as (n, 3) zeros and ones: none, buy, sell; "both" has two ones, an unknown one none.
+    """Return labels as (n, 3) zeros and ones: none, buy, sell. "both" has two ones, an unknown label none.
 
     Examples
     --------
@@ -30,31 +55,31 @@ def targets_of(predictions: pd.DataFrame) -> Array:
 
 
 def labels_of(targets: Array) -> NDArray[np.str_]:
-    """Return the names of labels, (n,), from their targets, (n, 3) zeros and ones."""
+    """Return the names of labels, (n,), from targets, (n, 3)."""
     _, buy, sell = targets.T.astype(bool)
     return LABELS[buy + 2 * sell]
 
 
 def shares_of(targets: Array) -> Array:
-    """Return the targets as probabilities: a bar that is top and bottom gives a half to each."""
+    """Return targets as probabilities: "both" is a half of each."""
     return targets / np.maximum(targets.sum(axis=1, keepdims=True), 1)
 
 
 def probabilities_of(outputs: Array) -> Array:
-    """Return outputs (n, 3) as probabilities, as a `Signal` has them: divided by their sum."""
+    """Return outputs (n, 3) divided by their sum, as in `Signal`."""
     totals = outputs.sum(axis=1, keepdims=True)
     return np.where(totals > 0, outputs / np.where(totals > 0, totals, 1), np.eye(len(CLASSES))[0])
 
 
 def network_signals(predictions: pd.DataFrame) -> NDArray[np.intp]:
-    """Return the signals as the run gave them: 0 none, 1 buy, 2 sell."""
-    # Not from the probabilities: those in the file are rounded, and two may have become equal.
+    """Return the signals of a table: 0 none, 1 buy, 2 sell."""
+    # Not from the probabilities: they are rounded in the file, and two may have become equal.
     signal = predictions["signal"]
     return np.where(signal == "buy", 1, np.where(signal == "sell", 2, 0))
 
 
 def is_hit(signals: NDArray[np.integer], targets: Array) -> NDArray[np.bool_]:
-    """Return whether each signal (0 none, 1 buy, 2 sell) is in its label."""
+    """Return whether the label of each bar contains its signal."""
     return (signals > 0) & (targets[np.arange(len(targets)), signals] == 1)
 
 
@@ -75,13 +100,13 @@ def log_losses(probabilities: Array, targets: Array) -> Array:
 
 @dataclass(frozen=True)
 class DelayedLabels:
-    """The labels in the order in which they became known.
+    """Labels in the order in which they became known.
 
     Attributes
     ----------
-    shares : (n, 3), the labels of all rows as probabilities
-    order : rows with a known label, in the order of being known
-    known : (n,), how many of `order` a learner has seen when it is asked about each row
+    shares : (n, 3), labels of all rows as probabilities
+    order : rows with a known label, in that order
+    known : (n,), number of rows of `order` that are known when each row is predicted
     """
 
     shares: Array
@@ -94,17 +119,22 @@ class DelayedLabels:
         known_bar = predictions["known_bar"].to_numpy(dtype=float, na_value=np.nan)
         has_label = np.flatnonzero(shares.any(axis=1))
         order = has_label[np.argsort(known_bar[has_label], kind="stable")]
-        # The order of one bar: labels that bar t makes known are learned before t is predicted.
+        # The order of one bar: labels that bar t confirms are learned before t is predicted.
         known = np.searchsorted(known_bar[order], predictions["bar"].to_numpy(), side="right")
         return cls(shares, order, known)
 
     def counts(self) -> Array:
-        """Return (n, 3): how often each class had been seen when each row was asked about."""
-        sums = np.zeros((len(self.order) + 1, len(CLASSES)))
-        np.cumsum(self.shares[self.order], axis=0, out=sums[1:])
-        return sums[self.known]
+        """Return the number of known labels of each class before each row, (n, 3)."""
+        return running_sums(self.shares[self.order])[self.known]
 
     def last(self) -> Array:
-        """Return (n, 3): the label that became known last before each row; none before the first."""
+        """Return the label that became known last before each row, (n, 3); none before the first."""
         first = np.array([[1.0, 0.0, 0.0]])
         return np.concatenate([first, self.shares[self.order]])[self.known]
+
+
+def running_sums(rows: Array) -> Array:
+    """Return the column sums of the first 0, 1, ..., n rows, (n + 1, k)."""
+    sums = np.zeros((len(rows) + 1, *rows.shape[1:]))
+    np.cumsum(rows, axis=0, out=sums[1:])
+    return sums

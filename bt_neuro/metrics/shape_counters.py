@@ -1,4 +1,4 @@
-"""Visible half of a fractal, and the counters that learn from it: the strongest simple baseline."""
+"""Shape counters: label frequencies by the visible half of a fractal, a strong simple baseline."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.learning.signals import CLASSES
-from bt_neuro.metrics.predictions import DelayedLabels
+from bt_neuro.metrics.predictions import DelayedLabels, running_sums
 
 Array = NDArray[np.floating]
 
 FIFTHS = 5
-SHAPES = 4 * FIFTHS
 _DECIMALS = 9  # a close on the border of two fifths must not fall to either side by rounding
 
 
 def visible_shapes(bars: pd.DataFrame, evaluated: NDArray[np.integer], wing: int = 1) -> NDArray[np.intp]:
-    """Return the number of each evaluated bar's shape, 0 to 19, from its own and earlier prices only.
+    """Return the shape number of each evaluated bar, 0 to 19, from its own and earlier prices.
 
     Parameters
     ----------
     bars : high, low and close; row = number of the bar
-    evaluated : (n,), numbers of bars
+    evaluated : (n,), bar numbers
     wing : bars on either side of a fractal
 
     Returns
@@ -51,7 +50,7 @@ def visible_shapes(bars: pd.DataFrame, evaluated: NDArray[np.integer], wing: int
 
 
 def is_possible(signals: NDArray[np.integer], shapes: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Return whether each signal (0 none, 1 buy, 2 sell) could still hit when it was given.
+    """Return whether the visible shape allows each signal (0 none, 1 buy, 2 sell) to hit.
 
     A buy needs a lower low than the ``wing`` bars before, a sell a higher high.
     """
@@ -76,7 +75,6 @@ def shape_counters(examples: DelayedLabels, shapes: NDArray[np.integer]) -> Arra
     learned_shapes, learned_shares = shapes[examples.order], examples.shares[examples.order]
     for shape in np.unique(shapes):
         rows, learned = np.flatnonzero(shapes == shape), np.flatnonzero(learned_shapes == shape)
-        sums = np.zeros((len(learned) + 1, len(CLASSES)))
-        np.cumsum(learned_shares[learned], axis=0, out=sums[1:])
+        sums = running_sums(learned_shares[learned])
         counts[rows] += sums[np.searchsorted(learned, examples.known[rows])]
     return counts / counts.sum(axis=1, keepdims=True)

@@ -1,13 +1,10 @@
-"""The Sharpe ratio, and how probable it is that the true one is above what luck and many trials give.
-
-Bailey and Lopez de Prado: The Sharpe ratio efficient frontier, 2012 (probabilistic); The deflated Sharpe
-ratio, 2014 (deflated).
-"""
+"""Sharpe ratio, probabilistic (Bailey and Lopez de Prado 2012) and deflated (the same 2014)."""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +14,9 @@ MINIMUM_RETURNS = 3  # a skew needs three
 
 
 def sharpe_ratio(returns: ArrayLike, periods_a_year: float = 1.0) -> float | None:
-    """Return mean over deviation of the sample, interest 0, annualised by the periods a year.
+    """Return the annualised Sharpe ratio with interest 0.
 
-    None where it is undefined: below two returns, or a deviation that is rounding noise.
+    None below two returns, or if the standard deviation is rounding noise.
 
     Examples
     --------
@@ -34,7 +31,7 @@ def sharpe_ratio(returns: ArrayLike, periods_a_year: float = 1.0) -> float | Non
 
 
 def probabilistic_sharpe_ratio(returns: ArrayLike, above: float = 0.0) -> float | None:
-    """Return the probability that the true Sharpe ratio of one period is more than `above`.
+    """Return the probability that the true Sharpe ratio of one period is above `above`.
 
     Parameters
     ----------
@@ -44,20 +41,24 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, above: float = 0.0) -> float 
     Returns
     -------
     float or None
-        0 to 1; None below three returns, or where they do not move.
+        0 to 1; None below three returns, or if they are constant.
     """
+    found = return_moments(returns)
+    return None if found is None else probability_above(above=above, **found)
+
+
+def return_moments(returns: ArrayLike) -> dict[str, Any] | None:
+    """Return ``ratio``, ``n``, ``skew`` and ``kurtosis`` for `probability_above`; None if undefined."""
     r = np.asarray(returns, dtype=float)
     ratio = sharpe_ratio(r)
     if ratio is None or len(r) < MINIMUM_RETURNS:
         return None
     z = (r - r.mean()) / r.std()
-    return probability_above(ratio, above, len(r), float((z**3).mean()), float((z**4).mean()))
+    return {"ratio": ratio, "n": len(r), "skew": float((z**3).mean()), "kurtosis": float((z**4).mean())}
 
 
 def probability_above(ratio: float, above: float, n: int, skew: float, kurtosis: float) -> float:
-    """Return the probability from an estimated ratio, the number of returns and their moments.
-
-    A normal distribution has a skew of 0 and a kurtosis of 3.
+    """Return the probability that the true ratio is above a bound, from the estimate and the moments.
 
     Examples
     --------
@@ -73,17 +74,17 @@ def probability_above(ratio: float, above: float, n: int, skew: float, kurtosis:
 
 def standard_error(ratio: float, n: int, skew: float, kurtosis: float) -> float:
     """Return the standard error of a Sharpe ratio of `n` returns with these moments."""
-    # Never negative, since kurtosis >= 1 + skew^2; rounding may say otherwise of returns of two values.
+    # Never negative, since kurtosis >= 1 + skew^2, except by rounding.
     return math.sqrt(max(1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2, 1e-12)) / math.sqrt(n - 1)
 
 
 def best_of_luck(n_trials: int, variance: float) -> float:
-    """Return the Sharpe ratio to expect of the best of `n_trials` strategies without skill.
+    """Return the expected Sharpe ratio of the best of `n_trials` strategies without skill.
 
     Parameters
     ----------
-    n_trials : independent variants that were tried; 1 gives 0
-    variance : of their Sharpe ratios, of one period as the ratios are
+    n_trials : number of independent trials; 1 gives 0
+    variance : of their Sharpe ratios of one period
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""Skill in signals: the part of a hit rate that the visible shape explains, and paired differences."""
+"""Skill in signals: lift over the visible shape, and paired differences of predictors."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.bootstrap import Interval, block_bootstrap
+from bt_neuro.metrics.bootstrap import Interval, block_bootstrap, interval_metrics, mean
 from bt_neuro.metrics.predictions import is_hit
 from bt_neuro.metrics.shape_counters import is_possible
 
@@ -16,7 +16,7 @@ SHAPE_METRICS = ("impossible_pct", "base_rate_pct", "lift_pct", "lift_low_pct", 
 def shape_metrics(
     signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer]
 ) -> dict[str, float | None]:
-    """Return how far the visible shape of their bars explains the hits of signals.
+    """Return the part of the hits that the visible shape explains, and the rest.
 
     Parameters
     ----------
@@ -29,26 +29,23 @@ def shape_metrics(
     dict
         Percentages, None without signals:
 
-        - ``impossible_pct``: signals that the shape had ruled out; None if labels hold such signals, which
-          then are no fractals
+        - ``impossible_pct``: signals that the shape excludes; None if labels are not fractals
         - ``base_rate_pct``: hit rate of the same signals dealt at random to bars of the same shape
         - ``lift_pct``: hit rate less the base rate, with a block bootstrap in ``lift_low_pct`` and
-          ``lift_high_pct``. Whatever sees the shape alone has a lift of about 0, at any hit rate
+          ``lift_high_pct``. A predictor of the shape alone has a lift of about 0, at any hit rate
     """
     n = int((signals > 0).sum())
     if not n:
         return dict.fromkeys(SHAPE_METRICS)
     expected = _expected_hits(signals, targets, shapes)
     columns = np.stack([is_hit(signals, targets) - expected, signals > 0], axis=1)
-    lift = block_bootstrap(columns, _ratio)
     impossible = ~is_possible(signals, shapes)
     is_fractal = all(is_possible(np.where(targets[:, side] == 1, side, 0), shapes).all() for side in (1, 2))
     return {
         "impossible_pct": 100 * float(impossible.sum()) / n if is_fractal else None,
         "base_rate_pct": 100 * float(expected.sum()) / n,
+        **interval_metrics("lift", block_bootstrap(columns), "_pct", 100),
         "lift_pct": 100 * float(columns[:, 0].sum()) / n,
-        "lift_low_pct": 100 * lift.low if lift else None,
-        "lift_high_pct": 100 * lift.high if lift else None,
     }
 
 
@@ -76,18 +73,11 @@ def hits_at_coverage(probabilities: Array, targets: Array, n: int) -> Array:
 def hit_rate_difference(hits: Array, other: Array) -> Interval | None:
     """Return one hit rate less another of the same bars, with the interval of a paired block bootstrap.
 
-    Both are (bars, 2), hits and signals of each bar; None where one has no signal.
+    Both are (bars, 2), hits and signals of each bar; None if one has no signal.
     """
-    return block_bootstrap(
-        np.hstack([hits, other]), lambda sums: _ratio(sums[..., :2]) - _ratio(sums[..., 2:])
-    )
+    return block_bootstrap(np.hstack([hits, other]), lambda sums: mean(sums[..., :2]) - mean(sums[..., 2:]))
 
 
 def mean_difference(scores: Array, other: Array) -> Interval | None:
-    """Return the mean of one score less another of the same bars, with the interval of a paired bootstrap."""
-    return block_bootstrap(np.stack([scores - other, np.ones(len(scores))], axis=1), _ratio)
-
-
-def _ratio(sums: Array) -> Array:
-    ratio: Array = sums[..., 0] / sums[..., 1]
-    return ratio
+    """Return the mean of one score less another of the same bars, with a paired interval."""
+    return block_bootstrap(np.stack([scores - other, np.ones(len(scores))], axis=1))

@@ -1,4 +1,4 @@
-"""Metrics of a run from its tables: plain numbers with units in their names, and one plain sentence."""
+"""Metrics of a run, and the sentence on them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.signals import signals_of
+from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.calibration import calibration_error, reliability_curve
 from bt_neuro.metrics.classification import (
     NETWORK,
@@ -22,20 +23,17 @@ from bt_neuro.metrics.classification import (
     signal_metrics,
 )
 from bt_neuro.metrics.information_coefficient import information_coefficients
-from bt_neuro.metrics.predictions import probabilities_of, targets_of
+from bt_neuro.metrics.predictions import ScoredBars, probabilities_of
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
 
 Array = NDArray[np.floating]
-ZERO_SPREAD_PCT = 10  # of the bars; above it costs are told as doubtful
+ZERO_SPREAD_PCT = 10  # of the bars; above it costs count as doubtful
 
 
 def run_metrics(
+    run: Predictors,
     *,
-    predictions: pd.DataFrame,
-    outputs: Array,
-    baselines: dict[str, Array],
-    shapes: NDArray[np.integer],
     equity: pd.DataFrame,
     trades: pd.DataFrame,
     bars: Bars,
@@ -44,21 +42,21 @@ def run_metrics(
     pretraining: dict[str, Any] | None = None,
     orders: Metrics | None = None,
 ) -> Metrics:
-    """Return every metric of a run that follows from its tables, and the sentence that sums them up.
+    """Return every metric of a run that follows from its tables, and the sentence on them.
 
     Parameters
     ----------
-    predictions, equity, trades : tables of the run
-    outputs : (n, members, 3), outputs of each network at the n predicted bars
-    baselines : (n, 3) probabilities by name, see `baseline_probabilities`
-    shapes : (n,), see `visible_shapes`
+    run : the network and its baselines
+    equity, trades : tables of the run
     bars : bars of the run; equity has fewer rows if the run was interrupted or resumed
     account : cash and costs
     status : "complete" or "interrupted"
     pretraining : the manifest's entry, if epochs came before the test
     orders : number of orders by outcome, see `OrderCounts.as_dict`
     """
-    scores = predictor_scores(predictions, outputs, baselines, shapes)
+    predictions, outputs = run.predictions, run.outputs
+    scores = predictor_scores(*run)
+    compared = baseline_comparison(predictions, scores, run.baselines)
     network = scores.pop(NETWORK)
     # Buy and hold starts with the first prediction, or where a run was resumed.
     first_bar = max(int(predictions["bar"].iloc[0]), int(equity["bar"].iloc[0])) if len(predictions) else None
@@ -75,7 +73,7 @@ def run_metrics(
         **signal_metrics(predictions, outputs),
         "seeds": seed_metrics(predictions, outputs),
         "baselines": scores,
-        **baseline_comparison(predictions, network, scores, baselines),
+        **compared,
         **information_coefficients(predictions, bars.frame),
         **money_metrics(equity, trades, bars.frame, account, bars.point, first_bar),
         **(orders or {}),
@@ -84,47 +82,34 @@ def run_metrics(
     return metrics
 
 
-def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: Array | None) -> Metrics:
-    """Return the metrics of a stream, and the sentence that sums them up.
+def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: Array) -> Metrics:
+    """Return the metrics of a stream, and the sentence on them.
 
     Parameters
     ----------
     counts : ``bars``, ``new_bars`` and further counts
-    predictions : as in ``predictions.csv``, n rows
-    outputs : (n, members, 3); None without predictions
+    predictions, outputs : as in `Predictors`
     """
-    if outputs is None:
-        outputs = np.empty((0, 1, 3))
-    network = predictor_scores(predictions, outputs, {}, None)[NETWORK]
+    network = predictor_scores(predictions, outputs, {})[NETWORK]
     text = f"{counts['bars']:,} bars, {counts['new_bars']:,} of them new: "
     text += "no signals" if not network["signals"] else _hit_text(network)
     return {**counts, **network, **signal_metrics(predictions, outputs), "sentence": f"{text}."}
 
 
 def seed_metrics(predictions: pd.DataFrame, outputs: Array) -> Metrics | None:
-    """Return the scores of the members of an ensemble, each by itself: median, range and list.
+    """Return the scores of each member of an ensemble; None for a single network.
 
-    Parameters
-    ----------
-    predictions : n rows, as in ``predictions.csv``
-    outputs : (n, members, 3)
-
-    Returns
-    -------
-    dict or None
-        ``networks`` (their number), ``hit_rate_pct``, ``coverage_pct`` and ``brier_score``, each a dict with
-        ``median``, ``low``, ``high`` and ``each``; None for a single network.
+    Keys are ``networks`` (their number), ``hit_rate_pct``, ``coverage_pct`` and ``brier_score``, each a dict
+    with ``median``, ``low``, ``high`` and ``each``.
     """
     members = outputs.shape[1]
     if members < 2:
         return None
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
+    scored, targets, _, _ = ScoredBars.of(predictions)
     each = []
-    for member in range(members):
-        own = outputs[scored, member].astype(float)
+    for own in outputs[scored].transpose(1, 0, 2).astype(float):
         probabilities = probabilities_of(own)
-        each.append(score(probabilities, signals_of(probabilities), targets[scored], own))
+        each.append(score(probabilities, signals_of(probabilities), targets, own))
     names = ("hit_rate_pct", "coverage_pct", "brier_score")
     return {"networks": members, **{name: _spread([one[name] for one in each]) for name in names}}
 
@@ -140,8 +125,8 @@ def _spread(values: list[float | None]) -> Metrics:
 
 
 def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:
-    """Return one plain sentence: period, bars, signals, hit rate, best baseline, return and verdicts."""
-    # Of a pretrained run the tested part alone.
+    """Return a sentence of period, bars, signals, hit rate, best baseline, return and verdicts."""
+    # A pretrained run counts its test alone.
     start, bars = (m["account_start"], m["account_bars"]) if pretraining else (m["start"], m["bars"])
     text = f"{file}, {start[:10]} to {m['end'][:10]}, {bars:,} bars"
     if status != "complete":
@@ -174,7 +159,7 @@ def money_text(m: Metrics) -> str:
 
 
 def comparison_text(m: Metrics) -> str:
-    """Return the figures of `baseline_comparison` in words; empty where nothing could be compared."""
+    """Return the figures of `baseline_comparison` in words; empty if nothing could be compared."""
     best, rival = m["best_baseline"], m["hit_rate_baseline"]
     if best is None:
         return ""
@@ -201,7 +186,7 @@ def _hit_text(m: Metrics) -> str:
 
 
 def after_costs(metrics: Metrics) -> str:
-    """Return "after costs", or other words if there were none, which must not look like a net return."""
+    """Return "after costs", or other words if there were none, so that it is no net return."""
     if not metrics["has_costs"]:
         return "without any costs"
     zero = metrics.get("zero_spread_pct") or 0.0

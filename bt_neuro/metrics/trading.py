@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bt_neuro.account.account import Account
-from bt_neuro.metrics.bootstrap import block_bootstrap
+from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
 from bt_neuro.metrics.classification import Metrics, percent
 from bt_neuro.metrics.direction import direction_metrics, held_positions, long_short_metrics, trade_costs
 from bt_neuro.metrics.sharpe import probabilistic_sharpe_ratio, sharpe_ratio
@@ -86,21 +86,20 @@ def money_metrics(
         **trade_costs(trades, account, point),
         **long_short_metrics(trades),
     }
-    if lost is not None:  # ratios of what ended in ruin are no figures
+    if lost is not None:  # ratios mean nothing after ruin
         metrics |= dict.fromkeys(RATIOS)
         metrics["money_verdict"] = f"{NO_SKILL}: all money was lost"
     return metrics
 
 
 def growth(equity: pd.DataFrame, cash: float, *, costs: bool = True) -> Array:
-    """Return the value of money that was there at the start, at each bar; deposits are no return.
+    """Return the growth of the starting money at each bar, without deposits.
 
     Parameters
     ----------
     equity : as in ``equity.csv``
     cash : before the first bar
-    costs : False returns each bar's costs to it, as if the same fills had cost nothing; adding all costs to
-        the final equity would leave out what that money gained or lost
+    costs : False adds each bar's costs to its equity, as if the same fills had cost nothing
 
     Notes
     -----
@@ -120,7 +119,7 @@ def growth(equity: pd.DataFrame, cash: float, *, costs: bool = True) -> Array:
 def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
     """Return the growth from the last bar of a date to that of the next; the first from `cash`.
 
-    Dates without bars have no return, nor have dates after the equity fell to 0.
+    Dates without bars, and dates after ruin, have no return.
     """
     value = pd.Series(cash * growth(equity, cash), equity.index)
     evening = value.groupby(equity["datetime"].dt.normalize()).last().to_numpy(dtype=float)
@@ -132,8 +131,8 @@ def daily_returns(equity: pd.DataFrame, cash: float) -> Array:
 
 
 def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> bool:
-    """Return whether trades cost anything; before the first has closed, whether one would."""
-    if len(trades):  # a strategy may have told its broker other costs
+    """Return whether trades have costs; without closed trades, whether one would."""
+    if len(trades):  # a strategy may set other costs
         return bool(trades["costs"].any() or account.slippage or account.slippage_range)
     spread = bars.get("spread", 0.0) if account.spread is None else account.spread
     fees = account.commission or account.commission_lot or account.commission_minimum
@@ -141,7 +140,7 @@ def has_costs(bars: pd.DataFrame, account: Account, trades: pd.DataFrame) -> boo
 
 
 def zero_spread(bars: pd.DataFrame, account: Account) -> float | None:
-    """Return the share of bars, in percent, whose spread is 0 in the file; None where it is not used."""
+    """Return the share of bars, in percent, whose spread is 0 in the file; None if it is not used."""
     if account.spread is not None or "spread" not in bars or not len(bars):
         return None
     return 100 * float((bars["spread"] == 0).mean())
@@ -154,14 +153,13 @@ def lost_at(equity: pd.DataFrame) -> str | None:
 
 
 def max_drawdown(equity: pd.DataFrame, cash: float = 1.0) -> Metrics:
-    """Return the deepest fall of the growth from a peak, and the times of peak, trough and recovery."""
+    """Return the deepest drawdown of the growth, and the times of peak, trough and recovery."""
     values = growth(equity, cash)
-    nothing = {"max_drawdown_pct": 0.0, "max_drawdown_peak": None, "max_drawdown_trough": None}
-    nothing["max_drawdown_recovered"] = None
     peaks = np.maximum.accumulate(values)
     falls = 1 - values / peaks
     if not len(values) or not falls.any():
-        return nothing
+        names = (f"max_drawdown_{name}" for name in ("peak", "trough", "recovered"))
+        return {"max_drawdown_pct": 0.0, **dict.fromkeys(names)}
     trough = int(falls.argmax())
     peak = int(values[: trough + 1].argmax())
     whole_again = np.flatnonzero(values[trough:] >= values[peak])
@@ -180,7 +178,7 @@ def buy_and_hold(
     """Return the result of one unit held from the first prediction to the last close.
 
     It is given before costs, and after commission, half a spread and slippage, paid once to enter and once to
-    leave. Nothing is held where bars are missing, as between the folds of a walk-forward.
+    leave. Nothing is held across missing bars, as between folds.
     """
     held = equity["bar"].to_numpy()
     held = held[held >= first_bar] if first_bar is not None else held[:0]
@@ -208,9 +206,7 @@ def _spread(bars: pd.DataFrame, account: Account, bar: int) -> float:
 
 
 def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
-    """Return the annualised ratio of the mean return to the root mean square of the losses; target 0.
-
-    None without a loss. Sortino and van der Meer 1991.
+    """Return the annualised Sortino ratio with target 0; None without a loss (Sortino and van der Meer 1991).
 
     Examples
     --------
@@ -223,7 +219,7 @@ def sortino_ratio(returns: ArrayLike, periods_a_year: float) -> float | None:
 
 
 def significance(daily: Array, days_a_year: float, trades: int, direction: Metrics) -> Metrics:
-    """Return the significance of the net return: a probability, an interval, and a verdict in plain words.
+    """Return the significance of the net return: a probability, an interval and a verdict.
 
     ``probabilistic_sharpe_ratio_pct`` is the probability that the true Sharpe ratio is above 0. The interval
     of the mean daily return, annualised without compounding, comes from a block bootstrap.
@@ -235,16 +231,11 @@ def significance(daily: Array, days_a_year: float, trades: int, direction: Metri
     direction : of `direction_metrics`
     """
     probability = probabilistic_sharpe_ratio(daily)
-    mean = block_bootstrap(
-        np.stack([daily, np.ones_like(daily)], axis=1), lambda sums: sums[..., 0] / sums[..., 1]
-    )
-    a_year = 100 * days_a_year
+    mean = block_bootstrap(np.stack([daily, np.ones_like(daily)], axis=1))
     return {
         "days": len(daily),
         "probabilistic_sharpe_ratio_pct": percent(probability),
-        "mean_return_a_year_pct": a_year * mean.value if mean else None,
-        "mean_return_a_year_low_pct": a_year * mean.low if mean else None,
-        "mean_return_a_year_high_pct": a_year * mean.high if mean else None,
+        **interval_metrics("mean_return_a_year", mean, "_pct", 100 * days_a_year),
         "money_verdict": money_verdict(
             days=len(daily),
             trades=trades,

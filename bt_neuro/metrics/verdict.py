@@ -1,4 +1,4 @@
-"""Verdicts in plain words: of the signals against the best baseline, of the money against luck."""
+"""Verdicts: signals against the best baseline, money against luck and exposure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.bootstrap import Interval
-from bt_neuro.metrics.classification import Metrics, percent
-from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, log_losses, targets_of
+from bt_neuro.metrics.bootstrap import Interval, interval_metrics
+from bt_neuro.metrics.classification import NETWORK, Metrics
+from bt_neuro.metrics.predictions import ScoredBars, brier_scores, log_losses
 from bt_neuro.metrics.skill import hit_rate_difference, hits_at_coverage, mean_difference
 
 Array = NDArray[np.floating]
@@ -23,14 +23,14 @@ PROFIT, NO_SKILL = "the profit is more than luck", "no skill in money"
 
 
 def baseline_comparison(
-    predictions: pd.DataFrame, network: Metrics, scores: dict[str, Metrics], baselines: dict[str, Array]
+    predictions: pd.DataFrame, scores: dict[str, Metrics], baselines: dict[str, Array]
 ) -> Metrics:
     """Return the network's lead over the best baselines, and the verdict.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
-    network, scores : from `predictor_scores`, those of the baselines by name
+    scores : of `predictor_scores`
     baselines : (n, 3) probabilities by name
 
     Returns
@@ -44,45 +44,36 @@ def baseline_comparison(
         - ``difference_pct``: the network's ``equal_coverage_hit_rate_pct`` less that one
         - ``verdict``
 
-        Each difference has ``_low`` and ``_high`` (before a unit) from a paired block bootstrap. None where
-        undefined.
+        Each difference has ``_low`` and ``_high`` (before a unit) from a paired block bootstrap. Undefined
+        ones are None.
     """
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
-    targets, own = targets[scored], predictions[PROBABILITIES].to_numpy()[scored]
-    if not len(targets):
-        best, rival = None, None
-        brier = loss = hits = None
-    else:
+    network = scores[NETWORK]
+    scores = {name: one for name, one in scores.items() if name != NETWORK}
+    scored, targets, own, _ = ScoredBars.of(predictions)
+    best = rival = brier = loss = hits = None
+    if len(targets):
         best = min(scores, key=lambda name: scores[name]["brier_score"])
         other = baselines[best][scored]
         brier = mean_difference(brier_scores(own, targets), brier_scores(other, targets))
         loss = mean_difference(log_losses(own, targets), log_losses(other, targets))
         n = network["signals"]
-        rival = max(scores, key=lambda name: scores[name]["equal_coverage_hit_rate_pct"]) if n else None
-        hits = None
-        if rival is not None:
+        if n:
+            rival = max(scores, key=lambda name: scores[name]["equal_coverage_hit_rate_pct"])
             pair = (hits_at_coverage(p, targets, n) for p in (own, baselines[rival][scored]))
             hits = hit_rate_difference(*pair)
     return {
         "best_baseline": best,
-        **_interval("brier_difference", brier),
-        **_interval("log_loss_difference", loss),
+        **interval_metrics("brier_difference", brier),
+        **interval_metrics("log_loss_difference", loss),
         "hit_rate_baseline": rival,
         "best_baseline_hit_rate_pct": scores[rival]["equal_coverage_hit_rate_pct"] if rival else None,
-        **_interval("difference", hits, "_pct"),
+        **interval_metrics("difference", hits, "_pct", 100),
         "verdict": verdict(network["signals"], brier, hits),
     }
 
 
-def _interval(name: str, found: Interval | None, unit: str = "") -> Metrics:
-    values = (found.value, found.low, found.high) if found else (None, None, None)
-    names = (f"{name}{part}{unit}" for part in ("", "_low", "_high"))
-    return {key: percent(value) if unit else value for key, value in zip(names, values, strict=True)}
-
-
 def verdict(signals: int, brier: Interval | None, hits: Interval | None) -> str:
-    """Return in plain words whether a network is better than the best of all baselines.
+    """Return whether a network is better than the best of all baselines, in words.
 
     Parameters
     ----------
@@ -122,11 +113,10 @@ def money_verdict(
     passive: str,
     rotation_p_value: float | None,
 ) -> str:
-    """Return in plain words whether the net return is skill.
+    """Return whether the net return is skill, in words.
 
-    All must agree: the probabilistic Sharpe ratio, which accounts for skew and fat tails; the bootstrap of
-    the mean, which accounts for days that are alike; the excess over the better of always long and always
-    short at the same mean exposure; and the rotation test.
+    All must agree: the probabilistic Sharpe ratio (skew and fat tails), the bootstrap of the mean (dependent
+    days), the excess over always long and always short at the same mean exposure, and the rotation test.
 
     Parameters
     ----------

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bt_neuro.account.account import Account
 from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
-from bt_neuro.metrics.baselines import baseline_table, pretrained_baseline_probabilities
-from bt_neuro.metrics.shape_counters import visible_shapes
+from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.feed import BarsFeed
@@ -26,7 +23,7 @@ from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
-from bt_neuro.runs.recording import EQUITY, FEATURES, OUTPUTS, PREDICTIONS, Recording
+from bt_neuro.runs.recording import EQUITY, PREDICTIONS, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resume import resume_tables
 from bt_neuro.runs.shutdown import graceful_shutdown
@@ -62,7 +59,7 @@ def backtest(
     resume: str | Path | None = None,
     report: bool = True,
 ) -> Result:
-    """Run a strategy over a bar file, learning on every bar, and write the run folder.
+    """Run a strategy over a bar file and write the run folder.
 
     Parameters
     ----------
@@ -70,15 +67,14 @@ def backtest(
     strategy : the strategy class
     parameters : its params
     account : cash and costs
-    out : folder to write, which must be new or empty; default ``runs/<file stem>-<time>``
+    out : folder to write, new or empty; default ``runs/<file stem>-<time>``
     bars_options : options of `read_bars`
-    progress : called now and then with (bars done, number of bars)
-    era_progress : called now and then with (era, number of eras, bars learned in this era, bars of an era) if
-        `parameters` have a ``pretrain``
+    progress : called with (bars done, number of bars)
+    era_progress : called in pretraining with (era, number of eras, bars learned in it, bars of an era)
     checkpoint_every : bars between checkpoints; by default only at the end
-    resume : folder of a run, or its ``model.safetensors``, to resume; `path` is then the same file, or one
-        that has grown. A new folder is written. Its predictions are bit-identical to those of one long run;
-        its account starts flat at the first new bar.
+    resume : folder of a run, or its ``model.safetensors``, to resume on the same file or one that has grown.
+        A new folder is written. Its predictions are bit-identical to those of one long run; its account
+        starts flat at the first new bar.
     report : whether to write ``report.html``, which takes a second or two
 
     Returns
@@ -88,7 +84,7 @@ def backtest(
     Raises
     ------
     NeuroError
-        With a remedy. If bars had already run, the folder stays, with the status "failed".
+        If an argument is invalid or the run fails. A run with bars keeps its folder, with the status "failed".
 
     Notes
     -----
@@ -96,9 +92,8 @@ def backtest(
     status "interrupted", and can be resumed.
 
     With the parameters ``pretrain`` and ``eras`` the network learns a span of bars several times before the
-    test, which starts with the first bar after the span. The figures of the eras, in ``eras.csv``, are
-    in-sample; all others are of the test alone. A run that is interrupted in its eras raises
-    KeyboardInterrupt, and can be resumed from the last era that ended.
+    test, which starts after the span. The figures of the eras, in ``eras.csv``, are in sample; all others are
+    of the test. An interruption in the eras raises KeyboardInterrupt; the last era that ended can be resumed.
 
     Examples
     --------
@@ -219,24 +214,14 @@ def _network(ran: NeuroStrategy) -> dict[str, Any]:
 def _metrics(
     ran: NeuroStrategy, bars: Bars, account: Account, folder: RunFolder, result: Result
 ) -> dict[str, Any]:
-    """Compute the metrics of the run's tables, and write the probabilities of the baselines."""
-    predictions = result.predictions
-    has_predictions = len(predictions) > 0
-    features = result.read_array(FEATURES) if has_predictions else np.empty((0, 1))
-    outputs = result.read_array(OUTPUTS) if has_predictions else np.empty((0, 1, 3))
-    wing = ran.learner.delay_bars
-    baselines = pretrained_baseline_probabilities(
-        read_examples(folder.path), predictions, bars.frame, features, ran.learner.history_bars, wing
-    )
-    shapes = visible_shapes(bars.frame, predictions["bar"].to_numpy(), wing)
-    table = baseline_table(predictions["bar"], shapes, baselines)
-    folder.write_table("baselines.csv", table, float_format="%.6g")
+    """Return the metrics of the run's tables, and write the probabilities of the baselines."""
+    learner, examples = ran.learner, read_examples(folder.path)
+    sizes = learner.history_bars, learner.delay_bars
+    run = Predictors.of(result.predictions, result.outputs, bars.frame, result.features, *sizes, examples)
+    folder.write_table("baselines.csv", run.table(), float_format="%.6g")
     return {
         **run_metrics(
-            predictions=predictions,
-            outputs=outputs,
-            baselines=baselines,
-            shapes=shapes,
+            run,
             equity=result.equity,
             trades=result.trades,
             bars=bars,

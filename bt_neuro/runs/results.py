@@ -13,21 +13,8 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import open_no_follow
-from bt_neuro.runs.columns import (
-    BARS,
-    COMPARISON,
-    EQUITY,
-    ERAS,
-    FOLDS,
-    INTEGER,
-    NUMBER,
-    PREDICTIONS,
-    SURROGATES,
-    TEXT,
-    TRADES,
-    Columns,
-    parse_table,
-)
+from bt_neuro.runs import columns
+from bt_neuro.runs.columns import INTEGER, NUMBER, TEXT, Columns, parse_table
 from bt_neuro.runs.folder import MANIFEST, read_manifest
 
 
@@ -45,7 +32,7 @@ class RunResult:
     folder: Path
     manifest: dict[str, Any] = field(repr=False)
 
-    tables: ClassVar[tuple[str, ...]] = ()  # attributes that `open_run` reads, so that damage is found there
+    tables: ClassVar[tuple[str, ...]] = ()  # read by `open_run`, so that it finds damage
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -63,13 +50,12 @@ class RunResult:
         return notebook_html(self)
 
     def read_table(self, name: str, columns: Columns) -> pd.DataFrame:
-        """Return a CSV file of the folder; columns that are not in `columns` are read as they are.
+        """Return a CSV file of the folder; the types of columns outside `columns` are inferred.
 
         Raises
         ------
         NeuroError
-            If the file is missing or damaged: columns, types or number of rows are not those that the run
-            has written.
+            If the file is missing, or its columns, types or number of rows differ from what the run wrote.
         """
         path = self.folder / name
         try:
@@ -98,42 +84,44 @@ class RunResult:
             raise _damaged(path, error) from error
 
 
-class Result(RunResult):
-    """A backtest and its folder; printed, it is one sentence.
+def _table(file: str, columns: Columns, doc: str) -> cached_property[pd.DataFrame]:
+    """Return a property that reads a CSV file of the folder once."""
 
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    def read(result: RunResult) -> pd.DataFrame:
+        return result.read_table(file, columns)
 
-    tables: ClassVar[tuple[str, ...]] = ("predictions", "trades", "equity")
+    read.__doc__ = doc
+    return cached_property(read)
 
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """One row a predicted bar."""
-        return self.read_table("predictions.csv", PREDICTIONS)
 
-    @cached_property
-    def trades(self) -> pd.DataFrame:
-        """One row a closed trade."""
-        return self.read_table("trades.csv", TRADES)
+class PredictedRun(RunResult):
+    """A run with predictions."""
 
-    @cached_property
-    def equity(self) -> pd.DataFrame:
-        """One row a bar."""
-        return self.read_table("equity.csv", EQUITY)
+    predictions = _table("predictions.csv", columns.PREDICTIONS, "One row a predicted bar.")
 
     @cached_property
     def outputs(self) -> NDArray[Any]:
         """Outputs of each network at each predicted bar, (bars, networks, 3)."""
-        return self.read_array("outputs.npy")
+        return self.read_array("outputs.npy") if len(self.predictions) else np.empty((0, 1, 3))
+
+    @cached_property
+    def features(self) -> NDArray[Any]:
+        """Features of all bars of the predictions' windows, (rows, features of a bar)."""
+        return self.read_array("features.npy") if len(self.predictions) else np.empty((0, 1))
+
+
+class Result(PredictedRun):
+    """A backtest and its folder; see `RunResult`."""
+
+    tables: ClassVar[tuple[str, ...]] = ("predictions", "trades", "equity")
+
+    trades = _table("trades.csv", columns.TRADES, "One row a closed trade.")
+    equity = _table("equity.csv", columns.EQUITY, "One row a bar.")
 
     def plot(self) -> Any:
         """Return the figures of ``report.html`` as a Bokeh layout; `bokeh.io.show` shows it in a notebook.
 
-        Needs the bar file as it was. Without it closes are drawn instead of candles.
+        Candles need the bar file as it was. Without it closes are drawn instead.
         """
         from bt_neuro.report.page import plot
 
@@ -141,78 +129,57 @@ class Result(RunResult):
 
 
 class WalkForward(Result):
-    """A walk-forward and its folder; see `Result`.
+    """A walk-forward and its folder; see `RunResult`.
 
-    The tables are those of all folds, out of sample. In `equity` and `trades` each fold starts with the
-    money that the fold before has left.
+    The tables are those of all folds, out of sample. In `equity` and `trades` a fold starts with the money
+    that the fold before left.
     """
 
     tables = (*Result.tables, "folds")
+
+    folds = _table("folds.csv", columns.FOLDS, "One row a finished fold.")
 
     @property
     def failed(self) -> dict[str, str]:
         """Number of each failed fold, and its error."""
         return self.manifest["failed"]
 
-    @cached_property
-    def folds(self) -> pd.DataFrame:
-        """One row a finished fold."""
-        return self.read_table("folds.csv", FOLDS)
-
 
 class Tuning(RunResult):
-    """A parameter search and its folder; printed, it is one sentence."""
+    """A parameter search and its folder; see `RunResult`."""
 
     tables = ("trials",)
+
+    trials = _table(
+        "trials.csv", {"trial": INTEGER, "state": TEXT}, "One row a trial, the best first, failed ones last."
+    )
 
     @property
     def best(self) -> dict[str, Any]:
         """Parameters of the best trial."""
         return self.metrics["best"]["parameters"]
 
-    @cached_property
-    def trials(self) -> pd.DataFrame:
-        """One row a trial, the best first, failed ones last."""
-        return self.read_table("trials.csv", {"trial": INTEGER, "state": TEXT})
-
 
 class PermutationTest(RunResult):
-    """A permutation test and its folder; printed, it is one sentence.
-
-    Attributes
-    ----------
-    folder : pathlib.Path
-    manifest : dict
-        Content of ``run.json``.
-    """
+    """A permutation test and its folder; see `RunResult`."""
 
     tables = ("surrogates",)
+
+    surrogates = _table("surrogates.csv", columns.SURROGATES, "One row a run; number 0 is the market itself.")
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
         """For each figure its ``value``, those of the ``surrogates`` and the ``p_value``."""
         return self.manifest["figures"]
 
-    @cached_property
-    def surrogates(self) -> pd.DataFrame:
-        """One row a run; number 0 is the market itself."""
-        return self.read_table("surrogates.csv", SURROGATES)
-
 
 class Comparison(RunResult):
-    """A comparison of the article's networks and its folder; printed, it is one sentence."""
+    """A comparison of the article's networks and its folder; see `RunResult`."""
 
     tables = ("table", "eras")
 
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        """One row a predictor and regime, with intervals."""
-        return self.read_table("compare.csv", COMPARISON)
-
-    @cached_property
-    def eras(self) -> pd.DataFrame:
-        """One row a network and era: the article's figures, all in sample."""
-        return self.read_table("eras.csv", ERAS)
+    table = _table("compare.csv", columns.COMPARISON, "One row a predictor and regime, with intervals.")
+    eras = _table("eras.csv", columns.ERAS, "One row a network and era: the article's figures, in sample.")
 
     @property
     def claims(self) -> list[dict[str, Any]]:
@@ -221,36 +188,28 @@ class Comparison(RunResult):
 
 
 class EmaConvergence(RunResult):
-    """A study of exponential and moving averages, and its folder; printed, it is one sentence."""
+    """A study of exponential and moving averages, and its folder; see `RunResult`."""
 
     tables = ("draws", "lines")
 
-    @cached_property
-    def draws(self) -> pd.DataFrame:
-        """One row a draw, statistic and start: the sample from which the averages agree."""
-        return self.read_table("draws.csv", {"statistic": TEXT, "start": TEXT, "draw": INTEGER})
+    draws = _table(
+        "draws.csv",
+        {"statistic": TEXT, "start": TEXT, "draw": INTEGER},
+        "One row a draw, statistic and start: the sample from which the averages agree.",
+    )
+    lines = _table(
+        "lines.csv",
+        {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER},
+        "Averages of the first draws, one row a draw, statistic and sample.",
+    )
 
-    @cached_property
-    def lines(self) -> pd.DataFrame:
-        """Averages of the first draws, one row a draw, statistic and sample."""
-        columns = {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER}
-        return self.read_table("lines.csv", columns)
 
-
-class Stream(RunResult):
-    """A stream and its folder."""
+class Stream(PredictedRun):
+    """A stream and its folder; see `RunResult`."""
 
     tables = ("predictions", "bars")
 
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """One row a predicted bar."""
-        return self.read_table("predictions.csv", PREDICTIONS)
-
-    @cached_property
-    def bars(self) -> pd.DataFrame:
-        """One row a bar."""
-        return self.read_table("bars.csv", BARS)
+    bars = _table("bars.csv", columns.BARS, "One row a bar.")
 
 
 KINDS: dict[str, type[RunResult]] = {

@@ -26,7 +26,7 @@ from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.health import Health
 from bt_neuro.runs.line_queue import LineQueue, LineReaderThread
 from bt_neuro.runs.paper_account import STATE, PaperBroker, paper_broker
-from bt_neuro.runs.recording import OUTPUTS, Recording
+from bt_neuro.runs.recording import Recording
 from bt_neuro.runs.results import Stream
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.stream_folder import (
@@ -298,7 +298,6 @@ class _Session:
             "rows": {**self._recording.rows, BARS: log.rows},
             "device": self._ran.network.device_name,
         }
-        outputs = result.read_array(OUTPUTS) if len(result.predictions) else None
         counts = {
             "bars": log.rows,
             "new_bars": log.rows - self._old_bars,
@@ -313,7 +312,9 @@ class _Session:
             **broker.counts.as_dict(),
         }
         step_time = self._ran.analyzers.run_observer.get_analysis()["step_time"]
-        metrics = stream_metrics(counts, result.predictions, outputs) | money | {"step_time": step_time}
+        metrics = (
+            stream_metrics(counts, result.predictions, result.outputs) | money | {"step_time": step_time}
+        )
         self._health.write("ended")
         folder.save(metrics=metrics)
         return result

@@ -1,4 +1,4 @@
-"""Metrics of a fold and of all folds together, and the sentence on them."""
+"""Metrics of each fold and of all folds, and the sentence on them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bt_neuro.account.books import OrderCounts
 from bt_neuro.bars.reader import Bars
 from bt_neuro.learning.label_queue import Example
 from bt_neuro.learning.signals import signals_of
-from bt_neuro.metrics.baselines import table_probabilities
-from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, score
+from bt_neuro.metrics.baselines import Predictors
+from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio, score
 from bt_neuro.metrics.predictions import probabilities_of
 from bt_neuro.metrics.summary import comparison_text, money_text, seed_metrics
 from bt_neuro.metrics.trading import money_metrics
@@ -42,16 +42,14 @@ MONEY = (
 
 
 def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
-    """Return the metrics of the training span, which was learned before it was predicted.
-
-    No trades are made in training, so there is no in-sample return.
+    """Return the metrics of the training span, in sample. It has no trades, hence no return.
 
     Parameters
     ----------
     examples : sequence of Example
-        All that were learned.
+        All training examples.
     outputs : array
-        Of `rehearse`, for the last of them.
+        Of `rehearse`, for the last examples.
     """
     outputs = np.atleast_3d(outputs.T).T  # (members, examples, 3), also of one
     probabilities = np.mean([probabilities_of(member) for member in outputs], axis=0)
@@ -67,11 +65,9 @@ def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
     }
 
 
-def signal_metrics(
-    predictions: pd.DataFrame, outputs: Array, baselines: dict[str, Array], shapes: NDArray[np.integer]
-) -> Metrics:
-    """Return the metrics of the signals in a test span; parameters as of `predictor_scores`."""
-    scores = predictor_scores(predictions, outputs, baselines, shapes)
+def signal_metrics(run: Predictors) -> Metrics:
+    """Return the metrics of the signals in a test span."""
+    scores = predictor_scores(*run)
     network = scores.pop(NETWORK)
     best = min(scores, key=lambda name: scores[name]["brier_score"]) if network["scored_bars"] else None
     rates = [rate for one in scores.values() if (rate := one["equal_coverage_hit_rate_pct"]) is not None]
@@ -86,7 +82,7 @@ def signal_metrics(
 def account_metrics(
     equity: pd.DataFrame, trades: pd.DataFrame, bars: Bars, account: Account, start: float
 ) -> Metrics:
-    """Return the metrics of rows of equity, which start with the money `start`: 0 or less after ruin."""
+    """Return the metrics of a span of equity that starts with the money `start`, 0 or less after ruin."""
     first = int(equity["bar"].iloc[0])
     if start <= 0:
         metrics = money_metrics(equity[:0], trades[:0], bars.frame, account, bars.point, first)
@@ -99,11 +95,9 @@ def account_metrics(
 
 def walk_forward_metrics(
     rows: pd.DataFrame,
-    predictions: pd.DataFrame,
-    baselines: pd.DataFrame,
+    run: Predictors,
     equity: pd.DataFrame,
     trades: pd.DataFrame,
-    outputs: Array,
     bars: Bars,
     account: Account,
 ) -> Metrics:
@@ -113,20 +107,20 @@ def walk_forward_metrics(
     ----------
     rows : DataFrame
         Content of ``folds.csv``.
-    predictions, baselines, equity, trades : DataFrame
+    run : Predictors
+        Of all folds.
+    equity, trades : DataFrame
         Tables of all folds.
-    outputs : (predictions, members, 3)
-        Outputs of each network.
     bars, account : Bars, Account
     """
-    probabilities = table_probabilities(baselines)
-    scores = predictor_scores(predictions, outputs, probabilities, baselines["shape"].to_numpy())
+    scores = predictor_scores(*run)
+    compared = baseline_comparison(run.predictions, scores, run.baselines)
     network = scores.pop(NETWORK)
     learned = rows[rows["in_sample_signals"].notna()]
-    in_sample = _ratio(learned["in_sample_hits"].sum(), learned["in_sample_signals"].sum())
-    rate = _ratio(network["hits"], network["signals"])
-    compared = rows[rows["best_baseline_brier_score"].notna()]
-    better = int((compared["brier_score"] < compared["best_baseline_brier_score"]).sum())
+    in_sample = ratio(float(learned["in_sample_hits"].sum()), float(learned["in_sample_signals"].sum()))
+    rate = ratio(network["hits"], network["signals"])
+    judged = rows[rows["best_baseline_brier_score"].notna()]
+    better = int((judged["brier_score"] < judged["best_baseline_brier_score"]).sum())
     first = int(equity["bar"].iloc[0])
     return {
         "folds": len(rows),
@@ -134,11 +128,11 @@ def walk_forward_metrics(
         "end": str(equity["datetime"].iloc[-1]),
         "bars": len(equity),
         **{name: network[name] for name in SIGNALS},
-        **baseline_comparison(predictions, network, scores, probabilities),
-        "seeds": seed_metrics(predictions, outputs),
-        "folds_compared": len(compared),
+        **compared,
+        "seeds": seed_metrics(run.predictions, run.outputs),
+        "folds_compared": len(judged),
         "folds_better": better,
-        "folds_better_pct": percent(_ratio(better, len(compared))),
+        "folds_better_pct": percent(ratio(better, len(judged))),
         "in_sample_hit_rate_pct": percent(in_sample),
         "hit_rate_of_in_sample_pct": percent(rate / in_sample) if rate is not None and in_sample else None,
         "in_sample_mean_squared_error": _mean(rows["in_sample_mean_squared_error"], rows["in_sample_bars"]),
@@ -190,10 +184,6 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
     if m["money_verdict"] != PROFIT:
         return text + f"The signals show skill; {m['money_verdict']}."
     return text + f"This shows skill: {PROFIT}."
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None
 
 
 def _mean(values: pd.Series, weights: pd.Series) -> float | None:

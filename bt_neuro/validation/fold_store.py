@@ -1,4 +1,4 @@
-"""Finished folds of a walk-forward: a folder for each, written atomically, and the tables of all of them."""
+"""Fold store: a folder for each finished fold of a walk-forward, and the tables of all folds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
+from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.recording import OUTPUTS
 from bt_neuro.runs.results import Result
@@ -32,15 +32,11 @@ TABLES: dict[str, tuple[str, ...]] = {
 
 
 class FoldStore:
-    """The folders of finished folds, inside a run folder.
-
-    Parameters
-    ----------
-    folder : folder of the walk-forward
-    n_folds : number of its folds
+    """The folders of finished folds, inside the folder of a walk-forward.
 
     Attributes
     ----------
+    n_folds : number of all folds
     failed : errors of the folds that failed, by number
     """
 
@@ -54,7 +50,7 @@ class FoldStore:
         return sorted(int(path.parent.name) for path in self._folder.path.glob(f"folds/[0-9]*/{FOLD}"))
 
     def write(self, result: FoldResult) -> None:
-        """Write a finished fold, all of it or nothing."""
+        """Write a finished fold atomically."""
         place = self._place(result.number)
         partial = place.with_name(f".{place.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)  # a killed run may have left it
@@ -80,8 +76,13 @@ class FoldStore:
             return
         folds = [json.loads((self._place(number) / FOLD).read_text(encoding="utf-8")) for number in finished]
         rows = pd.DataFrame([fold["row"] for fold in folds])
-        tables, outputs = self._stitch(rows), self._stitch_outputs()
-        metrics = walk_forward_metrics(rows, **tables, outputs=outputs, bars=bars, account=account)
+        tables = self._stitch(rows)
+        outputs = np.concatenate([np.load(self._place(number) / OUTPUTS) for number in finished])
+        write_array(self._folder.path / OUTPUTS, outputs)
+        baselines = tables["baselines"]
+        probabilities, shapes = table_probabilities(baselines), baselines["shape"].to_numpy()
+        run = Predictors(tables["predictions"], outputs, probabilities, shapes)
+        metrics = walk_forward_metrics(rows, run, tables["equity"], tables["trades"], bars, account)
         missing = self.n_folds - len(finished)
         metrics["sentence"] = sentence(metrics, bars.path.name, manifest["options"], missing)
         self._folder.write_table("folds.csv", rows)
@@ -92,7 +93,7 @@ class FoldStore:
         )
 
     def _stitch(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Write the tables of all folds as one; each fold starts with the money that the one before left."""
+        """Write each table of all folds; a fold starts with the money that the fold before left."""
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
         money = float(rows["equity_start"].iloc[0])
         for number, start, end in rows[["fold", "equity_start", "equity_end"]].itertuples(index=False):
@@ -116,21 +117,11 @@ class FoldStore:
             self._folder.write_table(f"{name}.csv", table.assign(**integers))
         return stitched
 
-    def _stitch_outputs(self) -> NDArray[np.float32]:
-        """Write the outputs of all folds as one file."""
-        outputs = np.concatenate([np.load(self._place(number) / OUTPUTS) for number in self.finished])
-        write_array(self._folder.path / OUTPUTS, outputs)
-        return outputs
-
     def _place(self, number: int) -> Path:
         return self._folder.path / "folds" / f"{number:0{max(2, len(str(self.n_folds)))}d}"
 
     def _tables(self, number: int) -> dict[str, pd.DataFrame]:
         place = self._place(number)
         fold, baselines = Result(place, {}), pd.read_csv(place / BASELINES, keep_default_na=False)
-        return {
-            "predictions": fold.predictions,
-            "baselines": baselines,
-            "equity": fold.equity,
-            "trades": fold.trades,
-        }
+        tables = {name: getattr(fold, name) for name in TABLES if name != "baselines"}
+        return {**tables, "baselines": baselines}

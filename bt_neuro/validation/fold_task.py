@@ -1,4 +1,4 @@
-"""Fold tasks: one run over a training span and the test spans after it, described by plain values."""
+"""Fold tasks: one run over a training span and the test spans after it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,19 @@ import pandas as pd
 
 from bt_neuro.account.books import OrderCounts
 from bt_neuro.bars.reader import Bars
-from bt_neuro.errors import FoldError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import rehearse
-from bt_neuro.metrics.baselines import baseline_table, pretrained_baseline_probabilities
-from bt_neuro.metrics.shape_counters import visible_shapes
-from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.epoch_tables import examples_table
 from bt_neuro.runs.recording import FEATURES, OUTPUTS, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import npy_bytes
 from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
 from bt_neuro.validation.folds import Fold
-from bt_neuro.validation.task import RunTask, named_errors
+from bt_neuro.validation.task import RunTask, named_errors, run_to_end
 
 BASELINES = "baselines.csv"
 
@@ -49,7 +45,7 @@ class FoldTask(RunTask):
 
     @property
     def span(self) -> range:
-        """All its bars."""
+        """All bars of the task."""
         return range(self.folds[0].train.start, self.folds[-1].test.stop)
 
 
@@ -63,38 +59,22 @@ class FoldResult:
     files: dict[str, bytes]  # the process that owns the run folder writes them
 
 
+@named_errors()
 def run_fold_task(task: FoldTask) -> list[FoldResult]:
-    """Run a task in this process.
-
-    Raises
-    ------
-    NeuroError
-        For any error, also of a user's strategy.
-    """
-    with named_errors():
-        return _run(task)
-
-
-def _run(task: FoldTask) -> list[FoldResult]:
-    whole = task.bars
-    frame = whole.frame.iloc[task.span.start : task.span.stop].reset_index(drop=True)
-    bars = replace(whole, frame=frame)
-    starts = [fold.test.start - task.span.start for fold in task.folds]
-    training = frame["datetime"].iloc[: starts[0]]
-    parameters = {**task.parameters, "pretrain": (str(training.iloc[0]), str(training.iloc[-1]))}
-    data = BarsFeed(bars=bars.frame, name=bars.path.stem)
-    cerebro = build_cerebro(data, task.strategy_class, parameters, task.account, point=bars.point)
+    """Run a task in this process; any error is raised as a NeuroError."""
+    first, whole = task.span.start, task.bars
+    bars = replace(whole, frame=whole.frame.iloc[first : task.span.stop].reset_index(drop=True))
+    starts = [fold.test.start - first for fold in task.folds]
+    training = bars.frame["datetime"].iloc[: starts[0]]
+    cerebro = task.cerebro(bars, pretrain=(str(training.iloc[0]), str(training.iloc[-1])))
     with tempfile.TemporaryDirectory(prefix="bt-neuro-fold-") as name:
         folder = Path(name)
         with Recording(folder) as recording:
             recording.add_to(cerebro)
             cerebro.addanalyzer(_FoldObserver, _name="fold", bars=starts[1:])
-            about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": task.span.start}}
+            about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": first}}
             cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
-            (strategy,) = cerebro.run(exactbars=1)
-        if len(strategy.data) < len(frame):
-            done = f"{len(strategy.data):,} of {len(frame):,} bars"
-            raise FoldError(f"The strategy must run to the end, got {done}. Do not call runstop().")
+            strategy = run_to_end(cerebro, bars)
         return _results(task, bars, strategy, folder)
 
 
@@ -127,44 +107,36 @@ class _FoldObserver(bt.Analyzer):
 def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) -> list[FoldResult]:
     """Cut the tables of a run into folds, with bars numbered as in the file."""
     first, run, observed = task.span.start, Result(folder, {}), strategy.analyzers.fold
-    baselines = pretrained_baseline_probabilities(
-        examples_table(observed.examples),  # they learn the training span too
+    predictors = Predictors.of(
         run.predictions,
+        np.load(folder / OUTPUTS),
         bars.frame,
         np.load(folder / FEATURES),
         strategy.learner.history_bars,
         strategy.learner.delay_bars,
+        examples_table(observed.examples),
     )
-    shapes = visible_shapes(bars.frame, run.predictions["bar"].to_numpy(), strategy.learner.delay_bars)
-    outputs = np.load(folder / OUTPUTS)
     in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []
     for index, fold in enumerate(task.folds):
         test = range(fold.test.start - first, fold.test.stop - first)
         predictions, equity = (_rows(table, "bar", test) for table in (run.predictions, run.equity))
-        trades = _rows(run.trades, "exit_bar", test)
-        probabilities = {name: p[predictions.index] for name, p in baselines.items()}
+        trades, own = _rows(run.trades, "exit_bar", test), predictors.part(predictions)
+        orders, later_orders = observed.orders[index : index + 2]
         row = {
             **_spans(fold, bars.frame["datetime"], first),
             **(in_sample if index == 0 else dict.fromkeys(in_sample)),
-            **signal_metrics(
-                predictions, outputs[predictions.index], probabilities, shapes[predictions.index]
-            ),
+            **signal_metrics(own),
             **account_metrics(equity, trades, bars, task.account, cash),
-            **{
-                name: count - observed.orders[index][name]
-                for name, count in observed.orders[index + 1].items()
-            },
+            **{name: count - orders[name] for name, count in later_orders.items()},
             "seconds": observed.moments[index + 1] - observed.moments[index],
         }
         files = {
             "predictions.csv": _csv(predictions, first, "bar", "known_bar"),
             "equity.csv": _csv(equity, first, "bar"),
             "trades.csv": _csv(trades, first, "entry_bar", "exit_bar"),
-            BASELINES: baseline_table(predictions["bar"] + first, shapes[predictions.index], probabilities)
-            .to_csv(index=False, float_format="%.6g")
-            .encode(),
-            OUTPUTS: npy_bytes(outputs[predictions.index]),
+            BASELINES: own.table(first).to_csv(index=False, float_format="%.6g").encode(),
+            OUTPUTS: npy_bytes(own.outputs),
         }
         if fold is task.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.metrics.classification import brier_scores
-from bt_neuro.metrics.predictions import PROBABILITIES, targets_of
+from bt_neuro.metrics.predictions import ScoredBars, brier_scores
 from bt_neuro.metrics.trading import daily_returns
 
 Floats = NDArray[np.float64]
@@ -20,7 +19,7 @@ _SPLITS_AT_ONCE = 1024
 
 
 def block_sums(objective: str, predictions: pd.DataFrame, equity: pd.DataFrame, start: float) -> Floats:
-    """Return sums over each block of the tested time, from which the objective of any blocks follows.
+    """Return sums over each block of the tested time, from which `performance` follows.
 
     Parameters
     ----------
@@ -44,16 +43,16 @@ def block_sums(objective: str, predictions: pd.DataFrame, equity: pd.DataFrame, 
         hits = predictions["hit"].to_numpy(dtype=float, na_value=np.nan)
         columns = [np.nan_to_num(hits), np.isfinite(hits)]
     else:
-        targets = targets_of(predictions)
-        scored = targets.any(axis=1)
-        errors = brier_scores(predictions[PROBABILITIES].to_numpy(dtype=float), targets)
-        columns = [np.where(scored, errors, 0.0), scored]
+        scored, targets, probabilities, _ = ScoredBars.of(predictions)
+        errors = np.zeros(len(scored))
+        errors[scored] = brier_scores(probabilities, targets)
+        columns = [errors, scored]
     table = np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
     return np.stack([part.sum(axis=0) for part in np.array_split(table, BLOCKS)])
 
 
 def performance(objective: str, sums: Floats) -> Floats:
-    """Return the objective from sums of blocks, (..., k); higher is better, undefined ones are lowest."""
+    """Return the objective from sums of blocks, (..., k); higher is better, undefined lowest."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if objective == "sharpe":
             n, total, squares = np.moveaxis(sums, -1, 0)
@@ -109,7 +108,7 @@ def overfitting_probability(objective: str, sums: Floats) -> float | None:
 
 
 def _halves() -> Floats:
-    """Every choice of half of the blocks, as rows of ones and zeros."""
+    """Return every choice of half of the blocks, as rows of ones and zeros."""
     chosen = np.array(list(combinations(range(BLOCKS), BLOCKS // 2)))
     halves = np.zeros((len(chosen), BLOCKS))
     np.put_along_axis(halves, chosen, 1.0, axis=1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pandas as pd
 
@@ -20,25 +20,13 @@ from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import PermutationTest
-from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.validation.parallel import cores, run_tasks
 from bt_neuro.validation.surrogate_task import MONEY, SCORES, SurrogateTask, run_surrogate_task
 from bt_neuro.validation.surrogates import KINDS
-from bt_neuro.validation.task import file_sha256, importable
+from bt_neuro.validation.task import SAME, importable, interruptible
 
 SURROGATES = "surrogates.csv"
 EVIDENCE = 0.05  # largest p-value that is evidence
-# Settings on which a surrogate depends.
-SAME = (
-    "data.sha256",
-    "data.options",
-    "strategy",
-    "strategy_sha256",
-    "parameters",
-    "account",
-    "options",
-    "versions.bt-neuro",
-)
 WORDS = {
     "sign": ("mirrored", "it knows direction"),
     "hour": ("hour-shuffled", "it uses order"),
@@ -64,7 +52,7 @@ def permutation_test(
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
 ) -> PermutationTest:
-    """Run a strategy on a market and on surrogates of it, and compare.
+    """Compare a strategy's figures on a market with those on surrogates of it.
 
     Parameters
     ----------
@@ -78,26 +66,12 @@ def permutation_test(
         Seed of the surrogates.
     scores_only : bool, default False
         Whether to leave out the account.
-    strategy : str or class
-        "FILE.py:Class", or a class that other processes can import.
-    parameters : dict, optional
-        Parameters of the strategy.
-    account : Account, optional
-        Cash and costs.
-    jobs : int, optional
-        Number of processes. Default: one for each core.
-    cluster : str, optional
-        Address of a Dask scheduler whose workers run the surrogates.
+    strategy, parameters, account, jobs, cluster, bars_options, progress, report
+        As in `walk_forward`.
     out : str or Path, optional
         Folder to write, new or empty. Default: ``runs/<file stem>-permutation-test-<time>``.
     resume : str or Path, optional
         Folder of a test that did not end, or that needs more surrogates. Finished ones are kept.
-    bars_options : dict, optional
-        Options of `read_bars`.
-    progress : callable, optional
-        Called with the number of finished runs and of all runs.
-    report : bool, default True
-        Whether to write ``report.html``.
 
     Returns
     -------
@@ -118,13 +92,12 @@ def permutation_test(
     - ``hit_rate_lead_pct``: hit rate less that of the best baseline at equal coverage
     - ``return_before_costs_pct``, ``return_pct``, ``sharpe_ratio_daily_annualised``: without `scores_only`
 
-    The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`: the figure must
-    be chosen before the test, since of seven p-values one is easily small. Figures are bit-identical for any
+    The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`. The figure must be
+    chosen before the test, since one of seven p-values is easily small. Figures are bit-identical for any
     number of jobs, and on a cluster of equal machines.
 
-    If features, learning and label are a `NeuroStrategy`'s own way of using them, the network learns and
-    predicts all bars in long launches, outside backtrader; the outputs are the same to the bit. Other
-    strategies run bar by bar.
+    The network learns and predicts all bars in long launches outside backtrader, with the same bits, unless
+    the strategy changes how features, label and learning are used.
 
     Examples
     --------
@@ -150,19 +123,8 @@ def permutation_test(
     if given.get("resume") is not None:
         raise NeuroError("resume must not be a parameter: a surrogate has other bars than the checkpoint.")
     manifest = manifest_of(bars, bars_options, cls, all_parameters(cls, given), account)
-    manifest["options"] = {"kind": kind, "seed": seed, "scores_only": scores_only}
-    task = SurrogateTask(
-        path=str(Path(path).resolve()),
-        sha256=bars.sha256,
-        bars_options=bars_options,
-        strategy=spec,
-        strategy_sha256=file_sha256(spec) if isinstance(spec, str) else None,
-        parameters=given,
-        account=account,
-        kind=kind,
-        seed=seed,
-        scores_only=scores_only,
-    )
+    options = manifest["options"] = {"kind": kind, "seed": seed, "scores_only": scores_only}
+    task = SurrogateTask.of(bars, bars_options, spec, given, account, **options)
     name = f"{bars.path.stem}-permutation-test"
     folder = RunFolder.open(out, resume, name, "permutation-test", manifest, SAME)
     results = _finished(folder)
@@ -174,12 +136,8 @@ def permutation_test(
             progress(len(results), total)
 
     with folder.recording(lambda: bool(results)):
-        try:
-            with graceful_shutdown(_interrupt):
-                _run(tasks, results, folder, jobs, cluster, show)
-        except KeyboardInterrupt:
-            done = f"{len(results)} of {total} runs are finished"
-            raise KeyboardInterrupt(f"interrupted; {done}") from None
+        with interruptible(lambda: f"{len(results)} of {total} runs are finished"):
+            _run(tasks, results, folder, jobs, cluster, show)
         figures = _compared(results, n, SCORES if scores_only else (*SCORES, *MONEY))
         folder.save(
             status="complete",
@@ -220,7 +178,7 @@ def _finished(folder: RunFolder) -> dict[int, dict[str, float]]:
     if not (folder.path / SURROGATES).exists():
         return {}
     with open_no_follow(folder.path / SURROGATES, "r", encoding="utf-8", newline="") as file:
-        # Not by pandas, some versions of which do not read back the float that was written.
+        # Some versions of pandas do not read back the float that was written.
         rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
     return {int(row.pop("number")): row for row in rows}
 
@@ -253,7 +211,3 @@ def sentence(figures: dict[str, dict[str, Any]], kind: str) -> str:
     markets = f"{n} {adjective} markets" if n > 1 else f"1 {adjective} market"
     evidence = "evidence" if p <= EVIDENCE else "no evidence"
     return f"On {markets} the strategy did as well {times} (p = {p:.2g}): {evidence} that {claim}."
-
-
-def _interrupt() -> NoReturn:
-    raise KeyboardInterrupt

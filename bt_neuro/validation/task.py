@@ -1,20 +1,31 @@
-"""Tasks: settings of a run as plain values, which any process on any machine can repeat."""
+"""Run tasks: settings of a run as plain values, for any process on any machine."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self
+
+import backtrader as bt
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.cerebro import build_cerebro
+from bt_neuro.runs.shutdown import graceful_shutdown
+
+# Settings of a manifest that a resumed run must share.
+SAME = (
+    *("data.sha256", "data.options", "strategy", "strategy_sha256", "parameters", "account", "options"),
+    "versions.bt-neuro",
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,21 @@ class RunTask:
     parameters: dict[str, Any]
     account: Account
 
+    @classmethod
+    def of(
+        cls,
+        bars: Bars,
+        bars_options: dict[str, Any],
+        strategy: str | type[NeuroStrategy],
+        parameters: dict[str, Any],
+        account: Account,
+        **more: Any,
+    ) -> Self:
+        """Return a task with hashes of its files; `strategy` is of `importable`."""
+        sha256 = file_sha256(strategy) if isinstance(strategy, str) else None
+        path = str(bars.path.resolve())
+        return cls(path, bars.sha256, bars_options, strategy, sha256, parameters, account, **more)
+
     @property
     def bars(self) -> Bars:
         """Bars of the file, which must not have changed."""
@@ -48,6 +74,16 @@ class RunTask:
         if isinstance(self.strategy, str):
             return _load(self.strategy, self.strategy_sha256)
         return self.strategy
+
+    def cerebro(
+        self, bars: Bars, strategy: type[NeuroStrategy] | None = None, **parameters: Any
+    ) -> bt.Cerebro:
+        """Return a Cerebro over bars, with another strategy or more parameters."""
+        data = BarsFeed(bars=bars.frame, name=bars.path.stem)
+        parameters = self.parameters | parameters
+        return build_cerebro(
+            data, strategy or self.strategy_class, parameters, self.account, point=bars.point
+        )
 
 
 @lru_cache(maxsize=1)  # a process runs many tasks over one file
@@ -66,15 +102,38 @@ def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
     return strategy
 
 
+def run_to_end(cerebro: bt.Cerebro, bars: Bars) -> NeuroStrategy:
+    """Run a Cerebro; raise FoldError if the strategy ends before the last bar."""
+    (ran,) = cerebro.run(exactbars=1)
+    if len(ran.data) < len(bars):
+        done = f"{len(ran.data):,} of {len(bars):,} bars"
+        raise FoldError(f"The strategy must run to the end, got {done}. Do not call runstop().")
+    return ran
+
+
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Raise any error but a NeuroError as a FoldError, since a strategy may fail in any way."""
+    """Raise any error but a NeuroError as a FoldError, since a strategy may raise anything."""
     try:
         yield
     except NeuroError:
         raise
     except Exception as error:
         raise FoldError(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def interruptible(done: Callable[[], str]) -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C or SIGTERM, with a message of what is done."""
+    try:
+        with graceful_shutdown(_interrupt):
+            yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {done()}") from None
+
+
+def _interrupt() -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def file_sha256(spec: str) -> str:

@@ -23,6 +23,7 @@ from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import Tuning
 from bt_neuro.validation.folds import Length, cut_folds
 from bt_neuro.validation.search_space import Parameters, combinations, parse_search
+from bt_neuro.validation.task import SAME, interruptible
 from bt_neuro.validation.tune_metrics import (
     Metrics,
     holdout_metrics,
@@ -34,8 +35,8 @@ from bt_neuro.validation.tune_study import DATABASE, TuneStudy
 from bt_neuro.validation.walk_forward import walk_forward
 
 TRIALS = "trials.csv"
-# Settings on which a trial depends.
-SAME = ("data.sha256", "data.options", "strategy", "strategy_sha256", "parameters", "account", "options")
+# Settings that trials of one study share; they may be of several versions.
+SETTINGS = SAME[:-1]
 
 
 def tune(
@@ -74,12 +75,10 @@ def tune(
         Bar file, in any format of `read_bars`.
     search : dict or iterable of str
         Values by parameter: "1e-5..1e-2:log", "10..40", "1,2,3" or a list; or texts such as "wing=1,2,3".
-    strategy : str or class
-        "FILE.py:Class", or a class that other processes can import.
     parameters : dict, optional
         Fixed parameters of the strategy.
-    account : Account, optional
-        Cash and costs.
+    strategy, account, bars_options, report
+        As in `walk_forward`.
     trials : int, default 30
         Number of trials, with those of earlier runs and of other processes. If there are fewer combinations,
         each is tried once.
@@ -89,13 +88,13 @@ def tune(
     train, test, step, window, eras, embargo_bars, learning
         As in `walk_forward`, which trains a new network for each fold.
     holdout : str, optional
-        Length at the end of the file that no trial sees. The best trial trains once more on the `train`
-        before it and is tested there once. Default: `test`. "0" holds nothing out.
+        Length at the end of the file that no trial sees. The best trial trains on the `train` before it and
+        is tested there once. Default: `test`. "0" holds nothing out.
     seed : int, default 0
-        Of the choices. The seed of the networks is a parameter.
+        Seed of the choices. That of the networks is a parameter.
     jobs, cluster
-        As in `walk_forward`. Trials run one after another, since each choice depends on the trials before.
-        For trials side by side start the same call again with the same storage.
+        As in `walk_forward`. Trials run one after another, since each choice depends on those before. For
+        parallel trials, start the same call again with the same storage.
     storage, study : str, optional
         Database of the trials, such as "postgresql://host/db", and the name in it. Default: a file in the
         folder.
@@ -103,12 +102,8 @@ def tune(
         Folder to write, new or empty. Default: ``runs/<file stem>-tune-<time>``.
     resume : str or Path, optional
         Folder of a search to continue.
-    bars_options : dict, optional
-        Options of `read_bars`.
     progress : callable, optional
         Called with the number of finished folds and of the folds of all trials.
-    report : bool, default True
-        Write ``report.html``, which takes a second or two.
 
     Returns
     -------
@@ -168,7 +163,7 @@ def tune(
     }
     if resume is not None and out is None:
         _require_storage(Path(resume), storage)
-    folder = RunFolder.open(out, resume, f"{bars.path.stem}-tune", "tune", manifest, SAME)
+    folder = RunFolder.open(out, resume, f"{bars.path.stem}-tune", "tune", manifest, SETTINGS)
     walk = partial(
         walk_forward, path, strategy=strategy, account=account, jobs=jobs, cluster=cluster, **fold_options
     )
@@ -176,14 +171,14 @@ def tune(
         folder.recording((folder.path / TRIALS).exists),
         TuneStudy.open(folder.path, storage, study, OBJECTIVES[objective]) as trial_study,
     ):
-        settings = {key: manifest[key] for key in {name.partition(".")[0] for name in SAME}}
-        require_same(trial_study.settings(settings), settings, SAME, f"study {study}")
+        settings = {key: manifest[key] for key in {name.partition(".")[0] for name in SETTINGS}}
+        require_same(trial_study.settings(settings), settings, SETTINGS, f"study {study}")
         folder.save(study={"name": trial_study.name, "storage": trial_study.place})
         all_combinations = combinations(space, at_most=trials)
         n_folds = len(folds) * (trials if all_combinations is None else len(all_combinations))
 
         def run_trial(number: int, values: Parameters) -> Metrics:
-            done = len(folds) * len(trial_study.trials("complete", "failed"))
+            before = len(folds) * len(trial_study.trials("complete", "failed"))
             trial_started = time.perf_counter()
             result = walk(
                 parameters=fixed | values,
@@ -192,7 +187,7 @@ def tune(
                 step=step,
                 out=_place(folder, "trials", number),
                 bars_options=bars_options | split.until_holdout,
-                progress=progress and (lambda fold, _: progress(done + fold, n_folds)),
+                progress=progress and (lambda fold, _: progress(before + fold, n_folds)),
                 report=False,  # `bt-neuro report` draws the page of a trial that is worth a look
             )
             for fold, error in result.failed.items():
@@ -219,14 +214,20 @@ def tune(
             )
             trial_study.keep_holdout(best.number, holdout_metrics(result, account.cash))
 
+        def done() -> str:
+            return f"{len(trial_study.trials('complete', 'failed'))} of {trials} trials are done"
+
         try:
-            trial_study.run(
-                space, run_trial, n_trials=trials, seed=seed, first=defaults, is_resumed=resume is not None
-            )
-            test_holdout()
-        except KeyboardInterrupt:
-            done = len(trial_study.trials("complete", "failed"))
-            raise KeyboardInterrupt(f"interrupted; {done} of {trials} trials are done") from None
+            with interruptible(done):
+                trial_study.run(
+                    space,
+                    run_trial,
+                    n_trials=trials,
+                    seed=seed,
+                    first=defaults,
+                    is_resumed=resume is not None,
+                )
+                test_holdout()
         finally:
             _save(folder, trial_study, bars.path.name, started)
         if trial_study.best is None:
@@ -252,7 +253,7 @@ def _require_storage(folder: Path, storage: str | None) -> None:
 
 
 def _save(folder: RunFolder, study: TuneStudy, file: str, started: float) -> None:
-    """Write the trials that have ended, and what is known of the best one."""
+    """Write the trials that have ended, and the metrics of the best one."""
     for trial in study.trials("lost"):
         shutil.rmtree(_place(folder, "trials", trial.number), ignore_errors=True)
     if not study.trials("complete", "failed"):

@@ -1,4 +1,4 @@
-"""Metrics of a parameter search, with an estimate of luck, and the sentence on them."""
+"""Metrics of a parameter search, the estimate of luck, and the sentence on them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pandas as pd
 
 from bt_neuro.metrics.classification import percent
 from bt_neuro.metrics.objectives import OBJECTIVES
-from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
-from bt_neuro.metrics.sharpe import MINIMUM_RETURNS, best_of_luck, sharpe_ratio, standard_error
+from bt_neuro.metrics.predictions import ScoredBars, brier_scores
+from bt_neuro.metrics.sharpe import best_of_luck, return_moments, sharpe_ratio, standard_error
 from bt_neuro.metrics.summary import after_costs
 from bt_neuro.metrics.trading import YEAR_S, daily_returns
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, SIGNIFICANT
@@ -34,26 +34,20 @@ def objective_metrics(predictions: pd.DataFrame, equity: pd.DataFrame, start: fl
     predictions, equity : rows of the tables of a walk-forward
     start : equity before the first of them
     """
+    _, targets, probabilities, _ = ScoredBars.of(predictions)
     hit = predictions["hit"].dropna()
     daily = daily_returns(equity, start)
     return {
         "sharpe_ratio": sharpe_ratio(daily, days_a_year(equity, len(daily))),
         "return_pct": 100 * (float(equity["equity"].iloc[-1]) / start - 1),
         "hit_rate_pct": percent(float(hit.mean())) if len(hit) else None,
-        "brier_score": _brier_score(predictions),
+        "brier_score": float(brier_scores(probabilities, targets).mean()) if len(targets) else None,
     }
 
 
 def days_a_year(equity: pd.DataFrame, days: int) -> float:
     span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds()
     return days * YEAR_S / span_s if span_s else 0.0
-
-
-def _brier_score(predictions: pd.DataFrame) -> float | None:
-    targets = targets_of(predictions)
-    scored = targets.any(axis=1)
-    probabilities = predictions[PROBABILITIES].to_numpy(dtype=float)
-    return float(brier_scores(probabilities[scored], targets[scored]).mean()) if scored.any() else None
 
 
 def trial_metrics(result: WalkForward, cash: float, objective: str) -> Metrics:
@@ -77,17 +71,19 @@ def trial_metrics(result: WalkForward, cash: float, objective: str) -> Metrics:
 
 def daily_moments(daily: Sequence[float] | np.ndarray, a_year: float) -> Metrics | None:
     """Return the Sharpe ratio of one day, the number of days and their moments; None if undefined."""
-    r = np.asarray(daily, dtype=float)
-    ratio = sharpe_ratio(r)
-    if ratio is None or len(r) < MINIMUM_RETURNS:
+    moments = return_moments(daily)
+    if moments is None:
         return None
-    z = (r - r.mean()) / r.std()
-    moments = {"skew": float((z**3).mean()), "kurtosis": float((z**4).mean())}
-    return {"sharpe_ratio": ratio, "days": len(r), "days_a_year": a_year, **moments}
+    return {
+        "sharpe_ratio": moments.pop("ratio"),
+        "days": moments.pop("n"),
+        "days_a_year": a_year,
+        **moments,
+    }
 
 
 def luck_metrics(best: Metrics | None, ratios: Sequence[float], trials: int) -> Metrics:
-    """Return the deflated Sharpe ratio of the best of so many trials.
+    """Return the deflated Sharpe ratio of the best trial (Bailey and Lopez de Prado 2014).
 
     Parameters
     ----------
@@ -99,15 +95,13 @@ def luck_metrics(best: Metrics | None, ratios: Sequence[float], trials: int) -> 
     -------
     dict
         ``deflated_sharpe_ratio_pct``: probability that the true ratio of the best is above 0, after so many
-        trials. ``needed_sharpe_ratio``, annualised: the ratio at which it would be 95 %.
-        ``luck_sharpe_ratio``, annualised: expected from the best of so many trials without skill, whose
-        ratios spread as these do. None if undefined.
+        trials. ``needed_sharpe_ratio``: the ratio at which it would be 95 %. ``luck_sharpe_ratio``: expected
+        of the best trial without skill. The last two are annualised. None if undefined.
 
     Notes
     -----
-    Bailey and Lopez de Prado, The deflated Sharpe ratio, 2014. All trials count as independent. Those of a
-    sampler that closes in on good values are not, so their number is somewhat too high and their spread
-    somewhat too low.
+    All trials count as independent. A sampler that converges on good values makes them dependent, so their
+    number is somewhat too high and their spread somewhat too low.
     """
     if best is None or best["days"] < MINIMUM_DAYS or (trials > 1 and len(ratios) < 2):
         return dict.fromkeys(("deflated_sharpe_ratio_pct", "needed_sharpe_ratio", "luck_sharpe_ratio"))

@@ -1,4 +1,4 @@
-"""Walk-forward testing: training and test spans that move through a file, with one out-of-sample report."""
+"""Walk-forward testing: training and test spans that move through a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
@@ -18,25 +18,13 @@ from bt_neuro.runs.backtest import WARM_UP_BARS
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import WalkForward
-from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.validation.fold_store import FoldStore
 from bt_neuro.validation.fold_task import FoldTask, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
 from bt_neuro.validation.parallel import cores, run_tasks
-from bt_neuro.validation.task import file_sha256, importable
+from bt_neuro.validation.task import SAME, importable, interruptible
 
 RETRAINS = ("fold", "continue", "never")
-# Settings on which a fold depends.
-SAME = (
-    "data.sha256",
-    "data.options",
-    "strategy",
-    "strategy_sha256",
-    "parameters",
-    "account",
-    "options",
-    "versions.bt-neuro",
-)
 
 
 def walk_forward(
@@ -61,7 +49,7 @@ def walk_forward(
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
 ) -> WalkForward:
-    """Train on a span of bars, test on the span after it, move on, and repeat to the end of the file.
+    """Train on a span of bars, test on the span after it, and repeat to the end of the file.
 
     Parameters
     ----------
@@ -76,13 +64,13 @@ def walk_forward(
     train, test, step, window : str
         Folds, as in `cut_folds`.
     retrain : {"fold", "continue", "never"}
-        Network of a fold: a new one, trained on the fold's training span; one network that goes through all
-        folds and keeps what it learned; or one network that learns the first training span only.
+        Network of a fold: a new one, trained on the fold's training span; one network that learns through all
+        folds; or one network that learns the first training span only.
     eras : int, default 1
         Number of epochs over a training span.
     embargo_bars : int, default 0
-        Bars before a test span that are left out of training. The last `wing` bars always are, since their
-        labels are not confirmed when the test span begins.
+        Bars left out of training before a test span, besides the last `wing` bars, whose labels are not
+        confirmed when it begins.
     learning : bool, default True
         Whether the network trains in the test spans, bar by bar. "continue" requires it.
     jobs : int, optional
@@ -98,7 +86,7 @@ def walk_forward(
     progress : callable, optional
         Called with the number of finished folds and of all folds.
     report : bool, default True
-        Whether to write ``report.html``, which takes a second or two.
+        Whether to write ``report.html``, in a second or two.
 
     Returns
     -------
@@ -148,26 +136,14 @@ def walk_forward(
     }
     if left := len(bars) - folds[-1].test.stop:
         manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")
-    task = FoldTask(
-        path=str(Path(path).resolve()),
-        sha256=bars.sha256,
-        bars_options=bars_options,
-        strategy=spec,
-        strategy_sha256=file_sha256(spec) if isinstance(spec, str) else None,
-        parameters=given,
-        account=account,
-        folds=tuple(folds),
-    )
+    task = FoldTask.of(bars, bars_options, spec, given, account, folds=tuple(folds))
     tasks = [replace(task, folds=(fold,)) for fold in folds] if retrain == "fold" else [task]
     folder = RunFolder.open(out, resume, f"{bars.path.stem}-walk-forward", "walk-forward", manifest, SAME)
     store = FoldStore(folder, len(folds))
     with folder.recording(lambda: bool(store.finished)):
         try:
-            with graceful_shutdown(_interrupt):
-                _run(tasks, store, jobs, cluster, report, progress)
-        except KeyboardInterrupt:
-            done = f"{len(store.finished)} of {len(folds)} folds are finished"
-            raise KeyboardInterrupt(f"interrupted; {done}") from None
+            with interruptible(lambda: f"{len(store.finished)} of {len(folds)} folds are finished"):
+                _run(tasks, store, jobs, cluster, progress)
         finally:
             store.save(bars, account, started)
         if len(store.failed) == len(folds):
@@ -182,16 +158,11 @@ def walk_forward(
     return result
 
 
-def _interrupt() -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _run(
     tasks: list[FoldTask],
     store: FoldStore,
     jobs: int | None,
     cluster: str | None,
-    report: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     def show() -> None:
@@ -203,15 +174,13 @@ def _run(
     tasks.sort(key=lambda task: len(task.span), reverse=True)  # so that no core idles at the end
     show()
     with closing(run_tasks(run_fold_task, tasks, jobs=jobs or len(cores()), cluster=cluster)) as results:
-        for left, (task, outcome) in zip(reversed(range(len(tasks))), results, strict=True):
+        for task, outcome in results:
             if isinstance(outcome, NeuroError):
                 store.failed |= {fold.number: outcome for fold in task.folds}
             else:
                 for result in outcome:
                     store.write(result)
             show()
-            if left == 1 and report:  # load the page's libraries while the last task runs
-                import bt_neuro.report.page  # noqa: F401
 
 
 def _validated(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
@@ -231,7 +200,7 @@ def _validated(parameters: dict[str, Any], strategy: type[NeuroStrategy]) -> dic
 def _require_warm_up(folds: list[Fold], parameters: dict[str, Any], bars: Bars, train: str) -> None:
     history, wing = parameters["history_bars"], parameters["wing"]
     if not (isinstance(history, int) and isinstance(wing, int)):
-        return  # the strategy raises an error that names them
+        return  # the strategy names them in its error
     least, shortest = WARM_UP_BARS + history + wing, min(len(fold.train) for fold in folds)
     if shortest < least:
         raise FoldError(
@@ -241,7 +210,7 @@ def _require_warm_up(folds: list[Fold], parameters: dict[str, Any], bars: Bars, 
 
 
 def _spans(folds: list[Fold], retrain: str) -> list[Fold]:
-    """Return the folds with the training spans that their network goes through."""
+    """Return the folds with the training spans of their network."""
     if retrain not in RETRAINS:
         raise FoldError(f"retrain must be fold, continue or never, got {retrain!r}. Give one of them.")
     if retrain == "fold":

@@ -1,7 +1,5 @@
 """Threshold sweep and reliability: against loops by hand and scikit-learn; drift against planted changes."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from tables import make_tables, prediction_table
 
 from bt_neuro.metrics.calibration import calibration_error, reliability_curve, threshold_sweep
-from bt_neuro.metrics.classification import wilson_interval
+from bt_neuro.metrics.classification import wilson_bounds
 from bt_neuro.metrics.drift import error_changes
 from bt_neuro.metrics.predictions import targets_of
 
@@ -29,7 +27,7 @@ def test_the_sweep_keeps_what_is_as_sure_or_surer(predictions):
         assert row["kept"] == pytest.approx(len(kept) / len(told))
         if len(kept):
             assert row["hit_rate"] == pytest.approx(kept["hit"].mean())
-            interval = wilson_interval(int(kept["hit"].sum()), len(kept))
+            interval = wilson_bounds(int(kept["hit"].sum()), len(kept))
             assert (row["low"], row["high"]) == pytest.approx(interval)
     assert table["signals"].iloc[0] == len(told)
     assert table.iloc[-1][["signals", "hits"]].tolist() == [0, 0]
@@ -95,13 +93,3 @@ def test_changes_of_the_error_are_found_where_they_are(rng):
 
 def test_a_steady_error_has_no_change(rng):
     assert error_changes(market(rng, [0.5, 0.5])).empty
-
-
-def test_the_core_of_adwin_is_adwin(rng, monkeypatch):
-    import river._river_rust.drift  # the core: else both tables are ADWIN's
-    import river.drift  # noqa: F401
-
-    predictions = market(rng, [0.6, 0.3, 0.6, 0.4])
-    core = error_changes(predictions)
-    monkeypatch.setitem(sys.modules, "river._river_rust.drift", None)
-    pd.testing.assert_frame_equal(core, error_changes(predictions))

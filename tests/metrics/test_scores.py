@@ -23,7 +23,6 @@ from bt_neuro.metrics.classification import (
     side_metrics,
     signal_metrics,
     wilson_bounds,
-    wilson_interval,
 )
 from bt_neuro.metrics.predictions import PROBABILITIES, network_signals, targets_of
 from bt_neuro.metrics.shape_counters import visible_shapes
@@ -43,8 +42,7 @@ def compared(tables, baselines):
     """Return the scores and the comparison of the network with its baselines."""
     shapes = visible_shapes(tables.bars, tables.predictions["bar"].to_numpy())
     scores = scores_of(tables.predictions, baselines, shapes)
-    rivals = {name: one for name, one in scores.items() if name != NETWORK}
-    return scores, baseline_comparison(tables.predictions, scores[NETWORK], rivals, baselines)
+    return scores, baseline_comparison(tables.predictions, scores, baselines)
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +64,10 @@ def scores(tables, answers):
 def test_wilson_is_scipys(signals, part, confidence):
     hits = round(part * signals)
     expected = stats.binomtest(hits, signals).proportion_ci(confidence, method="wilson")
-    assert wilson_interval(hits, signals, confidence) == pytest.approx(expected, abs=1e-12)
+    assert wilson_bounds(hits, signals, confidence) == pytest.approx(expected, abs=1e-12)
 
 
 def test_wilson_without_signals():
-    assert wilson_interval(0, 0) is None
     assert np.isnan(wilson_bounds([0], [0])).all()
 
 

@@ -12,7 +12,7 @@ from tables import make_tables, prediction_table
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.predictions import DelayedLabels, brier_scores, log_losses, targets_of
-from bt_neuro.metrics.shape_counters import SHAPES, is_possible, shape_counters, visible_shapes
+from bt_neuro.metrics.shape_counters import is_possible, shape_counters, visible_shapes
 
 SHARES = {"none": [1, 0, 0], "buy": [0, 1, 0], "sell": [0, 0, 1], "both": [0, 0.5, 0.5]}
 
@@ -102,7 +102,7 @@ def test_counters_on_real_bars(file, start, bars, four, twenty):
     every = visible_shapes(frame, rows)
     scored = targets.any(axis=1)
     for shapes, expected in ((every // 5, four), (every, twenty)):
-        assert shapes.max() < SHAPES
+        assert shapes.max() < 20
         p = shape_counters(DelayedLabels.of(predictions), shapes)[scored]
         signals = signals_of(p)
         hits = targets[scored][np.arange(len(p)), signals] * (signals > 0)
