@@ -101,7 +101,7 @@ def _trade(
 def _bar_by_bar(task: SurrogateTask, bars: Bars, parameters: dict[str, Any]) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="bt-neuro-surrogate-") as name:
         folder, cerebro = Path(name), task.cerebro(bars)
-        with Recording(folder, has_account=not task.scores_only) as recording:
+        with Recording(folder) as recording:
             recording.add_to(cerebro)
             if parameters["pretrain"] is not None:
                 cerebro.addanalyzer(EpochRecord, folder=folder)

@@ -69,7 +69,14 @@ def test_objectives_follow_from_their_sums():
     assert whole["sharpe"] == pytest.approx(sharpe_ratio(returns))
     assert np.exp(whole["return"]) == pytest.approx(np.prod(1 + returns))
     predictions = pd.DataFrame(
-        {"p_none": 0.2, "p_buy": 0.5, "p_sell": 0.3, "label": ["buy", "none"] * 10, "hit": [1, None] * 10}
+        {
+            "p_none": 0.2,
+            "p_buy": 0.5,
+            "p_sell": 0.3,
+            "signal": "buy",
+            "label": ["buy", "none"] * 10,
+            "hit": [1, None] * 10,
+        }
     )
     rate, brier = (
         performance(name, block_sums(name, predictions, pd.DataFrame(), 1.0).sum(axis=0))

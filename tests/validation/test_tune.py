@@ -273,7 +273,7 @@ def test_the_objectives_by_hand():
             (1, 0, 0, "", None),
         ],
         columns=["p_none", "p_buy", "p_sell", "label", "hit"],
-    )  # fmt: skip
+    ).assign(signal=["buy", "none", "sell", "none"])  # fmt: skip
     figures = objective_metrics(predictions, equity, 100.0)
     assert figures["return_pct"] == pytest.approx(10)
     assert figures["hit_rate_pct"] == 50
