@@ -1,7 +1,7 @@
-"""How `bt-neuro stream` behaves over a long life: latency of a line, memory and time as bars go by.
+"""How `bt-neuro stream` behaves over a long life: latency of a line, memory, time, restart as bars go by.
 
     python benchmarks/stream.py                        # 1,000,000 bars, a small network; some minutes
-    python benchmarks/stream.py --bars 0 --device auto # only the latency, of the article's network too
+    python benchmarks/stream.py --bars 0 --device auto # only latency and restart, of the article's network too
 
 Latency is from a line written to the process's stdin to the signal read from its stdout, one line at a time.
 """
@@ -47,10 +47,24 @@ def lines(count: int) -> Iterator[bytes]:
             yield f"{start + np.timedelta64(bar, 'm')},{open_},{high},{low},{close},500\n".encode()
 
 
-def process(folder: Path, device: str, strategy: Path | None) -> subprocess.Popen[bytes]:
-    words = ["-m", "bt_neuro", "stream", "--out", str(folder), "--device", device]
-    words += ["--strategy", str(strategy)] if strategy else []
-    return subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def process(folder: Path, device: str, strategy: Path | None, **pipes: int) -> subprocess.Popen[bytes]:
+    words = ["-m", "bt_neuro", "stream", "--resume" if folder.exists() else "--out", str(folder)]
+    words += ["--device", device] + (["--strategy", str(strategy)] if strategy else [])
+    return subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **pipes)
+
+
+def restart(folder: Path, device: str, strategy: Path | None, times: int = 5) -> dict[str, float]:
+    """Kill a stream and start it again; seconds from the start of the process to its `ready`."""
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        ran = process(folder, device, strategy, stderr=subprocess.PIPE)
+        ready = json.loads(ran.stderr.readline())
+        found.append(time.perf_counter() - start)
+        assert ready["event"] == "ready", ready
+        ran.kill()
+        ran.communicate()
+    return {"bars": ready["bars"], "min_s": min(found), "median_s": statistics.median(found)}
 
 
 def latency(folder: Path, device: str, strategy: Path | None, bars: int) -> dict[str, float]:
@@ -116,11 +130,13 @@ def main() -> None:
             "cpus": os.cpu_count(),
             "latency_article": latency(here / "article", asked.device, None, asked.latency_bars),
             "latency_small": latency(here / "small", asked.device, tiny, asked.latency_bars),
+            "restart_article": restart(here / "article", asked.device, None),
         }
         if asked.bars:
             parts = endurance(here / "long", asked.device, tiny, asked.bars, asked.part)
             first, rest = parts[0]["rss_mb"], [part["rss_mb"] for part in parts]
             result |= {"parts": parts, "rss_growth_pct": 100 * (max(rest) / first - 1)}
+            result["restart_long"] = restart(here / "long", asked.device, tiny)
     print(json.dumps(result, indent=2))
 
 

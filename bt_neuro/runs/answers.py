@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class AnswerLog:
 
     def __init__(self, folder: Path, last_bar: int) -> None:
         self._path, self._earlier = folder / ANSWERS, folder / EARLIER
+        self._lock = threading.Lock()  # checkpoints are written, and this file flushed, in another thread
         self._open(last_bar)
         self._told = open_no_follow(folder / TOLD, "r+b" if (folder / TOLD).exists() else "w+b", buffering=0)
         self.told_bar = _number(self._told.read(WIDTH))
@@ -53,9 +55,10 @@ class AnswerLog:
     def add(self, values: dict[str, Any]) -> None:
         """Append an answer; on return the operating system has it."""
         if self._rows >= MOST_ROWS:
-            self._file.close()
-            self._path.replace(self._earlier)
-            self._file, self._rows = open_no_follow(self._path, "a+b"), 0
+            with self._lock:
+                self._file.close()
+                self._path.replace(self._earlier)
+                self._file, self._rows = open_no_follow(self._path, "a+b"), 0
         self._file.write(json.dumps(values).encode() + b"\n")
         self._file.flush()
         self._rows, self.last_bar = self._rows + 1, values["bar"]
@@ -95,7 +98,8 @@ class AnswerLog:
 
     def sync(self) -> None:
         """Write everything to the disk."""
-        os.fsync(self._file.fileno())
+        with self._lock:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

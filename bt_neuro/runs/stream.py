@@ -206,11 +206,11 @@ class _Session:
             self._start = start_of(self.folder, self._signature)
         try:
             self._run(self._start)
-        except NonFiniteError as error:
+        except (NonFiniteError, ArithmeticError) as error:  # the latter of a feature that divides by 0
             line = self.lines.line
             if line is None or self._ran_bar() < self._log.rows:  # not this bar, but one that was stored
                 raise
-            self.lines.refuse(line, str(error))
+            self.lines.refuse(line, f"the bar was not taken: {error}")
             self._start = start_of(self.folder, self._signature)
             return not self._is_ended
         return False
