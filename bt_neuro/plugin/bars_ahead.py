@@ -17,7 +17,7 @@ from bt_neuro.plugin.features import BarFeatures
 def bars_ahead(strategy: Any, lines: list[Any]) -> Iterator[BarInputs] | None:
     """Return features, high, low and close of the present bar and those to come; None if unknown.
 
-    They are known where one `BarsFeed` runs bar by bar, the features are those of one indicator of ours, and
+    They are known where a `BarsFeed` runs bar by bar, the features are those of one indicator of ours, and
     the label computes from prices alone. They are computed from the feed's frame, bar by bar and in order.
     backtrader's lines never hold them: a strategy that reads ahead gets what it would get without.
 
@@ -27,10 +27,11 @@ def bars_ahead(strategy: Any, lines: list[Any]) -> Iterator[BarInputs] | None:
     lines : of its features
     """
     learner = strategy.learner
-    if len(strategy.datas) > 1 or not isinstance(learner, Learner) or not _is_of_prices(learner.label):
+    if not isinstance(learner, Learner) or not _is_of_prices(learner.label):
         return None
     for indicator in strategy.getindicators():
-        if isinstance(indicator, BarFeatures) and list(map(id, indicator.lines)) == list(map(id, lines)):
+        is_of_feed = isinstance(indicator, BarFeatures) and indicator.data is strategy.data
+        if is_of_feed and list(map(id, indicator.lines)) == list(map(id, lines)):
             if (following := indicator.read_ahead()) is None:
                 return None
             high, low, close = (getattr(strategy.data, name)[0] for name in ("high", "low", "close"))

@@ -24,6 +24,12 @@ from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.bars_ahead import bars_ahead
 from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
 from bt_neuro.plugin.features import article_features, shape_features
+from bt_neuro.plugin.learned_feed import (
+    LearnedFeedFirst,
+    feeds_of,
+    require_feeds_together,
+    require_one_clock,
+)
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
@@ -49,7 +55,7 @@ def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | N
     return params
 
 
-class NeuroStrategy(bt.Strategy):
+class NeuroStrategy(bt.Strategy, metaclass=LearnedFeedFirst):
     """A strategy that learns every bar, predicts every bar and trades the signals.
 
     At the close of bar t the network learns from the bar whose label t confirms, then predicts t from bars up
@@ -58,6 +64,8 @@ class NeuroStrategy(bt.Strategy):
 
     Params:
 
+      - ``data`` (default: ``None``): name or index of the feed to learn and trade, which becomes ``self.data``;
+        the others follow it in ``self.datas`` and may serve as inputs. None is the first
       - ``wing`` (default: ``1``): bars on either side of a fractal, and the delay of its label
       - ``features`` (default: ``"shape"``): ``"shape"`` describes the visible half of a fractal (see
         `VisibleShape`) to the article's network with averaged weights; ``"article"`` is the article's twelve
@@ -116,6 +124,7 @@ class NeuroStrategy(bt.Strategy):
     """
 
     params = (
+        ("data", None),
         ("wing", 1),
         ("features", "shape"),
         ("history_bars", None),
@@ -155,6 +164,9 @@ class NeuroStrategy(bt.Strategy):
         self._phase = Phase.WARM_UP
         self.pretraining = Pretraining.of(self.p)
         self._feature_lines = checked_features(self)
+        require_one_clock(self, self._feature_lines)
+        lines = self._feature_lines.values()
+        self._inputs = {self.data, *(feed for line in lines for feed in feeds_of(line, self.datas))}
         self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
 
     # -- to override -----------------------------------------------------------------------------------------
@@ -205,6 +217,7 @@ class NeuroStrategy(bt.Strategy):
         name = type(self).__name__
         if not hasattr(self, "_feature_lines"):
             raise StrategyError(f"{name}.__init__ must call super().__init__()")
+        require_feeds_together(self)
         checkpoint = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         try:
             self._learner = self._make_learner(checkpoint)
@@ -278,11 +291,21 @@ class NeuroStrategy(bt.Strategy):
         return self.pretraining is not None and self.pretraining.is_pending
 
     def prenext(self) -> None:
-        if len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
+        """Take a bar while other feeds have not begun: as `next` where all features are known, without orders."""
+        if len(self.datas) > 1 and self._has_features():
+            self._take_bar(trades=False)
+        elif len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
             self._verification.add()
+
+    def _has_features(self) -> bool:
+        lengths = zip(self.datas, self._minperiods, strict=True)
+        return all(len(data) >= least for data, least in lengths if data in self._inputs)
 
     def next(self) -> None:
         """Take a bar: change the phase, verify, learn, predict, decide."""
+        self._take_bar(trades=True)
+
+    def _take_bar(self, trades: bool) -> None:
         self._scored = []
         data, bar = self.data, len(self.data) - 1
         if bar + 1 == self.fingerprint.bars:  # another feed's bar
@@ -302,7 +325,7 @@ class NeuroStrategy(bt.Strategy):
             raise NonFiniteError(f"{opening_time(data)}, {error}") from error
         if signal is not None:
             self._signal = signal
-            if data._laststatus != data.DELAYED:
+            if trades and data._laststatus != data.DELAYED:
                 repeat_targets(self)
                 self.decide(signal)
 

@@ -1,0 +1,121 @@
+"""Several feeds: a strategy learns the one it names, as if that were alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+import pandas as pd
+import pytest
+from modes import random_hours, run_modes
+from small import Small
+
+from bt_neuro.errors import StrategyError
+from bt_neuro.plugin.analyzers import HitRate
+from bt_neuro.plugin.feed import BarsFeed
+
+EURO, GOLD = random_hours(200, seed=1), random_hours(300, seed=2)
+LATE = GOLD[120:].reset_index(drop=True)
+GAPS = GOLD.drop(range(60, 90)).iloc[::2].reset_index(drop=True)
+
+
+class Records(Small):
+    """Keeps each prediction at the bar where it is made."""
+
+    def start(self) -> None:
+        super().start()
+        self.said: dict[int, Any] = {}
+
+    def next(self) -> None:
+        super().next()
+        self._keep()
+
+    def prenext(self) -> None:
+        super().prenext()
+        self._keep()
+
+    def _keep(self) -> None:
+        if self.signal is not None:
+            self.said[self.signal.bar] = self.signal.outputs
+
+
+def run(
+    strategy: type[bt.Strategy], *frames: pd.DataFrame, mode: dict[str, Any] | None = None, **params: Any
+) -> Any:
+    cerebro = bt.Cerebro(stdstats=False, **(mode or {}))
+    for name, bars in zip(("euro", "gold", "third"), frames, strict=False):
+        cerebro.adddata(BarsFeed(bars=bars, name=name))
+    cerebro.addstrategy(strategy, **params)
+    cerebro.addanalyzer(HitRate, _name="hits")
+    return cerebro.run()[0]
+
+
+@run_modes
+@pytest.mark.parametrize(
+    ("others", "data", "bars"),
+    [
+        ([LATE], 0, EURO),
+        ([LATE], "gold", LATE),
+        ([GAPS], None, EURO),
+        ([GAPS], 1, GAPS),
+    ],
+    ids=["first, before a late one", "late one, by name", "first, beside gaps", "gaps, by index"],
+)
+def test_a_feed_is_learned_as_if_it_were_alone(
+    mode: dict[str, Any], others: list[pd.DataFrame], data: Any, bars: pd.DataFrame
+) -> None:
+    alone = run(Records, bars)
+    ran = run(Records, EURO, *others, mode=mode, data=data)
+    assert ran.said == alone.said
+    assert len(ran.said) > 60
+    assert ran.analyzers.hits.get_analysis() == alone.analyzers.hits.get_analysis()
+    assert ran.data.p.bars["close"].equals(bars["close"])
+
+
+def test_orders_are_of_the_learned_feed() -> None:
+    traded = run(Small, EURO, GOLD, data="gold")
+    assert traded.getposition(traded.getdatabyname("gold")).size
+    assert not traded.getposition(traded.getdatabyname("euro")).size
+    assert traded.position.size == traded.getposition(traded.getdatabyname("gold")).size
+
+
+class BothFeeds(Records):
+    def features(self) -> dict[str, Any]:
+        return {**super().features(), "other": self.data1.close, "trend": bt.ind.ROC(self.data1, period=5)}
+
+
+@run_modes
+def test_lines_of_other_feeds_are_inputs(mode: dict[str, Any]) -> None:
+    expected = run(BothFeeds, EURO, LATE)
+    assert run(BothFeeds, EURO, LATE, mode=mode).said == expected.said
+    assert min(expected.said) > 120
+
+
+class AcrossFeeds(Small):
+    def features(self) -> dict[str, Any]:
+        return {**super().features(), "gap": bt.ind.SMA(self.data.close - self.data1.close, period=3)}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mode", "params", "message"),
+    [
+        (AcrossFeeds, {}, {}, "gap must come from one feed, got feed 'euro' and feed 'gold'"),
+        (Small, {}, {"data": "Gold"}, "got 'Gold'. Did you mean gold"),
+        (Small, {}, {"data": 2}, "an index below 2, got 2"),
+        (Small, {"oldsync": True}, {}, "oldsync=True"),
+    ],
+)
+def test_what_would_go_wrong_in_silence_is_refused(
+    strategy: type[bt.Strategy], mode: dict[str, Any], params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StrategyError, match=message):
+        run(strategy, EURO, LATE, mode=mode, **params)
+
+
+def test_foreign_feeds_must_be_declared() -> None:
+    cerebro = bt.Cerebro()
+    for bars in (EURO, GOLD):
+        cerebro.adddata(bt.feeds.PandasData(dataname=bars.set_index("datetime")))
+    cerebro.addstrategy(Small)
+    with pytest.raises(StrategyError, match="must declare its stamps"):
+        cerebro.run()
