@@ -1,4 +1,4 @@
-"""Delayed progressive prediction of bars that are all known: the order of `Learner`, in long launches."""
+"""Delayed progressive validation in long launches: the order of `Learner` on bars that are all known."""
 
 from __future__ import annotations
 
@@ -34,22 +34,26 @@ def progressive_outputs(
     targets: Array,
     delay_bars: int,
     *,
+    continues: bool = False,
+    require_finite: bool = True,
     on_launch: Callable[[int], object] = lambda bars: None,
 ) -> Array:
-    """Predict each bar, and learn each as soon as its label is known; bit-identical to `Learner`.
+    """Predict each bar and learn its label once confirmed; bit-identical to `Learner`.
 
     Parameters
     ----------
-    network : learns
+    network : trained in place
     windows : (n, inputs), those of consecutive bars
     targets : (n, 3); NaN where the label is never known, in the first rows only. The last `delay_bars` are
         not read
     delay_bars : bars after which a label is known
+    continues : whether the first `delay_bars` were predicted before; they are learned, not predicted
+    require_finite : whether outputs that are not finite are an error
     on_launch : called with the number of bars of each launch
 
     Returns
     -------
-    (members, n, 3) array
+    (members, predicted bars, 3) array
         Outputs. Those of bar t depend on windows up to t, and on labels known by the close of t.
 
     Raises
@@ -57,17 +61,18 @@ def progressive_outputs(
     NonFiniteError
         When outputs are not finite.
     """
-    n = len(windows)
-    unknown = int(np.isnan(targets[: max(n - delay_bars, 0)]).any(axis=1).sum())
-    first = min(unknown + delay_bars, n)  # until then there is nothing to learn
-    parts = [network.predict(windows[:first], update_statistics=True)]
-    on_launch(first)
+    n, parts, first = len(windows), [], delay_bars
+    if not continues:
+        unknown = int(np.isnan(targets[: max(n - delay_bars, 0)]).any(axis=1).sum())
+        first = min(unknown + delay_bars, n)  # until then there is nothing to learn
+        parts.append(network.predict(windows[:first], update_statistics=True))
+        on_launch(first)
     for start in range(first, n, BARS_A_LAUNCH):
         stop = min(start + BARS_A_LAUNCH, n)
         learned = slice(start - delay_bars, stop - delay_bars)
         parts.append(network.learn_then_predict(windows[learned], targets[learned], windows[start:stop]))
         on_launch(stop - start)
-    outputs = np.concatenate(parts, axis=-2).reshape(len(network.seeds), n, network.n_outputs)
-    if not np.isfinite(outputs).all():
+    outputs = np.concatenate(parts, axis=-2).reshape(len(network.seeds), -1, network.n_outputs)
+    if require_finite and not np.isfinite(outputs).all():
         raise NonFiniteError("The outputs are not finite. Lower the learning rate.")
     return outputs

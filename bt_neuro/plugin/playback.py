@@ -83,7 +83,7 @@ def feature_rows(
     return FeatureRows(
         len(bars) - len(rows),
         rows,
-        _targets(bars, FractalLabel(recorder.label.wing))[len(bars) - len(rows) :],
+        confirmed_targets(bars, FractalLabel(recorder.label.wing))[len(bars) - len(rows) :],
         recorder.network,
         recorder.history_bars,
         recorder.delay_bars,
@@ -147,7 +147,8 @@ def _pass(self: NeuroStrategy, signal: Signal) -> None:
     """Do nothing."""
 
 
-def _targets(bars: pd.DataFrame, label: Label) -> Array:
+def confirmed_targets(bars: pd.DataFrame, label: Label) -> Array:
+    """Return the targets of all bars, (bars, 3); NaN without a confirmed label."""
     targets = np.full((len(bars), 3), np.nan)
     prices = bars[["high", "low", "close"]].itertuples(index=False, name=None)
     for bar, (high, low, close) in enumerate(prices):

@@ -19,6 +19,8 @@ from bt_neuro.studies.hypotheses import hypotheses_of, sentence_of
 from bt_neuro.studies.pass_store import PassStore
 from bt_neuro.studies.table import comparison_rows, eras_table, table_of
 from bt_neuro.studies.windows import HISTORY_BARS, Spans, Windows
+from bt_neuro.validation.parallel import UnitCounter
+from bt_neuro.validation.task import interruptible
 
 SAME = ("data.sha256", "options", "versions.bt-neuro")  # settings on which a pass depends
 GRID = (1e-3, 5e-4, 2e-4, 5e-5)
@@ -41,7 +43,7 @@ def compare(
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
 ) -> Comparison:
-    """Compare the article's three experts on your bars, and test the article's claims.
+    """Compare the article's three experts on a bar file, and test the article's claims.
 
     Plain, dropout and batch normalisation learn at the article's learning rate and at the best of a grid.
     Batch normalisation also learns by the published gradient and Adam, errors included, at the same rates.
@@ -62,16 +64,10 @@ def compare(
         Learning rates to choose from.
     device : str
         As in `Network`.
-    out : str or Path, optional
-        Folder to write, new or empty. Default: ``runs/<file stem>-compare-<time>``.
-    resume : str or Path, optional
-        Folder of a comparison that did not end. Its finished passes are kept.
-    bars_options : dict, optional
-        Options of `read_bars`.
+    out, resume, bars_options, report
+        As in `walk_forward`. `resume` keeps finished passes.
     progress : callable, optional
-        Called with the bars that networks went through, and the number of all.
-    report : bool, default True
-        Whether to write ``report.html``.
+        Called with the number of bars of all networks that are done, and in total.
 
     Returns
     -------
@@ -80,16 +76,15 @@ def compare(
     Raises
     ------
     NeuroError
-        If an option is invalid or the file is too short. A network that diverges is a result
-        and marked in its rows.
+        If an option is invalid or the file is too short. A network that diverges is marked in its rows.
 
     Notes
     -----
-    Learning rates are chosen on the first half of the file, by the mean squared error of one seed. Each bar
-    is predicted before its label is confirmed. Then all networks start anew at `history`, go through it once,
-    and continue through the second half, which no choice has seen ("single pass"). Others go through the
-    history `eras` times and continue through `test`. No network learns a label before it is confirmed. The
-    outputs of an era on bars that were learned before are in sample, and marked so.
+    Learning rates are chosen on the first half of the file, by the mean squared error of one seed. Then all
+    networks start anew at `history`, go through it once, and continue through the second half, which no
+    choice has seen ("single pass"). Others go through the history `eras` times and continue through `test`.
+    Each bar is predicted before its label is confirmed. Outputs of an era on bars learned before are marked
+    as in sample.
 
     Intervals (95 %) resample blocks of bars, the same ones for both sides of a difference, and seeds. The
     same options give the same table, bit-identical on one device, resumed or not.
@@ -138,11 +133,8 @@ def compare(
         store=store,
     )
     with folder.recording(lambda: store.n_finished > 0):
-        try:
+        with interruptible(lambda: f"{store.n_finished} of {study.n_passes()} passes are finished"):
             _run(study, progress)
-        except KeyboardInterrupt:
-            done = f"{store.n_finished} of {study.n_passes()} passes are finished"
-            raise KeyboardInterrupt(f"interrupted; {done}") from None
         learned = time.perf_counter()
         rows = comparison_rows(study, bars.frame)
         table = table_of(rows, eras)
@@ -173,17 +165,10 @@ def compare(
 
 def _run(study: Study, progress: Callable[[int, int], None] | None) -> None:
     """Run the passes that are not finished, in order."""
-    done, total = 0, study.n_network_bars()
-
-    def show(network_bars: int) -> None:
-        nonlocal done
-        done += network_bars
-        if progress:
-            progress(done, total)
-
-    study.choose(show)
+    counter = UnitCounter(progress, study.n_network_bars())
+    study.choose(counter)
     for variant in VARIANTS:
-        study.run(variant, show)
+        study.run(variant, counter)
 
 
 def _notes(study: Study) -> list[str]:

@@ -1,8 +1,7 @@
 """EMA convergence: the sample from which exponential averages agree with moving ones.
 
-Both averages remember about a window of samples, with different weights, so they never become equal. Once
-the start is forgotten, their difference stays in a range. Convergence means reaching that range;
-`DEFINITIONS` has three ways to measure it.
+The two weight samples differently and never become equal. Once the start is forgotten, their difference stays
+in a range. Convergence is reaching that range, measured in the three ways of `DEFINITIONS`.
 """
 
 from __future__ import annotations
@@ -34,17 +33,12 @@ DEFINITIONS = {
 
 
 def ema_convergence(out: str | Path | None = None, *, seed: int = 0) -> EmaConvergence:
-    """Test when the exponential averages of `RunningBatchNorm` agree with moving ones, and write a folder.
+    """Measure when the averages of `RunningBatchNorm` agree with moving ones, and write a folder.
 
     Parameters
     ----------
-    out : folder to write, new or empty; ``runs/ema-convergence-<time>`` by default
+    out : folder to write, new or empty; default ``runs/ema-convergence-<time>``
     seed : of the random numbers
-
-    Raises
-    ------
-    NeuroError
-        If the folder is not empty or cannot be written.
     """
     started = time.perf_counter()
     options = {"window": WINDOW, "samples": SAMPLES, "draws": DRAWS, "seed": seed}
@@ -72,7 +66,7 @@ class Convergence:
     Attributes
     ----------
     statistic, start, definition : mean or variance; see `exponential`; one of `DEFINITIONS`
-    sample : median of the draws; the definition "spread" has a single number
+    sample : median of the draws; a single number of "spread"
     low, high : its 95 % interval, by resampling draws
     draws_low, draws_high : range of 95 % of the draws; None if a single draw has no value
     claimed_pct : share of draws in the article's range
@@ -135,7 +129,7 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
     """Return for each draw the sample from which the difference stays in its later range for a window.
 
     The range holds 95 % of the differences of all draws once the start is forgotten. A draw that never stays
-    so long converges after its last sample.
+    in it converges after its last sample.
     """
     band = np.quantile(np.abs(differences[:, forgotten(window) :]), 0.95)
     outside = np.pad((np.abs(differences) > band).cumsum(axis=1), ((0, 0), (1, 0)))
@@ -144,20 +138,15 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
 
 
 def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
-    """Return for each draw the sample after the last one whose difference is larger than any later one.
-
-    Later means once the start is forgotten.
-    """
+    """Return for each draw the sample after the last whose difference exceeds all after the start is forgotten."""
     size, end = np.abs(differences), forgotten(window)
     return _after_last(size[:, :end] > size[:, end:].max(axis=1, keepdims=True))
 
 
 def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
-    """Return the sample after the last one, before the start is forgotten, 25 % above the later spread.
+    """Return the sample after the last 25 % above the spread once the start is forgotten.
 
-    Parameters
-    ----------
-    spread : (rows, samples), root mean squares over draws
+    `spread` is (rows, samples), root mean squares over draws.
     """
     end = forgotten(window)
     later = np.sqrt((spread[:, end:] ** 2).mean(axis=1, keepdims=True))
@@ -204,9 +193,8 @@ def measure_ema_convergence(
     ----------
     seed : of the numbers
     window : of both averages
-    samples : number in a draw, at least ten windows; the last half is the later part
-    draws : number of draws
-    shown : number of draws whose lines are kept
+    samples : number in a draw, at least ten windows
+    draws, shown : number of draws, and of those whose lines are kept
     """
     rng = np.random.default_rng(seed)
     numbers = rng.uniform(-1, 1, (draws, samples))
@@ -233,10 +221,10 @@ def measure_ema_convergence(
 
 
 def claim(statistic: str, joinings: list[Convergence]) -> dict[str, Any]:
-    """Test a claim of the article: it holds, does not hold, or the definitions disagree.
+    """Return a claim of the article with its verdict.
 
     It holds if the interval of every definition meets the claimed range, and does not hold if all lie on one
-    side of it.
+    side of it. Otherwise it cannot be told.
     """
     low, high = CLAIMS[statistic]
     found = {

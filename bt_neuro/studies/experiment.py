@@ -1,4 +1,4 @@
-"""The experiment of a comparison: variants, members, and all passes, except those that are finished."""
+"""Experiment of a comparison: variants, members and passes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.learning.progressive import progressive_outputs
 from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.models import article_layers
 from bt_neuro.nn.network import Network
@@ -19,8 +20,6 @@ from bt_neuro.studies.pass_store import PassStore
 from bt_neuro.studies.windows import WING, Spans, Windows
 
 Array = NDArray[np.floating]
-
-_BARS_A_LAUNCH = 1024
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,11 @@ class Variant:
         return self.expert if self.gradient == "exact" else f"{self.expert}-{self.gradient}"
 
     def layers(self, features: int) -> list[Layer]:
-        """Return its layers for this number of features."""
         options = {} if self.gradient == "exact" else {"gradient": self.gradient}
         return article_layers(features, self.expert, **options)
 
     def network(self, windows: Windows, members: Sequence[Member], device: str) -> Network:
-        """Return new networks, a member for each learning rate and seed."""
+        """Return new networks, one for each member."""
         return Network(
             self.layers(windows.features.shape[1]),
             windows.inputs,
@@ -84,38 +82,31 @@ def progressive_pass(
     continues: bool = False,
     progress: Callable[[int], object] = lambda bars: None,
 ) -> Array:
-    """Predict each bar, and learn each as soon as its label is confirmed: the order of `Learner`, to the bit.
+    """Predict each bar and learn its label once confirmed, as `progressive_outputs` does.
 
     Parameters
     ----------
     network : of several members
     windows : of all bars
     bars : to predict, one or more
-    continues : whether the last predicted bar is the one before them, which is learned first. If not, nothing
-        before them is learned
+    continues : whether the bar before them was predicted last; it is learned first
     progress : called with the number of bars since the last call
 
     Returns
     -------
     (members, bars, 3) array
-        Outputs. Those of bar t use prices up to the close of t and labels up to that of t - 1. The last bar
-        is not learned: its label is confirmed one bar later.
+        Outputs. A diverged network is a result.
     """
-    outputs, first = [], bars.start
-    if not continues:
-        outputs.append(network.predict(windows.window(range(first, first + 1)), update_statistics=True))
-        first += 1
-        progress(1)
-    for start in range(first, bars.stop, _BARS_A_LAUNCH):
-        predicted = range(start, min(start + _BARS_A_LAUNCH, bars.stop))
-        known = range(predicted.start - 1, predicted.stop - 1)
-        outputs.append(
-            network.learn_then_predict(
-                windows.window(known), windows.target(known), windows.window(predicted)
-            )
-        )
-        progress(len(predicted))
-    return np.concatenate(outputs, axis=1)
+    seen = range(bars.start - WING * continues, bars.stop)
+    return progressive_outputs(
+        network,
+        windows.window(seen),
+        windows.target(seen),
+        WING,
+        continues=continues,
+        require_finite=False,
+        on_launch=progress,
+    )
 
 
 class Step(NamedTuple):
@@ -148,7 +139,6 @@ class Study:
     device: str
     store: PassStore
 
-    # -- the choice of learning rates ------------------------------------------------------------------------
     def choose(self, progress: Callable[[int], object]) -> None:
         """Run each expert over the first half at each rate of the grid."""
         for variant in EXACT:
@@ -189,12 +179,8 @@ class Study:
             best[variant] = min(known, key=lambda rate: known[rate], default=self.grid[0])
         return best
 
-    # -- single pass and eras --------------------------------------------------------------------------------
     def rates(self, variant: Variant) -> dict[str, float]:
-        """Return the learning rates of a variant, by kind.
-
-        The published gradient has the best rate of the exact one, so that both are compared at one rate.
-        """
+        """Return the learning rates of a variant, by kind; the published gradient has those of the exact one."""
         of_expert = next(one for one in EXACT if one.expert == variant.expert)
         return {"article": variant.article_rate, "best": self.best_rates[of_expert]}
 
@@ -204,7 +190,7 @@ class Study:
         return [Member(rate, seed) for rate in rates for seed in self.seeds]
 
     def steps(self) -> Iterator[Step]:
-        """Yield the passes of a variant in order; each starts with the networks of the last era."""
+        """Yield the passes of a variant in order, each from the networks of the last era."""
         for era in range(1, self.eras + 1):
             yield Step(f"era-{era}", self.spans.history, era)
             if era == 1:
@@ -225,7 +211,7 @@ class Study:
             if network is None:
                 network = variant.network(self.windows, members, self.device)
             if learned:
-                # Also without an interruption, so that both take the same way.
+                # Also without an interruption, so that both have the same bits.
                 store.restore(variant.name, network)
             outputs = self._pass(network, step.bars, step.era == 0, networks, progress)
             store.write(name, outputs)

@@ -18,12 +18,7 @@ Array = NDArray[np.floating]
 
 
 class PassStore:
-    """The folder ``passes`` of a comparison.
-
-    Parameters
-    ----------
-    folder : of the comparison
-    """
+    """The folder ``passes`` of a comparison."""
 
     def __init__(self, folder: Path) -> None:
         self._passes = folder / "passes"
@@ -40,7 +35,6 @@ class PassStore:
         return _read(path)[0]["outputs"] if path.exists() else None
 
     def write(self, name: str, outputs: Array) -> None:
-        """Write the outputs of a pass."""
         _write(self._passes / f"{name}.pass", {"outputs": outputs}, {})
 
     def write_networks(self, name: str, network: Network, era: int) -> None:
@@ -62,7 +56,7 @@ class PassStore:
         (self._passes / f"{name}.safetensors").unlink(missing_ok=True)
 
 
-# Not as checkpoints are written: those require finite numbers, and here a diverged network is a result.
+# Checkpoints require finite numbers; here a diverged network is a result.
 def _write(path: Path, tensors: dict[str, Array], about: dict[str, Any]) -> None:
     try:
         with atomic_write(path) as partial:

@@ -1,4 +1,4 @@
-"""The figures of a comparison: one row a predictor and span of bars, each with its interval."""
+"""Tables of a comparison: one row a predictor and regime, with intervals."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.learning.epochs import RunningFigures
-from bt_neuro.metrics.baselines import class_frequencies
-from bt_neuro.metrics.bootstrap import Interval
+from bt_neuro.metrics.baselines import SHAPE, class_frequencies
+from bt_neuro.metrics.bootstrap import interval_metrics
 from bt_neuro.metrics.predictions import DelayedLabels, labels_of
 from bt_neuro.metrics.shape_counters import shape_counters, visible_shapes
 from bt_neuro.metrics.softmax_regression import softmax_regression
 from bt_neuro.studies.experiment import PLAIN, VARIANTS, Study, Variant
-from bt_neuro.studies.outputs import Answers, error_difference, hit_rate, mean_error
+from bt_neuro.studies.outputs import Outputs, error_difference, hit_rate, mean_error
 from bt_neuro.studies.windows import HISTORY_BARS, WING
 
 Array = NDArray[np.floating]
@@ -27,10 +27,11 @@ SINGLE, SAME_BARS, AFTER, IN_SAMPLE = (
     "after eras",
     "in sample, last era",
 )
+KEY = ("expert", "gradient", "which", "learning_rate")
 
 
-def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Answers]]:
-    """Return all answers by regime, in the order of the table, those of the baselines last."""
+def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Outputs]]:
+    """Return all predictors' outputs by regime, in the order of the table, those of the baselines last."""
     spans, last = study.spans, f"era-{study.eras}"
     regimes = {
         SINGLE: ("single", spans.rest, spans.rest),
@@ -38,52 +39,44 @@ def comparison_rows(study: Study, frame: pd.DataFrame) -> dict[str, list[Answers
         AFTER: ("test", spans.test, spans.test),
         IN_SAMPLE: (last, spans.history, spans.history[:-WING]),
     }
-    baselines = baseline_probabilities(study, frame)
+    trained, baselines = baseline_probabilities(study, frame)
     rows = {}
-    for regime, (step, went, asked) in regimes.items():
-        targets = study.windows.target(asked)
+    for regime, (step, went, scored) in regimes.items():
+        targets = study.windows.target(scored)
         known = np.isfinite(targets).all(axis=1)
-        rows[regime] = [
-            Answers(
-                {"expert": one.expert, "gradient": one.gradient, "which": which, "learning_rate": rate},
-                part_of(study.outputs(one, step, rate), went, asked)[:, known],
-                targets[known],
-            )
+        predictors: list[tuple[tuple[Any, ...], Array, range]] = [
+            ((one.expert, one.gradient, which, rate), study.outputs(one, step, rate), went)
             for one in VARIANTS
             for which, rate in study.rates(one).items()
         ]
         if regime != IN_SAMPLE:
-            rows[regime] += [
-                Answers(baseline(name), part_of(said, whole, asked)[:, known], targets[known])
-                for name, (whole, said) in baselines.items()
-            ]
+            predictors += [((name, "", "baseline", None), p[None], trained) for name, p in baselines.items()]
+        rows[regime] = [
+            Outputs(
+                dict(zip(KEY, key, strict=True)),
+                outputs[:, scored.start - bars.start : scored.stop - bars.start][:, known],
+                targets[known],
+            )
+            for key, outputs, bars in predictors
+        ]
     return rows
 
 
-def part_of(said: Array, went: range, asked: range) -> Array:
-    return said[:, asked.start - went.start : asked.stop - went.start]
-
-
-def baseline(name: str) -> Figures:
-    return {"expert": name, "gradient": "", "which": "baseline", "learning_rate": None}
-
-
-def baseline_probabilities(study: Study, frame: pd.DataFrame) -> dict[str, tuple[range, Array]]:
-    """Return what baselines say, having begun where the single pass did, (1, bars, 3), and of which bars."""
+def baseline_probabilities(study: Study, frame: pd.DataFrame) -> tuple[range, dict[str, Array]]:
+    """Return the bars from the start of the single pass on, and each baseline's probabilities, (bars, 3)."""
     bars = range(study.spans.history.start, study.spans.rest.stop)
     examples = delayed_labels_of(study, bars)
     first = bars.start - HISTORY_BARS + 1 - study.windows.first_row
     features = study.windows.features[first:]
-    said = {
+    return bars, {
         "class frequencies": class_frequencies(examples),
-        "visible shape": shape_counters(examples, visible_shapes(frame, np.arange(bars.start, bars.stop))),
+        SHAPE: shape_counters(examples, visible_shapes(frame, np.arange(bars.start, bars.stop))),
         "softmax regression": softmax_regression(examples, features, HISTORY_BARS),
     }
-    return {name: (bars, answers[None]) for name, answers in said.items()}
 
 
 def delayed_labels_of(study: Study, bars: range) -> DelayedLabels:
-    """Return the labels of consecutive bars as the baselines learn them, under the network's delay."""
+    """Return the labels of consecutive bars, under the network's delay."""
     targets = study.windows.target(bars)
     known, numbers = np.isfinite(targets).all(axis=1), np.arange(bars.start, bars.stop)
     return DelayedLabels.of(
@@ -97,25 +90,25 @@ def delayed_labels_of(study: Study, bars: range) -> DelayedLabels:
     )
 
 
-def row_of(answers: Answers, plain: Answers, regime: str, eras: int) -> Figures:
+def row_of(one: Outputs, plain: Outputs, regime: str, eras: int) -> Figures:
     """Return a row of ``compare.csv``."""
-    sound, of_seeds = not answers.diverged, answers.errors.mean(axis=0)
-    running = RunningFigures(len(answers.outputs))
-    running.add(answers.outputs, answers.targets)
+    sound, of_seeds = not one.diverged, one.errors.mean(axis=0)
+    running = RunningFigures(len(one.outputs))
+    running.add(one.outputs, one.targets)
     article = np.array(running.figures(), dtype=float)  # None becomes NaN
     return {
-        **answers.who,
+        **one.key,
         "regime": regime.replace("last era", f"era {eras}").replace("eras", counted(eras)),
         "in_sample": regime == IN_SAMPLE,
-        "bars": len(answers.targets),
-        "seeds": len(answers.outputs),
-        "diverged": answers.diverged,
-        **bounds("mean_squared_error", mean_error(answers)),
+        "bars": len(one.targets),
+        "seeds": len(one.outputs),
+        "diverged": one.diverged,
+        **interval_metrics("mean_squared_error", mean_error(one)),
         "mean_squared_error_seeds_sd": float(of_seeds.std(ddof=1)) if sound and len(of_seeds) > 1 else None,
-        **bounds("difference_to_plain", None if answers is plain else error_difference(answers, plain)),
-        "signals": answers.signals,
-        **bounds("hit_rate_pct", hit_rate(answers), 100),
-        "coverage_pct": 100 * answers.signals / answers.errors.size if sound else None,
+        **interval_metrics("difference_to_plain", None if one is plain else error_difference(one, plain)),
+        "signals": one.signals,
+        **interval_metrics("hit_rate_pct", hit_rate(one), scale=100),
+        "coverage_pct": 100 * one.signals / one.errors.size if sound else None,
         **{
             name: float(values.mean()) if sound and np.isfinite(values).all() else None
             for name, values in zip(("error", "undefine_pct", "forecast_pct"), article.T, strict=True)
@@ -123,50 +116,34 @@ def row_of(answers: Answers, plain: Answers, regime: str, eras: int) -> Figures:
     }
 
 
-def bounds(name: str, found: Interval | None, scale: float = 1.0) -> Figures:
-    value, low, high = (scale * number for number in found) if found else (None, None, None)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
-
-
-def table_of(rows: dict[str, list[Answers]], eras: int) -> pd.DataFrame:
-    """Return ``compare.csv``: each difference is to plain at its own best rate on the same bars."""
-    found = []
-    for regime, answers in rows.items():
-        plain = find(answers, PLAIN, "best")
-        found += [row_of(one, plain, regime, eras) for one in answers]
-    return pd.DataFrame(found)
+def table_of(rows: dict[str, list[Outputs]], eras: int) -> pd.DataFrame:
+    """Return ``compare.csv``: each difference is to plain at its best rate on the same bars."""
+    return pd.DataFrame(
+        row_of(one, find(outputs, PLAIN, "best"), regime, eras)
+        for regime, outputs in rows.items()
+        for one in outputs
+    )
 
 
 def counted(eras: int) -> str:
     return "1 era" if eras == 1 else f"{eras} eras"
 
 
-def find(answers: list[Answers], variant: Variant, which: str) -> Answers:
-    """Return the answers of one variant at one kind of rate."""
+def find(outputs: list[Outputs], variant: Variant, which: str) -> Outputs:
+    """Return the outputs of one variant at one kind of rate."""
     wanted = {"expert": variant.expert, "gradient": variant.gradient, "which": which}
-    return next(one for one in answers if wanted.items() <= one.who.items())
+    return next(one for one in outputs if wanted.items() <= one.key.items())
 
 
 def eras_table(study: Study) -> pd.DataFrame:
     """Return ``eras.csv``: the article's figures of each network at the end of each era, all in sample."""
-    rows = []
-    bars = study.spans.history[:-WING]
+    rows, targets = [], study.windows.target(study.spans.history[:-WING])
     for one in VARIANTS:
         for which, rate in study.rates(one).items():
+            names = {"expert": one.expert, "gradient": one.gradient, "learning_rate": rate, "which": which}
             running = RunningFigures(len(study.seeds))
             for era in range(1, study.eras + 1):
-                running.add(study.outputs(one, f"era-{era}", rate)[:, :-WING], study.windows.target(bars))
+                running.add(study.outputs(one, f"era-{era}", rate)[:, :-WING], targets)
                 for seed, figures in zip(study.seeds, running.figures(), strict=True):
-                    rows.append(
-                        {
-                            "expert": one.expert,
-                            "gradient": one.gradient,
-                            "learning_rate": rate,
-                            "which": which,
-                            "seed": seed,
-                            "era": era,
-                            **figures._asdict(),
-                            "in_sample": True,
-                        }
-                    )
+                    rows.append({**names, "seed": seed, "era": era, **figures._asdict(), "in_sample": True})
     return pd.DataFrame(rows)

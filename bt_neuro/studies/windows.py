@@ -1,4 +1,4 @@
-"""Feature windows and targets of all bars of a file, and the spans in which they are used."""
+"""Feature windows and targets of a bar file, and the spans of a comparison."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import FoldError
 from bt_neuro.learning.fractals import FractalLabel
+from bt_neuro.learning.progressive import feature_windows
 from bt_neuro.plugin.features import article_features
 from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.playback import confirmed_targets
 from bt_neuro.validation.folds import MINIMUM_TEST_BARS, Length
 
 Array = NDArray[np.floating]
@@ -47,11 +49,7 @@ class Windows:
         cerebro.adddata(BarsFeed(bars=frame))
         cerebro.addstrategy(_Recorder)
         (ran,) = cerebro.run()
-        targets, label = np.full((len(frame), 3), np.nan), FractalLabel(WING)
-        prices = frame[["high", "low", "close"]].itertuples(index=False)
-        for bar, (high, low, close) in enumerate(prices):
-            for confirmed in label.update(bar, high, low, close):
-                targets[confirmed.bar] = confirmed.target
+        targets = confirmed_targets(frame, FractalLabel(WING))
         return cls(np.array(ran.rows), len(frame) - len(ran.rows), targets)
 
     @property
@@ -66,9 +64,7 @@ class Windows:
 
     def window(self, bars: range) -> Array:
         """Return the windows that end at these bars, (bars, inputs), as a view."""
-        width = self.features.shape[1]
-        every = np.lib.stride_tricks.sliding_window_view(self.features.reshape(-1), self.inputs)[::width]
-        return every[bars.start - self.first : bars.stop - self.first]
+        return feature_windows(self.features, HISTORY_BARS)[bars.start - self.first : bars.stop - self.first]
 
     def target(self, bars: range) -> Array:
         """Return the targets of these bars, (bars, 3)."""

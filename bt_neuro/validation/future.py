@@ -1,4 +1,4 @@
-"""Bars to come, hidden from a strategy's `next` or replaced by others."""
+"""Future bars, hidden from a strategy's `next` or replaced by perturbed ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ LARGEST_MOVE = np.log(1000.0)  # of a perturbed price from the last true close
 class FutureMask:
     """Other values in all lines beyond the present bar, at every bar.
 
-    backtrader has then computed all indicators from true bars. Only what `next` reads ahead, from a line or
-    its array, is changed. Each step of a line is reversed and made a hundred times as large; times run at
-    twice their pace.
+    Indicators are computed from true bars before. Only values that `next` reads ahead, from a line or its
+    array, change. Each step of a line is reversed and multiplied by 100; times run at twice their pace.
     """
 
     def __init__(self) -> None:
@@ -53,13 +52,13 @@ def _hide(line: array[float], is_time: bool) -> array[float]:
 
 
 def _peek_at_true_times(data: Any, lines: list[tuple[array[float], array[float]]]) -> None:
-    """Where a strategy has timers, Cerebro itself reads the time of the next bar."""
+    """Give Cerebro the true time of the next bar, which it reads for timers."""
     true = next(true for shown, true in lines if shown is data.lines.datetime.array)
     data.advance_peek = lambda: true[len(data)] if len(data) < len(true) else float("inf")
 
 
 def _filled_lines(cerebro: bt.Cerebro) -> Iterator[tuple[array[float], str]]:
-    """Yield the array and name of each line that holds values for all bars already."""
+    """Yield the array and name of each line that holds values for all bars."""
     owners = [
         *cerebro.datas,
         *(indicator for strategy in cerebro.runningstrats for indicator in indicators_of(strategy)),
@@ -89,9 +88,8 @@ def perturbed(frame: pd.DataFrame, cut: int) -> pd.DataFrame:
     """Return the first `cut` bars, followed by at most as many perturbed ones.
 
     Each later price is mirrored in the last true close and moved up to a hundred times as far. The first
-    perturbed close always lies on the other side. Larger volumes and spreads become smaller and the other
-    way round, and times run at half their pace. The bars stay valid, so that indicators without look-ahead
-    compute from them without errors.
+    perturbed close always lies on the other side. Larger volumes and spreads become smaller, smaller ones
+    larger, and times run at half their pace. The bars stay valid, so indicators compute without errors.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Look-ahead check: comparison of runs whose bars to come differ."""
+"""Look-ahead check: runs with equal pasts and different futures must agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.validation.future import perturbed
-from bt_neuro.validation.parallel import ProcessPool
+from bt_neuro.validation.parallel import ProcessPool, UnitCounter
 from bt_neuro.validation.trace import Trace, differences
 from bt_neuro.validation.trace_recording import TraceTask, record_trace
 
@@ -30,14 +30,14 @@ COMPUTED_AHEAD = (
 
 @dataclass(frozen=True)
 class Leak:
-    """The first quantity that depends on bars to come.
+    """The first quantity that depends on later bars.
 
     Attributes
     ----------
     bar, time : where
     what : a feature or an indicator's line, the prediction, signal, order, network's state, or the run
     whole, other : its value with the true future, and with another one
-    future : "mask", "cut" or "perturbed": the change of the bars to come
+    future : "mask", "cut" or "perturbed": the change of the future
     from_bar : the first changed bar
     start_bar : the first bar of the runs that were compared
     """
@@ -64,7 +64,7 @@ class LookaheadResult:
     stretch_bars : bars before each cut that were compared, or fewer where the file begins
     orders : number of changes of orders that were compared
     files : data files that the strategy opened
-    leak : the first quantity that depends on bars to come, or None
+    leak : the first quantity that depends on later bars, or None
     """
 
     file: str
@@ -106,7 +106,7 @@ class LookaheadResult:
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """What a pass shows, in sentences; none where a leak was found."""
+        """Sentences on what a pass shows; none with a leak."""
         if self.leak:
             return ()
         return (
@@ -122,7 +122,7 @@ class LookaheadResult:
 
     @property
     def not_covered(self) -> tuple[str, ...]:
-        """What no pass can show."""
+        """Sentences on what no pass can show."""
         opened = f" It opened {', '.join(self.files)}." if self.files else " It opened no data file."
         return (
             "Knowledge from elsewhere: data files that the strategy opens, a network trained before, "
@@ -149,30 +149,30 @@ def lookahead_check(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> LookaheadResult:
-    """Check whether what a strategy does depends on bars that have not closed.
+    """Check whether a strategy depends on bars that have not closed.
 
     One run takes the file as it is. In a second run all lines hold other values beyond the present bar. At
-    each cut, the bars before it run three times: with the bars that follow, without any, and with perturbed
-    ones. Before the change all runs must agree to the bit: lines of indicators, predictions, signals, orders
-    and the network. The account has 10,000 and pays the file's spread.
+    each cut, the bars before it run three times: followed by the true bars, by none, and by perturbed ones.
+    Before the change all runs must be bit-identical: lines of indicators, predictions, signals, orders and
+    the network. The account has 10,000 and pays the file's spread.
 
     Parameters
     ----------
     path : str or Path
         Bar file, in any format of `read_bars`.
     strategy : class or str
-        "FILE.py:Class" is loaded anew for each run, so that no run leaves anything in the module for another.
+        "FILE.py:Class" is loaded anew for each run, so that runs share no state of the module.
     parameters : dict, optional
         Parameters of the strategy.
     bars_options : dict, optional
         Options of `read_bars`.
     cuts : int, default 12
-        Number of cuts, evenly over the file from the first prediction to the last bar. The bars before a cut
-        are a third of the file divided by the cuts, but at least twice the bars up to the first prediction.
-        All cuts together then cost as much as one run over the file.
+        Number of cuts, evenly from the first prediction to the last bar. A run before a cut has a third of
+        the file over the number of cuts, at least twice the bars up to the first prediction. All cuts cost as
+        much as one run over the file.
     processes : int, default 1
-        Number of runs at the same time. More than 1 needs a strategy that other processes can import and, in
-        a script, ``if __name__ == "__main__":``.
+        Number of runs at the same time. More than 1 requires a strategy that other processes can import and,
+        in a script, ``if __name__ == "__main__":``.
     progress : callable, optional
         Called with the number of bars done and of all bars.
 
@@ -183,8 +183,7 @@ def lookahead_check(
     Raises
     ------
     NeuroError
-        If the file or the strategy cannot be used, nothing is predicted, or two runs over the same bars
-        differ, so that nothing can be compared.
+        If the file or the strategy is invalid, nothing is predicted, or two runs over the same bars differ.
 
     Examples
     --------
@@ -196,16 +195,9 @@ def lookahead_check(
     if cuts < 1:
         raise StrategyError(f"cuts must be 1 or more, got {cuts}. Give a higher number.")
     bars = read_bars(path, **(bars_options or {}))
-    frame, done, total = bars.frame, 0, 2 * len(bars)
-
-    def show(new_bars: int) -> None:
-        nonlocal done
-        done += new_bars
-        if progress:
-            progress(min(done, total), total)
-
+    frame, counter = bars.frame, UnitCounter(progress, 2 * len(bars))
     whole = TraceTask(frame, strategy, parameters or {}, bars.point, backtrader_timeframe(frame["datetime"]))
-    with ProcessPool(record_trace, processes, show) as pool:
+    with ProcessPool(record_trace, processes, counter) as pool:
         truth, masked = pool.map([whole, replace(whole, mask=True)])
         first = truth.first_signal
         if first is None or first + 1 == len(frame):
@@ -217,7 +209,7 @@ def lookahead_check(
         leak = _leak(truth, masked, MASK, len(frame))
         if leak is None:
             tasks = [task for cut in chosen for task in _tasks(whole, cut, stretch)]
-            total += sum(task.digest_after or 0 for task in tasks)
+            counter.total += sum(task.digest_after or 0 for task in tasks)
             leak = _first_leak(pool.map(tasks), chosen, stretch)
         if leak is not None:
             # To the end: over a few bars two runs of a random strategy may be equal.

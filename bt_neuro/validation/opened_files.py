@@ -1,4 +1,4 @@
-"""Files that Python code reads, seen by an audit hook."""
+"""Opened files, recorded by an audit hook."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ _opened: set[str] | None = None  # None: not recording
 
 @contextmanager
 def opened_files() -> Iterator[set[str]]:
-    """Give the set of the paths that are opened for reading meanwhile, without code, libraries and caches.
-
-    Files that a library opens from C are not among them.
-    """
+    """Record the paths that Python code opens for reading; files opened from C are missed."""
     global _opened
     _install_hook()
     before, _opened = _opened, set()
@@ -48,7 +45,7 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def data_files(paths: set[str]) -> tuple[str, ...]:
-    """Return those of the paths that are no code and belong to no library, cache or system folder, sorted."""
+    """Return the paths that are not code and not in a library, cache or system folder, sorted."""
     library = (sys.prefix, sys.base_prefix, *(path for path in sys.path if "site-packages" in path))
     system = ("/proc", "/sys", "/dev", "/etc", "/usr")
     roots = [Path(folder).resolve() for folder in (*library, *system, platformdirs.user_cache_dir())]

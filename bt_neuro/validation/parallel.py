@@ -1,4 +1,4 @@
-"""Tasks run by processes of this machine, or by the workers of a Dask cluster."""
+"""Process pool, and the same tasks on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -36,9 +36,26 @@ _report: Callable[[int], object] | None = None
 
 
 def report_progress(units: int) -> None:
-    """Report that the running task has done so many more units; without effect outside a `ProcessPool`."""
+    """Report units of work that the running task has done; no effect outside a `ProcessPool`."""
     if _report:
         _report(units)
+
+
+class UnitCounter:
+    """Callback that adds units of work and passes (done, total) on.
+
+    Attributes
+    ----------
+    total : units of all work; may grow
+    """
+
+    def __init__(self, progress: Callable[[int, int], object] | None, total: int) -> None:
+        self._progress, self._done, self.total = progress, 0, total
+
+    def __call__(self, units: int) -> None:
+        self._done += units
+        if self._progress:
+            self._progress(min(self._done, self.total), self.total)
 
 
 def cores() -> list[int]:
@@ -51,7 +68,7 @@ def cores() -> list[int]:
 def run_tasks(
     work: Callable[[Task], Output], tasks: Sequence[Task], *, jobs: int = 1, cluster: str | None = None
 ) -> Generator[tuple[Task, Output | NeuroError]]:
-    """Yield each task with its output, or with the NeuroError it raised, in the order of completion.
+    """Yield each task with its output or its NeuroError, in the order of completion.
 
     Parameters
     ----------
@@ -70,8 +87,8 @@ def run_tasks(
 class ProcessPool(Generic[Task, Output]):
     """Processes that call one function with many tasks.
 
-    A context manager. Leaving it kills the processes, whatever they are doing, and removes their temporary
-    files. They also end with this process, however it ends. A task whose process died runs once more, alone.
+    A context manager. Leaving it kills the processes and removes their temporary files. They also end when
+    this process ends, in any way. A task whose process died runs once more, alone.
 
     Parameters
     ----------
@@ -80,9 +97,8 @@ class ProcessPool(Generic[Task, Output]):
     progress : called with the units that running tasks pass to `report_progress`
     """
 
-    # concurrent.futures, loky and pebble were tried. The first two fail every running task when one process
-    # dies, and the processes of all three outlive a parent that is killed. A pipe for each process, instead
-    # of a queue for all, also leaves no lock that a killed process could hold.
+    # concurrent.futures and loky fail every running task when one process dies. Their processes, and those of
+    # pebble, outlive a killed parent. A pipe for each process leaves no lock that a killed one could hold.
 
     def __init__(
         self, work: Callable[[Task], Output], processes: int, progress: Callable[[int], object] | None = None
@@ -102,13 +118,13 @@ class ProcessPool(Generic[Task, Output]):
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Output | NeuroError]]:
-        """Yield the number of each task and its output, or the NeuroError it raised, as tasks complete."""
+        """Yield the number of each task with its output or its NeuroError, as tasks complete."""
         if self._processes <= 1:
             return ((number, self._run_here(task)) for number, task in enumerate(tasks))
         return self._run_in_processes(tasks)
 
     def map(self, tasks: Sequence[Task]) -> Iterator[Output]:
-        """Yield the outputs of tasks in their order; raise the error of the first that failed."""
+        """Yield the outputs of tasks in their order; raise the first error."""
         outputs: dict[int, Output | NeuroError] = {}
         following = 0
         for number, output in self.run(tasks):
@@ -167,7 +183,7 @@ class ProcessPool(Generic[Task, Output]):
                             died.add(number)
                             lost.append(number)
         finally:
-            for worker, _ in running.values():  # where nobody waits for the others
+            for worker, _ in running.values():  # if the caller stopped early
                 self._end(worker)
 
     def _start(self) -> _Worker:
@@ -190,7 +206,7 @@ class ProcessPool(Generic[Task, Output]):
 
 
 class _Worker:
-    """A process of a pool, as its parent sees it."""
+    """Handle of a process of a pool."""
 
     def __init__(self, number: int, work: Callable[[Any], Any], share: list[int], scratch: str) -> None:
         self.number, self.is_ready = number, False
@@ -207,7 +223,7 @@ class _Worker:
                 f"A task must be picklable to reach another process: {error}. Give the strategy as "
                 "FILE.py:Class, or use one process."
             ) from error
-        with suppress(OSError):  # it died, as `receive` will find
+        with suppress(OSError):  # it died; `receive` returns DIED
             self.connection.send_bytes(content)
 
     def receive(self) -> tuple[int, Any]:
@@ -221,9 +237,9 @@ class _Worker:
 
 
 def _serve(connection: Connection, work: Callable[[Any], Any], share: list[int], scratch: str) -> None:
-    """Run the tasks that come through a connection, in a new process."""
+    """Run tasks from a connection, in a new process."""
     global _report
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent acts
     tempfile.tempdir = scratch  # a process that is killed cannot clear up
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     if share and hasattr(os, "sched_setaffinity"):
@@ -260,9 +276,8 @@ def _on_cluster(
         from distributed import Client, as_completed
     except ImportError as error:
         raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
-    logging.getLogger("distributed.client").setLevel(
-        logging.CRITICAL
-    )  # tracebacks of errors that are raised here
+    logger = logging.getLogger("distributed.client")
+    logger.setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
     try:
         client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
         client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)

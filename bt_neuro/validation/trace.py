@@ -1,4 +1,4 @@
-"""Traces: what a strategy did in a run, bar by bar, for comparison with another run."""
+"""Traces: inputs, predictions and orders of a run bar by bar, for comparison with another run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Trace:
-    """A strategy's run.
+    """Record of a strategy's run.
 
     Attributes
     ----------
     features : names of the features among the lines
-    lines : features and the lines of all indicators by name, (bars,) each, as index 0 showed them
-    outputs, probabilities : (bars, 3), of the signals; NaN where there was none
-    targets : (bars, 3), labels that were confirmed in the run; NaN where they were not
+    lines : features and the lines of all indicators by name, (bars,) each, as read at index 0
+    outputs, probabilities : (bars, 3), of the signals; NaN without a signal
+    targets : (bars, 3), labels confirmed in the run; NaN without one
     signals : (bars,), "none", "buy", "sell", or empty
     orders : bar and text of each change of an order, in their order
-    states : digest of the network by the number of bars it had seen
+    states : digest of the network by number of bars
     files : data files that were opened
     failure : error that ended the run, or None
     """
@@ -43,7 +43,7 @@ class Trace:
 
     @property
     def bars(self) -> int:
-        """Number of bars that the strategy was called for."""
+        """Number of bars of the run."""
         return len(self.signals)
 
     @property

@@ -1,4 +1,4 @@
-"""Recording of traces: a strategy run where it could see the future, and observed bar by bar."""
+"""Recording of traces, in the mode of backtrader that exposes the future."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BARS_A_REPORT = 256
 
 @dataclass(frozen=True, eq=False)
 class TraceTask:
-    """A run to record, as values that can be sent to another process.
+    """Settings of a run to record, picklable.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class TraceTask:
     strategy : a class, or "FILE.py:Class", which is loaded anew for each run
     parameters : of the strategy
     point : smallest step of the price
-    timeframe : pair of backtrader, which a short part of a file need not show
+    timeframe : pair of backtrader, which a short part of a file may not reveal
     stop_after : number of bars after which to end the run
     digest_after : number of bars after which to take a digest of the network
-    mask : hide from `next` the bars to come (`FutureMask`)
+    mask : whether to hide later bars from `next` (`FutureMask`)
     """
 
     frame: pd.DataFrame
@@ -60,7 +60,7 @@ class TraceTask:
 def record_trace(task: TraceTask) -> Trace:
     """Run a strategy in backtrader's default mode, which preloads the file, and return its trace.
 
-    In that mode a strategy can see the future. The number of bars done is reported as progress.
+    The number of bars done is reported as progress.
     """
     trace = Trace()
     timeframe, compression = task.timeframe

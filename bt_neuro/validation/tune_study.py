@@ -1,4 +1,4 @@
-"""Optuna studies in a storage that several processes may share, and that a later run may continue."""
+"""Optuna study of a parameter search, in a storage that processes share and later runs continue."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SILENCE_HERE_S = 15  # the same if only this machine uses the storage
 class TuneStudy:
     """An Optuna study whose trials are chosen by a seed for each.
 
-    States of a trial: "running", "complete", "failed" (with an error), and "lost" (interrupted, or its
-    process died). Another trial takes the place of a lost one.
+    States of a trial: "running", "complete", "failed" (with an error), and "lost" (interrupted or killed),
+    which another trial replaces.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class TuneStudy:
     @classmethod
     @contextmanager
     def open(cls, folder: Path, url: str | None, name: str, objective: Objective) -> Iterator[TuneStudy]:
-        """Open or create a study, with Optuna's log silenced; without a URL it lies in the folder.
+        """Open or create a study, in the folder without a URL; silence Optuna's log.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class TuneStudy:
             optuna.logging.set_verbosity(before)
 
     def settings(self, new: Metrics) -> Metrics:
-        """Return the settings that the study was created with; store `new` if it was created just now."""
+        """Return the settings of the study; store `new` in a new one."""
         stored = self._study.user_attrs.get("settings")
         if stored is None:
             self._study.set_user_attr("settings", new)
@@ -116,10 +116,10 @@ class TuneStudy:
         space : search space
         work : called with the number and parameters of a trial, returns its metrics; a NeuroError fails the
             trial, not the search
-        n_trials : number of running, complete and failed trials in the end, of all processes
-        seed : of the choices. Each trial has a seed of its own, made from this one and its place, so that an
-            interrupted search continues with the same trials
-        first : parameters of the first trial, as far as the space contains them
+        n_trials : number of running, complete and failed trials of all processes
+        seed : of the choices. Each trial's seed derives from it and the trial's place, so that an interrupted
+            search continues with the same trials
+        first : parameters of the first trial, if the space contains them
         is_resumed : whether the study may contain trials whose process died
         """
         import optuna

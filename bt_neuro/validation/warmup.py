@@ -1,4 +1,4 @@
-"""Warm-up check: comparison of runs that start at different bars."""
+"""Warm-up check: runs that start at different bars, compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.validation.parallel import ProcessPool
+from bt_neuro.validation.parallel import ProcessPool, UnitCounter
 from bt_neuro.validation.trace import Floats, Trace
 from bt_neuro.validation.trace_recording import TraceTask, record_trace
 
@@ -25,7 +25,7 @@ AGREEMENT = 0.95  # share of equal buys and sells from which two networks count 
 
 @dataclass(frozen=True)
 class Stage:
-    """A network that started late against one that started with the file, some time after the late start.
+    """Comparison of late starts with a start at the first bar, over some bars after the late starts.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class WarmupResult:
     features_agree_after : number of bars after which all features agree within 1e-9 of their largest value;
         None if some never do
     slowest_feature : the last one to agree
-    stages : learning, each stage as long as all before it
+    stages : each as long as all before it
     """
 
     file: str
@@ -102,7 +102,7 @@ class WarmupResult:
 
     @property
     def table(self) -> str:
-        """The stages, one a line."""
+        """Table of the stages, one a line."""
         lines = ["bars since the start   same signals   same trades   difference   error late / early"]
         for stage in self.stages:
             trades = "--" if stage.same_trades is None else f"{100 * stage.same_trades:.1f} %"
@@ -131,10 +131,10 @@ def warmup_check(
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> WarmupResult:
-    """Start a strategy later and later, and compare it with a run from the first bar of the file.
+    """Compare runs of a strategy that start late with a run from the first bar of the file.
 
-    After some bars, most indicators no longer depend on where the bars began. A network that learns keeps
-    other weights. What can be compared are its signals and its error.
+    After some bars, most indicators no longer depend on the first bar. The weights of a network always do, so
+    its signals and errors are compared.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def warmup_check(
     Raises
     ------
     NeuroError
-        If the file or the strategy cannot be used, or the file is too short to predict after a late start.
+        If the file or the strategy is invalid, or the file is too short to predict after a late start.
 
     Examples
     --------
@@ -174,15 +174,8 @@ def warmup_check(
     timeframe = backtrader_timeframe(frame["datetime"])
     whole = TraceTask(frame[: late[-1] + span], strategy, parameters or {}, bars.point, timeframe)
     tasks = [whole, *(replace(whole, frame=frame[start : start + span]) for start in late)]
-    total, done = sum(len(task.frame) for task in tasks), 0
-
-    def show(new_bars: int) -> None:
-        nonlocal done
-        done += new_bars
-        if progress:
-            progress(done, total)
-
-    with ProcessPool(record_trace, processes, show) as pool:
+    counter = UnitCounter(progress, sum(len(task.frame) for task in tasks))
+    with ProcessPool(record_trace, processes, counter) as pool:
         early, *later = pool.map(tasks)
     for trace in (early, *later):
         if trace.failure:
@@ -245,7 +238,7 @@ def _stage(pairs: Sequence[tuple[Trace, Trace]], first: int, end: int) -> Stage 
     predicted = [(late.signals != "") & (early.signals != "") for late, early in pairs]
 
     def both(of: Callable[[Trace], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return a quantity of all late and all early networks, at the bars that both predicted."""
+        """Return a quantity of all late and all early networks, on bars that both predicted."""
         late, early = (
             np.concatenate(
                 [of(pair[which])[part][bars[part]] for pair, bars in zip(pairs, predicted, strict=True)]

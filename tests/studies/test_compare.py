@@ -34,7 +34,7 @@ from bt_neuro.studies.hypotheses import (
     no_dropout,
     slips_cost,
 )
-from bt_neuro.studies.outputs import Answers, error_difference, hit_rate, mean_error
+from bt_neuro.studies.outputs import Outputs, error_difference, hit_rate, mean_error
 from bt_neuro.studies.pass_store import PassStore
 from bt_neuro.studies.table import AFTER, SINGLE
 from bt_neuro.studies.windows import HISTORY_BARS, Spans, Windows
@@ -197,14 +197,14 @@ def test_lanes_are_shared_where_the_best_rate_is_the_article_s(windows, bars, tm
 
 
 # -- intervals -----------------------------------------------------------------------------------------------
-WHO = {"expert": "plain", "gradient": "exact", "which": "best", "learning_rate": 1e-3}
+KEY = {"expert": "plain", "gradient": "exact", "which": "best", "learning_rate": 1e-3}
 
 
-def answers(rng, bars=300, offsets=(0.0, 0.0, 0.0), noise=0.1, skill=0.0, who=WHO) -> Answers:
+def answers(rng, bars=300, offsets=(0.0, 0.0, 0.0), noise=0.1, skill=0.0, key=KEY) -> Outputs:
     """Return answers to labels, one class each, off by noise and by an offset a seed."""
     targets = np.eye(3)[np.random.default_rng(5).integers(0, 3, bars)]
     said = skill * targets + (1 - skill) * 0.5 + rng.normal(scale=noise, size=(len(offsets), bars, 3))
-    return Answers(who, said + np.array(offsets)[:, None, None], targets)
+    return Outputs(key, said + np.array(offsets)[:, None, None], targets)
 
 
 def test_intervals_hold_what_bars_and_seeds_leave_open(rng):
@@ -228,7 +228,7 @@ def test_an_interval_of_bars_alone_would_be_too_narrow(rng):
 
 def test_the_same_networks_in_two_rows_differ_by_nothing(rng):
     one = answers(rng, offsets=[0.0, 0.1])
-    assert error_difference(one, replace(one, who={**WHO, "which": "article"})) == (0, 0, 0)
+    assert error_difference(one, replace(one, key={**KEY, "which": "article"})) == (0, 0, 0)
 
 
 def test_one_seed_has_the_interval_of_its_bars(rng):
@@ -243,14 +243,14 @@ def test_a_hit_rate_of_few_signals_is_none(rng):
 
 
 # -- verdicts ------------------------------------------------------------------------------------------------
-def planted_rows(**skill: float) -> dict[str, list[Answers]]:
+def planted_rows(**skill: float) -> dict[str, list[Outputs]]:
     """Return answers of all variants at both rates, each with so much skill; NaN diverges."""
     rng, found = np.random.default_rng(2), []
     for variant in VARIANTS:
         for which in ("article", "best"):
-            who = {"expert": variant.expert, "gradient": variant.gradient, "which": which}
+            key = {"expert": variant.expert, "gradient": variant.gradient, "which": which}
             known = skill.get(f"{variant.expert}_{variant.gradient}", skill.get(variant.expert, 0.2))
-            found.append(answers(rng, skill=known, who=who))
+            found.append(answers(rng, skill=known, key=key))
     return {SINGLE: found, AFTER: found}
 
 
