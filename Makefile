@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Where the CPU build of torch lies; unreachable, it costs a warning and pip takes what it finds elsewhere.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help demo test test-slow lint types format check docs wheel release-check
+.PHONY: help demo test test-slow lint types format check docs wheel release-check test-lowest
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +54,17 @@ docs: $(VENV)/.has-docs
 wheel: $(VENV)/.has-dev
 	rm -f dist/bt_neuro-*
 	$(BIN)/python -m build
+
+release-check: wheel
+	.ci/release-check $(PYTHON)
+
+# The lowest versions that pyproject.toml allows, in an environment of their own.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt \
+		--editable ".[cpu,tune,excel]" pytest pytest-xdist hypothesis scikit-learn scipy empyrical-reloaded playwright
+	.venv-lowest/bin/python -m pytest -m "not slow" -n auto
 
 # One stamp for each set of extras, so that what demo installed is not taken for what test needs.
 # Apple and ARM machines have no runtime in `cpu`: there the system's OpenCL serves, or --device numpy.

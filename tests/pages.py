@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,4 +91,20 @@ def run_block(block: Block, folder: Path) -> None:
         check=False,
     )
     found_something = done.returncode == 3 and "-check " in block.text  # a check's answer, and no failure
-    assert done.returncode == 0 or found_something, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0 or found_something, (
+        f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    )
+
+
+def run_page(page: Path, folder: Path) -> None:
+    """Run the blocks of a page in their order."""
+    prepare(folder)
+    for block in blocks(page):
+        if block.kind in RUN and block.reason is None:
+            run_block(block, folder)
+
+
+if __name__ == "__main__":  # python -m pages PAGE, with the installed package of this interpreter
+    with tempfile.TemporaryDirectory() as temporary:
+        run_page(Path(sys.argv[1]), Path(temporary))
+        print(f"{Path(sys.argv[1]).name}: every block ran")

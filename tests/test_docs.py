@@ -6,7 +6,7 @@ import ast
 import re
 
 import pytest
-from pages import FENCE, GENERATED, PAGES, RUN, blocks, prepare, run_block
+from pages import FENCE, GENERATED, PAGES, blocks, run_page
 from paths import ROOT
 
 import bt_neuro
@@ -20,10 +20,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_every_block_of_a_page_runs(page, tmp_path):
-    prepare(tmp_path)
-    for block in blocks(page):
-        if block.kind in RUN and block.reason is None:
-            run_block(block, tmp_path)
+    run_page(page, tmp_path)
 
 
 @every_page

@@ -62,6 +62,7 @@ def test_sdist_holds_what_the_tests_and_the_readme_need(dist):
         files("data", "*.csv", "*.py")
         | files("strategies", "*.py")
         | files("tests", "*.py")
-        | {"LICENSE", "Makefile", "README.md"}
+        | files("notebooks", "*.ipynb")
+        | {"CITATION.cff", "LICENSE", "Makefile", "README.md", "SECURITY.md", "mkdocs.yml"}
     )
     assert wanted <= held

@@ -260,7 +260,7 @@ def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:
     opens, closes = best_times(_cells(sample, opened)), best_times(_cells(sample, closed))
     order = np.argsort(closes, kind="stable")
     waits = opens[order][1:] - closes[order][:-1]
-    at_once = (waits > np.timedelta64(0)) & (waits <= np.timedelta64(1, "s"))
+    at_once = (waits > np.timedelta64(0, "us")) & (waits <= np.timedelta64(1, "s"))
     return bool(2 * at_once.sum() > len(waits))
 
 

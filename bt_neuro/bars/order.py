@@ -45,7 +45,7 @@ def put_in_order(frame: pd.DataFrame, inspector: Inspector, move: Move) -> pd.Da
     times = frame["datetime"].to_numpy()
     ordered = frame.sort_values("datetime")
     misplaced = _misplaced(times)
-    backward = int((np.diff(times) < np.timedelta64(0)).sum())
+    backward = int((np.diff(times) < np.timedelta64(0, "us")).sum())
     if misplaced.sum() == backward:  # one row each, and not a part of a file
         alone = pd.Series(_alone(ordered["datetime"].to_numpy()), ordered.index)[frame.index].to_numpy()
         if (misplaced & alone).any():
@@ -125,4 +125,4 @@ def _are_repeated_hours(times: pd.Series[pd.Timestamp]) -> bool:
 
 
 def _rises(frame: pd.DataFrame) -> bool:
-    return bool((np.diff(frame["datetime"].to_numpy()) > np.timedelta64(0)).all())
+    return bool((np.diff(frame["datetime"].to_numpy()) > np.timedelta64(0, "us")).all())

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.bars.timeframe import MONTH, UNITS, timeframe_name
+from bt_neuro.bars.timeframe import DAY, MONTH, UNITS, timeframe_name
 from bt_neuro.errors import BarsError
 
 # Orders execute at the open of a bar, so its spread is that of its first minute.
@@ -76,6 +76,6 @@ def _is_short(before: NDArray[Any], after: NDArray[Any], alike: NDArray[Any], at
     others = np.delete(missing[alike] if alike.sum() > 1 else missing, at)
     usual = np.median(others.astype(np.int64)) if len(others) else 0
     weekday = np.busday_count(
-        before[at].astype("M8[D]"), (after[at] - np.timedelta64(1, "us")).astype("M8[D]") + 1
+        before[at].astype("M8[D]"), (after[at] - np.timedelta64(1, "us")).astype("M8[D]") + DAY
     )
     return bool(missing[at].astype(np.int64) > usual and weekday > 0)

@@ -16,6 +16,7 @@ Spans = NDArray[np.timedelta64]
 
 UNITS = {letter: pd.Timedelta(minutes=n) for letter, n in (("M", 1), ("H", 60), ("D", 1440), ("W", 10080))}
 MONTH = pd.Timedelta(days=31)
+DAY = np.timedelta64(1, "D")
 # Candidates for a second timeframe in one file. Odd steps of thin markets are none.
 STANDARD = ("M1", "M5", "M15", "M30", "H1", "H4", "D1", "W1")
 SECTION_BARS, SECTION_SHARE = 20, 0.7  # least length of a section, least share of its own step
@@ -120,7 +121,7 @@ def find_gaps(times: Times, timeframe: pd.Timedelta) -> Gaps:
 
 def _over_weekend(before: Times, length: Spans) -> NDArray[np.bool_]:
     """Return a mask of the gaps that are weekends."""
-    first, after = before.astype("M8[D]"), (before + length).astype("M8[D]") + 1
+    first, after = before.astype("M8[D]"), (before + length).astype("M8[D]") + DAY
     weekend_days = (after - first).astype(np.int64) - np.busday_count(first, after)
     return (weekend_days > 0) & (length <= np.timedelta64(84, "h"))
 

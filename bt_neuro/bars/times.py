@@ -32,7 +32,7 @@ SOON = np.timedelta64(32, "D")  # a month that has begun may be stamped with its
 
 _COUNTS = [re.compile(pattern) for pattern, *_ in EPOCHS]
 _SERIAL = re.compile(SERIAL)
-_NAT = np.datetime64("NaT")
+_NAT = np.datetime64("NaT", "us")
 
 
 def looks_like_epoch(cell: str) -> bool:
@@ -87,7 +87,7 @@ def best_times(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None = None) ->
 def runs_backward(times: Times) -> bool:
     """Return whether most steps from row to row lead to an earlier time."""
     steps = np.diff(times)
-    return bool((steps < np.timedelta64(0)).sum() > (steps > np.timedelta64(0)).sum())
+    return bool((steps < np.timedelta64(0, "us")).sum() > (steps > np.timedelta64(0, "us")).sum())
 
 
 def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:

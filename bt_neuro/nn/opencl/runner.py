@@ -171,7 +171,7 @@ class Runner:
     """
 
     def __init__(self, program: Program, device: Device, state: Array, seeds: tuple[int, ...]) -> None:
-        cl = self._cl = pyopencl()
+        self._cl = pyopencl()
         self._program, self.device, self._members = program, device, len(seeds)
         self.batch_size, self.can_skip = program.batch_size, program.shape.work_items == 1
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
