@@ -3,7 +3,7 @@
 //   else running ones, first (if `moves`) mean <- MOMENTUM mean + b avg(x), variance alike with (x - mean)^2,
 //   b = 1 - MOMENTUM (while the variance is 0, the samples' own is taken whole)
 //   out = (x - mean) rate   rate = 1 / sqrt(variance + EPSILON)
-//   dinp = rate (dout - b avg(dout) - b (out - b avg(out)) avg(dout out))
+//   dinp = rate (dout - b avg(dout) - b (out - b avg(out)) avg(dout out)), within 10
 // Shapes   inp, out (BATCH_SIZE, POSITIONS, CHANNELS)   saved: rate (CHANNELS)
 // Macros   POSITIONS samples of a channel in a window; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON; MOMENTUM;
 //          offsets AT_MOVING_MEAN AT_MOVING_VARIANCE
@@ -26,7 +26,7 @@ FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
       FOR_SAMPLES(i, batch) sum += LOAD(WIDTH, inp + i);
       mean = keep * old_mean + share * sum / count;
       FOR_SAMPLES(i, batch) square += (LOAD(WIDTH, inp + i) - mean) * (LOAD(WIDTH, inp + i) - mean);
-      square /= count;
+      square = FINITE_SQUARE(square / count);
       var = old_var == (real)0 ? square : keep * old_var + share * square;
     }
     if (moves) {
@@ -62,7 +62,7 @@ FUNCTION NAMED(batch_normalization_backward)(BACKWARD_ARGUMENTS) {
     FOR_SAMPLES(i, BATCH_SIZE) {
       const VEC(WIDTH) z = LOAD(WIDTH, out + i);
       const VEC(WIDTH) g = LOAD(WIDTH, dout + i) - share * (sum + (z - share * normal) * product);
-      STORE(WIDTH, i < batch * POSITIONS * CHANNELS ? rate * g : (VEC(WIDTH))(0), dinp + i);
+      STORE(WIDTH, i < batch * POSITIONS * CHANNELS ? BOUNDED(rate * g) : (VEC(WIDTH))(0), dinp + i);
     }
   }
   SYNC;

@@ -60,9 +60,12 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 #endif
 #define FOR_ITEMS(i, count) for (int i = LOCAL_ID; i < (count); i += WORK_ITEMS)
 
-// A bound as the article's MAX_GRADIENT, wider, for it must not bite on ordinary bars: behind normalisations of a single
-// window, each of which multiplies by 1000 where there is no variance.
+// A bound as the article's MAX_GRADIENT, wider, for it must not bite on ordinary bars: behind normalisations, each of
+// which multiplies by 1000 where there is no variance.
 #define BOUNDED(gradient) clamp(gradient, (real)-10, (real)10)
+
+// Squares may overflow where numbers do not; a mean that has become infinite would stay it.
+#define FINITE_SQUARE(square) fmin(square, (real)1e37)
 
 typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 

@@ -1,6 +1,6 @@
 // layer_normalization.cl - the channels of every sample made mean 0 and variance 1.
 //   out = (x - mean) rate   rate = 1 / sqrt(mean((x - mean)^2) + EPSILON)
-//   dinp = (dout - mean(dout) - out mean(dout out)) rate
+//   dinp = (dout - mean(dout) - out mean(dout out)) rate, within 10
 // Shapes   inp, out (BATCH_SIZE, POSITIONS, CHANNELS), a sample a position   saved: rate (BATCH_SIZE, POSITIONS)
 // Macros   POSITIONS; CHANNELS; WIDTH vector: divides CHANNELS; EPSILON
 // Launch   inside the network's one work-group; an item owns whole samples
@@ -31,7 +31,7 @@ FUNCTION NAMED(layer_normalization_backward)(BACKWARD_ARGUMENTS) {
     }
     const real mean = SUM(WIDTH, sum) / (real)CHANNELS, slope = SUM(WIDTH, product) / (real)CHANNELS;
     FOR_CHANNELS(i, s)
-      STORE(WIDTH, (LOAD(WIDTH, dout + i) - mean - LOAD(WIDTH, out + i) * slope) * saved[s], dinp + i);
+      STORE(WIDTH, BOUNDED((LOAD(WIDTH, dout + i) - mean - LOAD(WIDTH, out + i) * slope) * saved[s]), dinp + i);
   }
   SYNC;
 }

@@ -38,7 +38,7 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real
     const int learns = mode & MODE_LEARN && i % passes == 0;
     const int in_place = learns && mode & (step ? MODE_SLIDING : MODE_REUSE);
     const int moves = mode & (learns ? MODE_LEARN_MOVES : MODE_PREDICT_MOVES);
-    const int row = first + (learns || passes == 1 ? 0 : windows);
+    const size_t row = first + (learns || passes == 1 ? 0 : windows);
     // One call site for both kinds of pass: the same machine code, hence the same bits.
     if (!in_place)
       network_forward(

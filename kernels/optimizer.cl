@@ -1,5 +1,5 @@
 // optimizer.cl - moves parameters by their gradient, in the same pass that made it.
-//   Adam  m = BETA_1 m + g   v = BETA_2 v + g^2   p -= rates.x m / (sqrt(v) + rates.y)
+//   Adam  m = BETA_1 m + g   v = BETA_2 v + g^2, at most 1e37   p -= rates.x m / (sqrt(v) + rates.y)
 //         sums, not means: the factors 1 - BETA are in the rates, which spares two operations a number
 //   AdamW as Adam, but p -= rates.z p first
 //   SGD   delta = rates.x g + rates.y delta                         p -= delta
@@ -13,7 +13,6 @@
 // Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
 // Twin     reference/layers.py: clipped, optimizer_step, average_weights      Source  Kingma and Ba 2015
 
-#define LARGEST_ROOT 1e37  // of a second moment that has overflowed: 1 / infinity by Newton is NaN
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 
 #if OPTIMIZER_ADAM
@@ -22,10 +21,10 @@
       real##width m = LOAD(width, p + SLOT);                                                            \
       real##width v = LOAD(width, p + 2 * SLOT);                                                        \
       m = fma((real##width)(BETA_1), m, gradient);                                                      \
-      v = fma((real##width)(BETA_2), v, gradient * gradient);                                           \
+      v = FINITE_SQUARE(fma((real##width)(BETA_2), v, gradient * gradient));                            \
       STORE(width, m, p + SLOT);                                                                        \
       STORE(width, v, p + 2 * SLOT);                                                                    \
-      const real##width d = fmin(sqrt(v), (real##width)LARGEST_ROOT) + rates.y, r = RECIPROCAL_ESTIMATE(d);\
+      const real##width d = sqrt(v) + rates.y, r = RECIPROCAL_ESTIMATE(d);                              \
       const real##width step = -rates.x * m;                                                            \
       STORE(width, fma(step, fma(r, fma(-d, r, (real##width)1), r), DECAYED(LOAD(width, p))), p);       \
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ def fit(
         for first in range(0, len(examples), _LAUNCH_EXAMPLES):
             part = examples[first : first + _LAUNCH_EXAMPLES]
             windows, targets = _stacked(part)
-            outputs = network.learn(windows, targets)
-            _require_finite(outputs, f"in era {len(log.epochs) + 1}, up to bar {part[-1].bar}")
+            with _place_named(f"in era {len(log.epochs) + 1}, up to bar {part[-1].bar}"):
+                outputs = network.learn(windows, targets)
             log.figures.add(outputs.reshape(-1, *targets.shape), targets)
             on_launch(first + len(part))
         log.end(_learning_rates(network))
@@ -81,18 +82,16 @@ def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | No
     windows, targets = _stacked(last)
     state, steps = network.state(), network.steps
     try:
-        if delay_bars is None:
-            outputs = network.predict(windows, update_statistics=True)
-        else:
+        with _place_named(f"in a rehearsal up to bar {last[-1].bar}"):
+            if delay_bars is None:
+                return network.predict(windows, update_statistics=True)
             first = network.predict(windows[:delay_bars], update_statistics=True)
             rest = network.learn_then_predict(
                 windows[:-delay_bars], targets[:-delay_bars], windows[delay_bars:]
             )
-            outputs = np.concatenate([first, rest], axis=-2)
+            return np.concatenate([first, rest], axis=-2)
     finally:
         network.set_state(state, steps)
-    _require_finite(outputs, f"in a rehearsal up to bar {last[-1].bar}")
-    return outputs
 
 
 def _learning_rates(network: Network) -> list[float]:
@@ -101,9 +100,12 @@ def _learning_rates(network: Network) -> list[float]:
     return rates if len(rates) > 1 else rates * len(network.seeds)
 
 
-def _require_finite(outputs: Array, where: str) -> None:
-    if not np.isfinite(outputs).all():
-        raise NonFiniteError(f"{where}: the outputs must be finite. Lower the learning rate.")
+@contextmanager
+def _place_named(where: str) -> Iterator[None]:
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{where}: {error}") from error
 
 
 def _stacked(examples: Sequence[Example]) -> tuple[Array, Array]:

@@ -65,12 +65,12 @@ def progressive_outputs(
     if not continues:
         unknown = int(np.isnan(targets[: max(n - delay_bars, 0)]).any(axis=1).sum())
         first = min(unknown + delay_bars, n)  # until then there is nothing to learn
-        parts.append(network.predict(windows[:first], update_statistics=True))
+        parts.append(network.send(windows[:0], targets[:0], windows[:first])())
         on_launch(first)
     for start in range(first, n, BARS_A_LAUNCH):
         stop = min(start + BARS_A_LAUNCH, n)
         learned = slice(start - delay_bars, stop - delay_bars)
-        parts.append(network.learn_then_predict(windows[learned], targets[learned], windows[start:stop]))
+        parts.append(network.send(windows[learned], targets[learned], windows[start:stop])())
         on_launch(stop - start)
     outputs = np.concatenate(parts, axis=-2).reshape(len(network.seeds), -1, network.n_outputs)
     if require_finite and not np.isfinite(outputs).all():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bt_neuro.errors import LayerError
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.numpy_engine import NumpyEngine
 from bt_neuro.nn.opencl.device import Device, choose
@@ -29,7 +30,12 @@ class Engines:
         self.layout, self.seeds, self.precision, self.device = layout, seeds, precision, device
         self.dtype: type[np.floating] = np.float64 if precision == "double" else np.float32
         # Before there is an engine, the state lies here.
-        self._state: Array | None = np.stack([layout.initial_state(seed) for seed in seeds])
+        try:
+            self._state: Array | None = np.empty((len(seeds), layout.size), self.dtype)
+        except MemoryError as error:
+            raise LayerError(f"{len(seeds)} networks need more memory: {error}. Use fewer seeds.") from error
+        for own, seed in zip(self._state, seeds, strict=True):
+            own[...] = layout.initial_state(seed)
         self._by_size: dict[int, Engine] = {}
         self._current: Engine | None = None
 
@@ -50,7 +56,7 @@ class Engines:
         return self._current
 
     def _read(self) -> Array:
-        return self.current.read() if self._state is None else self._state.astype(self.dtype)
+        return self.current.read() if self._state is None else self._state
 
     def _new(self, batch_size: int, state: Array) -> Engine:
         if self.device == "numpy":

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from bt_neuro.errors import LayerError
 from bt_neuro.nn.network_state import NetworkState
 from bt_neuro.nn.reference.passes import Array, Mode
-from bt_neuro.nn.validation import targets_of, windows_of
+from bt_neuro.nn.validation import require_finite_outputs, targets_of, windows_of
 
 _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and the time until Ctrl-C works
 
@@ -53,7 +53,8 @@ class Network(NetworkState):
         When layers, inputs, optimiser, loss, seed or precision is invalid, or they do not go together; every
         method that takes windows or targets raises it where shapes do not fit.
     NonFiniteError
-        From every method that takes windows or targets, when a number is not finite; nothing was run then.
+        From every method that takes windows or targets, when a number is not finite, or larger than 1e15;
+        nothing was run then. And where an output is not finite, but for those of `send`.
     DeviceError
         When no device fits and works.
 
@@ -204,14 +205,16 @@ class Network(NetworkState):
             raise LayerError(f"{counts}: give as many of each")
         if not steps:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self.dtype),) * 2
-        size = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size
+        size, results = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size, []
         with self._lock:
-            if steps <= size:  # one live bar: every microsecond counts
-                return self._send(mode, learn, targets, predict, batch_size)()
-            results = [
-                self._send(mode, learn[part], targets[part], predict[part], batch_size)()
-                for part in (slice(start, start + size) for start in range(0, steps, size))
-            ]
+            for start in range(0, steps, size):
+                part = slice(start, start + size)
+                outputs = self._send(mode, learn[part], targets[part], predict[part], batch_size)()
+                for each in outputs:
+                    require_finite_outputs(each, start)
+                results.append(outputs)
+        if len(results) == 1:  # one live bar: every microsecond counts
+            return results[0]
         learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
 

@@ -14,7 +14,8 @@ from bt_neuro.nn.layers.base import LayerPlan
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.optimizers import AVERAGE_EVERY
 from bt_neuro.nn.reference import layers as twins
-from bt_neuro.nn.reference.passes import Array, Mode, Pass, Saved, Tensors
+from bt_neuro.nn.reference.normalization import published_adam_step
+from bt_neuro.nn.reference.passes import Array, Mode, Pass, Saved
 
 
 class ReferenceNetwork:
@@ -31,6 +32,20 @@ class ReferenceNetwork:
         self.layout, self.state, self.seed, self.batch_size = layout, state, seed, batch_size
         self.parts: list[tuple[LayerPlan, Saved]] = [(part, {}) for part in layout.parts(batch_size)]
         self._skipped, self._out = 0, np.empty((0, 0), state.dtype)
+        # Views of each part's tensors, by the slot's offset; parameters and moments, the gradient, flat.
+        self._tensors = {
+            base: [
+                {name: placed.view(state[base:]) for name, placed in part.tensors.items()}
+                for part, _ in self.parts
+            ]
+            for base in {0, layout.predicting}
+        }
+        n, slots = layout.size_parameters, range(1 + len(layout.optimizer.moments))
+        self._slots = [state[slot * layout.slot :][:n] for slot in slots]
+        self._gradient = np.zeros(n, state.dtype)
+        self._gradients = {
+            name: placed.view(self._gradient).reshape(-1) for name, placed in layout.parameters()
+        }
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
         """Return the outputs (windows, n_outputs) of windows (windows, n_inputs), or of one window.
@@ -39,32 +54,30 @@ class ReferenceNetwork:
         """
         base = self.layout.predicting if step is None else 0
         out = windows.astype(self.state.dtype, copy=False).reshape(-1, self.layout.n_inputs)
-        for part, saved in self.parts:
+        for (part, saved), tensors in zip(self.parts, self._tensors[base], strict=True):
             if part.index + 1 != self._skipped:
                 saved["inp"] = out.reshape(len(out), *part.input_shape)
                 forward, _ = part.layer.reference
                 this = Pass(moves, step, twins.dropout_key(self.seed, part.index))
-                saved["out"] = forward(part.layer, self._tensors(part, base), saved, this)
+                saved["out"] = forward(part.layer, tensors, saved, this)
             out = saved["out"]
         self._out = out.reshape(len(out), -1)
         return self._out
 
     def backward(self, targets: Array) -> tuple[dict[str, Array], Array]:
         """Return every parameter's gradient by name, and the inputs'; targets as the loss weights them."""
-        loss, out, parts = self.layout.loss, self._out, self.parts
+        loss, out, parts = self.layout.loss, self._out, list(zip(self.parts, self._tensors[0], strict=True))
         loss_backward = getattr(twins, f"{loss.kernel}_backward")
         dout = loss_backward(out, targets.astype(out.dtype, copy=False).reshape(out.shape), loss.gamma)
         if loss.needs_softmax:
             parts = parts[:-1]  # that gradient is the one before the softmax
         gradients: dict[str, Array] = {}
-        for part, saved in reversed(parts):
+        for (part, saved), tensors in reversed(parts):
             if part.index + 1 == self._skipped:
                 dout = np.zeros_like(saved["inp"])
                 continue
             _, backward = part.layer.reference
-            dout, found = backward(
-                part.layer, self._tensors(part, 0), saved, dout.reshape(saved["out"].shape)
-            )
+            dout, found = backward(part.layer, tensors, saved, dout.reshape(saved["out"].shape))
             gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
         return gradients, dout
 
@@ -87,21 +100,28 @@ class ReferenceNetwork:
         return outputs[0, : len(learn)], outputs[1, : len(predict)]
 
     def _step(self, gradients: dict[str, Array], rates: Array) -> None:
-        optimizer = self.layout.optimizer
-        gradients = twins.clipped(gradients, optimizer)
-        for part, _ in self.parts:
-            names = [name for name in part.tensors if f"{part.name}.{name}" in gradients]
-            own = {name: gradients.pop(f"{part.name}.{name}") for name in names}
-            if own:
-                part.layer.step(optimizer, {name: self._slots(part, name) for name in names}, own, rates)
+        """Move all parameters in one go: a call of NumPy's costs more than the numbers of a small layer."""
+        optimizer, n = self.layout.optimizer, self.layout.size_parameters
+        for name, gradient in gradients.items():
+            self._gradients[name][...] = gradient.reshape(-1)
+        apart = [part for part, _ in self.parts if self._is_apart(part)]
+        places = [place for part in apart for place in part.tensors.values() if place.offset < n]
+        views = [place.view(slot) for place in places for slot in self._slots]
+        before = [view.copy() for view in views]
+        parameters, *moments = self._slots
+        gradient = twins.clipped(self._gradient, optimizer)
+        twins.optimizer_step(optimizer, parameters, gradient, moments, rates.tolist())
+        for view, numbers in zip(views, before, strict=True):
+            view[...] = numbers
+        for part in apart:
+            if part.index + 1 != self._skipped:
+                names = [(f"{part.name}.{name}", part.tensors[name]) for name in ("gamma", "beta")]
+                slots = [[place.view(slot).reshape(-1) for slot in self._slots] for _, place in names]
+                slopes = [gradients[name].reshape(-1) for name, _ in names]
+                published_adam_step(slots, slopes, optimizer, rates[3])
 
-    def _slots(self, part: LayerPlan, name: str) -> list[Array]:
-        """Return a parameter and its moments, flat."""
-        placed, size = part.tensors[name], self.layout.slot
-        return [
-            self.state[placed.offset + slot * size :][: placed.tensor.size]
-            for slot in range(1 + len(self.layout.optimizer.moments))
-        ]
+    def _is_apart(self, part: LayerPlan) -> bool:
+        return part.index + 1 == self._skipped or part.layer.has_own_step(self.layout.optimizer)
 
     def _average(self, step: int) -> None:
         """Move the averaged parameters after a learning step, every few steps."""
@@ -111,11 +131,6 @@ class ReferenceNetwork:
                 self.state[base:][: layout.size_parameters] for base in (0, layout.predicting)
             )
             twins.average_weights(averaged, parameters, layout.optimizer.average, step)
-
-    def _tensors(self, part: LayerPlan, base: int) -> Tensors:
-        """Return a layer's tensors, those of the slot that begins at `base`."""
-        state = self.state[base:]
-        return {name: placed.view(state) for name, placed in part.tensors.items()}
 
 
 class Outputs(NamedTuple):
@@ -142,7 +157,8 @@ class NumpyEngine:
         learn, targets, predict, rates, first_step = numbers
         by_member = np.broadcast_to(rates, (len(self._members), *rates.shape[1:]))
         calls = zip(self._members, by_member, strict=True)
-        outputs = [member.run(mode, learn, targets, predict, own, first_step) for member, own in calls]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # `Network` looks at the outputs
+            outputs = [member.run(mode, learn, targets, predict, own, first_step) for member, own in calls]
         learned, predicted = zip(*outputs, strict=True)
         return Outputs(np.stack(learned), np.stack(predicted))
 

@@ -57,6 +57,17 @@ def _bounded(numbers: Array, what: str) -> Array:
     return numbers
 
 
+def require_finite_outputs(outputs: Array, first_step: int) -> None:
+    """Raise NonFiniteError with the place of an output, (members, steps, n_outputs), that is not finite."""
+    good = np.isfinite(outputs)
+    if 0 in good.tobytes():
+        member, step, _ = np.argwhere(~good)[0]
+        raise NonFiniteError(
+            f"the outputs of step {first_step + step}, member {member}, must be finite, got "
+            f"{outputs[member, step].tolist()}. Lower the learning rate, or scale inputs and targets."
+        )
+
+
 def require_arguments(inputs: Any, device: Any, precision: Any) -> None:
     """Raise LayerError where an argument of a network is of another kind than it should be."""
     if not isinstance(inputs, Integral) or isinstance(inputs, bool):

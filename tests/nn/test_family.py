@@ -128,7 +128,7 @@ def test_a_wrong_gradient_of_a_batch_is_caught(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
-        ("batch normalization", "rate * g : (VEC(WIDTH))(0)", "rate * g : g"),
+        ("batch normalization", "BOUNDED(rate * g) : (VEC(WIDTH))(0)", "rate * g : g"),
         ("pooling, largest", "p * STRIDE + (k)", "p * SIZE + k / 2"),
         ("cross-entropy", "/ (real)batch : 0", "/ (real)BATCH_SIZE : 0"),
         ("clipped by length", "SUM(VECTOR, square), shared)", "SUM(VECTOR, square), shared) / 2"),

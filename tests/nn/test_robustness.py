@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from bt_neuro import (
     SGD,
     Adam,
     AdamW,
+    BatchNormalization,
     CheckpointError,
     Dense,
     DeviceError,
@@ -25,6 +27,8 @@ from bt_neuro import (
 )
 from bt_neuro.nn.opencl.device import pyopencl
 from bt_neuro.nn.opencl.specialize import kernel_text
+from tests.family import FAMILY, Row
+from tests.helpers import assert_same_bits
 
 SMALL = [RunningBatchNorm(10, "tanh"), Dense(8, "tanh"), Dense(3, "sigmoid")]
 
@@ -48,18 +52,76 @@ def test_flat_leading_bars_leave_the_article_s_network_alive(place, rng):
     assert_finite_state(network)
 
 
-@pytest.mark.parametrize("number", [0.0, 1e-30, -1e-30, 1.0, 1e15])
-def test_constant_windows_leave_finite_numbers(number, place):
-    network = Network(SMALL, 4, device=place)
-    for _ in range(30):
-        network.learn(np.full(4, number), [1.0, 0.0, 0.0])
-    assert_finite_state(network)
+EXTREMES = {
+    "zeros": [0.0],
+    "subnormal": [1e-42, -1e-42],
+    "tiny": [1e-30],
+    "a constant": [1.1],
+    "the largest": [1e15],
+    "alternating": [1e15, -1e15, 0.0],
+    "too large": [0.0, 1e19],
+}
 
 
-def test_windows_that_alternate_between_extremes_leave_finite_numbers(place):
-    network = Network(SMALL, 4, device=place)
-    windows = np.array([[1e15] * 4, [-1e15] * 4, [0.0] * 4] * 10)
-    assert np.isfinite(network.learn(windows, np.eye(3)[[0, 1, 2] * 10])).all()
+def check_extremes(row, device, rates, path):
+    """Learn extreme windows, then ordinary ones: each number is finite, or an error names what is not."""
+    network = Network(row.layers, row.inputs, optimizer=row.optimizer, loss=row.loss, device=device)
+    ordinary = np.random.default_rng(0).normal(size=(6, row.inputs))
+    targets, begin = np.eye(network.n_outputs)[np.arange(12) % network.n_outputs], network.state()
+    complaints = []
+    for numbers, rate in itertools.product(EXTREMES.values(), rates):
+        network.set_state(begin, 0)
+        network.learning_rate = rate
+        windows = np.concatenate([np.resize(numbers, (6, 1)) * np.ones(row.inputs), ordinary])
+        try:
+            outputs = network.learn(windows, targets)
+            predicted = network.predict(windows[0])
+        except NonFiniteError as error:
+            complaints.append(str(error))
+            continue
+        assert max(numbers) <= 1e15
+        assert np.isfinite(outputs).all()
+        assert np.isfinite(predicted).all()
+        try:
+            network.save(path)
+        except CheckpointError as error:
+            complaints.append(str(error))
+            continue
+        assert_finite_state(network)
+        assert_same_bits(Network.load(path, device=device).predict(windows[0]), predicted)
+    for complaint in complaints:
+        assert re.search(r"must be finite|give finite numbers|tensor \S+ holds NaN or infinity", complaint)
+
+
+ROWS = FAMILY | {"article": Row(article_layers(), 240, optimizer=Adam(2e-4))}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_extremes_are_survived_or_refused(name, tmp_path):
+    check_extremes(ROWS[name], "numpy", [1e-3, 1e6], tmp_path / "n.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_extremes_are_survived_or_refused_on_every_device(name, device, tmp_path):
+    check_extremes(ROWS[name], device, [0.0, 1e-4, 1.0, 1e3, 1e6], tmp_path / "n.safetensors")
+
+
+def test_the_article_s_network_survives_each_extreme_that_is_taken(best):
+    """It is never refused: bounded gradients, at any rate."""
+    for numbers in [each for name, each in EXTREMES.items() if name != "too large"]:
+        network = Network(article_layers(), 240, device=best)
+        assert np.isfinite(network.learn(np.resize(numbers, (6, 1)) * np.ones(240), np.eye(3)[[0] * 6])).all()
+        assert_finite_state(network)
+
+
+@pytest.mark.parametrize("layer", [RunningBatchNorm(10), BatchNormalization()], ids=["running", "batch"])
+def test_a_square_that_overflows_leaves_statistics_and_moments_finite(layer, place):
+    """Hidden numbers of 1e21, gradients of 1e30: a mean of squares that is infinite would stay it."""
+    network = Network([Dense(2), layer, Dense(1)], 1, optimizer=Adam(1e-3), device=place)
+    network.set_tensor("dense_0.kernel", [[1e6, -1e6]])
+    network.learn([[1e15], [1e15]], [[1e15], [-1e15]], batch_size=2)
+    network.learn([[1e15], [0.0]], [[0.0], [0.0]])
     assert_finite_state(network)
 
 

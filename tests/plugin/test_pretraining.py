@@ -247,7 +247,9 @@ def test_eras_that_diverge_say_so_and_keep_those_before(file, tmp_path):
             state["dense_2.bias"] = np.full_like(state["dense_2.bias"], np.nan)
             self.network.set_state(state, self.network.steps)
 
-    with pytest.raises(NonFiniteError, match="in era 2, up to bar 190: the outputs must be finite"):
+    with pytest.raises(
+        NonFiniteError, match="in era 2, up to bar 190: the outputs of step 0, member 0, must be finite"
+    ):
         backtest(file, strategy=Diverges, out=tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (manifest["status"], manifest["pretraining"]["eras"]) == ("failed", 1)

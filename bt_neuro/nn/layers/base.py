@@ -17,8 +17,8 @@ from bt_neuro.nn.config import Config
 from bt_neuro.nn.opencl.specialize import Arrays, Emitter, macro_of
 from bt_neuro.nn.optimizers import Optimizer
 from bt_neuro.nn.reference.activations import gelu_backward, gelu_forward, softmax_backward, softmax_forward
-from bt_neuro.nn.reference.layers import dropout_key, optimizer_step
-from bt_neuro.nn.reference.passes import Array, Passes, Tensors
+from bt_neuro.nn.reference.layers import dropout_key
+from bt_neuro.nn.reference.passes import Passes
 
 Shape = tuple[int, ...]
 ActivationName = Literal["tanh", "sigmoid", "leaky_relu", "relu", "gelu", "softmax"] | None
@@ -114,14 +114,9 @@ class Layer(Config, internal=True):
     def require_optimizer(self, optimizer: Optimizer) -> None:
         """Raise LayerError where the layer does not go with the optimiser."""
 
-    # -- in NumPy --------------------------------------------------------------------------------------------
-    def step(
-        self, optimizer: Optimizer, slots: dict[str, list[Array]], gradients: Tensors, rates: Array
-    ) -> None:
-        """Move its parameters, each of `slots` with its moments, flat and in place."""
-        for name, gradient in gradients.items():
-            parameter, *moments = slots[name]
-            optimizer_step(optimizer, parameter, gradient.ravel(), moments, rates)
+    def has_own_step(self, optimizer: Optimizer) -> bool:
+        """Return whether gamma and beta move as the article published, not by the optimiser."""
+        return False
 
     # -- in OpenCL -------------------------------------------------------------------------------------------
     def macros(self, shape: Shape) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bt_neuro.errors import LayerError
 from bt_neuro.nn.layers.base import ActivationName, Layer, Shape, Tensor
 from bt_neuro.nn.optimizers import SGD, Adam, Optimizer
 from bt_neuro.nn.reference import normalization as twins
-from bt_neuro.nn.reference.passes import Array, Passes, Tensors, window_by_window
+from bt_neuro.nn.reference.passes import Passes, window_by_window
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,8 @@ class RunningBatchNorm(Layer):
         if self.is_published and not holds:
             raise LayerError(f"a published gradient goes with Adam or SGD, unclipped, not {optimizer}")
 
-    def step(
-        self, optimizer: Optimizer, slots: dict[str, list[Array]], gradients: Tensors, rates: Array
-    ) -> None:
-        if not (self.is_published and isinstance(optimizer, Adam)):
-            return super().step(optimizer, slots, gradients, rates)
-        names = ("gamma", "beta")
-        pair, slopes = [slots[name] for name in names], [gradients[name].ravel() for name in names]
-        twins.published_adam_step(pair, slopes, optimizer, rates[3])
+    def has_own_step(self, optimizer: Optimizer) -> bool:
+        return self.is_published and isinstance(optimizer, Adam)
 
 
 @dataclass(frozen=True, kw_only=True)

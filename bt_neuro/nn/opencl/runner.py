@@ -184,6 +184,8 @@ class Runner:
         self._queue, self._copies = cl.CommandQueue(context), None
         built = build(cl, context, program.source)
         size = len(seeds) * program.size * np.dtype(self._dtype).itemsize
+        if size > (most := self.device.handle.max_mem_alloc_size):
+            raise DeviceError(f"{self.device} has {most} bytes for networks, not {size}. Use fewer seeds.")
         self._networks = cl.Buffer(context, cl.mem_flags.READ_WRITE, size)
         cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
         folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)

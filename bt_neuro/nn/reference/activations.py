@@ -33,7 +33,7 @@ def activation_slope(out: Array, activation: str | None) -> Array:
     if activation == "sigmoid":
         return out * (1 - out)
     if activation == "leaky_relu":
-        return np.where(out >= 0, out.dtype.type(1), out.dtype.type(LEAKY_SLOPE))
+        return np.maximum((out >= 0).astype(out.dtype), LEAKY_SLOPE)
     if activation == "relu":
         return (out > 0).astype(out.dtype)
     return np.ones_like(out)

@@ -7,6 +7,8 @@ A layer's passes take its description first, for its options. Normalising layers
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,14 @@ from numpy.typing import NDArray
 
 from bt_neuro.nn.optimizers import AVERAGE_EVERY
 from bt_neuro.nn.reference.activations import activate, activation_slope
-from bt_neuro.nn.reference.normalization import residual_norm_backward, residual_norm_forward
+from bt_neuro.nn.reference.normalization import (
+    LARGEST_SQUARE,
+    residual_norm_backward,
+    residual_norm_forward,
+)
 from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
+
+SMALL_SQUARES = 1e33  # a sum of squares that no second moment can make infinite
 
 
 # random.cl --------------------------------------------------------------------------------------------------
@@ -33,15 +41,18 @@ def philox(counter: NDArray[np.uint64], step: int, key: int) -> NDArray[np.uint6
 # dense.cl ---------------------------------------------------------------------------------------------------
 def dense_forward(inp: Array, kernel: Array, bias: Array, activation: str | None) -> Array:
     """Return act(inp @ kernel + bias): (positions, n_in) to (positions, n_out)."""
-    return activate(inp @ kernel + bias, activation)
+    z = inp @ kernel
+    z += bias
+    return activate(z, activation)
 
 
 def dense_backward(
     dout: Array, out: Array, inp: Array, kernel: Array, activation: str | None
 ) -> tuple[Array, Array, Array]:
     """Return dinp, dkernel, dbias."""
-    dz = dout * activation_slope(out, activation)
-    return dz @ kernel.T, inp.T @ dz, dz.sum(axis=0)
+    dz = dout * activation_slope(out, activation) if activation else dout
+    outer = inp.T * dz if len(inp) == 1 else inp.T @ dz  # a quarter of a matrix product's time
+    return dz @ kernel.T, outer, np.add.reduce(dz)
 
 
 def dense_layer_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
@@ -101,27 +112,36 @@ def dropout_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients
 
 # attention.cl -----------------------------------------------------------------------------------------------
 def attention_forward(qkv: Array, heads: int, key_dim: int) -> tuple[Array, Array]:
-    """Return context (positions, key_dim x heads) and weights (heads, queries, keys).
+    """Return context (positions, key_dim x heads) and weights (keys, heads, queries).
 
     The columns of `qkv` are (query key value, key_dim, heads): heads lie side by side, where a vector unit
     wants them.
     """
-    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2)
-    scores = query @ key.transpose(0, 2, 1) / np.sqrt(qkv.dtype.type(key_dim))
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    weights = weights / weights.sum(axis=-1, keepdims=True)
-    return (weights @ value).transpose(1, 2, 0).reshape(len(qkv), -1), weights
+    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2).copy()
+    query /= math.sqrt(key_dim)
+    weights = np.empty((len(qkv), heads, len(qkv)), qkv.dtype)  # keys first: sums over them run in vectors
+    np.matmul(key, query.transpose(0, 2, 1), out=weights.transpose(1, 0, 2))
+    weights -= np.maximum.reduce(weights)
+    np.exp(weights, out=weights)
+    weights /= np.add.reduce(weights)
+    return (weights.transpose(1, 2, 0) @ value).transpose(1, 2, 0).reshape(len(qkv), -1), weights
 
 
 def attention_backward(dcontext: Array, qkv: Array, weights: Array, heads: int, key_dim: int) -> Array:
     """Return dqkv."""
-    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2)
-    dout = dcontext.reshape(len(qkv), key_dim, heads).transpose(2, 0, 1)
-    dweights = dout @ value.transpose(0, 2, 1)
-    dscores = weights * (dweights - (weights * dweights).sum(axis=-1, keepdims=True))
-    dscores = dscores / np.sqrt(qkv.dtype.type(key_dim))
-    parts = dscores @ key, dscores.transpose(0, 2, 1) @ query, weights.transpose(0, 2, 1) @ dout
-    return np.stack(parts).transpose(2, 0, 3, 1).reshape(qkv.shape)
+    query, key, value = qkv.reshape(len(qkv), 3, key_dim, heads).transpose(1, 3, 0, 2).copy()
+    dout = dcontext.reshape(len(qkv), key_dim, heads).transpose(2, 0, 1).copy()
+    dscores = np.empty_like(weights)
+    np.matmul(value, dout.transpose(0, 2, 1), out=dscores.transpose(1, 0, 2))
+    dscores -= np.add.reduce(weights * dscores)
+    dscores *= weights
+    dscores /= math.sqrt(key_dim)
+    dqkv = np.empty((len(qkv), 3, key_dim, heads), qkv.dtype)
+    parts = dqkv.transpose(1, 3, 0, 2)
+    np.matmul(dscores.transpose(1, 2, 0), key, out=parts[0])
+    np.matmul(dscores.transpose(1, 0, 2), query, out=parts[1])
+    np.matmul(weights.transpose(1, 0, 2), dout, out=parts[2])
+    return dqkv.reshape(qkv.shape)
 
 
 # encoder.cl -------------------------------------------------------------------------------------------------
@@ -241,34 +261,40 @@ def categorical_crossentropy_backward(out: Array, target: Array, gamma: float) -
     return (out * pull.sum(axis=-1, keepdims=True) - pull) / len(out)
 
 
-LARGEST_ROOT = 1e37  # of a second moment that has overflowed
-
-
 # optimizer.cl -----------------------------------------------------------------------------------------------
-def clipped(gradients: Tensors, optimizer: Any) -> Tensors:
-    """Return the gradients within the optimiser's limit, if it has one."""
+def clipped(gradient: Array, optimizer: Any) -> Array:
+    """Return the whole gradient, flat, within the optimiser's limit, if it has one."""
     if (limit := optimizer.global_clipnorm) is not None:
-        length = np.sqrt(sum((gradient * gradient).sum() for gradient in gradients.values()))
-        return {name: gradient * (limit / max(length, limit)) for name, gradient in gradients.items()}
-    return gradients
+        gradient *= limit / max(math.sqrt(gradient @ gradient), limit)
+    return gradient
 
 
 def optimizer_step(
-    optimizer: Any, parameter: Array, gradient: Array, moments: list[Array], rates: Array
+    optimizer: Any, parameter: Array, gradient: Array, moments: list[Array], rates: Sequence[float]
 ) -> None:
-    """Move parameters and moments in place. `rates` is what `Optimizer.rates(step)` gives."""
+    """Move parameters and moments in place; the gradient is scratch. `rates` as of `Optimizer.rates`."""
     if optimizer.kind == "sgd":
         (delta,) = moments
-        delta[...] = rates[0] * gradient + rates[1] * delta
+        delta *= rates[1]
+        delta += rates[0] * gradient
         parameter -= delta
         return
     m, v = moments
-    with np.errstate(over="ignore"):  # a second moment that overflows makes a small step
-        m[...] = optimizer.beta_1 * m + gradient
-        v[...] = optimizer.beta_2 * v + gradient * gradient
+    m *= optimizer.beta_1
+    m += gradient
+    v *= optimizer.beta_2
+    may_overflow = not gradient @ gradient < SMALL_SQUARES
+    gradient *= gradient
+    v += gradient
+    if may_overflow:  # a minimum costs as much as the root
+        np.minimum(v, LARGEST_SQUARE, out=v)
+    np.sqrt(v, out=gradient)
+    gradient += rates[1]
+    np.divide(m, gradient, out=gradient)
+    gradient *= rates[0]
     if rates[2]:
-        parameter -= rates[2] * parameter
-    parameter -= rates[0] * m / (np.minimum(np.sqrt(v), LARGEST_ROOT) + rates[1])
+        parameter *= 1 - rates[2]
+    parameter -= gradient
 
 
 def average_weights(averaged: Array, parameters: Array, average: int, step: int) -> None:

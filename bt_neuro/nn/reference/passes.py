@@ -47,6 +47,10 @@ Backward = Callable[[Any, Tensors, Saved, Array], Gradients]
 Passes = tuple[Forward, Backward]
 
 
+def _joined(windows: list[Array]) -> Array:
+    return np.stack(windows) if len(windows) > 1 else windows[0][None]
+
+
 def window_by_window(forward: Forward, backward: Backward) -> Passes:
     """Return passes of a batch, from those of one window: windows do not meet, their gradients add up."""
 
@@ -54,11 +58,11 @@ def window_by_window(forward: Forward, backward: Backward) -> Passes:
         s["windows"] = [{"inp": window} for window in s["inp"]]
         for window in s["windows"]:
             window["out"] = forward(layer, t, window, p)
-        return np.stack([window["out"] for window in s["windows"]])
+        return _joined([window["out"] for window in s["windows"]])
 
     def backward_batch(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
         parts = [backward(layer, t, *each) for each in zip(s["windows"], dout, strict=True)]
         gradients = {name: reduce(add, [part[name] for _, part in parts]) for name in parts[0][1]}
-        return np.stack([dinp for dinp, _ in parts]), gradients
+        return _joined([dinp for dinp, _ in parts]), gradients
 
     return forward_batch, backward_batch
