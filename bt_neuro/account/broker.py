@@ -111,7 +111,10 @@ class MarginBroker(MarginFills):
             self._toactivate.popleft().activate()
         cash = self.cash
         again = bool(self._holdings) and self._carried_in()
-        super().next()
+        if self.pending or self.submitted or self._userhist:
+            super().next()
+        else:  # nothing else is left to do there
+            self._get_value()
         if self._holdings:
             self._note_time()
             again |= cash != self.cash  # a fill, a stop-out of another position, or a swap

@@ -63,6 +63,5 @@ class Holding:
     def end(self, data: Any) -> None:
         """Note that the current bar has ended."""
         _, low, high = self.range_of(data)
-        self.include(low)
-        self.include(high)
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self._bars, self._since = len(data), None

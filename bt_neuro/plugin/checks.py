@@ -28,10 +28,10 @@ class ReadOnly:
     """An attribute of a strategy that subclasses must not assign; its value is in ``_<name>``."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._name, self._kept = name, f"_{name}"
 
     def __get__(self, strategy: Any, owner: type | None = None) -> Any:
-        return self if strategy is None else getattr(strategy, f"_{self._name}")
+        return self if strategy is None else getattr(strategy, self._kept)
 
     def __set__(self, strategy: Any, value: Any) -> None:
         raise _taken(type(strategy), self._name)

@@ -7,10 +7,11 @@ its own at every bar; and some parts are not MetaTrader's (see `MetaTraderFeatur
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import tee
+from itertools import repeat, tee
 from typing import Any
 
 import backtrader as bt
@@ -19,6 +20,7 @@ from bt_neuro.account.bar_time import opening_line
 from bt_neuro.errors import StrategyError
 from bt_neuro.learning.run_ahead import BarInputs
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
+from bt_neuro.plugin.bar_loop import move_lines
 from bt_neuro.plugin.feed import BarsFeed, rows
 
 RSI_PERIOD = CCI_PERIOD = ATR_PERIOD = 14
@@ -56,6 +58,14 @@ class BarFeatures(bt.Indicator):
             self._bars = len(self.data)
             for line, value in zip(self._figures, self._observe(), strict=True):
                 line[0] = value
+
+    def _next(self) -> None:
+        # backtrader's moves each line on by a NaN, and then calls one of the two above.
+        bars = len(self._clock)
+        if bars > self._bars:
+            self._bars = bars
+            values = self._observe()
+            move_lines(self._figures, values if bars >= self._minperiod else repeat(math.nan, len(values)))
 
     def _observe(self) -> tuple[float, ...]:
         """Return the features of the bar that has just closed."""

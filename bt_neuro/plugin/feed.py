@@ -20,6 +20,7 @@ from bt_neuro.bars.closing import closing_times
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
+from bt_neuro.plugin.bar_loop import move_lines
 from bt_neuro.plugin.stamps import CLOSE, length_of, require_closed, require_ours, timeframe_length
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -140,8 +141,7 @@ class BarsFeed(bt.feed.DataBase):
         row = next(self._rows, None)
         if row is None:
             return super().load()  # which finds none either, and leaves the lines as backtrader expects them
-        for line, value in zip(self._filled, row, strict=True):
-            line.forward(value)
+        move_lines(self._filled, row)
         return True
 
     def preload(self) -> None:

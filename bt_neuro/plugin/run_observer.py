@@ -91,9 +91,9 @@ class RunObserver(bt.Analyzer):
         learner, signal, broker = strategy.learner, strategy.signal, strategy.broker
         account = features = step_s = statistics = None
         if strategy.phase is not Phase.FIT:
-            account = AccountState(broker.getcash(), broker.getvalue(), strategy.position.size)
-            if (books := getattr(broker, "books", None)) is not None:
-                account = account._replace(paid=books.paid, deposits=books.deposits)
+            books: Any = getattr(broker, "books", None)
+            money = broker.getcash(), broker.getvalue(), strategy.position.size
+            account = AccountState(*money, *(() if books is None else (books.paid, books.deposits)))
         if learner.last_bar == bar:
             features = learner.features
             if strategy.phase is Phase.LIVE:

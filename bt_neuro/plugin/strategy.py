@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import backtrader as bt
-
 from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.target import repeat_targets, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
@@ -21,6 +19,7 @@ from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
+from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
 from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
 from bt_neuro.plugin.features import article_features, shape_features
@@ -55,7 +54,7 @@ def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | N
     return params
 
 
-class NeuroStrategy(bt.Strategy, metaclass=LearnedFeedFirst):
+class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     """A strategy that learns every bar, predicts every bar and trades the signals.
 
     At the close of bar t the network learns from the bar whose label t confirms, then predicts t from bars up

@@ -18,6 +18,7 @@ import pandas as pd
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import PARTIAL, FolderLock, atomic_write, remove, remove_partials
+from bt_neuro.runs.tables import is_numeric, write_numbers
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -167,13 +168,16 @@ class RunFolder:
     def write_table(self, name: str, frame: pd.DataFrame, float_format: str | None = None) -> None:
         """Write a CSV file such as "folds.csv"; its number of rows is in the manifest from the next save."""
         with atomic_write(self.path / name) as partial:
-            frame.to_csv(
-                partial,
-                index=False,
-                lineterminator="\n",
-                date_format="%Y-%m-%d %H:%M:%S",
-                float_format=float_format,
-            )
+            if float_format is not None and is_numeric(frame):
+                write_numbers(partial, frame, float_format)
+            else:
+                frame.to_csv(
+                    partial,
+                    index=False,
+                    lineterminator="\n",
+                    date_format="%Y-%m-%d %H:%M:%S",
+                    float_format=float_format,
+                )
         self.manifest["rows"][name] = len(frame)
 
     def remove(self) -> None:

@@ -149,11 +149,12 @@ class PredictionTable(TextTable):
             self._unknown[bar] = row.text("time"), signal, scored
 
     def _write(self, bar: int, time: str, signal: Signal, scored: ScoredSignal | None) -> None:
-        probabilities = (f"{p:.9g}" for p in signal.probabilities)
-        known: tuple[object, ...] = ("", "", "")
+        none, buy, sell = signal.probabilities
+        known = ",,"
         if scored is not None:
-            known = scored.label, scored.known_bar, "" if scored.is_hit is None else int(scored.is_hit)
-        self.append(bar, time, *probabilities, signal.name, *known)
+            hit = scored.is_hit
+            known = f"{scored.label},{scored.known_bar},{'' if hit is None else int(hit)}"
+        self.write(f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name},{known}")
 
 
 class EquityTable(TextTable):
@@ -168,10 +169,10 @@ class EquityTable(TextTable):
     def on_bar(self, record: BarRecord) -> None:
         if record.account is not None:
             cash, equity, position, paid, deposits = record.account
-            moved = paid - self._paid, deposits - self._deposits
+            time, costs, deposited = time_text(record.time), paid - self._paid, deposits - self._deposits
             self._paid, self._deposits = paid, deposits
-            numbers = (f"{number:.10g}" for number in (record.close, cash, equity, position, *moved))
-            self.append(record.bar, time_text(record.time), *numbers)
+            money = f"{cash:.10g},{equity:.10g},{position:.10g},{costs:.10g},{deposited:.10g}"
+            self.write(f"{record.bar},{time},{record.close:.10g},{money}")
 
     def stop(self) -> None:
         self.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.errors import CheckpointError
@@ -40,7 +41,10 @@ class TextTable:
 
     def append(self, *cells: object) -> None:
         # No cell holds a comma, and the csv module takes twice the time.
-        self._file.write(",".join(map(str, cells)) + "\n")
+        self.write(",".join(map(str, cells)))
+
+    def write(self, row: str) -> None:
+        self._file.write(f"{row}\n")
         self.rows += 1
 
     def flush(self) -> None:
@@ -108,6 +112,22 @@ class ArrayTable:
 def write_header(file: Any, shape: tuple[int, ...]) -> None:
     """Write the header of a ``.npy`` file; NumPy pads it, so that its length stays when rows are added."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def is_numeric(table: pd.DataFrame) -> bool:
+    """Return whether all columns are numbers, and none is missing."""
+    return all(kind.kind in "iuf" for kind in table.dtypes) and not table.isna().to_numpy().any()
+
+
+def write_numbers(path: Path, table: pd.DataFrame, float_format: str) -> None:
+    """Write an `is_numeric` table as a CSV file, as `DataFrame.to_csv` does in three times the time."""
+    formats = ["%d" if kind.kind in "iu" else float_format for kind in table.dtypes]
+    row = (",".join(formats) + "\n").__mod__
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(table.columns) + "\n")
+        for first in range(0, len(table), _BLOCK_ROWS):
+            part = table.iloc[first : first + _BLOCK_ROWS]
+            file.writelines(map(row, zip(*(part[name].tolist() for name in part), strict=True)))
 
 
 def npy_bytes(rows: NDArray[np.floating]) -> bytes:

@@ -1,0 +1,49 @@
+"""Shortcuts of backtrader's loop over bars, with the same results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import backtrader as bt
+from backtrader.linebuffer import LineBuffer
+
+
+def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
+    """Move lines on by a bar, to its values.
+
+    `LineBuffer.forward` and an assignment do the same with ten calls a line: 20 microseconds a bar for the
+    lines of a feed and twelve features.
+    """
+    for line, value in zip(lines, values, strict=True):
+        line.array.append(value)
+        line.lencount += 1
+        if line.mode == LineBuffer.UnBounded or line._idx < line.lenmark:
+            line._idx += 1
+        for binding in line.bindings:
+            binding[0] = value
+
+
+class LeanStrategy(bt.Strategy):
+    """A strategy without backtrader's calls that do nothing at a bar."""
+
+    _tells_money: bool | None = None
+
+    def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
+        if self._tells_money is None:
+            self._tells_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
+        if self._tells_money or qorders or qtrades or self._orderspending or self._tradespending:
+            super()._notify(qorders, qtrades)
+
+    def _getminperstatus(self) -> Any:
+        # Below 0 all feeds are past the warm-up, and bars only become more.
+        return self._minperstatus if self._minperstatus < 0 else super()._getminperstatus()
+
+
+def _hears_of_money(part: Any) -> bool:
+    """Return whether a strategy or an analyzer overrides a notification that comes at each bar."""
+    base = bt.Strategy if isinstance(part, bt.Strategy) else bt.Analyzer
+    names = ("notify_cashvalue", "notify_fund")
+    return any(getattr(type(part), name) is not getattr(base, name) for name in names) or any(
+        map(_hears_of_money, getattr(part, "_children", ()))
+    )
