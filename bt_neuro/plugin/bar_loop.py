@@ -27,12 +27,12 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
 class LeanStrategy(bt.Strategy):
     """A strategy without backtrader's calls that do nothing at a bar."""
 
-    _tells_money: bool | None = None
+    _hears_money: bool | None = None
 
     def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
-        if self._tells_money is None:
-            self._tells_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
-        if self._tells_money or qorders or qtrades or self._orderspending or self._tradespending:
+        if self._hears_money is None:
+            self._hears_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
+        if self._hears_money or qorders or qtrades or self._orderspending or self._tradespending:
             super()._notify(qorders, qtrades)
 
     def _getminperstatus(self) -> Any:
