@@ -20,7 +20,16 @@ BROKER = (
     *("_pchildren", "_ocos", "_ocol", "_fundval", "_fundshares", "_cash_addition"),
     *("books", "counts", "messages", "ruined_at", "_holdings", "_slipped", "_traded", "_transfers"),
 )
-LATER = {"_dlens", "_minperstatus", "_hears_money", "_learner", "_verification", "_framework", "_sizer", "sizer"}
+LATER = {
+    "_dlens",
+    "_minperstatus",
+    "_hears_money",
+    "_learner",
+    "_verification",
+    "_framework",
+    "_sizer",
+    "sizer",
+}
 STRATEGY = ("_orders", "_orderspending", "_tradespending", "_signal", "_waiting_targets")
 FEED = ("time_before", "close_before", "digits", "ignored", "rejected")
 
