@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import time
 from typing import Any
@@ -214,6 +215,7 @@ def test_orders_fill_as_on_pandas_data(mode: dict[str, Any]) -> None:
     assert ours == theirs
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="backtrader pickles itertools.count there")
 def test_optstrategy_sends_it_to_workers() -> None:
     bars = random_hours(20)
     cerebro = bt.Cerebro(stdstats=False, maxcpus=2, optreturn=False)
