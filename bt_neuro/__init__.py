@@ -24,6 +24,7 @@ _FACE = {
     "plugin.live_feed": "LiveFeed",
     "plugin.strategy": "NeuroStrategy",
     "runs.backtest": "backtest",
+    "runs.portfolio": "portfolio",
     "runs.results": "open_run",
     "studies.compare": "compare",
     "validation.lookahead": "lookahead_check",
@@ -62,7 +63,7 @@ _OTHERS = {
     "plugin.model_checkpoint": "ModelCheckpoint",
     "plugin.observers": "RunningStatistics",
     "plugin.stamps": "stamped",
-    "runs.results": "Comparison PermutationTest Result Tuning WalkForward",
+    "runs.results": "Comparison PermutationTest Portfolio Result Tuning WalkForward",
     "validation.lookahead": "LookaheadResult",
     "validation.warmup": "WarmupResult",
 }

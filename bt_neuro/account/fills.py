@@ -64,6 +64,10 @@ class MarginFills(bt.brokers.BackBroker):
         super().addcommissioninfo(comminfo, name)
         self._instruments.clear()
 
+    def getposition(self, data: bt.feed.DataBase) -> bt.Position:
+        # backtrader would keep an empty one, and read prices for it before the feed has any.
+        return self.positions[data] if data in self.positions else bt.Position()
+
     # -- orders in and out ---------------------------------------------------------------------------------
     def submit(self, order: Order, check: bool = True) -> Order:
         self.counts.orders += 1

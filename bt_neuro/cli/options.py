@@ -14,6 +14,12 @@ from bt_neuro.cli.common import option
 BarFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="Bar file: a MetaTrader export or any CSV of prices.")
 ]
+BarFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="Bar files, or a folder: a MetaTrader export or any CSV of prices."
+    ),
+]
 Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a device's name.", "NAME")]
 Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
 Processes = Annotated[int, option("Number of runs at the same time.", "N", least=1)]

@@ -6,18 +6,18 @@ import signal as signals
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bt_neuro.cli.common import Outcome, command, option, progress_bar
-from bt_neuro.cli.options import AccountOptions, BarFile, BarOptions, OutputOptions, StrategyOptions
+from bt_neuro.cli.options import AccountOptions, BarFiles, BarOptions, OutputOptions, StrategyOptions
 from bt_neuro.cli.output import read_lines
 
 
 @command(example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
-    file: BarFile,
+    files: BarFiles,
     strategy: StrategyOptions,
     account: AccountOptions,
     bars: BarOptions,
@@ -35,8 +35,9 @@ def backtest(
         int | None, option("Bars between checkpoints.", "N", default="at the end only", least=1)
     ] = None,
 ) -> Outcome:
-    """Run a strategy over a bar file, learning on every bar.
+    """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
+    Of several files, or a folder of them, each has a network of its own.
     --resume continues a run or a model.safetensors with the file that has grown.
     """
     from bt_neuro.errors import StrategyError
@@ -47,9 +48,11 @@ def backtest(
     cls, parameters = strategy.load(**options, until_settled=until_settled or None)
     if eras is not None and parameters.get("pretrain", cls.params.pretrain) is None:
         raise StrategyError("--eras needs a span to pretrain on. Give --pretrain FROM..TO too.")
+    if len(files) > 1 or files[0].is_dir():
+        return _portfolio(files, cls, parameters, account, bars, output, checkpoint_every)
     with progress_bar() as progress:
         result = run(
-            file,
+            files[0],
             strategy=cls,
             parameters=parameters,
             account=account.account(),
@@ -63,6 +66,35 @@ def backtest(
     # As shells do: 130 after Ctrl-C, 143 after SIGTERM.
     exit_code = 128 + signals.Signals[stopped_by] if stopped_by in signals.Signals.__members__ else 0
     return Outcome(result.manifest, render(result), exit_code)
+
+
+def _portfolio(
+    files: list[Path],
+    strategy: Any,
+    parameters: dict[str, Any],
+    account: AccountOptions,
+    bars: BarOptions,
+    output: OutputOptions,
+    checkpoint_every: int | None,
+) -> Outcome:
+    from bt_neuro.errors import NeuroError
+    from bt_neuro.report.console import render
+    from bt_neuro.runs.portfolio import portfolio
+
+    if output.resume is not None or checkpoint_every is not None:
+        raise NeuroError("--resume and --checkpoint-every take one file. Run each file alone.")
+    with progress_bar() as progress:
+        result = portfolio(
+            files,
+            strategy=strategy,
+            parameters=parameters,
+            account=account.account(),
+            out=output.out,
+            bars_options=bars.as_dict(),
+            progress=progress,
+            report=not output.no_report,
+        )
+    return Outcome(result.manifest, render(result))
 
 
 @command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > answers.jsonl", has_json=False)

@@ -37,7 +37,7 @@ def shape_metrics(
     n = int((signals > 0).sum())
     if not n:
         return dict.fromkeys(SHAPE_METRICS)
-    expected = _expected_hits(signals, targets, shapes)
+    expected = expected_hits(signals, targets, shapes)
     columns = np.stack([is_hit(signals, targets) - expected, signals > 0], axis=1)
     impossible = ~is_possible(signals, shapes)
     is_fractal = all(is_possible(np.where(targets[:, side] == 1, side, 0), shapes).all() for side in (1, 2))
@@ -49,7 +49,8 @@ def shape_metrics(
     }
 
 
-def _expected_hits(signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer]) -> Array:
+def expected_hits(signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer]) -> Array:
+    """Return the share of hits of each signal, (n,), had it been dealt to a bar of the same shape at random."""
     n = np.maximum(np.bincount(shapes), 1)
     rates = np.stack([np.bincount(shapes, weights=column) / n for column in targets.T], axis=1)
     return np.where(signals > 0, rates[shapes, signals], 0.0)

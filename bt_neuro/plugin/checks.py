@@ -59,7 +59,7 @@ def check_parameters(params: Any, defaults: dict[str, Any]) -> None:
         value = getattr(params, name)
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise StrategyError(f"{name} must be an integer, {least} or more, got {value!r}")
-    for name in ("learning_rate", "size"):
+    for name in ("learning_rate", "size", "budget"):
         value = getattr(params, name)
         if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
             raise StrategyError(f"{name} must be a number, 0 or more, got {value!r}")

@@ -72,6 +72,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
       - ``history_bars`` (default: ``None``): bars in a feature window; 3, or 20 for the article
       - ``learning_rate`` (default: ``None``): of Adam; 3e-4, or 2e-4 for the article
       - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
+      - ``budget`` (default: ``1.0``): share of the account's equity that ``size`` and `target` are shares of; a
+        portfolio gives each instrument an equal part
       - ``learning`` (default: ``True``): False predicts without learning
       - ``pretrain`` (default: ``None``): span of bars to learn before the first prediction,
         ``"2003-05-05..2005-12-31"`` or a pair of times, both inclusive; see Notes
@@ -129,6 +131,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         ("history_bars", None),
         ("learning_rate", None),
         ("size", 0.95),
+        ("budget", 1.0),
         ("learning", True),
         ("pretrain", None),
         ("eras", 1),
@@ -146,6 +149,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     learner = ReadOnly()
     network = ReadOnly()
     phase = ReadOnly()
+
+    _is_member = False  # of a portfolio: it trades before the feeds of the others begin
 
     def __init__(self, **unknown: Any) -> None:
         # backtrader passes on what is no param; without this it is a TypeError without a hint.
@@ -205,7 +210,11 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         elif signal.is_sell:
             self.target(-self.p.size)
 
-    target = target_orders
+    def target(
+        self, share: float, data: Any = None, rebalance: float | None = None, **options: Any
+    ) -> bt.Order | None:
+        """Send the order that is missing for a position of `share` of the budget; see `target_orders`."""
+        return target_orders(self, share * self.p.budget, data, rebalance, **options)
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         """Receive an epoch of ``pretrain`` that has ended, one `Epoch` a network; in-sample."""
@@ -292,7 +301,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def prenext(self) -> None:
         """Take a bar while other feeds have not begun: as `next` where all features are known, without orders."""
         if len(self.datas) > 1 and self._has_features():
-            self._take_bar(trades=False)
+            self._take_bar(trades=self._is_member)
         elif len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
             self._verification.add()
 

@@ -53,6 +53,8 @@ def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
     kind = run.manifest["kind"]
     if kind in STUDIES:
         return list(STUDIES[kind](run)) if run.manifest.get("metrics") else []
+    if kind == "portfolio":
+        return []  # its tables are in the summary
     if kind == "stream":
         return list(_stream(run))
     return list(run_sections(run, bars))

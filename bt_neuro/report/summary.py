@@ -11,6 +11,7 @@ from typing import Any
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.summary import ZERO_SPREAD_PCT
 from bt_neuro.report.columns import BACKTEST, PERMUTATION, WALK_FORWARD
+from bt_neuro.report.portfolio import portfolio_tables
 from bt_neuro.report.tables import (
     Metrics,
     Table,
@@ -60,12 +61,12 @@ def summary_of(run: Any) -> Summary:
     """Return the summary of a run of any kind, complete or broken off."""
     kind, metrics = run.manifest["kind"], run.manifest.get("metrics")
     if kind == "stream":
-        bars, predicted = len(run.bars), len(run.predictions)
-        return Summary(
-            "stream", (f"Stream, {run.manifest['status']}: {bars:,} bars, {predicted:,} predicted.",)
-        )
+        text = f"{len(run.bars):,} bars, {len(run.predictions):,} predicted."
+        return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
+    if kind == "portfolio" and metrics:
+        return Summary("Portfolio", (metrics["sentence"],), tables=portfolio_tables(metrics))
     if not metrics:
-        name = Path(run.manifest["data"]["file"]).name
+        name = Path(run.manifest["data"].get("file", kind)).name
         return Summary(f"{name}, {kind}", (f"{name}: no figures, for the {kind} did not get that far.",))
     return KINDS[kind](run, metrics)
 
@@ -287,6 +288,7 @@ STARTS = (
     "Starts: published, from 0, the first squared deviation not divided by the window, which is a slip; "
     "mended, divided."
 )
+
 
 KINDS = {
     "backtest": _run,

@@ -63,13 +63,21 @@ class Recording(AbstractContextManager["Recording"]):
         now_and_then : functions called with the strategy every 256 bars
         more : further subscribers by name
         """
-        cerebro.addanalyzer(self._trade_record, _name="trades", table=self._trades)
-        cerebro.addanalyzer(
-            RunObserver,
-            _name="run_observer",
-            subscribers={**self._subscribers, **(more or {})},
-            now_and_then=(forget, *now_and_then),
-        )
+        for analyzer, params in self.analyzers(now_and_then, more):
+            cerebro.addanalyzer(analyzer, **params)
+
+    def analyzers(
+        self,
+        now_and_then: Sequence[Callable[[bt.Strategy], None]] = (),
+        more: Mapping[str, Subscriber] | None = None,
+    ) -> list[tuple[type[bt.Analyzer], dict[str, Any]]]:
+        """Return the analyzers that `add_to` adds, with their params."""
+        observer = {
+            "subscribers": {**self._subscribers, **(more or {})},
+            "now_and_then": (forget, *now_and_then),
+        }
+        trades = {"_name": "trades", "table": self._trades}
+        return [(self._trade_record, trades), (RunObserver, {"_name": "run_observer", **observer})]
 
     @property
     def rows(self) -> dict[str, int]:

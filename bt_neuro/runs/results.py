@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.errors import NeuroError
+from bt_neuro.errors import NeuroError, did_you_mean
 from bt_neuro.io import open_no_follow
 from bt_neuro.runs import columns
 from bt_neuro.runs.columns import INTEGER, NUMBER, TEXT, Columns, parse_table
@@ -212,6 +212,36 @@ class Stream(PredictedRun):
     bars = _table("bars.csv", columns.BARS, "One row a bar.")
 
 
+class Portfolio(RunResult):
+    """A backtest of several files on one account, and its folder; see `RunResult`."""
+
+    tables: ClassVar[tuple[str, ...]] = ("equity",)
+
+    equity = _table("equity.csv", columns.PORTFOLIO_EQUITY, "One row a time at which some bar closed.")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the instruments."""
+        return list(self.manifest["names"])
+
+    def instrument(self, name: str) -> Result:
+        """Return the tables of one instrument: predictions, outputs, features, trades, equity.
+
+        Its equity is that of the whole account; its position is its own.
+        """
+        if name not in self.names:
+            raise NeuroError(f"{self.folder} has no instrument {name!r}.{did_you_mean(name, self.names)}")
+        rows = {
+            file.removeprefix(f"{name}/"): n
+            for file, n in self.manifest["rows"].items()
+            if file.startswith(f"{name}/")
+        }
+        metrics = self.manifest.get("metrics", {}).get("instruments", {}).get(name, {})
+        return Result(
+            self.folder / name, {"rows": rows, "metrics": metrics, "status": self.manifest["status"]}
+        )
+
+
 KINDS: dict[str, type[RunResult]] = {
     "backtest": Result,
     "walk-forward": WalkForward,
@@ -220,6 +250,7 @@ KINDS: dict[str, type[RunResult]] = {
     "compare": Comparison,
     "ema-convergence": EmaConvergence,
     "stream": Stream,
+    "portfolio": Portfolio,
 }
 
 

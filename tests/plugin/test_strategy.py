@@ -88,7 +88,7 @@ def test_a_zero_signal_leaves_the_cash_alone():
         (
             Small,
             {"treshold": 1},
-            r"Small has no parameter 'treshold'\. Known: data, device, embargo_bars, eras, features",
+            r"Small has no parameter 'treshold'\. Known: budget, data, device, embargo_bars, eras, features",
         ),
         (Everything, {"treshold": 1}, r"no parameter 'treshold'\. Did you mean threshold\?"),
         (

@@ -1,0 +1,124 @@
+"""Metrics of a portfolio: signals of all instruments together, and one account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import Bars
+from bt_neuro.metrics.baselines import Predictors
+from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
+from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio
+from bt_neuro.metrics.predictions import ScoredBars, is_hit
+from bt_neuro.metrics.sharpe import sharpe_ratio
+from bt_neuro.metrics.skill import expected_hits
+from bt_neuro.metrics.trading import YEAR_S, daily_returns, lost_at, max_drawdown, trade_metrics
+from bt_neuro.metrics.verdict import baseline_comparison
+
+Metrics = dict[str, Any]
+
+
+def instrument_metrics(run: Predictors, trades: pd.DataFrame, bars: Bars, cash: float) -> Metrics:
+    """Return the metrics of one instrument: its signals, their baselines, its trades on the common account.
+
+    Parameters
+    ----------
+    run : the network and its baselines
+    trades : as in ``trades.csv``
+    bars : of the instrument
+    cash : of the account at the start
+    """
+    scores = predictor_scores(*run)
+    compared = baseline_comparison(run.predictions, scores, run.baselines)
+    closes = bars.frame["close"]
+    return {
+        "bars": len(bars),
+        "predicted_bars": len(run.predictions),
+        **scores.pop(NETWORK),
+        "baselines": scores,
+        **compared,
+        **trade_metrics(trades),
+        "net": float(trades["net"].sum()),
+        "contribution_pct": 100 * float(trades["net"].sum()) / cash,
+        "price_change_pct": 100 * (float(closes.iloc[-1]) / float(closes.iloc[0]) - 1),
+    }
+
+
+def pooled_metrics(runs: list[Predictors]) -> Metrics:
+    """Return hit rate, coverage and lift of all instruments together.
+
+    Bars of the same hour move together, so the bootstrap draws hours, with the bars of all instruments in them.
+    """
+    hours = []
+    for run in runs:
+        scored, targets, _, signals = ScoredBars.of(run.predictions)
+        hits, is_signal = is_hit(signals, targets), signals > 0
+        lift = hits - expected_hits(signals, targets, run.shapes[scored])
+        columns = {"hits": hits, "lift": lift, "signals": is_signal, "bars": 1}
+        hours.append(pd.DataFrame({"time": run.predictions["datetime"][scored].to_numpy(), **columns}))
+    table = pd.concat(hours).groupby("time", sort=True).sum().astype(float)
+    totals = table.sum()
+    pairs = {
+        name: block_bootstrap(table[[name, "signals"]].to_numpy()) if totals["signals"] else None
+        for name in ("hits", "lift")
+    }
+    return {
+        "scored_bars": int(totals["bars"]),
+        "scored_hours": len(table),
+        "signals": int(totals["signals"]),
+        "hits": int(totals["hits"]),
+        "coverage_pct": percent(ratio(totals["signals"], totals["bars"])),
+        **interval_metrics("hit_rate", pairs["hits"], "_pct", 100),
+        **interval_metrics("lift", pairs["lift"], "_pct", 100),
+    }
+
+
+def account_metrics(
+    equity: pd.DataFrame, trades: list[pd.DataFrame], bars: list[Bars], account: Account
+) -> Metrics:
+    """Return the metrics of the common account.
+
+    Parameters
+    ----------
+    equity : as in ``equity.csv`` of a portfolio
+    trades, bars : of each instrument
+    account : cash and costs
+    """
+    end, start = float(equity["equity"].iloc[-1]), account.cash
+    years = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() / YEAR_S
+    daily = daily_returns(equity, start)
+    changes = [float(one.frame["close"].iloc[-1] / one.frame["close"].iloc[0]) - 1 for one in bars]
+    return {
+        "equity_start": start,
+        "equity_end": end,
+        "return_pct": 100 * (end / start - 1),
+        "equal_hold_pct": 100
+        * float(np.mean(changes)),  # an equal part in each from its first bar on, no costs
+        **max_drawdown(equity, start),
+        "sharpe_ratio_daily_annualised": sharpe_ratio(daily, len(daily) / years if years else 0.0),
+        "lost_at": lost_at(equity),
+        "trades": sum(map(len, trades)),
+        "net": float(sum(one["net"].sum() for one in trades)),
+    }
+
+
+def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:
+    """Return a sentence on all instruments together."""
+    pooled, money = metrics["pooled"], metrics["account"]
+    text = f"{len(names)} instruments ({', '.join(names)})"
+    text += f" ({status} before the end)" if status != "complete" else ""
+    if pooled["signals"]:
+        text += (
+            f": {pooled['signals']:,} signals on {pooled['coverage_pct']:.1f} % of the bars, "
+            f"{pooled['hit_rate_pct']:.1f} % of them hit (95 % interval {pooled['hit_rate_low_pct']:.1f} to "
+            f"{pooled['hit_rate_high_pct']:.1f}), a lift of {pooled['lift_pct']:+.1f} points over the visible half"
+        )
+    else:
+        text += ": no signals"
+    return (
+        f"{text}; the account returned {money['return_pct']:+.1f} % against {money['equal_hold_pct']:+.1f} % "
+        "for an equal part held in each."
+    )

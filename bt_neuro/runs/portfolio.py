@@ -1,0 +1,236 @@
+"""Portfolio: a backtest of several bar files, one network each, on one account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.account.account import Account
+from bt_neuro.account.bar_time import opening_line
+from bt_neuro.account.broker import MarginBroker
+from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.errors import NeuroError
+from bt_neuro.learning.checkpoint import MODEL
+from bt_neuro.metrics.baselines import Predictors
+from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.runs.epoch_tables import read_examples
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.recording import EQUITY, Recording
+from bt_neuro.runs.results import Portfolio, Result
+from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.runs.tables import TextTable, has_rows
+from bt_neuro.runs.trades import time_text
+
+SUFFIXES = (".csv", ".txt", ".tsv", ".htm", ".html", ".xlsx", ".parquet")
+REFUSED = ("pretrain", "resume", "data", "budget")
+Analyzers = list[tuple[type[bt.Analyzer], dict[str, Any]]]
+
+
+def portfolio(
+    paths: Sequence[str | Path],
+    *,
+    strategy: type[NeuroStrategy] = NeuroStrategy,
+    parameters: dict[str, Any] | None = None,
+    account: Account | None = None,
+    out: str | Path | None = None,
+    bars_options: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
+) -> Portfolio:
+    """Run a strategy over several bar files on one account; each network learns from its own first bar.
+
+    Every file gets a strategy of its own, whose predictions are those of a backtest of that file alone, to the
+    bit. In `decide` ``self.data`` is the instrument. ``size`` and `target` are shares of an equal part of the
+    equity, so that all positions together never exceed it.
+
+    Parameters
+    ----------
+    paths : two or more bar files, or folders of them
+    strategy, parameters, account, bars_options, progress, report : as in `backtest`
+    out : folder to write, new or empty; default ``runs/portfolio-<time>``
+
+    Returns
+    -------
+    Portfolio
+
+    Raises
+    ------
+    NeuroError
+        If an argument is invalid or the run fails.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder, sample = tempfile.mkdtemp(), read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-20").frame
+    >>> for name in ("EURUSD", "GBPUSD"):
+    ...     sample.to_csv(f"{folder}/{name}.csv", index=False)
+    >>> result = portfolio([folder], out=f"{folder}/run", parameters={"device": "numpy"})
+    >>> result.names, len(result.instrument("EURUSD").predictions) > 300
+    (['EURUSD', 'GBPUSD'], True)
+    """
+    begun = time.perf_counter()
+    account = account or Account()
+    params = all_parameters(strategy, parameters)
+    for name in REFUSED:
+        if params[name] != getattr(NeuroStrategy.params, name):
+            raise NeuroError(f"{name} must not be given with several files. Run each file alone.")
+    bars = _read(paths, bars_options or {})
+    names = list(bars)
+    manifests = [manifest_of(one, bars_options or {}, strategy, params, account) for one in bars.values()]
+    data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
+    folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data})
+    cerebro = _cerebro(bars, account)
+    with folder.recording(lambda: has_rows(folder.path / EQUITY)), ExitStack() as tables:
+        stopped_by = tables.enter_context(graceful_shutdown(cerebro.runstop))
+        equity = tables.enter_context(TextTable(folder.path / EQUITY, PortfolioEquity.header))
+        recordings, analyzers = {}, dict[str, Analyzers]()
+        for name, one in bars.items():
+            (folder.path / name).mkdir()
+            recordings[name] = tables.enter_context(Recording(folder.path / name))
+            about = {"data": {"file": one.path.name, "sha256": one.sha256}}
+            analyzers[name] = [
+                *recordings[name].analyzers(),
+                (ModelCheckpoint, {"path": folder.path / name / MODEL, "about": about}),
+            ]
+        total = sum(map(len, bars.values()))
+        analyzers[names[0]].append((PortfolioEquity, {"table": equity, "progress": progress, "total": total}))
+        member = _member(strategy, analyzers)
+        for name in names:
+            cerebro.addstrategy(member, **{**params, "data": name, "budget": 1 / len(names)})
+        ran = dict(zip(names, cerebro.run(exactbars=1), strict=True))
+        equity.flush()
+        rows = {f"{name}/{table}": n for name in names for table, n in recordings[name].rows.items()}
+        if not equity.rows:
+            raise KeyboardInterrupt("interrupted before the first bar")
+        if signal := stopped_by():
+            folder.manifest["stopped_by"] = signal
+        status = "interrupted" if signal else "complete"
+        first = ran[names[0]]
+        folder.manifest |= {"status": status, "rows": {EQUITY: equity.rows, **rows}, "names": names}
+        folder.manifest["device"] = first.network.device_name
+        result = Portfolio(folder.path, folder.manifest)
+        metrics = _metrics(ran, bars, account, folder, result)
+        network_s = sum(one.learner.network_s for one in ran.values())
+        seconds = {"wall_s": time.perf_counter() - begun, "network_s": network_s}
+        folder.save(metrics=metrics, time=seconds)
+    if report:
+        from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
+
+        write_page(result)
+    return result
+
+
+def bar_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return files and the bar files of folders, each folder's by name."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        found = (
+            sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
+        )
+        if not found:
+            raise NeuroError(f"{path} must hold bar files ({', '.join(SUFFIXES)}), got none.")
+        files += found
+    return files
+
+
+def _read(paths: Sequence[str | Path], options: dict[str, Any]) -> dict[str, Bars]:
+    bars: dict[str, Bars] = {}
+    for path in bar_files(paths):
+        if path.stem in bars:
+            raise NeuroError(f"Each file must have a name of its own, got {path.stem} twice. Rename one.")
+        bars[path.stem] = read_bars(path, **options)
+    if len(bars) < 2:
+        raise NeuroError(f"A portfolio must have two files or more, got {len(bars)}. Use backtest.")
+    return bars
+
+
+def _cerebro(bars: dict[str, Bars], account: Account) -> bt.Cerebro:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = MarginBroker()
+    cerebro.broker.p.quiet = True  # a run tells what was refused in its results
+    for name, one in bars.items():
+        cerebro.adddata(BarsFeed(bars=one.frame), name=name)
+        account.use(cerebro.broker, one.point, name)
+    return cerebro
+
+
+def _member(strategy: type[NeuroStrategy], analyzers: dict[str, Analyzers]) -> type[NeuroStrategy]:
+    """Return the strategy with analyzers of its own by instrument; `addanalyzer` would give each all of them."""
+
+    def start(self: NeuroStrategy) -> None:
+        for analyzer, params in analyzers[self.data._name]:
+            self._addanalyzer(analyzer, **params)
+        super(member, self)._start()
+
+    more = {"_start": start, "_is_member": True, "__module__": strategy.__module__}
+    member: Any = type(strategy.__name__, (strategy,), more)
+    return member
+
+
+class PortfolioEquity(bt.Analyzer):
+    """One row for each time at which some instrument has a new bar: the common account at its close.
+
+    Params:
+      - ``table`` (required): the `TextTable`
+      - ``progress`` (default: ``None``): called with the bars done and ``total`` now and then
+    """
+
+    params = (("table", None), ("progress", None), ("total", 0))
+    header = ("datetime", "cash", "equity", "positions")
+
+    def start(self) -> None:
+        self._time, self._lines = 0.0, [opening_line(data) for data in self.strategy.datas]
+
+    def next(self) -> None:
+        strategy, broker = self.strategy, self.strategy.broker
+        feeds = zip(strategy.datas, self._lines, strict=True)
+        now = max(line[0] for data, line in feeds if len(data))
+        if now <= self._time:  # of a slower feed: it opened earlier
+            return
+        self._time = now
+        held = sum(1 for data in strategy.datas if broker.getposition(data).size)
+        self.p.table.append(time_text(now), f"{broker.getcash():.10g}", f"{broker.getvalue():.10g}", held)
+        if self.p.progress is not None and self.p.table.rows % 256 == 0:
+            self.p.progress(sum(map(len, strategy.datas)), self.p.total)
+
+
+def _metrics(
+    ran: dict[str, NeuroStrategy],
+    bars: dict[str, Bars],
+    account: Account,
+    folder: RunFolder,
+    result: Portfolio,
+) -> dict[str, Any]:
+    runs, trades, by_name = [], [], {}
+    for name, strategy in ran.items():
+        one: Result = result.instrument(name)
+        sizes = strategy.learner.history_bars, strategy.learner.delay_bars
+        examples = read_examples(one.folder)
+        run = Predictors.of(one.predictions, one.outputs, bars[name].frame, one.features, *sizes, examples)
+        folder.write_table(f"{name}/baselines.csv", run.table(), float_format="%.6g")
+        by_name[name] = instrument_metrics(run, one.trades, bars[name], account.cash)
+        runs.append(run)
+        trades.append(one.trades)
+    broker = next(iter(ran.values())).broker
+    open_trades = sum(one.analyzers.trades.get_analysis()["open_trade"] for one in ran.values())
+    closed = float(sum(one["net"].sum() for one in trades))
+    metrics: dict[str, Any] = {
+        "pooled": pooled_metrics(runs),
+        "account": {
+            **account_metrics(result.equity, trades, list(bars.values()), account),
+            **broker.counts.as_dict(),
+            "order_notes": list(broker.messages.values()),
+            "reconciliation": broker.books.statement(closed, open_trades, broker.getvalue()),
+        },
+        "instruments": by_name,
+    }
+    return {"sentence": portfolio_sentence(metrics, list(ran), folder.manifest["status"]), **metrics}

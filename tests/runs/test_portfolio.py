@@ -1,0 +1,134 @@
+"""A portfolio: each instrument is learned as if it were alone, on an account that promises no more than there is."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from command import bt_neuro
+from modes import random_hours
+from small import Small
+
+from bt_neuro import backtest, open_run
+from bt_neuro.account.account import Account
+from bt_neuro.errors import NeuroError
+from bt_neuro.runs.portfolio import portfolio
+
+WALK = random_hours(420, seed=4)
+# Of eight instruments some begin late, one ends early, one has gaps, one comes every four hours.
+ROWS = {
+    "A": slice(None), "B": slice(150, None), "C": slice(0, 260), "D": slice(0, None, 4),
+    "E": slice(90, None), "F": slice(None), "G": slice(20, 400), "H": slice(None),
+}  # fmt: skip
+PARAMETERS = {"history_bars": 2, "features": "shape"}
+
+
+def write(folder, names="ABCDEFGH"):
+    for number, name in enumerate(names):
+        bars = random_hours(420, seed=number)[ROWS[name]]
+        if name == "F":
+            bars = bars.drop(bars.index[100:180])
+        bars.to_csv(folder / f"{name}.csv", index=False)
+    return [folder / f"{name}.csv" for name in names]
+
+
+class Buyer(Small):
+    """Wants all of the equity in every instrument."""
+
+    def decide(self, signal):
+        assert self.data._name in "ABCDEFGH"
+        self.target(1.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bars")
+
+
+@pytest.mark.parametrize(
+    ("names", "where"),
+    [
+        ("ABD", "numpy"),
+        pytest.param("ABCDEFGH", "numpy", marks=pytest.mark.slow),
+        pytest.param("ABCDEFGH", "cpu", marks=pytest.mark.slow),
+    ],
+)
+def test_each_instrument_is_predicted_as_if_it_were_alone(folder, tmp_path, names, where):
+    paths = write(folder, names)
+    parameters = {**PARAMETERS, "device": where}
+    together = portfolio(paths, strategy=Small, parameters=parameters, out=tmp_path / "all", report=False)
+    for path in paths:
+        alone = backtest(path, strategy=Small, parameters=parameters, out=tmp_path / path.stem, report=False)
+        one = together.instrument(path.stem)
+        assert one.predictions.equals(alone.predictions)
+        assert np.array_equal(one.outputs, alone.outputs)
+        scores = together.metrics["instruments"][path.stem]
+        for key in ("hit_rate_pct", "lift_pct", "brier_score", "best_baseline", "predicted_bars"):
+            assert scores[key] == alone.metrics[key], key
+    pooled = together.metrics["pooled"]
+    assert pooled["signals"] == sum(one["signals"] for one in together.metrics["instruments"].values())
+    assert pooled["lift_low_pct"] < pooled["lift_pct"] < pooled["lift_high_pct"]
+
+
+def test_positions_together_stay_within_the_equity(folder, tmp_path):
+    paths = write(folder, "ABCD")
+    account = Account(cash=10_000.0, leverage=30.0, lot_step=1e-8)
+    run = portfolio(paths, strategy=Buyer, parameters=PARAMETERS, account=account, out=tmp_path / "run")
+    money = run.metrics["account"]
+    assert money["refused_orders"] == money["cut_orders"] == 0
+    assert money["orders"] == 4  # one an instrument: each has its part
+    assert money["reconciliation"]["is_reconciled"]
+    assert run.equity["positions"].max() == 4
+    invested = 0.0
+    for name in run.names:
+        table = run.instrument(name).equity
+        entry = table[table["position"] != 0].iloc[0]
+        invested += entry["position"] * entry["close"]
+    assert 9_000 < invested < 11_000
+    assert (tmp_path / "run" / "report.html").exists()
+    assert open_run(tmp_path / "run").metrics["sentence"] == str(run)
+
+
+def test_the_order_of_files_does_not_matter(folder, tmp_path):
+    paths = write(folder, "ABD")
+    runs = [
+        portfolio(some, strategy=Small, parameters=PARAMETERS, out=tmp_path / str(number), report=False)
+        for number, some in enumerate((paths, paths[::-1]))
+    ]
+    for name in "ABD":
+        first, second = (run.instrument(name).predictions for run in runs)
+        assert first.equals(second)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"pretrain": "2024-01-01..2024-01-05"}, "pretrain must not be given with several files"),
+        ({"data": "A"}, "data must not be given"),
+    ],
+)
+def test_what_takes_one_file_is_refused(folder, parameters, message):
+    with pytest.raises(NeuroError, match=message):
+        portfolio(write(folder, "AB"), parameters=parameters)
+
+
+def test_a_folder_needs_two_files_with_names_of_their_own(folder, tmp_path):
+    (path,) = write(tmp_path, "A")
+    with pytest.raises(NeuroError, match="two files or more, got 1"):
+        portfolio([tmp_path])
+    with pytest.raises(NeuroError, match="got A twice"):
+        portfolio([path, path])
+
+
+def test_the_command_takes_a_folder(tmp_path):
+    write(tmp_path, "AB")
+    words = ["backtest", tmp_path, "--device", "numpy", "--no-report", "--out", tmp_path / "run"]
+    out = bt_neuro(*words, "--json")
+    assert out.exit_code == 0, out.output
+    assert list(json.loads(out.stdout)["metrics"]["instruments"]) == ["A", "B"]
+    refused = bt_neuro("backtest", tmp_path, "--resume", tmp_path / "run")
+    assert refused.exit_code == 1
+    assert "--resume and --checkpoint-every take one file" in refused.stderr
+    shown = bt_neuro("report", tmp_path / "run", "--no-open")
+    assert shown.exit_code == 0, shown.output
