@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import io
 import json
 import os
 import sys
@@ -17,10 +18,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from bt_neuro.cli.config import defaults_of
+from bt_neuro.cli.help import PlainCommand, PlainGroup
+from bt_neuro.cli.progress import silenced
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 app = typer.Typer(
+    cls=PlainGroup,
+    rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -28,10 +35,14 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 problem, 2 wrong usage, 3 a check found something.",
 )
 
+SCHEMA_VERSION = 1  # of what --json prints
 FOUND = 3  # exit code of a check that found something
 FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 Command = Callable[..., Any]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print the first line of the result alone, and no progress.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable result alone on stdout.")]
 
 
@@ -41,7 +52,7 @@ class Outcome:
 
     Attributes
     ----------
-    data : plain values, for ``--json``
+    data : plain values by name, for ``--json``, which adds the ``schema_version``
     text : texts and rich tables, printed below each other
     exit_code : 0, or 3 where a check found something
     """
@@ -64,7 +75,9 @@ def option(
     return typer.Option(*names, help=text, metavar=metavar, show_default=default, min=least)
 
 
-def command(name: str | None = None, *, example: str, has_json: bool = True) -> Callable[[Command], Command]:
+def command(
+    name: str | None = None, *, example: str, group: str, has_json: bool = True, to: typer.Typer = app
+) -> Callable[[Command], Command]:
     """Register a function as a command.
 
     A parameter whose type is a dataclass stands for the options of that dataclass: its fields become options
@@ -75,6 +88,8 @@ def command(name: str | None = None, *, example: str, has_json: bool = True) -> 
     ----------
     name : of the command; the function's own by default
     example : shown below the help
+    group : heading of the command in the list of all
+    to : the application, or the group of a command's own commands
     has_json : add the option ``--json``, under which stdout holds the result and nothing else
     """
 
@@ -91,26 +106,28 @@ def command(name: str | None = None, *, example: str, has_json: bool = True) -> 
                 parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hint))
         if has_json:
             parameters.append(Parameter("as_json", Parameter.KEYWORD_ONLY, default=False, annotation=Json))
+            parameters.append(Parameter("quiet", Parameter.KEYWORD_ONLY, default=False, annotation=Quiet))
 
         def run(**values: Any) -> None:
-            as_json = values.pop("as_json", False)
+            as_json, quiet = values.pop("as_json", False), values.pop("quiet", False)
             for key, group in groups.items():
                 values[key] = group(**{field.name: values.pop(field.name) for field in fields(group)})
-            with errors():
+            with errors(), silenced(quiet):
                 with stdout_to_stderr() if as_json else nullcontext():
                     outcome = _call(function, values)
                 if outcome is None:
                     return
                 if as_json:
-                    typer.echo(json.dumps(outcome.data, indent=2))
+                    typer.echo(json.dumps({"schema_version": SCHEMA_VERSION} | outcome.data, indent=2))
                 else:
-                    print_text(outcome.text)
+                    print_text(outcome.text[:1] if quiet else outcome.text)
                 raise typer.Exit(outcome.exit_code)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(name, epilog=f"Example: {example}")(run)
+        epilog = f"Example: {example}"
+        return to.command(name, epilog=epilog, cls=PlainCommand, rich_help_panel=group)(run)
 
     return register
 
@@ -173,6 +190,7 @@ def _print_version(is_requested: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     _: Annotated[
         bool,
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
@@ -182,23 +200,20 @@ def main(
     # of 700 new objects, and 0.4 s at the end, when the system takes back the memory anyway.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be UTF-8
+            stream.reconfigure(errors="backslashreplace")
+    context.default_map = defaults_of(context.command)
 
 
 @contextmanager
 def errors() -> Iterator[None]:
     """Print an error with a remedy on stderr and exit with code 1; BT_NEURO_DEBUG=1 shows the traceback."""
-    from bt_neuro.errors import NeuroError
-
     try:
         yield
-    except (NeuroError, OSError) as error:
-        message = str(error)
-        if isinstance(error, OSError):
-            if error.errno not in FULL_OR_READ_ONLY:
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            message = f"{where}{error.strerror}.\nMake room there, or write elsewhere."
-        if os.environ.get("BT_NEURO_DEBUG") == "1":
+    except Exception as error:
+        message = message_of(error)
+        if message is None or os.environ.get("BT_NEURO_DEBUG") == "1":
             raise
         typer.echo(f"Error: {message}", err=True)
         raise typer.Exit(1) from error
@@ -207,26 +222,18 @@ def errors() -> Iterator[None]:
         raise typer.Exit(130) from interrupt  # as shells do
 
 
-@contextmanager
-def progress_bar(unit: str = "bars") -> Iterator[Callable[..., None]]:
-    """Show the work done, its rate and the time left on stderr; nothing where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def message_of(error: Exception) -> str | None:
+    """Return what a user can mend about an error; None of one that only a traceback explains."""
+    from bt_neuro.errors import NeuroError
 
-    console = Console(file=sys.stderr)
-    columns = (
-        TextColumn("{task.description}"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(unit.removesuffix("s"), total=None, rate="")
+    if isinstance(error, NeuroError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}.\nMake room there, or write elsewhere."
+    if "bt_neuro.plugin.loading" not in sys.modules:  # no strategy was loaded
+        return None
+    from bt_neuro.plugin.loading import user_line
 
-        def report(done: int, total: int, label: str = unit.removesuffix("s")) -> None:
-            speed = bar.tasks[task].speed
-            rate = f"{speed:,.0f} {unit}/s" if speed and speed >= 1 else ""
-            bar.update(task, description=label, completed=done, total=total, rate=rate)
-
-        yield report
+    line = user_line(error)
+    return line and f"{line}.\nBT_NEURO_DEBUG=1 shows the whole traceback."

@@ -10,7 +10,7 @@ from bt_neuro.cli.common import Outcome, command, option
 from bt_neuro.cli.options import BarFile, BarOptions, Device
 
 
-@command(example="bt-neuro check EURUSD_H1.csv --json")
+@command(group="Look", example="bt-neuro check EURUSD_H1.csv --json")
 def check(file: BarFile, bars: BarOptions) -> Outcome:
     """Print the format, period, gaps and notes of a bar file, or the reason of its rejection."""
     from bt_neuro.bars.describe import describe, render
@@ -20,7 +20,7 @@ def check(file: BarFile, bars: BarOptions) -> Outcome:
     return Outcome(describe(content), [render(content)])
 
 
-@command(example="bt-neuro devices")
+@command(group="Look", example="bt-neuro devices")
 def devices() -> Outcome:
     """List the OpenCL devices and test each with a small kernel."""
     from bt_neuro.errors import DeviceError
@@ -39,10 +39,10 @@ def devices() -> Outcome:
         {name: getattr(device, name) for name in names} | {"works": device.problem is None}
         for device in found
     ]
-    return Outcome(data, [*text, "numpy  always works, some 20 times slower"])
+    return Outcome({"devices": data}, [*text, "numpy  always works, some 20 times slower"])
 
 
-@command(example="bt-neuro bench --steps 500")
+@command(group="Look", example="bt-neuro bench --steps 500")
 def bench(
     device: Device = "auto",
     steps: Annotated[int, option("Number of timed calls of each way.", "N", least=1)] = 200,

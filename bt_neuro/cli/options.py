@@ -121,7 +121,7 @@ class StrategyOptions:
 
 
 def _preset(text: str, metavar: str) -> Any:
-    return option(text, metavar, default="of --account")
+    return option(text, metavar, default=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class AccountOptions:
     cash: Annotated[float, option("Money at the start of each test.", "MONEY")] = 10_000.0
     size: Annotated[float | None, option("Share of the equity per position.", "SHARE", default="0.95")] = None
     preset: Annotated[
-        AccountPreset, typer.Option("--account", help="Rules of a broker, which the options below replace.")
+        AccountPreset, typer.Option("--account", help="Rules of a broker: defaults of the options below.")
     ] = AccountPreset.off
     leverage: Annotated[float | None, _preset("Value of positions per money of margin.", "N")] = None
     stop_out: Annotated[float | None, _preset("Share of the margin that closes a position.", "SHARE")] = None

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from bt_neuro.cli.common import Outcome, command, option, progress_bar
+from bt_neuro.cli.common import Outcome, command, option
 from bt_neuro.cli.options import AccountOptions, BarFiles, BarOptions, OutputOptions, StrategyOptions
 from bt_neuro.cli.output import read_lines
+from bt_neuro.cli.progress import progress_bar
 
 
-@command(example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
+@command(group="Run", example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
     files: BarFiles,
     strategy: StrategyOptions,
@@ -97,7 +98,11 @@ def _portfolio(
     return Outcome(result.manifest, render(result))
 
 
-@command(example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > answers.jsonl", has_json=False)
+@command(
+    group="Run",
+    example="bt-neuro stream --resume runs/EURUSD --out live < bars.csv > answers.jsonl",
+    has_json=False,
+)
 def stream(
     strategy: StrategyOptions,
     account: AccountOptions,
@@ -164,7 +169,7 @@ def stream(
     notes.text(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
 
 
-@command(example="bt-neuro report runs/EURUSD_H1-20261120-160448")
+@command(group="Run", example="bt-neuro report runs/EURUSD_H1-20261120-160448")
 def report(
     run: Annotated[
         Path | None,

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import Outcome, command, option, progress_bar
+from bt_neuro.cli.common import Outcome, command, option
 from bt_neuro.cli.options import BarFile, BarOptions, Device, OutputOptions, Seed
+from bt_neuro.cli.progress import progress_bar
 
 
-@command(example="bt-neuro compare EURUSD_H1.csv --seeds 3 --eras 3")
+@command(group="Study", example="bt-neuro compare EURUSD_H1.csv --seeds 3 --eras 3")
 def compare(
     file: BarFile,
     bars: BarOptions,
@@ -50,7 +51,7 @@ def compare(
     return Outcome(result.manifest, render(result))
 
 
-@command("ema-convergence", example="bt-neuro ema-convergence --seed 1")
+@command("ema-convergence", group="Study", example="bt-neuro ema-convergence --seed 1")
 def ema_convergence(
     seed: Annotated[int, option("Seed of the random numbers.", "N", least=0)] = 0,
     out: Annotated[

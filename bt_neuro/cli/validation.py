@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bt_neuro.cli.common import FOUND, Outcome, command, option, progress_bar
+from bt_neuro.cli.common import FOUND, Outcome, command, option
 from bt_neuro.cli.options import (
     AccountOptions,
     BarFile,
@@ -19,9 +19,10 @@ from bt_neuro.cli.options import (
     Retrain,
     StrategyOptions,
 )
+from bt_neuro.cli.progress import progress_bar
 
 
-@command("walk-forward", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
+@command("walk-forward", group="Test", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
 def walk_forward(
     file: BarFile,
     folds: FoldOptions,
@@ -63,7 +64,9 @@ def walk_forward(
     return Outcome(result.manifest, render(result), 1 if result.failed else 0)
 
 
-@command("permutation-test", example="bt-neuro permutation-test EURUSD_H1.csv --n 99 --scores-only")
+@command(
+    "permutation-test", group="Test", example="bt-neuro permutation-test EURUSD_H1.csv --n 99 --scores-only"
+)
 def permutation_test(
     file: BarFile,
     strategy: StrategyOptions,
@@ -109,7 +112,10 @@ def permutation_test(
     return Outcome(result.manifest, render(result))
 
 
-@command(example="bt-neuro tune EURUSD_H1.csv --search learning_rate=1e-5..1e-2:log --search wing=1,2,3")
+@command(
+    group="Test",
+    example="bt-neuro tune EURUSD_H1.csv --search learning_rate=1e-5..1e-2:log --search wing=1,2,3",
+)
 def tune(
     file: BarFile,
     search: Annotated[
@@ -171,7 +177,9 @@ def tune(
     return Outcome(result.manifest, render(result))
 
 
-@command("lookahead-check", example="bt-neuro lookahead-check EURUSD_H1.csv --strategy mine.py:Mine")
+@command(
+    "lookahead-check", group="Test", example="bt-neuro lookahead-check EURUSD_H1.csv --strategy mine.py:Mine"
+)
 def lookahead_check(
     file: BarFile,
     strategy: StrategyOptions,
@@ -202,7 +210,7 @@ def lookahead_check(
     return Outcome(result.as_dict(), [str(result), *text])
 
 
-@command("warmup-check", example="bt-neuro warmup-check EURUSD_H1.csv --starts 8")
+@command("warmup-check", group="Test", example="bt-neuro warmup-check EURUSD_H1.csv --starts 8")
 def warmup_check(
     file: BarFile,
     strategy: StrategyOptions,

@@ -7,6 +7,7 @@ import copyreg
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -76,6 +77,25 @@ def _run(path: Path) -> ModuleType:
         del sys.modules[module.__name__]  # half made
         raise StrategyError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
+
+
+def user_line(error: BaseException) -> str | None:
+    """Return file, line, function and text of the last line of a strategy's folder that an error passed.
+
+    None if it passed none: the error is not that of a strategy.
+    """
+    folders = {
+        Path(file).resolve().parent
+        for name, module in sys.modules.items()
+        if name.startswith(_PREFIX) and (file := module.__file__)
+    }
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve().parent in folders]
+    if not own:
+        return None
+    last = own[-1]
+    problem = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"{problem}\n{last.filename}:{last.lineno}, in {last.name}: {last.line}"
 
 
 def _reduced(strategy: type) -> str | tuple[Any, ...]:

@@ -42,7 +42,7 @@ def write_page(run: Any, bars: Bars | None = None) -> Path:
     path, text = run.folder / "report.html", render_page(run, bars)
     try:
         with atomic_write(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
     except OSError as error:
         raise NeuroError(
             f"cannot write {path}: {error.strerror}.\nMake room there, or copy the run."

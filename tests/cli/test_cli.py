@@ -1,6 +1,7 @@
 """The command line: exit codes, what goes to stdout and what to stderr, errors with a remedy."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from command import bt_neuro
 from paths import ROOT
 
 from bt_neuro.cli import app
+from bt_neuro.cli.progress import progress_bar
 
 SAMPLE = str(ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv")
 BARRIERS = str(ROOT / "strategies" / "triple_barrier.py")
@@ -159,7 +161,7 @@ def test_check_says_what_was_understood():
 def test_devices_lists_what_works():
     out = bt_neuro("devices")
     assert "numpy" in out.stdout
-    rows = json.loads(bt_neuro("devices", "--json").stdout)
+    rows = json.loads(bt_neuro("devices", "--json").stdout)["devices"]
     assert (out.exit_code == 0) == any(row["works"] for row in rows)
 
 
@@ -220,15 +222,117 @@ def test_folds_in_other_processes_leave_stdout_to_the_json(prints, tmp_path, job
     assert "loud" in done.stderr
 
 
-def test_help_fits_80_columns_and_names_choices_defaults_and_panels(monkeypatch):
+def test_help_fits_80_columns_and_names_choices_defaults_and_groups(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = bt_neuro("walk-forward", "--help").stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    text = " ".join("".join(line.strip("│") for line in lines).split())
+    assert len(lines) <= 100
+    text = " ".join("".join(lines).split())
     for words in ("fold|continue|never", "rolling|expanding", "[default: 24M]", "[default: (as --test)]"):
         assert words in text, words
-    for panel in ("Folds", "Strategy", "Account", "Bars", "Output"):
-        assert f"─ {panel} ─" in text, panel
+    for group in ("Arguments", "Folds", "Strategy", "Account", "Bars", "Output", "Options"):
+        assert f"{group}:" in lines, group
+    commands = bt_neuro("--help").stdout
+    assert all(f"\n{group}:\n" in commands for group in ("Run", "Test", "Study", "Look"))
+
+
+BOOM = """\
+from bt_neuro import Dense, NeuroStrategy
+
+class Boom(NeuroStrategy):
+    params = (("device", "numpy"),)
+
+    def features(self):
+        {features}
+        return super().features()
+
+    def layers(self, inputs):
+        return [Dense(3, "sigmoid")]
+
+    def decide(self, signal):
+        {decide}
+"""
+
+
+@pytest.mark.parametrize(("where", "line"), [("features", 7), ("decide", 14)])
+def test_an_exception_names_the_line_of_the_user_s_file(tmp_path, where, line):
+    fault = {"features": "pass", "decide": "pass"} | {where: "dict()[1]"}
+    file = tmp_path / "boom.py"
+    file.write_text(BOOM.format(**fault))
+    words = ["--to", "2024-01-20", "--strategy", file, "--out", tmp_path / "run"]
+    out = bt_neuro("backtest", SAMPLE, *words)
+    assert out.exit_code == 1
+    assert out.stderr == (
+        f"Error: KeyError: 1\n{file}:{line}, in {where}: dict()[1].\n"
+        "BT_NEURO_DEBUG=1 shows the whole traceback.\n"
+    )
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("bt_neuro.bars.describe.describe", lambda bars: 1 / 0)
+    assert isinstance(bt_neuro("check", SAMPLE).exception, ZeroDivisionError)
+
+
+def test_quiet_prints_one_line(ran, tmp_path):
+    words = [*JANUARY, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path / "run", "--no-report"]
+    out = bt_neuro("backtest", SAMPLE, *words, "--quiet")
+    assert (out.stdout.splitlines(), out.stderr) == (ran.stdout.splitlines()[:1], "")
+
+
+def test_progress_without_a_terminal_is_plain_lines(monkeypatch, capsys):
+    monkeypatch.setattr("bt_neuro.cli.progress.SECONDS_A_LINE", 0.0)
+    with progress_bar() as report:
+        report(500, 2_000)
+    assert re.fullmatch(r"500 of 2,000 bars \(25 %\), [\d,]+ s left\n", capsys.readouterr().err)
+
+
+CONFIGURED = {
+    "spread = 3\n[backtest]\nseed = 7\nto = '2024-01-31'": ("spread", 3.0),
+    "spread = 3\nto = '2024-01-31'\n[backtest]\nspread = 5": ("spread", 5.0),
+}
+
+
+@pytest.mark.parametrize("text", CONFIGURED)
+def test_a_configuration_file_stands_for_options(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("bt-neuro.toml").write_text(text)
+    words = ["--strategy", SMALL, "--device", "numpy", "--no-report", "--json"]
+    manifest = json.loads(bt_neuro("backtest", SAMPLE, *words, "--out", "one").stdout)
+    key, value = CONFIGURED[text]
+    assert manifest["account"][key] == value
+    assert manifest["data"]["options"] == {"end": "2024-01-31"}
+    manifest = json.loads(bt_neuro("backtest", SAMPLE, *words, "--spread", 1, "--out", "two").stdout)
+    assert manifest["account"]["spread"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sprad = 3", r"no command has --sprad\. Did you mean spread\?"),
+        ("[bactest]", r"no command 'bactest'\. Did you mean backtest\?"),
+        ("[backtest]\nsped = 3", r"backtest has no --sped\. Did you mean"),
+        ("a =", "must be a TOML file"),
+    ],
+)
+def test_a_wrong_configuration_file_is_wrong_usage(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    Path("bt-neuro.toml").write_text(text)
+    out = bt_neuro("check", SAMPLE)
+    assert out.exit_code == 2
+    assert re.search(message, " ".join(out.stderr.split()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_a_name_that_is_no_utf8_works(tmp_path):
+    file = tmp_path / os.fsdecode(b"EUR\xff.csv")
+    file.write_bytes(Path(SAMPLE).read_bytes())
+    words = [sys.executable, "-m", "bt_neuro", "backtest", file, *JANUARY, "--strategy", SMALL]
+    words += ["--device", "numpy", "--out", tmp_path / "run"]
+    done = subprocess.run(words, capture_output=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"EUR\udcff.csv, 2024-01-02" in done.stdout
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_a_wrong_choice_is_wrong_usage():
