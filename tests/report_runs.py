@@ -19,8 +19,8 @@ REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
 
 
 def run_of(folder: Path, end: str = "2024-02-15") -> Result:
-    """Run over some 800 bars, at a rate that makes for many signals, good and bad."""
-    options = {"bars_options": {"end": end}, "parameters": {"learning_rate": 0.3}}
+    """Run over some 800 bars, with many signals, good and bad."""
+    options = {"bars_options": {"end": end}, "parameters": {"learning_rate": 0.05, "features": "shape"}}
     return backtest(SAMPLE, strategy=Small, out=folder, **options)
 
 

@@ -165,13 +165,21 @@ def comparison_text(m: Metrics) -> str:
         return ""
     text = (
         f" ({best}: Brier score {m['brier_score'] - m['brier_difference']:.3f} against {m['brier_score']:.3f}"
+        f"{_bounds(m, 'brier_difference', '', '+.3f')}"
     )
     if rival is not None:
         text += (
             f"; {'' if rival == best else f'{rival}: '}{m['best_baseline_hit_rate_pct']:.1f} % hit at equal "
         )
         text += f"coverage against {m['equal_coverage_hit_rate_pct']:.1f} %"
+        text += _bounds(m, "difference", "_pct", "+.1f")
     return f"{text})"
+
+
+def _bounds(m: Metrics, name: str, unit: str, form: str) -> str:
+    """Return the 95 % interval of a difference in words; empty where it is undefined."""
+    low, high = m[f"{name}_low{unit}"], m[f"{name}_high{unit}"]
+    return "" if low is None else f", a difference of {low:{form}} to {high:{form}}"
 
 
 def _hit_text(m: Metrics) -> str:

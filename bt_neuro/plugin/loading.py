@@ -79,6 +79,15 @@ def _run(path: Path) -> ModuleType:
     return module
 
 
+def strategy_file(strategy: type) -> str | None:
+    """Return the file of a strategy of `load_strategy`, None of other classes."""
+    return str(Path(file).resolve()) if (file := _file_of(strategy.__module__)) else None
+
+
+def _file_of(module: str) -> str | None:
+    return getattr(sys.modules.get(module), "__file__", None) if module.startswith(_PREFIX) else None
+
+
 def user_line(error: BaseException) -> str | None:
     """Return file, line, function and text of the last line of a strategy's folder that an error passed.
 

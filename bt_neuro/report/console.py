@@ -16,16 +16,16 @@ def render(run: Any) -> list[RenderableType]:
     summary = summary_of(run)
     parts: list[RenderableType] = list(summary.headline)
     if summary.block:
-        parts += ["", _rich(Table(("", ""), list(summary.block)))]
+        parts += ["", rich_table(Table(("", ""), list(summary.block)))]
     for table in summary.tables:
-        parts += [f"\n{table.title}", _rich(table)]
+        parts += [f"\n{table.title}", rich_table(table)]
     for heading, lines in summary.lists.items():
-        parts += [f"\n{heading}", _rich(Table(("", ""), list(lines.items())))]
+        parts += [f"\n{heading}", rich_table(Table(("", ""), list(lines.items())))]
     timing = [f"\n{summary.timing}"] if summary.timing else []
     return [*parts, *timing, "", *summary.notes, f"\nWritten to {run.folder}"]
 
 
-def _rich(table: Table) -> RichTable:
+def rich_table(table: Table) -> RichTable:
     """Return a rich table; the first column is left-aligned, the others are right-aligned."""
     rich = RichTable(box=None, pad_edge=False, header_style="dim", show_header=any(table.headings))
     for number, heading in enumerate(table.headings):

@@ -72,7 +72,7 @@ def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
             "Each fold was tested on the bars after its training part: hit rate of its signals with the "
             "95 % interval, and return of its account after costs."
         )
-        yield Section("folds", "Folds", caption, tuple(fold_figures(folds)))
+        yield Section("folds", "Folds over time", caption, tuple(fold_figures(folds)))
     no_bars = ""
     if bars is None:
         bars, no_bars = bars_of(run)

@@ -17,6 +17,7 @@ const FORMS = {
 }
 const text_of = (row, { dataset: { key, form } }) => {
     if (trades.data.is_open[row] && key === "exit_time") return "open"
+    if (Number.isNaN(trades.data[key][row])) return "--"
     return (FORMS[form] ?? ((value) => number(value, Number(form))))(trades.data[key][row])
 }
 

@@ -50,8 +50,9 @@ def trade_source(
     """
     rows = trades.assign(is_open=0)
     if open_trades:
-        times = {"entry_datetime": "datetime64[ns]", "exit_datetime": "datetime64[ns]"}
-        still_open = pd.DataFrame(list(open_trades)).assign(is_open=1).astype(times)
+        types = dict.fromkeys(("entry_datetime", "exit_datetime"), "datetime64[ns]")
+        types |= dict.fromkeys(("run_up_pct", "drawdown_pct"), "float64")
+        still_open = pd.DataFrame(list(open_trades)).assign(is_open=1).astype(types)
         rows = still_open if rows.empty else pd.concat([rows, still_open], ignore_index=True)
     rows = rows.sort_values("entry_bar", kind="stable")
     first = int(table.index[0]) if len(table) else 0

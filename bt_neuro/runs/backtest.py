@@ -152,6 +152,7 @@ def backtest(
             "rows": recording.rows,
             "device": ran.network.device_name,
             "network": _network(ran),
+            "open_trades": ran.analyzers.trades.get_analysis()["open_trades"],
         }
         result = Result(folder.path, folder.manifest)  # reads its tables once, for the scores and the page
         metrics = _metrics(ran, bars, account, folder, result)

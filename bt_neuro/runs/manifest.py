@@ -11,6 +11,7 @@ from typing import Any
 from bt_neuro.account.account import Account
 from bt_neuro.account.costs import costs_used
 from bt_neuro.bars.reader import Bars
+from bt_neuro.plugin.loading import strategy_file
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 
@@ -41,6 +42,7 @@ def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any])
     """Return the keys of any run of a strategy."""
     return {
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
+        "strategy_file": strategy_file(strategy),
         "strategy_sha256": _source_hash(strategy),
         "parameters": {name: _plain(value) for name, value in parameters.items()},
     }

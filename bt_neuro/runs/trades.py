@@ -23,7 +23,8 @@ class TradeRecord(bt.Analyzer):
 
     Methods
     -------
-      - ``get_analysis``: dict with the key ``open_trade``, the net result of open trades at the last close
+      - ``get_analysis``: dict with the keys ``open_trade``, the net result of open trades at the last close,
+        and ``open_trades``, a row of the table each, without run-up and drawdown
     """
 
     params = (("table", None),)
@@ -35,6 +36,7 @@ class TradeRecord(bt.Analyzer):
 
     def create_analysis(self) -> None:
         self._open_trade = 0.0
+        self._open_trades: list[dict[str, Any]] = []
         self._entries: dict[int, float] = {}  # opening times of the bars, by trade
         self._prices: tuple[float, float] | None = None
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
@@ -82,10 +84,34 @@ class TradeRecord(bt.Analyzer):
             for trade in (numbered[-1] for numbered in trades.values() if numbered and numbered[-1].isopen):
                 unrealised = info.profitandloss(trade.size, trade.price, data.close[0])
                 self._open_trade += trade.pnlcomm + unrealised
+                self._open_trades.append(self._open_row(trade, info, unrealised))
             self._open_trade -= broker.d_credit[data]
 
     def get_analysis(self) -> dict[str, Any]:
-        return {"open_trade": self._open_trade}
+        return {"open_trade": self._open_trade, "open_trades": self._open_trades}
+
+    def _open_row(self, trade: bt.Trade, info: Any, unrealised: float) -> dict[str, Any]:
+        data, entry, size = trade.data, trade.price, abs(trade.size)
+        net, value, price = trade.pnlcomm + unrealised, info.getvaluesize(size, entry), data.close[0]
+        return {
+            "entry_bar": trade.baropen - 1,
+            "exit_bar": len(data) - 1,
+            "entry_datetime": time_text(self._entries.get(trade.ref, trade.dtopen)),
+            "exit_datetime": time_text(opening_line(data)[0]),
+            "side": "long" if trade.long else "short",
+            "size": size,
+            "entry_price": entry,
+            "exit_price": price,
+            "gross": trade.pnl + unrealised,
+            "costs": trade.commission,
+            "net": net,
+            "net_pct": 100 * net / value if value else 0.0,
+            "bars": len(data) - trade.baropen,
+            "lots": info.lots(size),
+            "pips": info.pips(price - entry if trade.long else entry - price),
+            "run_up_pct": None,
+            "drawdown_pct": None,
+        }
 
 
 class ResumableTradeRecord(TradeRecord):

@@ -38,7 +38,8 @@ def test_backtest_prints_its_sentence_first(ran, folder):
         r"SYNTHETIC_EURUSD_H1\.csv, 2024-01-02 to 2024-01-31, [\d,]+ bars: "
         r"[\d,]+ signals on [\d.]+ % of the bars, "
         r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), a lift of [+-][\d.]+ points over the "
-        r"visible half of a fractal, .* \([a-z -]+: Brier score [\d.]+ against [\d.]+; .*\); "
+        r"visible half of a fractal, .* \([a-z -]+: Brier score [\d.]+ against [\d.]+, "
+        r"a difference of [+-][\d.]+ to [+-][\d.]+; .*\); "
         r"the account returned [+-][\d.]+ % "
         r"after costs against [+-][\d.]+ % for buy and hold: [\w :]+\.$",
         first,

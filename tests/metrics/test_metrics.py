@@ -32,6 +32,10 @@ METRICS = {
     "best_baseline": "visible shape",
     "brier_difference": 0.1744,
     "hit_rate_baseline": "visible shape",
+    "brier_difference_low": 0.17,
+    "brier_difference_high": 0.178,
+    "difference_low_pct": -12.9,
+    "difference_high_pct": -11.7,
     "best_baseline_hit_rate_pct": 71.2,
     "equal_coverage_hit_rate_pct": 58.9,
     "return_pct": -46.3,
@@ -49,8 +53,9 @@ METRICS = {
             "complete",
             "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: 23,893 signals on 28.7 % of the bars, 58.2 % of "
             "them hit (95 % interval 57.6 to 58.9), a lift of -0.3 points over the visible half of a "
-            "fractal, worse than the best baseline (visible shape: Brier score 0.335 against 0.509; 71.2 % "
-            "hit at equal coverage against 58.9 %); the account returned -46.3 % after costs against -8.4 % "
+            "fractal, worse than the best baseline (visible shape: Brier score 0.335 against 0.509, a "
+            "difference of +0.170 to +0.178; 71.2 % hit at equal coverage against 58.9 %, a difference of "
+            "-12.9 to -11.7); the account returned -46.3 % after costs against -8.4 % "
             "for buy and hold: no skill in money.",
         ),
         (

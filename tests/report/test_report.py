@@ -253,7 +253,7 @@ def test_the_latest_run_is_the_default(run, tmp_path, monkeypatch):
     copied(run, tmp_path / "runs" / "one")
     assert latest_run("runs").name == "one"
     out = bt_neuro("--json")
-    assert json.loads(out.stdout) == {"html": "runs/one/report.html"}
+    assert json.loads(out.stdout)["html"] == "runs/one/report.html"
 
 
 def test_report_names_its_remedy_and_has_an_example(tmp_path):

@@ -2,17 +2,24 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import axe_playwright_python
 import numpy as np
 import pandas as pd
 import pytest
 from chromium import SIGNALS_IN_PAGE, Opened, chromium
+from comparisons import planted_comparison
 from report_runs import REAL, SAMPLE, copied, run_of
 from small import Small
 
-from bt_neuro import backtest, open_run, tune, walk_forward
+from bt_neuro import backtest, open_run, permutation_test, tune, walk_forward
 from bt_neuro.report.page import write_page
+from bt_neuro.report.side_by_side import write_side_by_side
 from bt_neuro.runs.stream import stream
+from bt_neuro.studies.ema_convergence import ema_convergence
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -117,8 +124,9 @@ def test_buttons_the_wheel_and_trades_move_the_range(page, run):
 SELECTED = "() => model('trades').selected.indices"
 MARKS = """() => { const plot = chart(), { frame } = Bokeh.index.find_one(plot), { data } = model("fills")
     const box = Bokeh.index.find_one(plot).canvas.el.getBoundingClientRect()
-    return data.trade.map((trade, at) => [trade, box.x + frame.x_scale.compute(data.entry[at]),
-        box.y + frame.y_scale.compute(data.entry_price[at])]) }"""
+    const x = (bar) => box.x + frame.x_scale.compute(bar), y = (price) => box.y + frame.y_scale.compute(price)
+    return data.trade.map((trade, at) => [trade, (x(data.entry[at]) + x(data.exit[at])) / 2,
+        (y(data.entry_price[at]) + y(data.exit_price[at])) / 2, x(data.exit[at]) - x(data.entry[at])]) }"""
 
 
 def test_a_trade_selected_in_the_table_is_seen_on_the_chart_and_the_other_way_round(page, run):
@@ -131,7 +139,9 @@ def test_a_trade_selected_in_the_table_is_seen_on_the_chart_and_the_other_way_ro
     tab.wait_for_timeout(600)  # a smooth scroll
     marks = tab.evaluate(MARKS)
     assert trade in [one for one, *_ in marks]
-    other, x, y = next(mark for mark in marks if mark[0] != trade)
+    right = tab.evaluate("innerWidth")
+    inside = [mark for mark in marks if mark[0] != trade and 0 < mark[1] < right]
+    other, x, y, _ = max(inside, key=lambda mark: mark[3])  # the middle of the longest line
     tab.mouse.click(x, y)
     tab.wait_for_function(f"model('trades').selected.indices[0] === {other}")
     assert tab.locator("#trades tr[aria-current]").get_attribute("data-trade") == str(other)
@@ -155,7 +165,8 @@ def test_the_best_trade_is_found_and_seen_in_three_actions_by_keyboard(browser, 
     tab.keyboard.press("Enter")  # selects it, on the chart too
     (trade,) = tab.evaluate(SELECTED)
     assert trade in [one for one, *_ in tab.evaluate(MARKS)]
-    assert f"net {run.trades['net'].max():,.2f} " in tab.locator("#trade").inner_text()
+    text = tab.locator("#trade").inner_text().replace("\N{MINUS SIGN}", "-")
+    assert f"net {run.trades['net'].max():,.2f} " in text
     tab.keyboard.press("ArrowDown")
     assert tab.evaluate("document.activeElement.closest('tr').rowIndex") == 2
     tab.locator("#bars-0").focus()
@@ -240,7 +251,7 @@ def test_names_cannot_run_as_scripts(browser, run, tmp_path):
 def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
     run = backtest(REAL, strategy=Small, out=tmp_path / "run")
     page = run.folder / "report.html"
-    assert page.stat().st_size < 12e6
+    assert page.stat().st_size < 8e6
     opened = Opened(browser, page).drawn()
     drawn_ms = opened.tab.evaluate("performance.getEntriesByName('bars-0')[0].startTime")
     print(f"{page.stat().st_size / 1e6:.1f} MB, bars drawn after {drawn_ms:.0f} ms")
@@ -251,50 +262,103 @@ def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
     opened.tab.close()
 
 
-def test_a_page_of_folds_is_drawn_without_error(browser, tmp_path):
-    folder = walk_forward(
-        SAMPLE, strategy=Small, train="600b", test="300b", jobs=1, out=tmp_path / "folds",
-        bars_options={"end": "2024-03-31"},
-    ).folder  # fmt: skip
-    opened = Opened(browser, folder / "report.html").drawn()
-    assert (opened.errors, len(opened.requests)) == ([], 1)
-    drawn = opened.tab.evaluate("Bokeh.documents.map((one) => one.roots()[0].name)")
-    assert {"fold-hits", "fold-returns"} <= set(drawn)
-
-
 def tuned(folder):
     options = {"train": "600b", "test": "300b", "objective": "brier_score", "trials": 2, "jobs": 1}
     tune(
         SAMPLE, strategy=Small, search=["wing=1,2"], out=folder, bars_options={"end": "2024-03-31"}, **options
     )
+    return folder / "report.html"
 
 
 def streamed(folder):
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()[:400]
     stream(lines, lambda signal: None, strategy=Small, out=folder)
+    return write_page(open_run(folder))
 
 
 def voted(folder):
     options = {"parameters": {"seeds": 2, "pretrain": "2024-01-02..2024-01-15", "eras": 2}}
     backtest(SAMPLE, strategy=Small, out=folder, bars_options={"end": "2024-02-15"}, **options)
+    return folder / "report.html"
+
+
+def walked(folder):
+    options = {"train": "600b", "test": "300b", "jobs": 1, "bars_options": {"end": "2024-03-31"}}
+    walk_forward(SAMPLE, strategy=Small, out=folder, **options)
+    return folder / "report.html"
+
+
+def permuted(folder):
+    options = {"n": 2, "jobs": 1, "bars_options": {"end": "2024-02-15"}}
+    permutation_test(SAMPLE, strategy=Small, out=folder, **options)
+    return folder / "report.html"
+
+
+def compared(folder):
+    return write_page(planted_comparison(folder))
+
+
+def averaged(folder):
+    return write_page(ema_convergence(folder))
+
+
+def beside(folder):
+    options = {"strategy": Small, "bars_options": {"end": "2024-01-31"}, "report": False}
+    runs = [backtest(SAMPLE, out=folder / str(wing), parameters={"wing": wing}, **options) for wing in (1, 2)]
+    return write_side_by_side(runs, folder / "compare.html")
 
 
 KINDS = {
     tuned: (("trials-0", "trials-1"), "Best trials"),
     streamed: (("bars-0", "article-0"), "predicted."),
     voted: (("bars-0", "eras-0"), "Each network alone"),
+    walked: (("bars-0", "folds-0"), "Folds"),
+    permuted: (("surrogates-0",), "surrogates"),
+    compared: (("error-0", "errors-0"), "Claims"),
+    averaged: (("joined-0",), "By each definition"),
+    beside: (("equity-0",), "parameters.wing"),
+}
+LOOKS = {
+    "desk": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": PHONE,
 }
 
 
-@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("run", KINDS, ids=lambda run: run.__name__)
-def test_every_kind_of_run_has_a_page(browser, tmp_path, run, options):
-    run(tmp_path / "run")
-    figures, words = KINDS[run]
-    opened = Opened(browser, write_page(open_run(tmp_path / "run")), **options).drawn()
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+def kind(request, tmp_path_factory):
+    """The page of a kind of run, its figures, and words of it."""
+    folder = tmp_path_factory.mktemp(request.param.__name__) / "run"
+    return request.param(folder), *KINDS[request.param]
+
+
+def violations(tab):
+    """Return what axe-core finds: rule, element and reason."""
+    tab.evaluate(AXE)
+    found = tab.evaluate("axe.run()")["violations"]
+    return [(rule["id"], node["html"], node["failureSummary"]) for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_kind_of_run_has_a_page_that_everyone_can_use(browser, kind, look):
+    file, figures, words = kind
+    opened = Opened(browser, file, **LOOKS[look]).drawn()
     assert (opened.errors, opened.requests) == ([], [opened.address])
     assert words in opened.tab.inner_text("body")
     for target in figures:
         assert opened.tab.locator(f"#{target} canvas").count()
     assert opened.tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert violations(opened.tab) == []
     opened.tab.close()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_page_of_a_backtest_has_no_violation(browser, run, look):
+    opened = Opened(browser, run.folder / "report.html", **LOOKS[look]).drawn()
+    assert violations(opened.tab) == []
+    opened.tab.close()
+
+
+def test_a_planted_violation_is_found(page):
+    page.tab.evaluate("document.querySelector('#filters select').parentNode.outerHTML = '<select></select>'")
+    assert "select-name" in [rule for rule, *_ in violations(page.tab)]

@@ -1,0 +1,150 @@
+"""Runs side by side: equity curves, figures and settings, with the differences marked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.errors import NeuroError
+from bt_neuro.io import atomic_write
+from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
+from bt_neuro.report.html import Section, render_html
+from bt_neuro.report.style import (
+    BLUE,
+    DASHES,
+    GREY,
+    ORANGE,
+    WHEN,
+    add_hover,
+    add_legend,
+    time_figure,
+    time_line,
+)
+from bt_neuro.report.summary import Summary
+from bt_neuro.report.tables import Table, block_rows
+
+COLORS = (BLUE, ORANGE, GREY)
+SETTINGS = (
+    "kind",
+    "strategy",
+    "strategy_sha256",
+    "parameters",
+    "data",
+    "account",
+    "device",
+    "versions",
+    "options",
+)
+
+
+def summary_of_runs(runs: Sequence[Any]) -> Summary:
+    """Return figures and settings of backtests and walk-forwards, one column a run; rows that differ are strong.
+
+    Raises
+    ------
+    NeuroError
+        If there are fewer than two runs, or one has no account.
+    """
+    if len(runs) < 2:
+        raise NeuroError(f"a comparison needs two runs or more, got {len(runs)}. Give another run folder.")
+    for run in runs:
+        if not hasattr(run, "equity") or not run.manifest.get("metrics"):
+            raise NeuroError(
+                f"{run.folder} must be a finished backtest or walk-forward, got {run.manifest['kind']} "
+                f"({run.manifest['status']}). Leave it out."
+            )
+    names = _names(runs)
+    figures = [_figures(run) for run in runs]
+    settings = [_flat({key: run.manifest.get(key) for key in SETTINGS}) for run in runs]
+    differing = sum(map(_differs, _rows(settings)))
+    sentence = (
+        f"{len(runs)} runs; {differing} settings differ."
+        if differing
+        else f"{len(runs)} runs of the same settings."
+    )
+    return Summary(
+        title=", ".join(names),
+        headline=(sentence,),
+        notes=tuple(f"{name}: {run}" for name, run in zip(names, runs, strict=True)),
+        tables=(
+            _table("Figures, differences in bold", names, _rows(figures)),
+            _table("Settings that differ", names, [row for row in _rows(settings) if _differs(row)]),
+        ),
+    )
+
+
+def write_side_by_side(runs: Sequence[Any], path: Path) -> Path:
+    """Write the page of some runs, atomically; see `summary_of_runs`."""
+    summary = summary_of_runs(runs)
+    caption = "Growth of each account after costs, from its first bar."
+    sections = [Section("equity", "Accounts", caption, (_curves(runs),))]
+    started = datetime.now().isoformat(timespec="seconds")
+    manifest = {"kind": "runs compare", "status": "complete", "started": started}
+    manifest |= {name: str(run.folder) for name, run in zip(_names(runs), runs, strict=True)}
+    text = render_html(summary, sections, manifest)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise NeuroError(f"cannot write {path}: {error.strerror}. Give another --out.") from error
+    return path
+
+
+def _curves(runs: Sequence[Any]) -> Any:
+    plot = time_figure(320, name="accounts")
+    lines = {}
+    for number, (name, run) in enumerate(zip(_names(runs), runs, strict=True)):
+        equity, color = run.equity, COLORS[number % len(COLORS)]
+        line = time_line(
+            plot, equity["datetime"], 100 * (equity["equity"] / equity["equity"].iloc[0] - 1), color
+        )
+        line.glyph.line_dash = DASHES[number // len(COLORS) % len(DASHES)]
+        lines[name] = [line]
+        add_hover(plot, line, run=name, time=WHEN, **{"return, %": "@y{0.0}"})
+    plot.yaxis.axis_label = "return, %"
+    add_legend(plot, lines)
+    return plot
+
+
+def _figures(run: Any) -> dict[str, str]:
+    """Return label and text of each figure; an interval is named after its figure."""
+    figures, last = {}, ""
+    columns = BACKTEST if run.manifest["kind"] == "backtest" else WALK_FORWARD
+    for label, text in block_rows(run.metrics, columns):
+        last = f"{last}, 95 % interval" if label.startswith("95 % Interval") else label
+        figures[last] = text
+    return figures
+
+
+def _names(runs: Sequence[Any]) -> list[str]:
+    names = [run.folder.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
+
+
+def _rows(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    keys: dict[str, None] = {}
+    for column in columns:
+        keys |= dict.fromkeys(column)
+    return [(key, *(column.get(key, "--") for column in columns)) for key in keys]
+
+
+def _differs(row: tuple[str, ...]) -> bool:
+    return len(set(row[1:])) > 1
+
+
+def _table(title: str, names: list[str], rows: list[tuple[str, ...]]) -> Table:
+    strong = frozenset(number for number, row in enumerate(rows) if _differs(row))
+    return Table(("name", *names), rows, title, strong)
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {name: value if isinstance(value, str) else json.dumps(value)}
+    flat: dict[str, str] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{name}.{key}" if name else key)
+    return flat

@@ -1,0 +1,115 @@
+"""Repetition of a backtest from its manifest, and whether the results have the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import NeuroError
+from bt_neuro.plugin.loading import load_strategy
+from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.backtest import backtest
+from bt_neuro.runs.folder import read_manifest
+from bt_neuro.runs.manifest import strategy_manifest
+from bt_neuro.runs.results import Result
+
+TABLES = ("predictions.csv", "trades.csv", "equity.csv", "outputs.npy", "features.npy")
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A repeated run.
+
+    Attributes
+    ----------
+    result : the new run
+    differs : files whose bits differ
+    changed : what is not as it was: versions of packages, device
+    """
+
+    result: Result
+    differs: tuple[str, ...]
+    changed: tuple[str, ...]
+
+    @property
+    def is_identical(self) -> bool:
+        return not self.differs
+
+    def __str__(self) -> str:
+        if self.is_identical:
+            return f"Bit-identical: {', '.join(TABLES)}."
+        why = f" Changed since: {'; '.join(self.changed)}." if self.changed else ""
+        return f"Not bit-identical: {', '.join(self.differs)} differ.{why}"
+
+
+def repeat(
+    run: str | Path, *, out: str | Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> Repetition:
+    """Run a backtest again as its manifest describes it, and compare the bits.
+
+    Parameters
+    ----------
+    run : folder of a complete backtest that was not resumed
+    out : folder to write; default as of `backtest`
+    progress : as of `backtest`
+
+    Raises
+    ------
+    NeuroError
+        If the run is of another kind, or its bar file or strategy is not as it was.
+    """
+    folder = Path(run)
+    manifest = read_manifest(folder)
+    if manifest["kind"] != "backtest" or "resumed" in manifest or manifest["status"] != "complete":
+        raise NeuroError(
+            f"{folder} must be a complete backtest that was not resumed, got {manifest['status']} "
+            f"{manifest['kind']}. Give another run."
+        )
+    data, options = manifest["data"], manifest["data"]["options"]
+    if read_bars(data["file"], **options).sha256 != data["sha256"]:
+        raise NeuroError(f"{data['file']} has changed since {folder}. Run the backtest anew.")
+    strategy = _strategy_of(manifest)
+    names = {field.name for field in fields(Account)}
+    account = Account(**{name: value for name, value in manifest["account"].items() if name in names})
+    result = backtest(
+        data["file"],
+        strategy=strategy,
+        parameters=manifest["parameters"],
+        account=account,
+        out=out,
+        bars_options=options,
+        progress=progress,
+    )
+    differs = tuple(name for name in TABLES if _hash(folder / name) != _hash(result.folder / name))
+    return Repetition(result, differs, tuple(_changes(manifest, result.manifest)))
+
+
+def _strategy_of(manifest: dict[str, Any]) -> type[NeuroStrategy]:
+    if manifest["strategy"] == f"{NeuroStrategy.__module__}:{NeuroStrategy.__qualname__}":
+        strategy: type[NeuroStrategy] = NeuroStrategy
+    else:
+        file = manifest.get("strategy_file")
+        if file is None:
+            raise NeuroError(
+                f"{manifest['strategy']} was not run from a file, so it cannot be run again from here. "
+                "Call backtest() with it."
+            )
+        strategy = load_strategy(f"{file}:{manifest['strategy'].partition(':')[2]}")
+        if strategy_manifest(strategy, {})["strategy_sha256"] != manifest["strategy_sha256"]:
+            raise NeuroError(f"{file} has changed since the run. Run the backtest anew.")
+    return strategy
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    pairs = {name: (then, now["versions"].get(name)) for name, then in before["versions"].items()}
+    pairs["device"] = before.get("device"), now.get("device")
+    return [f"{name} {then}, now {value}" for name, (then, value) in pairs.items() if then != value]
+
+
+def _hash(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

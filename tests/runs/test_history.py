@@ -1,0 +1,91 @@
+"""Finished runs: their list, side by side, run again."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from command import bt_neuro
+from paths import ROOT
+
+from bt_neuro import NeuroError, open_run
+from bt_neuro.runs.listing import list_runs
+from bt_neuro.runs.repeat import repeat
+
+SAMPLE = str(ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv")
+SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of two runs that differ in the wing, and a damaged one."""
+    folder = tmp_path_factory.mktemp("runs")
+    for wing in (1, 2):
+        words = ["--to", "2024-01-31", "--strategy", SMALL, "--param", f"wing={wing}", "--no-report"]
+        assert bt_neuro("backtest", SAMPLE, *words, "--out", folder / f"wing-{wing}").exit_code == 0
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "run.json").write_text("{")
+    return folder
+
+
+def test_the_list_has_the_figures_of_the_manifests_and_names_a_damaged_one(folder):
+    rows = {row["run"]: row for row in list_runs(folder)}
+    assert len(rows) == 3
+    manifest = json.loads((folder / "wing-1" / "run.json").read_text())
+    row = rows[str(folder / "wing-1")]
+    assert (row["status"], row["return_pct"]) == ("complete", manifest["metrics"]["return_pct"])
+    assert "cannot be read" in rows[str(folder / "damaged")]["problem"]
+    out = bt_neuro("runs", "list", "--in", folder)
+    assert (out.exit_code, out.stdout.count("wing-")) == (0, 2)
+    listed = json.loads(bt_neuro("runs", "list", "--in", folder, "--json").stdout)
+    assert listed == {"schema_version": 1, "runs": list_runs(folder)}
+
+
+def test_two_runs_stand_side_by_side_and_their_differences_are_named(folder, tmp_path):
+    words = ["runs", "compare", folder / "wing-1", folder / "wing-2", "--out", tmp_path / "both.html"]
+    found = json.loads(bt_neuro(*words, "--json").stdout)
+    assert found["tables"]["Settings that differ"][1:] == [["parameters.wing", "1", "2"]]
+    metrics = [open_run(folder / f"wing-{wing}").metrics for wing in (1, 2)]
+    figures = {name: texts for name, *texts in found["tables"]["Figures, differences in bold"][1:]}
+    assert figures["Hit Rate [%]"] == [f"{m['hit_rate_pct']:.2f}" for m in metrics]
+    assert figures["Hit Rate [%], 95 % interval"][0].startswith(f"{metrics[0]['hit_rate_low_pct']:.2f} to")
+    assert "Settings that differ" in (tmp_path / "both.html").read_text()
+
+
+def test_one_run_is_no_comparison(folder):
+    out = bt_neuro("runs", "compare", folder / "wing-1")
+    assert (out.exit_code, out.stdout) == (1, "")
+    assert "two runs or more, got 1" in out.stderr
+
+
+def test_a_repeated_run_has_the_same_bits(folder, tmp_path):
+    out = bt_neuro("repeat", folder / "wing-2", "--out", tmp_path / "again", "--json")
+    found = json.loads(out.stdout)
+    assert (out.exit_code, found["is_identical"], found["differs"]) == (0, True, [])
+
+
+@pytest.mark.slow
+def test_a_bit_that_differs_is_found(folder, tmp_path):
+    copy = shutil.copytree(folder / "wing-1", tmp_path / "copy")
+    outputs = np.load(copy / "outputs.npy")
+    outputs[3, 0, 0] = np.nextafter(outputs[3, 0, 0], np.float32(1))
+    np.save(copy / "outputs.npy", outputs)
+    out = bt_neuro("repeat", copy, "--out", tmp_path / "again")
+    assert (out.exit_code, out.stdout.splitlines()[0]) == (3, "Not bit-identical: outputs.npy differ.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "tune"}, "must be a complete backtest"),
+        ({"status": "failed"}, "must be a complete backtest"),
+        ({"strategy_sha256": "0"}, r"small\.py has changed since the run"),
+        ({"strategy_file": None}, "was not run from a file"),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused(folder, tmp_path, changed, message):
+    copy = shutil.copytree(folder / "wing-1", tmp_path / "copy")
+    manifest = json.loads((copy / "run.json").read_text()) | changed
+    (copy / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(NeuroError, match=message):
+        repeat(copy, out=tmp_path / "again")
