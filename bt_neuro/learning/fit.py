@@ -1,4 +1,4 @@
-"""Fitting of a network to many examples, in launches of many bars, before it predicts."""
+"""Fitting of a network to examples before it predicts, in launches of many bars."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from bt_neuro.errors import NonFiniteError
 from bt_neuro.learning.epochs import EpochLog
 from bt_neuro.learning.label_queue import Example
+from bt_neuro.learning.progressive import progressive_outputs
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import rate_at
 
 Array = NDArray[np.floating]
 
-REHEARSED = 2_000  # most examples in a rehearsal; all of them would cost more than to learn them
+REHEARSED = 2_000  # at most; all examples would cost more than learning them
 _LAUNCH_EXAMPLES = 1024  # windows are views of one another, and copies are large
 
 
@@ -61,7 +62,7 @@ def fit(
 
 
 def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | None) -> Array:
-    """Return the outputs for the last 2,000 examples at most, as if they were new; restore the network.
+    """Return the outputs for at most the last 2,000 examples, and restore the network.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | No
 
     Returns
     -------
-    (examples, 3), or (networks, examples, 3) of several
+    (networks, examples, 3) array
 
     Raises
     ------
@@ -84,12 +85,9 @@ def rehearse(network: Network, examples: Sequence[Example], delay_bars: int | No
     try:
         with _place_named(f"in a rehearsal up to bar {last[-1].bar}"):
             if delay_bars is None:
-                return network.predict(windows, update_statistics=True)
-            first = network.predict(windows[:delay_bars], update_statistics=True)
-            rest = network.learn_then_predict(
-                windows[:-delay_bars], targets[:-delay_bars], windows[delay_bars:]
-            )
-            return np.concatenate([first, rest], axis=-2)
+                outputs = network.predict(windows, update_statistics=True)
+                return outputs.reshape(len(network.seeds), len(last), -1)
+            return progressive_outputs(network, windows, targets, delay_bars)
     finally:
         network.set_state(state, steps)
 

@@ -1,4 +1,4 @@
-"""Tables of pretraining: a row an era, a row an example that was learned. All in-sample."""
+"""Tables of pretraining, in sample: one row an era, one row an example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = ("learning_rate", "era", "error", "undefine_pct", "forecast_pct", "in_s
 
 
 class EpochRecord(bt.Analyzer):
-    """Write ``eras.csv``, a row a network and era, and ``examples.csv``, a row a bar that is learned.
+    """Write ``eras.csv``, one row a network and era, and ``examples.csv``, one row an example.
 
     Params:
 

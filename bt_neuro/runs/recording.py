@@ -93,16 +93,15 @@ class Recording(AbstractContextManager["Recording"]):
 
 
 class PredictionTable(TextTable):
-    """One row a predicted bar, written once its label is known, or at the end of the run."""
+    """One row a predicted bar, written when its label is confirmed, or at the end of the run."""
 
     header = ("bar", "datetime", "p_none", "p_buy", "p_sell", "signal", "label", "known_bar", "hit")
 
     def __init__(self, path: Path, rows: int = 0) -> None:
         super().__init__(path, self.header, rows)
         self._unknown: dict[int, tuple[str, Signal, ScoredSignal | None]] = {}
-        self._last_rows = self._last_size = (
-            0  # written at the end of the run, and again by a run that resumes it
-        )
+        # Rows and bytes written at the end of the run, and again by a run that resumes it.
+        self._last_rows = self._last_size = 0
 
     def stop(self) -> None:
         self.flush()
@@ -114,12 +113,12 @@ class PredictionTable(TextTable):
 
     def on_bar(self, record: BarRecord) -> None:
         for scored in record.scored:
-            if scored.signal.bar in self._unknown:  # a script's own checkpoint has no rows of waiting bars
+            if scored.signal.bar in self._unknown:  # checkpoints of scripts hold no waiting bars
                 text, signal, _ = self._unknown[scored.signal.bar]
                 self._unknown[scored.signal.bar] = text, signal, scored
         if record.signal is not None:
             self._unknown[record.bar] = time_text(record.time), record.signal, None
-        # Rows stay in the order of bars, though labels with a delay of their own may not.
+        # Rows are in the order of bars; labels with varying delays may not be.
         while self._unknown:
             bar = next(iter(self._unknown))
             row = self._unknown[bar]
@@ -240,7 +239,7 @@ def forget(strategy: bt.Strategy) -> None:
     for ref, family in list(broker._pchildren.items()):
         if not any(order.alive() for order in family):
             del broker._pchildren[ref]
-    # For each order backtrader keeps its group of "one cancels others": 60 bytes each, for ever.
+    # backtrader keeps a "one cancels others" group for each order: 60 bytes each.
     waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
     needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
     for ref in broker._ocos.keys() - needed - broker._ocol.keys():

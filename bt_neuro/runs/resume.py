@@ -1,4 +1,4 @@
-"""Rows that a resumed run takes over from the folder of the run before."""
+"""Rows of the run before that a resumed run continues."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bt_neuro.runs.tables import copy_text, read_array, truncate_array, truncate
 def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
     """Start the tables of a resumed run; return their numbers of rows by file.
 
-    Rows after the checkpoint, which a killed run may have written, are left out: the resumed run writes them
-    again. Beside a bare model lie no tables. Predictions then start with the bars that wait for a label, and
-    `PREDICTIONS` is missing from the result.
+    Rows after the checkpoint are left out; the resumed run writes them again. A model without tables beside
+    it starts its predictions with the bars that wait for a label, and `PREDICTIONS` is missing from the
+    result.
 
     Parameters
     ----------

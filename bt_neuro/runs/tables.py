@@ -1,4 +1,4 @@
-"""Tables of a run that grow row by row, in flat memory, and can be resumed."""
+"""Tables of a run that grow row by row in constant memory, and can be resumed."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ArrayTable:
 
 
 def write_header(file: Any, shape: tuple[int, ...]) -> None:
-    """Write the header of a ``.npy`` file; NumPy pads it, so that its length stays when rows are added."""
+    """Write the header of a ``.npy`` file, padded by NumPy, so that its length stays when rows are added."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
@@ -194,7 +194,7 @@ def truncate_array(path: Path, rows: int) -> None:
 
 
 def copy_text(source: Path, target: Path, rows: int) -> None:
-    """Copy the header and the first rows of a CSV file, to a `target` that may be the same file.
+    """Copy the header and the first rows of a CSV file; `target` may be the same file.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from bt_neuro.io import Fields
 class TradeRecord(bt.Analyzer):
     """Write one row a closed trade, costs apart from the gross result.
 
-    Run-up and drawdown are of the best and the worst price that certainly lay inside the trade (MFE, MAE).
+    Run-up and drawdown (MFE, MAE) are of the best and worst price that lay inside the trade for certain.
 
     Params:
 

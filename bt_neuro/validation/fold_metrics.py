@@ -51,7 +51,6 @@ def in_sample_metrics(examples: Sequence[Example], outputs: Array) -> Metrics:
     outputs : array
         Of `rehearse`, for the last examples.
     """
-    outputs = np.atleast_3d(outputs.T).T  # (members, examples, 3), also of one
     probabilities = np.mean([probabilities_of(member) for member in outputs], axis=0)
     targets = np.array([example.target for example in examples[-len(probabilities) :]])
     scores = score(probabilities, signals_of(probabilities), targets, outputs.mean(axis=0))

@@ -1,4 +1,4 @@
-"""Folds: training and test spans that move through the bars of a file."""
+"""Folds: consecutive training and test spans of a file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,7 @@ class Length:
 
     @classmethod
     def parse(cls, text: str) -> Length:
-        """Return the length for a text such as ``2Y``, ``24M``, ``26W``, ``90D`` or ``5000b``.
-
-        Raises
-        ------
-        FoldError
-            If the text is no length, or its number is 0.
-        """
+        """Parse a text such as ``2Y``, ``24M``, ``26W``, ``90D`` or ``5000b``."""
         found = re.fullmatch(r"(\d{1,9})([YMWDb])", str(text).strip())
         if found is None or int(found[1]) == 0:
             raise FoldError(
@@ -51,10 +45,7 @@ class Length:
         return in_one.get(unit, cls(bars=1)) * count
 
     def moment(self, start: pd.Timestamp, sign: int = 1) -> pd.Timestamp | None:
-        """Return the time this far after `start`, or before it with a `sign` of -1.
-
-        None if it is beyond the range of timestamps.
-        """
+        """Return the time after `start`, or before it with `sign` -1; None beyond the range of timestamps."""
         try:
             return pd.Timestamp(start + sign * pd.DateOffset(months=self.months, days=self.days))
         except (ValueError, OverflowError):
@@ -97,8 +88,8 @@ def cut_folds(
     times : Series of datetime64
         Ascending times of the bars.
     train, test, step : str
-        Lengths as in `Length.parse`, all in time or all in bars. `step` is `test` by default and no shorter,
-        so that no bar is tested twice.
+        Lengths as in `Length.parse`, all in time or all in bars. `step` is at least `test`, its default, so
+        that no bar is tested twice.
     window : {"rolling", "expanding"}
         Training span: the last `train` before the test span, or all bars before it. "anchored" is another
         word for expanding.
@@ -106,8 +97,8 @@ def cut_folds(
     Returns
     -------
     list of Fold
-        Without test spans of fewer than 100 bars (or fewer than the longest one has, if that is less): the
-        last one, if the file ends early, and those in a gap of the file.
+        Test spans of fewer than 100 bars, or than the longest if that has fewer, are left out: the last one and
+        those in a gap of the file.
 
     Raises
     ------
@@ -157,10 +148,10 @@ def cut_folds(
 
 
 def _bar_after(stamps: NDArray[np.datetime64], length: Length) -> int:
-    """Return the first bar this far from the beginning, or the number of bars."""
+    """Return the first bar at a distance from the first bar, or the number of bars."""
     if length.bars or not len(stamps):
         return min(length.bars, len(stamps))
-    # Always from the beginning: a month after 31 January, and another one, would be 28 March.
+    # Always from the first bar: a month after 31 January, and another one, would be 28 March.
     moment = length.moment(pd.Timestamp(stamps[0]).normalize())
     if moment is None:
         return len(stamps)

@@ -36,7 +36,7 @@ class Range:
 
     @property
     def values(self) -> Sequence[Any] | None:
-        """All values; None if they are not countable."""
+        """All values of an integer range; None of a continuous one."""
         return range(int(self.low), int(self.high) + 1) if self.is_integer else None
 
     def __contains__(self, value: object) -> bool:
@@ -69,12 +69,7 @@ def parse_search(search: Mapping[str, Any] | Iterable[str], strategy: type[Neuro
     Parameters
     ----------
     search : such texts, or a dict of names to the part after ``=`` or to a list of values
-    strategy : class with these parameters. If a parameter is a float by default, its range is of floats
-
-    Raises
-    ------
-    StrategyError
-        If the strategy has no such parameter, or there is nothing to choose from.
+    strategy : class with these parameters; parameters with a float default have ranges of floats
 
     Examples
     --------

@@ -33,38 +33,32 @@ def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
     ----------
     bars : the market
     kind : "sign", "hour" or "bars"; see Notes
-    number : of the surrogate, from 1 on; each is another market
-    seed : of all surrogates; the same seed, kind and number give the same bars anywhere
+    number : of the surrogate, from 1 on
+    seed : of all surrogates; equal seeds, kinds and numbers give equal bars
 
     Returns
     -------
     Bars
-        As many bars at the same times and with the same spreads, from the same first open. Prices have the
-        digits of the file, and low <= open, close <= high.
-
-    Raises
-    ------
-    NeuroError
-        Unknown kind.
+        Times, spreads and first open are those of the market. Prices have the digits of the file, and
+        low <= open, close <= high.
 
     Notes
     -----
-    Moves are ratios of prices, so no price falls below 0. Rounding to the file's digits does not add up.
+    Moves are ratios of prices, so prices stay positive. Rounding errors do not accumulate.
 
     ===== ============================================ =====================================================
     kind  keeps                                        destroys
     ===== ============================================ =====================================================
-    sign  size, volume and order of all bars: ranges,  direction: each bar is mirrored with its gap where a
-          sessions, calm and wild times                coin falls so. A trend, a reversal, a drift
-    hour  each hour's bars, with their gaps, volumes   the order of weeks: what a bar has to do with the bars
-          and mean direction; the last close           before it, calm and wild times
+    sign  size, volume and order of all bars: ranges,  direction, trends and drift: each bar is mirrored with
+          sessions, volatility                         its gap by a coin
+    hour  each hour's bars, with their gaps, volumes   the order of weeks: dependence on the bars before,
+          and mean direction; the last close           volatility
     bars  all bars, all gaps, the last close           the order of both, apart from each other: also
                                                        sessions, and the hours of gaps
     ===== ============================================ =====================================================
 
-    "hour" draws bars of the same hour of the same weekday for one another. "bars" is the permutation of bars
-    in T. Masters, Permutation and Randomization Tests for Trading System Development, 2020. The first bar
-    stays where it is in both. Spreads keep their times in all three.
+    "hour" permutes bars of the same hour of the same weekday. "bars" is the permutation of T. Masters,
+    Permutation and Randomization Tests for Trading System Development, 2020. Both keep the first bar.
 
     Examples
     --------

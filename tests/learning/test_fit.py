@@ -71,7 +71,7 @@ def test_a_rehearsal_is_a_stream_over_the_last_examples(rng, learning, wing):
     learner = make(wing)
     observe(learner, some)
     examples = learn(learner)
-    outputs = rehearse(learner.network, examples, wing if learning else None)
+    (outputs,) = rehearse(learner.network, examples, wing if learning else None)
     rehearsed = [example.bar for example in examples[-len(outputs) :]]
     assert len(rehearsed) == min(len(examples), REHEARSED)
 
