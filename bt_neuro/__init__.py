@@ -37,6 +37,7 @@ _NAMESPACES = {
     "analyzers": "plugin.analyzers",
     "errors": "errors",
     "features": "plugin.features",
+    "indicators": "plugin.indicators",
     "labels": "learning.fractals",
     "layers": "nn.layers",
     "losses": "nn.losses",

@@ -98,6 +98,10 @@ class StrategyOptions:
         str | None, option("Strategy file.", "FILE.py[:CLASS]", default="the article's expert")
     ] = None
     param: Annotated[list[str] | None, option("Parameter of the strategy. Repeatable.", "NAME=VALUE")] = None
+    timeframes: Annotated[
+        str | None,
+        option("Coarser timeframes that join the features, such as H4,D1.", "TF,TF", name="--with"),
+    ] = None
     device: Device = "auto"
     seed: Seed = 0
     seeds: Annotated[
@@ -112,7 +116,7 @@ class StrategyOptions:
 
         strategy = load_strategy(self.strategy) if self.strategy else NeuroStrategy
         options |= {"device": self.device, "seed": self.seed, "seeds": self.seeds}
-        options |= {"learning": False if self.no_learning else None}
+        options |= {"learning": False if self.no_learning else None, "timeframes": self.timeframes}
         by_option = {name: value for name, value in options.items() if value is not None}
         by_param = parse_parameters(self.param or [], strategy)
         for name in by_option.keys() & by_param.keys() - {"device", "seed"}:  # these always have a value

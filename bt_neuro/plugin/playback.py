@@ -67,7 +67,8 @@ def feature_rows(
     plain = parameters["learning"] is True and parameters["pretrain"] is None and parameters["resume"] is None
     if own or not plain:
         return None
-    by_shape = _has_default_features(strategy) and parameters["features"] == SHAPE
+    is_shape = parameters["features"] == SHAPE and not parameters["timeframes"]
+    by_shape = _has_default_features(strategy) and is_shape
     cerebro = bt.Cerebro(stdstats=False, oldsync=True)
     # The visible shape needs no event loop, which takes five times as long: only the network is made there.
     cerebro.adddata(BarsFeed(bars=bars[: parameters["wing"] + 2] if by_shape else bars))

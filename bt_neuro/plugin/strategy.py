@@ -33,6 +33,7 @@ from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
 from bt_neuro.plugin.run_observer import with_state
+from bt_neuro.plugin.timeframe_features import timeframe_features
 
 SHAPE, ARTICLE = "shape", "article"
 AVERAGE_STEPS = 1_000
@@ -49,6 +50,8 @@ def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | N
     if params["features"] not in DEFAULTS:
         known = " or ".join(DEFAULTS)
         raise StrategyError(f"features must be {known}, got {params['features']!r}. Give one of them.")
+    if params["timeframes"] and params["features"] == ARTICLE:
+        raise StrategyError("timeframes need features='shape', got 'article'. Leave one of them out.")
     for name, default in DEFAULTS[params["features"]].items():
         params[name] = default if params[name] is None else params[name]
     return params
@@ -69,6 +72,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
       - ``features`` (default: ``"shape"``): ``"shape"`` describes the visible half of a fractal (see
         `VisibleShape`) to the article's network with averaged weights; ``"article"`` is the article's twelve
         features and its exact network
+      - ``timeframes`` (default: ``None``): coarser timeframes of the same bars, such as ``"H4,D1"``: the shape of
+        their last closed bars joins the features
       - ``history_bars`` (default: ``None``): bars in a feature window; 3, or 20 for the article
       - ``learning_rate`` (default: ``None``): of Adam; 3e-4, or 2e-4 for the article
       - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
@@ -128,6 +133,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         ("data", None),
         ("wing", 1),
         ("features", "shape"),
+        ("timeframes", None),
         ("history_bars", None),
         ("learning_rate", None),
         ("size", 0.95),
@@ -178,6 +184,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         """Return the features of one bar as backtrader lines by name, from bars up to it; called once."""
         if self.p.features == ARTICLE:
             return article_features(self.data)
+        if self.p.timeframes:
+            return timeframe_features(self.data, self.p.timeframes, self.p.wing)
         return shape_features(self.data, self.p.wing)
 
     def layers(self, inputs: int) -> list[Layer]:
@@ -210,9 +218,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         elif signal.is_sell:
             self.target(-self.p.size)
 
-    def target(
-        self, share: float, data: Any = None, rebalance: float | None = None, **options: Any
-    ) -> bt.Order | None:
+    def target(self, share: float, data: Any = None, rebalance: float | None = None, **options: Any) -> Any:
         """Send the order that is missing for a position of `share` of the budget; see `target_orders`."""
         return target_orders(self, share * self.p.budget, data, rebalance, **options)
 
