@@ -6,6 +6,7 @@ one that exceeds no other, and open is the one that continues the close of the b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from bt_neuro.bars.dates import looks_like_clock, looks_like_date
 from bt_neuro.bars.formats import Format
 from bt_neuro.bars.numbers import Floats, looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
-from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain
+from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain, spread_unit
 from bt_neuro.errors import BarsError
 
 Sample = Sequence[Sequence[str]]  # the first rows, all of one length
@@ -36,6 +37,8 @@ class Roles:
     columns: dict[str, int]  # index of each role; "up" and "down" are parts of the volume
     symbols: tuple[int, ...] = ()  # indices of columns that may name instruments
     closing: bool = False  # whether the times are those at which bars closed
+    opening: bool = False  # whether they are named as those at which bars opened
+    zone: str = ""  # in the name of the times
     ticker: str = ""  # in the names of the prices
 
 
@@ -67,16 +70,24 @@ def find_columns(
         prices = _consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
         exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
         if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
-            raise _no_prices(header, exact)
+            raise _no_prices(header, exact, sample[0])
     rest = [i for i in numeric if i not in prices.values()]
     roles = times | prices | _volumes(names, rest, prices)
     if not header and max(prices.values()) + 1 in rest:
         roles["volume"] = max(prices.values()) + 1
-    if spread := [i for i in rest if names[i].role == "spread"]:
+    if spread := [i for i in rest if spread_unit(titles[i]) is not None]:
         roles["spread"] = spread[0]
     free = [i for i in range(width) if i not in roles.values()]
     symbols = [i for i in free if names[i].role == "symbol" or _mostly(_is_text, sample, i)]
-    return Roles(roles, tuple(symbols), closing or form.closing, names[prices["open"]].rest)
+    title = titles[times["date"]].lower()
+    return Roles(
+        columns=roles,
+        symbols=tuple(symbols),
+        closing=closing or form.closing,
+        opening=bool(re.search(r"open|start|begin|from", title)),
+        zone="UTC" if re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", title) else "",
+        ticker=names[prices["open"]].rest,
+    )
 
 
 def _time_columns(titles: Sequence[str], sample: Sample) -> tuple[dict[str, int], bool]:
@@ -241,16 +252,16 @@ def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
     return best if share[best] >= CONSISTENT and alone else None
 
 
-def _no_prices(header: Sequence[str] | None, exact: dict[str, int]) -> BarsError:
+def _no_prices(header: Sequence[str] | None, exact: dict[str, int], first: Sequence[str]) -> BarsError:
     names = [plain(name) for name in header or ()]
     if any("bid" in name for name in names) and any("ask" in name for name in names):
         return BarsError(
             f"ticks, not bars: the columns are {', '.join(header or ())}.\nBuild bars of them first."
         )
     missing = " or ".join(role for role in PRICES if role not in exact)
-    among = f" among {', '.join(header)}" if header else ""
+    shown = ", ".join(header or first)[:200]
     return BarsError(
-        f"no column is called {missing or 'a price'}, nor do order and consistency show it{among}.\n"
+        f"no column is called {missing or 'a price'}, nor do order and consistency show it, got {shown}.\n"
         "Name the columns time, open, high, low, close."
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
 
-MOST_JSON = 1 << 27  # Python's objects take ten times the memory of the text
+MOST_OBJECTS = 1 << 27  # Python's objects take ten times the memory of the text
 _LEAN = re.compile(r"(\d{8})_.+_(second|minute|tick)_(trade|quote)(\.csv)?$", re.IGNORECASE)
 
 Rows = list[list[Any]]
@@ -29,7 +29,7 @@ def json_table(data: bytes) -> bytes:
 
     They are a list of lists or objects, an object of lists, or an object of objects by time.
     """
-    if len(data) > MOST_JSON:
+    if len(data) > MOST_OBJECTS:
         raise BarsError("a JSON file must be at most 128 MiB, got more.\nConvert it to CSV or Parquet.")
     try:
         rows = _rows_of(_parse_json(data.decode("utf-8", "replace")))

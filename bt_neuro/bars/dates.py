@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -42,15 +42,19 @@ SAME_ZONE_MINUTES = 120  # summer time moves an offset by no more
 _HALF = r"[AaPp]\.? ?[Mm]\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|SA|CH|[صم]"
 _SIGN = "[:.h時时시點点]"
 _CLOCK = (
-    rf"(?:(?:{_HALF}) ?)?\d{{1,2}}{_SIGN} ?\d\d(?:[:.m分분] ?\d\d)?(?:[.,:]\d{{1,9}})?[分분秒초]?(?: ?(?:{_HALF}))?"
+    rf"(?:(?:{_HALF}) ?)?\d{{1,2}}{_SIGN} ?\d\d(?:[:.m分분] ?\d\d)?(?:[.,:]\d{{1,9}})?[分分秒초]?(?: ?(?:{_HALF}))?"
     rf"|\d{{1,2}}[- ]?(?:{_HALF})|\d{{3,9}}(?:\.0+)?"
 )
 _ZONE = r"(?: ?(?P<zone>Z|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d\d)?|\pL[\pL_]*(?:/[\pL0-9_+-]+)*)(?:\[.*\])?(?: ?\(.*\))?)?"
 _TIME = re.compile(
     rf"(?:(?P<before>{_HALF}) ?)?(?P<h>\d{{1,2}})(?:{_SIGN} ?(?P<m>\d\d)(?:[:.m分분] ?(?P<s>\d\d))?"
-    rf"(?:[.,:](?P<f>\d{{1,9}}))?[分분秒초]?|[- ]?(?={_HALF}))(?: ?(?P<after>{_HALF}))?"
+    rf"(?:[.,:](?P<f>\d{{1,9}}))?[分分秒초]?|[- ]?(?={_HALF}))(?: ?(?P<after>{_HALF}))?"
 )
 _EPOCH, _NAT = np.datetime64(0, "us"), np.timedelta64("NaT", "us")
+
+Coded = tuple[
+    NDArray[np.int32], list[str]
+]  # index of each cell among the distinct ones; their number for null
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -67,9 +71,8 @@ class Form:
 
     def __init__(self, date: str, orders: Sequence[str], fixed: bool) -> None:
         date = r"(?:\pL{2,10}\.?,? )?" + date + r"(?: ?\(\pL+\))?"  # day of the week before or behind
-        between = r"(?:[T_-]|,? *)" if fixed else r"(?:[T_-]|,? +)"
-        clock = rf"{_CLOCK}|\d\d" if fixed else _CLOCK
-        rest = f"(?:{between}(?P<clock>{clock}))?{_ZONE}"
+        between, hour = (r"(?:[T_-]|,? *)", r"|\d\d") if fixed else (r"(?:[T_-]|,? +)", "")
+        rest = f"(?:{between}(?P<clock>{_CLOCK + hour}))?{_ZONE}"
         self.orders = orders
         self.date, self.rest = _compile(date), _compile(rest)
         self.looks = _compile(f"(?P<date>{_without_groups(date)}){rest}")
@@ -81,9 +84,7 @@ def _without_groups(pattern: str) -> str:
 
 
 FORMS = tuple(Form(*form) for form in DATES)
-_ANY_DATE = _compile(
-    "|".join(form.cell for form in FORMS).replace("?P<date>", "?:").replace("?P<rest>", "?:")
-)
+_ANY_DATE = _compile("|".join(_without_groups(form.cell) for form in FORMS))
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Reading:
     note: str = ""
 
 
+@lru_cache(1 << 15)
 def looks_like_date(cell: str) -> bool:
     """Return whether a cell is a calendar date, with or without a clock."""
     return bool(_ANY_DATE.fullmatch(cell))
@@ -108,6 +110,13 @@ def looks_like_clock(cell: str, named: bool) -> bool:
     return bool(match and match["clock"] and (named or ":" in cell))
 
 
+def encode(cells: pa.ChunkedArray) -> Coded:
+    """Return the distinct cells of a column, and the index of each cell among them."""
+    coded = pc.dictionary_encode(cells).combine_chunks()
+    texts = coded.dictionary.to_pylist()
+    return np.asarray(coded.indices.fill_null(len(texts))), texts
+
+
 def read_dates(
     cells: pa.ChunkedArray, clocks: pa.ChunkedArray | None, form: Form, source: str
 ) -> list[Reading]:
@@ -115,25 +124,27 @@ def read_dates(
 
     `source` is the zone of the clock where the cells name an unknown one.
     """
-    heads, rests = _split(cells, form)
-    if clocks is not None:
-        rests = pc.utf8_trim_whitespace(pc.cast(clocks, pa.string())).combine_chunks()
-    days, rests = pc.dictionary_encode(heads), pc.dictionary_encode(rests)
-    dates, pattern = days.dictionary.to_pylist(), form.rest if clocks is None else _CLOCK_CELL
-    matches = [pattern.fullmatch(text) for text in rests.dictionary.to_pylist()]
+    pattern = form.rest if clocks is None else _CLOCK_CELL
+    if clocks is None:
+        (days, dates), (rests, texts) = _split(cells, form)
+    else:
+        days, dates = encode(cells)
+        dates = [match["date"] if (match := form.looks.fullmatch(cell)) else "" for cell in dates]
+        rests, texts = encode(pc.utf8_trim_whitespace(pc.cast(clocks, pa.string())))
+    matches = [pattern.fullmatch(text) for text in texts]
     zones = [match and (match["zone"] or "") for match in matches]
-    offsets, zone = _offsets(zones, np.bincount(_codes(rests), minlength=len(zones) + 1)[:-1], source)
+    offsets, zone = _offsets(zones, np.bincount(rests, minlength=len(zones) + 1)[:-1], source)
     since = _clocks([match and (match["clock"] or "") for match in matches]) - offsets
-    since = np.append(since, _NAT)[_codes(rests)]
+    spans = np.append(since, _NAT)[rests]
     readings = []
     for order in form.orders:
         midnights, note = _days(dates, form.date, order)
-        times: Times = _EPOCH + np.append(midnights, _NAT)[_codes(days)] + since
+        times: Times = np.append(midnights + _EPOCH, np.datetime64("NaT", "us"))[days] + spans
         readings.append(Reading(times, zone, len(dates), order, note))
     return readings
 
 
-def _split(cells: pa.ChunkedArray, form: Form) -> tuple[pa.Array, pa.Array]:
+def _split(cells: pa.ChunkedArray, form: Form) -> tuple[Coded, Coded]:
     """Return the dates and the rests of cells, null where a cell has another form.
 
     Nearly all dates of a file have one length, and to cut there is ten times as fast as the pattern.
@@ -141,26 +152,23 @@ def _split(cells: pa.ChunkedArray, form: Form) -> tuple[pa.Array, pa.Array]:
     sample = [form.looks.fullmatch(cell or "") for cell in cells.slice(0, 100).to_pylist()]
     ends = [match.end("date") for match in sample if match]
     length = max(set(ends), key=ends.count) if ends else 0
-    heads = pc.utf8_slice_codeunits(cells, 0, length).combine_chunks()
-    rests = pc.utf8_slice_codeunits(cells, length).combine_chunks()
-    good = _fits(heads, form.date) & _fits(rests, form.rest)
-    if not good.all():
-        wrong = pa.array(~good)
-        parts = pc.extract_regex(cells.combine_chunks().filter(wrong), f"^{form.cell}$")
-        heads = pc.replace_with_mask(heads, wrong, pc.struct_field(parts, "date"))
-        rests = pc.replace_with_mask(rests, wrong, pc.struct_field(parts, "rest"))
-    return heads, rests
-
-
-def _fits(cells: pa.Array, pattern: re.Pattern[str]) -> NDArray[np.bool_]:
-    coded = pc.dictionary_encode(cells)
-    fits = [bool(pattern.fullmatch(text)) for text in coded.dictionary.to_pylist()]
-    return np.array([*fits, False])[_codes(coded)]
-
-
-def _codes(coded: pa.DictionaryArray) -> NDArray[np.int32]:
-    """Return the index of each cell among the distinct ones, their number for null."""
-    return np.asarray(coded.indices.fill_null(len(coded.dictionary)))
+    heads, rests = pc.utf8_slice_codeunits(cells, 0, length), pc.utf8_slice_codeunits(cells, length)
+    coded = encode(heads), encode(rests)
+    good = np.logical_and(
+        *(
+            np.array([*(bool(pattern.fullmatch(text)) for text in texts), False])[codes]
+            for pattern, (codes, texts) in zip((form.date, form.rest), coded, strict=True)
+        )
+    )
+    if good.all():
+        return coded
+    wrong = pa.array(~good)
+    parts = pc.extract_regex(cells.combine_chunks().filter(wrong), f"^{form.cell}$")
+    heads, rests = (
+        pc.replace_with_mask(column.combine_chunks(), wrong, pc.struct_field(parts, name))
+        for name, column in (("date", heads), ("rest", rests))
+    )
+    return encode(pa.chunked_array([heads])), encode(pa.chunked_array([rests]))
 
 
 def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[Spans, str]:
@@ -181,9 +189,9 @@ def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[S
 
 def _month(text: str) -> int:
     word = text.casefold()
-    return (
-        int(text) if text.isdigit() else next((MONTHS[word[:n]] for n in (5, 4, 3) if word[:n] in MONTHS), 0)
-    )
+    if text.isdigit():
+        return int(text)
+    return next((MONTHS[word[:n]] for n in (5, 4, 3) if word[:n] in MONTHS), 0)
 
 
 def _clocks(cells: Sequence[str | None]) -> Spans:
@@ -233,10 +241,8 @@ def _offsets(zones: Sequence[str | None], counts: NDArray[np.int64], source: str
         kinds = [kind if kind == "UTC" else "" for kind in kinds]
     spans = np.array([minutes or 0 for minutes in offsets], dtype="m8[m]").astype("m8[us]")
     usual = spans[int(np.argmax(counts))] if len(spans) else _NAT
-    unlike = np.array([kind != most for kind in kinds]) | (
-        np.abs(spans - usual) > np.timedelta64(SAME_ZONE_MINUTES, "m")
-    )
-    spans[unlike] = _NAT
+    other = np.abs(spans - usual) > np.timedelta64(SAME_ZONE_MINUTES, "m")
+    spans[np.array([kind != most for kind in kinds], dtype=np.bool_) | other] = _NAT
     return spans, _zone_names().get(most.casefold(), most)
 
 

@@ -20,34 +20,28 @@ CODE_PAGES = (  # of equals, the first
 )  # fmt: skip
 HEAD = 1 << 16
 # Signs of typesetting: wide letters, blanks, marks of direction, apostrophes and minus. NFKC would do more, and
-# make a 2 of a superscript two, which is a damaged byte.
-_SIGNS = {
-    0xFEE0 + ascii_: ascii_
-    for ascii_ in range(0x21, 0x7F)
-    if not 0x30 <= ascii_ <= 0x39  # a wide digit in a price is two damaged bytes
-} | dict.fromkeys((0xFF0C, 0xFF1B), " ")
-_SIGNS |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000), " ") | {
-    0x2018: "'",
-    0x2019: "'",
-    0x2212: "-",
-}
-_SIGNS |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF), "")
+# make a 2 of a superscript two. Wide digits stay too: in a price they are two damaged bytes.
+_SIGNS: dict[int, int | str] = {0xFEE0 + sign: sign for sign in range(0x21, 0x7F) if not chr(sign).isdigit()}
+_SIGNS |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000, 0xFF0C, 0xFF1B), " ")
+_SIGNS |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF), "") | {0x2018: "'", 0x2019: "'", 0x2212: "-"}
 
 
 def decode(data: bytes) -> tuple[bytes, str]:
     """Return text as UTF-8 with lines ended by LF or CRLF, and the name of its encoding."""
     encoding, start = next(((name, len(mark)) for mark, name in MARKS if data.startswith(mark)), ("", 0))
     encoding = encoding or wide_encoding(data) or "UTF-8"
+    data = data[start:] if start else data
     if encoding == "UTF-8":
-        data, encoding = _as_utf8(data[start:])
+        data, encoding = _as_utf8(data)
     else:
         try:
-            data = data[start:].decode(encoding).encode("utf-8", "replace")
+            data = data.decode(encoding).encode("utf-8", "replace")
         except UnicodeDecodeError as error:
-            line = data[start : start + error.start].decode(encoding, "ignore").count("\n") + 1
+            line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
             raise BarsError(f"line {line}: broken {encoding} text.\nExport the bars again.") from None
     require_text(data)
-    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):  # every reader must see the same lines
+    head = data[:HEAD]
+    if head.count(b"\r") - head.count(b"\r\n") > head.endswith(b"\r"):  # every reader must see the same lines
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return data, encoding
 

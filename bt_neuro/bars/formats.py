@@ -24,6 +24,7 @@ class Format:
     zone: str = ""  # of the clock, where the times do not name it
     scale: int = 1  # divisor of prices that are whole numbers
     closing: bool = False  # whether intraday times are those at which a bar closed
+    opening: bool = True  # whether they are else known to be those at which it opened
 
     def describes(self, header: Sequence[str] | None, rows: Sequence[Sequence[str]], title: str) -> bool:
         names = ",".join(name.strip().lower() for name in header or ())
@@ -40,7 +41,7 @@ _PRICE = r"\d+(?:\.\d+)?"
 FORMATS = (
     Format("MetaTrader 5 export", header=r"<date>,(<time>,)?<open>,<high>,<low>,<close>,<tickvol>"),
     Format("MetaTrader 5 export", header=r"(date|time),(time,)?open,high,low,close,tick_?vol"),
-    Format("Finam or Stooq", header=r"<ticker>,<per>,<date>,<time>,<open>"),
+    Format("Finam or Stooq", header=r"<ticker>,<per>,<date>,<time>,<open>", opening=False),
     Format("Dukascopy", header=r"(gmt time|time \(utc\)|utc),open,high,low,close", zone="UTC"),
     Format("Dukascopy", header=r"(time \(eet\)|eet),open,high,low,close", zone="Europe/Athens"),
     Format("Dukascopy", header=r"local time,open,high,low,close"),
@@ -52,9 +53,12 @@ FORMATS = (
     Format("TradeStation", header=r"date,time,open,high,low,close,up,down$", closing=True),
     Format("Databento", header=r"ts_event,rtype,|.*,publisher_id,instrument_id,", zone="UTC", scale=10**9),
     Format("LEAN", header=r"lean time", scale=10_000),
+    Format("LEAN", row=r"\d{8} \d\d:\d\d,(\d{3,7}00,){4}\d+$", columns="date open high low close volume",
+           scale=10_000),
+    Format("LEAN", row=rf"\d{{8}} \d\d:\d\d,({_PRICE},){{9}}{_PRICE}$", columns="date open high low close volume"),
     Format("investing.com", header=r"([^,]+,){5,6}[^,]*%[^,]*$"),
     Format("TradingView or a broker's API", header=r"time,open,high,low,close", row=r"\d{10},|[\d-]+T"),
-    Format("pandas", header=r",open,high,low,close"),
+    Format("pandas", header=r",open,high,low,close", opening=False),
     Format("MetaTrader 4 rows under a header", header=r".", row=rf"{_DOTTED}[ ,]\d\d:\d\d,{_PRICE},"),
     # HistData has no volume; NinjaTrader writes the same rows, with volume and the closing time.
     Format("HistData ASCII", row=rf"\d{{8}} \d{{6}},({_PRICE},){{4}}0$",
@@ -69,21 +73,28 @@ FORMATS = (
     Format("Binance", row=rf"\d{{13,16}},({_PRICE},){{5}}\d{{13,16}},",
            columns="date open high low close volume"),
 )  # fmt: skip
-WITH_HEADER, WITHOUT_HEADER = Format("table with a header", header="."), Format("table without a header")
+WITH_HEADER = Format("table with a header", header=".", opening=False)
+WITHOUT_HEADER = Format("table without a header", opening=False)
 
 # First bytes of files that hold no text, and the remedy.
+_TO_CSV = "Write the table with DataFrame.to_csv or to_parquet."
 BINARY = (
-    ((b"\x89HDF",), "an HDF5 file", "Write the table with DataFrame.to_csv or to_parquet."),
-    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle",
-     "Write the table with DataFrame.to_csv or to_parquet."),
+    ((b"\x89HDF",), "an HDF5 file", _TO_CSV),
+    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a Python pickle", _TO_CSV),
     ((b"SQLite format 3",), "an SQLite database", "Export the table as CSV."),
     ((b"\x93NUMPY",), "a NumPy array", "Export the table as CSV."),
     ((b"\xd0\xcf\x11\xe0",), "an old Excel workbook", "Save the sheet as CSV."),
-    ((b"7z\xbc\xaf", b"Rar!"), "a 7z or RAR archive", "Unpack it."),
+    (
+        (b"\x90\x01\0\0", b"\x91\x01\0\0"),
+        "a MetaTrader history (.hst)",
+        "Export it from the History Center as CSV.",
+    ),
+    ((b"]\0\0",), "a raw LZMA file, such as Dukascopy's .bi5 of ticks", "Export bars as CSV."),
+    ((b"7z\xbc\xaf", b"Rar!", b"PK\x05\x06"), "a 7z, RAR or empty zip archive", "Unpack it."),
     ((b"ORC", b"Obj\x01"), "an ORC or Avro file", "Export the table as CSV or Parquet."),
     ((b"%PDF", b"\x89PNG", b"\xff\xd8"), "a document or picture", "Export the bars as CSV."),
-    ((b"<!doc", b"<!DOC", b"<html", b"<HTML"), "a web page", "Download the file of bars itself."),
-)  # fmt: skip
+)
+WEB_PAGE = rb"\s*<(!doctype|html|head|body|table|\?xml)"
 
 
 class Number(NamedTuple):
@@ -95,25 +106,26 @@ class Number(NamedTuple):
     point: str  # decimal sign
 
 
+def _grouped(thousands: str, point: str) -> Number:
+    sign, mark = re.escape(thousands), re.escape(point)
+    pattern = rf"^-?(\d+|\d{{1,3}}({sign}\d{{3}})+)({mark}\d+)?$"
+    return Number(f"1{thousands}234{point}5", pattern, thousands, point)
+
+
 # The exponent must carry its sign, as every program writes it: a digit damaged into "e" is no number.
 NUMBERS = (
     Number("1234.5", r"^-?\d+(\.\d+)?([eE][-+]\d{1,3})?$", "", "."),
     Number("1234,5", r"^-?\d+(,\d+)?$", "", ","),
-    Number("1,234.5", r"^-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$", ",", "."),
-    Number("1.234,5", r"^-?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$", ".", ","),
-    Number("1 234.5", r"^-?(\d+|\d{1,3}( \d{3})+)(\.\d+)?$", " ", "."),
-    Number("1 234,5", r"^-?(\d+|\d{1,3}( \d{3})+)(,\d+)?$", " ", ","),
-    Number("1'234.5", r"^-?(\d+|\d{1,3}('\d{3})+)(\.\d+)?$", "'", "."),
-    Number("1'234,5", r"^-?(\d+|\d{1,3}('\d{3})+)(,\d+)?$", "'", ","),
+    *(_grouped(*signs) for signs in (",.", ".,", " .", " ,", "'.", "',")),
     Number("1,23,456.5", r"^-?(\d+|\d{1,2}(,\d{2})*,\d{3})(\.\d+)?$", ",", "."),
 )
 SUFFIXES = {  # of volumes
     "": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "G": 1e9, "万": 1e4, "萬": 1e4, "만": 1e4, "亿": 1e8,
     "億": 1e8, "억": 1e8, "ТЫС": 1e3, "МЛН": 1e6, "МЛРД": 1e9, "MIO": 1e6, "MRD": 1e9, "MN": 1e6, "BN": 1e9,
 }  # fmt: skip
-CURRENCY = r"^(?:[A-Z]{2,3})?[$€£¥₹₽₩₺]|[$€£¥₹₽₩₺]$"
+CURRENCY = r"^(?:[A-Z]{1,3})?[$€£¥₹₽₩₺]| ?[$€£¥₹₽₩₺]$| [A-Z]{3}$"
 ABSENT = frozenset(
-    {"", "null", "nan", "na", "n/a", "none", "nat", "-", "--", "—", "–", "#n/a"}
+    ("", *["null", "nan", "na", "n/a", "none", "nat", "-", "--", "—", "–", "#n/a"])
 )  # in lower case
 
 

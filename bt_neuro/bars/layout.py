@@ -31,7 +31,9 @@ class Layout:
     tickers: tuple[str, ...]  # second names of the columns; empty if there are none
     title: str  # lines above the header
     first_line: int  # of the rows of data, counted from 1
-    padded: bool  # whether cells have blanks around them
+    padded: (
+        bool  # whether most rows have cells with blanks around them; elsewhere one stands for a lost digit
+    )
     sample: list[list[str]]  # first rows, all of one width, without blanks around the cells
 
     @property
@@ -73,7 +75,7 @@ def find_layout(data: bytes) -> Layout:
         tickers=tickers,
         title=title,
         first_line=start + 1,
-        padded=any(cell != cell.strip() for row in sample for cell in row),
+        padded=2 * sum(any(cell != cell.strip() for cell in row) for row in sample) > len(sample),
         sample=[[cell.strip() for cell in row] for row in sample],
     )
 

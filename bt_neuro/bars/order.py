@@ -1,4 +1,4 @@
-"""Order of rows in time: reversed files, chunks, duplicates, repeated hours and mixed timeframes."""
+"""Choice and order of rows: one instrument, rising times, one timeframe."""
 
 from __future__ import annotations
 
@@ -6,95 +6,146 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from bt_neuro.bars.columns import several_instruments
+from bt_neuro.bars.dates import encode
+from bt_neuro.bars.formats import ABSENT
 from bt_neuro.bars.timeframe import Times, commonest_step, is_usual, other_timeframe, timeframe_name
 from bt_neuro.bars.times import runs_backward
-from bt_neuro.bars.validation import Inspector, Mask, counted
+from bt_neuro.bars.validation import Inspector, Mask, Rows, counted, take
+from bt_neuro.bars.words import parse_name, plain
 from bt_neuro.errors import BarsError
 
 Move = Callable[[Times, Mask], Times]
 
+APART = 4.0  # prices of two instruments differ by as many moves of one
+LEVEL, LEAP = 20.0, 0.02  # ... and where one follows another: moves, and share of the price
 
-def put_in_order(frame: pd.DataFrame, inspector: Inspector, move: Move) -> pd.DataFrame:
+
+def select_symbol(rows: Rows, symbol: str, inspector: Inspector) -> Rows:
+    """Return the rows of one instrument; `symbol` is empty for a file of one."""
+    table = inspector.table
+    found = plain(symbol) == plain(table.roles.ticker)
+    for name, cells in table.symbols.items():
+        codes, texts = encode(pc.utf8_trim_whitespace(pc.cast(cells, pa.string())))
+        codes = codes[rows["row"]]
+        held = {i: texts[i] for i in np.unique(codes) if i < len(texts) and texts[i].lower() not in ABSENT}
+        if chosen := [i for i, text in held.items() if symbol and plain(text) == plain(symbol)]:
+            found = True
+            if len(held) > 1:
+                others = int((codes != chosen[0]).sum())
+                inspector.notes.append(f"Read {symbol}; {others:,} rows of others were left out.")
+            rows = take(rows, codes == chosen[0])
+        elif len(held) > 1 and (parse_name(name).role == "symbol" or _are_instruments(rows, codes)):
+            raise several_instruments(list(held.values()), symbol)
+    if symbol and not found:
+        raise BarsError(f"the file names no instrument {symbol!r}.\nLeave --symbol out.")
+    return rows
+
+
+def _are_instruments(rows: Rows, codes: np.ndarray) -> bool:
+    """Return whether rows with different codes are of different instruments.
+
+    They are if they share times, or if prices continue those of the same code and not those of the row before.
+    """
+    if len(np.unique(codes)) > len(codes) // 2:
+        return False
+    pairs = pd.DataFrame({"time": rows["datetime"], "code": codes}).drop_duplicates()
+    if pairs["time"].duplicated().any():
+        return True
+    logs = pd.Series(np.log(rows["close"]))
+    moves, own = logs.diff().abs(), logs.groupby(codes).diff().abs()
+    switches = pd.Series(codes).diff().fillna(0) != 0
+    across, within, usual = moves[switches].median(), own[switches].median(), moves[~switches].median()
+    if np.isnan(within):  # one follows the other
+        return bool(across > LEVEL * usual and across > LEAP)
+    return bool(across > APART * within)
+
+
+def put_in_order(rows: Rows, inspector: Inspector, move: Move) -> Rows:
     """Return the rows with strictly rising times on the clock of the result.
 
     `move` converts times to that clock, given which of them come a second time.
     """
-    if runs_backward(frame["datetime"].to_numpy()):
-        frame = frame[::-1]
+    if runs_backward(rows["datetime"]):
+        rows = take(rows, slice(None, None, -1))
         inspector.notes.append("The file runs from the newest bar to the oldest; it was reversed.")
-    if not _rises(frame):
-        frame = inspector.drop(frame, frame.duplicated().to_numpy(), "repeating another exactly")
-    second = (
-        np.zeros(len(frame), dtype=np.bool_) if _rises(frame) else frame.duplicated("datetime").to_numpy()
-    )
-    frame = frame.assign(datetime=move(frame["datetime"].to_numpy(), second))
-    if _rises(frame):
-        return frame
-    twice = frame.duplicated("datetime", keep=False).to_numpy()
-    if _are_repeated_hours(frame["datetime"][twice]):
-        lines = [inspector.describe(row, ("close",)) for row in frame.index[twice][:4]]
+    second = np.zeros(len(rows["row"]), dtype=np.bool_)
+    if not _rises(rows):
+        values = pd.DataFrame({name: column for name, column in rows.items() if name != "row"})
+        same = values.duplicated().to_numpy()
+        rows = inspector.drop(rows, same, "repeating another exactly")
+        second = values["datetime"][~same].duplicated().to_numpy()
+    rows = rows | {"datetime": move(rows["datetime"], second)}
+    if _rises(rows):
+        return rows
+    twice = pd.Series(rows["datetime"]).duplicated(keep=False).to_numpy()
+    if _are_repeated_hours(rows["datetime"][twice]):
+        lines = [inspector.describe(row, ("close",)) for row in rows["row"][twice][:4]]
         raise BarsError(
             f"an hour comes twice, where clocks go back: {'; '.join(lines)}.\n"
             "Name the zone of the file's clock to keep both bars: --tz FROM,UTC, such as --tz America/New_York,UTC."
         )
-    values = [role for role in frame.columns if role in inspector.table.columns]
-    frame = inspector.refuse(frame, twice, "contradicting another of the same time", values)
-    if _rises(frame):
-        return frame
-    times = frame["datetime"].to_numpy()
-    ordered = frame.sort_values("datetime")
+    roles = [role for role in rows if role in inspector.table.columns]
+    rows = inspector.refuse(rows, twice, "contradicting another of the same time", roles)
+    if _rises(rows):
+        return rows
+    times = rows["datetime"]
+    order = np.argsort(times, kind="stable")
     misplaced = _misplaced(times)
     backward = int((np.diff(times) < np.timedelta64(0, "us")).sum())
     if misplaced.sum() == backward:  # one row each, and not a part of a file
-        alone = pd.Series(_alone(ordered["datetime"].to_numpy()), ordered.index)[frame.index].to_numpy()
+        alone = np.empty(len(times), dtype=np.bool_)
+        alone[order] = _alone(times[order])
         if (misplaced & alone).any():
-            return inspector.refuse(frame, misplaced, "where time goes backwards", ())
+            return inspector.refuse(rows, misplaced, "where time goes backwards")
     inspector.notes.append(f"The rows were put in order; time went backwards {counted(backward, 'time')}.")
-    return ordered
+    return take(rows, order)
 
 
-def drop_flat_weekends(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+def drop_flat_weekends(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows without flat bars of no volume, in runs that touch a weekend.
 
     A volume that is always 0 does not show whether a bar was traded: then no bar is dropped.
     """
-    volume = frame["volume"].to_numpy()
-    flat = (volume == 0) & (frame["high"] == frame["low"]).to_numpy()
-    if not volume.any() or not flat.any():
-        return frame
+    flat = (rows["volume"] == 0) & (rows["high"] == rows["low"])
+    if not flat.any() or not rows["volume"].any():
+        return rows
     run = np.cumsum(np.diff(flat, prepend=False))  # one number a run of flat or of other bars
-    weekend = (frame["datetime"].dt.day_of_week >= 5).to_numpy()
+    weekend = ~np.is_busday(rows["datetime"].astype("M8[D]"))
     touched = np.bincount(run[weekend & flat], minlength=run[-1] + 1) > 0
-    return inspector.drop(frame, flat & touched[run], "flat and without volume at a weekend")
+    return inspector.drop(rows, flat & touched[run], "flat and without volume at a weekend")
 
 
-def check_timeframe(frame: pd.DataFrame, inspector: Inspector) -> None:
+def check_timeframe(rows: Rows, inspector: Inspector) -> None:
     """Raise BarsError when bars have two timeframes, or one that is not in use."""
-    times = frame["datetime"].to_numpy()
+    times = rows["datetime"]
     timeframe = commonest_step(times)
     own = timeframe_name(timeframe)
     if not is_usual(np.diff(times)):
         raise BarsError(
             f"the timeframe must be one in use, such as M1, H1 or D1, got {own}: "
-            f"{inspector.describe(frame.index[0], ())}; {inspector.describe(frame.index[1], ())}.\n"
+            f"{inspector.describe(rows['row'][0])}; {inspector.describe(rows['row'][1])}.\n"
             "Write times as 2020-01-31 23:59."
         )
+    if not is_usual(np.full(2, timeframe.to_timedelta64())):
+        inspector.notes.append(f"Bars have no timeframe; {own}, the commonest step, counts as one.")
     section = other_timeframe(times, timeframe)
     if section is None:
         return
     first, last, second = section
-    if last > len(frame) - 1 - first:  # the longer rest lies before the section, or after it
-        remedy = f'--to "{frame["datetime"].iloc[max(first - 1, 0)]}"'
+    if last > len(times) - 1 - first:  # the longer rest lies before the section, or after it
+        remedy = f'--to "{pd.Timestamp(times[max(first - 1, 0)])}"'
     else:
         own_bar = times[last + 1] - times[last] == timeframe.to_timedelta64()
-        remedy = f'--from "{frame["datetime"].iloc[last if own_bar else last + 1]}"'
-    other = timeframe_name(second)
+        remedy = f'--from "{pd.Timestamp(times[last if own_bar else last + 1])}"'
     begin, end = (
-        f"line {inspector.table.lines[frame.index[i]]} ({frame['datetime'].iloc[i]})" for i in (first, last)
+        f"line {inspector.table.lines[rows['row'][i]]} ({pd.Timestamp(times[i])})" for i in (first, last)
     )
     raise BarsError(
-        f"two timeframes: the bars are {own}, but {other} from {begin} to {end}.\n"
+        f"two timeframes: the bars are {own}, but {timeframe_name(second)} from {begin} to {end}.\n"
         f"Read the {own} bars alone with {remedy}."
     )
 
@@ -112,17 +163,13 @@ def _alone(times: Times) -> Mask:
     return ~(np.append(near, False) | np.append(False, near))
 
 
-def _are_repeated_hours(times: pd.Series[pd.Timestamp]) -> bool:
+def _are_repeated_hours(times: Times) -> bool:
     """Return whether all times come twice and may be hours before clocks go back: Sundays of spring and autumn."""
-    counts = times.value_counts()
-    return bool(
-        len(counts)
-        and (counts == 2).all()
-        and (times.dt.day_of_week == 6).all()
-        and (times.dt.hour < 4).all()
-        and times.dt.month.isin((3, 4, 9, 10, 11)).all()
-    )
+    values, counts = np.unique(times, return_counts=True)
+    moments = pd.DatetimeIndex(values)
+    at = (moments.day_of_week == 6) & (moments.hour < 4) & moments.month.isin((3, 4, 9, 10, 11))
+    return bool(len(counts) and (counts == 2).all() and at.all())
 
 
-def _rises(frame: pd.DataFrame) -> bool:
-    return bool((np.diff(frame["datetime"].to_numpy()) > np.timedelta64(0, "us")).all())
+def _rises(rows: Rows) -> bool:
+    return bool((np.diff(rows["datetime"]) > np.timedelta64(0, "us")).all())

@@ -14,10 +14,9 @@ import pandas as pd
 from bt_neuro.bars.clock import Bound, bound, choose_zones, move
 from bt_neuro.bars.formats import Number
 from bt_neuro.bars.numbers import parse_prices, parse_volumes
-from bt_neuro.bars.order import check_timeframe, drop_flat_weekends, put_in_order
+from bt_neuro.bars.order import check_timeframe, drop_flat_weekends, put_in_order, select_symbol
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.source import read_source
-from bt_neuro.bars.symbols import select_symbol
 from bt_neuro.bars.table import Table, read_table
 from bt_neuro.bars.timeframe import Gaps, Times, commonest_step, find_gaps, parse_timeframe, timeframe_name
 from bt_neuro.bars.times import parse_times
@@ -25,11 +24,13 @@ from bt_neuro.bars.units import find_point, scale_prices, spread_in_points
 from bt_neuro.bars.validation import (
     REPAIRS,
     Inspector,
+    Rows,
     check_cells,
     check_rows,
     check_times,
     counted,
     remarks,
+    take,
 )
 from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
@@ -166,29 +167,31 @@ def read_bars(
         for option, value in (("point", point), ("scale", scale)):
             if value is not None and not 0 < value < float("inf"):
                 raise BarsError(f"--{option} must be above 0, got {value}.\nGive a number such as 0.00001.")
-        source = read_source(path)
-        table = read_table(source, symbol or "")
+        table = read_table(read_source(path), symbol or "")
         inspector = Inspector(table, _repair_of(repair))
-        frame, zone, style = _parse(table, inspector, tz)
-        frame = select_symbol(frame, symbol or "", inspector)
-        frame = scale_prices(frame, scale, inspector, f"{path.name} {symbol or ''}")
-        point = point or find_point(frame, table, style)
-        here, there = choose_zones(tz, zone, table.format.zone)
-        frame = _cut(_opened(frame, inspector), here, there, start, end)
-        frame = check_rows(check_cells(frame, inspector), inspector)
-        frame, spread_unit = spread_in_points(frame, point, inspector)
-        frame = put_in_order(frame, inspector, lambda times, second: move(times, here, there, second))
+        rows, zone, style = _parse(table, inspector, tz)
+        rows = select_symbol(rows, symbol or "", inspector)
+        rows = scale_prices(rows, scale, inspector, f"{path.name} {symbol or ''}")
+        point = point or find_point(rows, table, style)
+        here, there = choose_zones(tz, zone, table.format.zone or table.roles.zone)
+        rows = _cut(_opened(rows, inspector), here, there, start, end)
+        rows = check_rows(check_cells(rows, inspector), inspector)
+        rows, spread_unit = spread_in_points(rows, point, inspector)
+        rows = put_in_order(rows, inspector, lambda times, second: move(times, here, there, second))
         if not keep_flat:
-            frame = drop_flat_weekends(frame, inspector)
-        if len(frame) < 2:
-            raise BarsError(f"{counted(len(frame), 'bar')}; a timeframe needs two.\nGive a longer file.")
-        check_timeframe(frame, inspector)
+            rows = drop_flat_weekends(rows, inspector)
+        if len(rows["row"]) < 2:
+            raise BarsError(
+                f"{counted(len(rows['row']), 'bar')}; a timeframe needs two.\nGive a longer file."
+            )
+        check_timeframe(rows, inspector)
 
-        notes = [*_column_notes(table, frame), *inspector.notes, *remarks(frame)]
+        notes = [*_column_notes(table, rows), *inspector.notes, *remarks(rows)]
         if here != there:
             notes.append(f"Times were moved from {here} to {there}.")
-        frame = frame.reset_index(drop=True)
-        timeframe = commonest_step(frame["datetime"].to_numpy())
+        timeframe = commonest_step(rows["datetime"])
+        del rows["row"]
+        frame = pd.DataFrame(rows, copy=False)
         if coarser is not None:
             finer = f"{len(frame):,} {timeframe_name(timeframe)}"
             frame, timeframe = resample_bars(frame, timeframe, coarser), coarser
@@ -199,7 +202,7 @@ def read_bars(
         format=table.format.name,
         timeframe=timeframe,
         point=point,
-        sha256=source.sha256,
+        sha256=table.sha256,
         notes=tuple(notes),
         layout=table.layout,
         columns={role: table.name(role) for role in table.columns},
@@ -229,7 +232,7 @@ def _repair_of(repair: bool | str) -> str:
     return chosen
 
 
-def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[pd.DataFrame, str, Number]:
+def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, str, Number]:
     """Return the rows that have a time, NaN where a cell is no number, the zone and the style of the cells."""
     inspector.refuse_torn()
     columns = table.columns
@@ -237,57 +240,70 @@ def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[pd.DataF
     day_first = style.point == "," or not "".join(table.names).isascii()  # months come first in English alone
     source_zone = (tz or "").rpartition(",")[0].strip()
     times = parse_times(columns["date"], columns.get("clock"), source_zone, day_first)
-    frame = pd.DataFrame({"datetime": times.values, **dict(zip(PRICES, prices, strict=True))})
     volumes = [parse_volumes(columns[role], style) for role in ("volume", "up", "down") if role in columns]
-    frame["volume"] = sum(volumes) if volumes else 0.0
+    rows = {"datetime": times.values, **dict(zip(PRICES, prices, strict=True))}
+    rows["volume"] = np.sum(volumes, axis=0) if len(volumes) > 1 else [*volumes, np.zeros(len(prices[0]))][0]
     if "spread" in columns:
-        frame["spread"] = parse_volumes(columns["spread"], style)
+        rows["spread"] = parse_volumes(columns["spread"], style)
+    rows["row"] = np.arange(len(prices[0]))
     if times.note:
         inspector.notes.append(times.note)
     if style.point == ",":
         inspector.notes.append(f"Prices are written with a decimal comma, as {style.example}.")
     if times.zone:
         inspector.notes.append(f"Times name their zone: {times.zone}.")
-    return check_times(frame, inspector), times.zone, style
+    return check_times(rows, inspector), times.zone, style
 
 
-def _opened(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
-    """Return the rows with the times at which bars opened, where the file has those at which they closed."""
-    if not inspector.table.roles.closing or len(frame) < 2:
-        return frame
-    times = frame["datetime"]
-    whole = times.where(times == times.dt.floor("min"), times.dt.floor("min") + pd.Timedelta(minutes=1))
-    timeframe = commonest_step(np.sort(whole.unique()))
-    if timeframe >= pd.Timedelta(days=1) and (times == times.dt.normalize()).all():
-        return frame
+def _opened(rows: Rows, inspector: Inspector) -> Rows:
+    """Return the rows with the times at which bars opened, where the file has those at which they closed.
+
+    The layout shows which, or times that all lie within the last second of a minute. Without proof a note
+    names the convention that is assumed.
+    """
+    table, times = inspector.table, rows["datetime"]
+    if len(times) < 2:
+        return rows
+    minute = np.timedelta64(1, "m")
+    whole = -(-times.astype(np.int64) // 60_000_000) * minute + np.datetime64(0, "us")
+    last_second = bool(np.all((whole > times) & (whole - times <= np.timedelta64(1, "s"))))
+    closing = table.roles.closing or last_second
+    ordered = np.sort(whole if closing else whole[:1000])
+    timeframe = commonest_step(ordered[np.append(True, np.diff(ordered) > np.timedelta64(0, "us"))])
+    daily = timeframe >= pd.Timedelta(days=1)
+    if not closing or (daily and (times == times.astype("M8[D]")).all()):
+        if not (daily or table.format.opening or table.roles.opening):
+            inspector.notes.append(
+                "Times are taken for those at which bars opened; the layout shows neither."
+            )
+        return rows
     inspector.notes.append(
-        f"{inspector.table.format.name}: times are those at which bars closed; "
-        f"{timeframe_name(timeframe)} was subtracted."
+        f"{table.format.name}: times are those at which bars closed; {timeframe_name(timeframe)} was subtracted."
     )
-    return frame.assign(datetime=whole - timeframe)
+    return rows | {"datetime": whole - timeframe.to_timedelta64()}
 
 
-def _cut(frame: pd.DataFrame, here: str, there: str, start: Bound, end: Bound) -> pd.DataFrame:
+def _cut(rows: Rows, here: str, there: str, start: Bound, end: Bound) -> Rows:
     """Return the rows from `start` to `end`, which are on the clock of the result."""
-    times: Times = frame["datetime"].to_numpy()
-    inside = np.ones(len(frame), dtype=bool)
+    times: Times = rows["datetime"]
+    inside = np.ones(len(times), dtype=bool)
     for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to", ends=True), np.less)):
         if edge is not None:
             inside &= keep(times, move(np.array([edge]), there, here)[0])
-    if len(frame) and not inside.any():
+    if len(times) and not inside.any():
         first, last = pd.Timestamp(times.min()), pd.Timestamp(times.max())
         raise BarsError(
             f"no bar lies between --from and --to.\nThe file runs from {first} to {last}; give a part of that."
         )
-    return frame[inside]
+    return rows if inside.all() else take(rows, inside)
 
 
-def _column_notes(table: Table, frame: pd.DataFrame) -> list[str]:
+def _column_notes(table: Table, rows: Rows) -> list[str]:
     """Return what a reader of a run should know of the columns."""
     notes = list(table.notes)
     if not {"volume", "up"} & table.columns.keys():
         notes.append("No column is known as volume; it is 0 in every bar.")
-    elif not frame["volume"].any():
+    elif not rows["volume"].any():
         notes.append("Volume is 0 in every bar.")
     elif "up" in table.columns:
         notes.append(f"Volume is the sum of {table.name('up')} and {table.name('down')}.")

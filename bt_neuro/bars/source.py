@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import re
 import stat
 import zipfile
 import zlib
@@ -17,9 +18,9 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from bt_neuro.bars.convert import is_json, json_table, lean_table, workbook_table
+from bt_neuro.bars.convert import MOST_OBJECTS, is_json, json_table, lean_table, workbook_table
 from bt_neuro.bars.encoding import decode, require_text, wide_encoding
-from bt_neuro.bars.formats import BINARY
+from bt_neuro.bars.formats import BINARY, WEB_PAGE
 from bt_neuro.errors import BarsError
 
 TABLES = (".csv", ".txt", ".tsv", ".prn", ".parquet", ".feather", ".json", ".jsonl", ".xlsx", ".gz", ".zip")
@@ -32,6 +33,7 @@ COMPRESSIONS: tuple[tuple[bytes, str, Any], ...] = (
     (b"\xfd7zXZ\0", "xz", lzma.open),
     (b"\x28\xb5\x2f\xfd", "zstd", lambda file: pa.input_stream(file, compression="zstd")),
 )
+PACKED = (ZIP, *(magic for magic, *_ in COMPRESSIONS))
 # RuntimeError: encrypted, or (NotImplementedError) an unknown method
 _DAMAGE = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 
@@ -88,16 +90,26 @@ def _read(path: Path) -> bytes:
         raise BarsError(f"{error.strerror}.\nMake the file readable.") from None
 
 
-def _bounded(file: IO[bytes]) -> bytes:
+def _bounded(file: IO[bytes], may_be_packed: bool = True) -> bytes:
     """Return the content of a file; its first chunk shows binary data before the rest is read."""
     head = file.read(CHUNK)
     for starts, what, remedy in BINARY:
         if head.startswith(starts):
             raise BarsError(f"{what}, not a table of bars.\n{remedy}")
-    packed = head.startswith((ZIP, *ARROW, *(magic for magic, *_ in COMPRESSIONS)))
-    if not packed and not wide_encoding(head):
+    if re.match(WEB_PAGE, head, re.IGNORECASE):
+        raise BarsError("a web page, not a table of bars.\nDownload the file of bars itself.")
+    packed = head.startswith(PACKED)
+    if head[257:262] == b"ustar" or (packed and not may_be_packed):
+        raise BarsError("an archive within an archive.\nUnpack it, and name one file.")
+    if not packed and not head.startswith(tuple(ARROW)) and not wide_encoding(head):
         require_text(head)
-    content = head + file.read(MOST_BYTES - len(head)) if len(head) == CHUNK else head
+    if len(head) < CHUNK:
+        return head
+    if file.seekable():
+        file.seek(0)  # to read once is to copy nothing
+        content = file.read(MOST_BYTES)
+    else:
+        content = head + file.read(MOST_BYTES - CHUNK)
     if len(content) == MOST_BYTES and file.read(1):
         raise BarsError("a bar file must be at most 1 GiB when unpacked, got more.\nSplit it by years.")
     return content
@@ -109,18 +121,18 @@ def _unpack(raw: bytes, name: str) -> tuple[bytes, str, str]:
         for magic, packing, opener in COMPRESSIONS:
             if raw.startswith(magic):
                 with opener(io.BytesIO(raw)) as file:
-                    return _bounded(file), name.rpartition(".")[0], f", {packing}"
+                    return _bounded(file, False), name.rpartition(".")[0], f", {packing}"
         if raw.startswith(ZIP):
             with zipfile.ZipFile(io.BytesIO(raw)) as archive:
                 if "[Content_Types].xml" in archive.namelist():
-                    if sum(member.file_size for member in archive.infolist()) > MOST_BYTES:
+                    if sum(member.file_size for member in archive.infolist()) > MOST_OBJECTS:
                         raise BarsError(
-                            "an Excel workbook must be at most 1 GiB when unpacked.\nSave it as CSV."
+                            "an Excel workbook must have at most 128 MiB.\nSave the sheet as CSV."
                         )
                     return workbook_table(raw), "sheet", ""
                 member = _only_member(archive)
                 with archive.open(member) as file:
-                    return _bounded(file), member, ", zip"
+                    return _bounded(file, False), member, ", zip"
     except _DAMAGE as error:
         raise BarsError(f"cannot be unpacked ({error}).\nUnpack it yourself, or export it again.") from None
     return raw, name, ""

@@ -26,6 +26,9 @@ from bt_neuro.errors import BarsError
 Line = tuple[int, str]
 
 
+MOST_COLUMNS, MOST_CELLS, BATCH = 1000, 1 << 27, 1 << 16
+
+
 @dataclass(frozen=True)
 class Table:
     """Cells of a file by role, before any is interpreted."""
@@ -38,6 +41,7 @@ class Table:
     torn: Sequence[Line]  # lines with too few or too many cells, and their text
     format: Format
     layout: str  # how the rows are written, in words
+    sha256: str  # of the file
     comma_separated: bool = False  # a comma is then a doubtful decimal sign
     notes: Sequence[str] = ()
 
@@ -53,7 +57,9 @@ class Table:
 
     def cells(self, role: str, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
         """Return the cells of some rows as written."""
-        return as_strings(self.columns[role].take(pa.array(rows, pa.int64())))
+        columns = [self.columns[part] for part in ((role,) if role in self.columns else ("up", "down"))]
+        taken = [as_strings(column.take(pa.array(rows, pa.int64()))) for column in columns]
+        return [" + ".join(cells) for cells in zip(*taken, strict=True)]
 
 
 def read_table(source: Source, symbol: str = "") -> Table:
@@ -68,22 +74,27 @@ def _read_text(source: Source, symbol: str) -> Table:
     layout = find_layout(data)
     if layout.separator == " ":
         data = single_blanks(data)
+    if layout.width > MOST_COLUMNS:
+        raise BarsError(
+            f"line {layout.first_line} must have at most {MOST_COLUMNS:,} columns, got {layout.width:,}.\n"
+            "Give one row a bar."
+        )
     form = find_format(layout.header, layout.sample, layout.title)
     roles = find_columns(layout.header, layout.tickers, layout.sample, form, symbol)
     cells, torn = _read_cells(data, layout, sorted({*roles.columns.values(), *roles.symbols}))
     above = layout.first_line - (source.converted == "document" and layout.header is not None)
-    lines = (
-        np.delete(np.arange(len(cells) + len(torn)), [line - layout.first_line for line, _ in torn]) + above
-    )
-    torn, notes = _set_aside(
-        [(line - layout.first_line + above, text) for line, text in torn], layout.separator
-    )
+    lines = np.arange(above, above + len(cells) + len(torn))
+    if torn:
+        lines = np.delete(lines, [line - layout.first_line for line, _ in torn])
+        torn = [(line - layout.first_line + above, text) for line, text in torn]
+    torn, notes = _set_aside(torn, layout.separator, lines[-1] if len(lines) else 0)
     last = max((role for role in PRICES if roles.columns[role] == layout.width - 1), default="")
     if last and not data.endswith(b"\n") and not source.converted:
         notes.append(
             f"The last line has no line end; if the file was cut there, its {last} is short of digits."
         )
     names = layout.header or [f"column {i + 1}" for i in range(layout.width)]
+    words = "" if source.converted else f"{SEPARATORS[layout.separator]}-separated "
     return Table(
         columns={role: cells[str(i)] for role, i in roles.columns.items()},
         symbols={names[i]: cells[str(i)] for i in roles.symbols},
@@ -92,16 +103,15 @@ def _read_text(source: Source, symbol: str) -> Table:
         lines=lines,
         torn=torn,
         format=form,
-        layout=source.coding
-        if source.converted
-        else f"{SEPARATORS[layout.separator]}-separated {source.coding}",
+        layout=f"{words}{source.coding}",
+        sha256=source.sha256,
         comma_separated=layout.separator == ",",
         notes=notes,
     )
 
 
-def _set_aside(torn: Sequence[Line], separator: str) -> tuple[list[Line], list[str]]:
-    """Return the torn lines that may be bars, and a note on the others: words, or a date with words."""
+def _set_aside(torn: Sequence[Line], separator: str, last: int) -> tuple[list[Line], list[str]]:
+    """Return the torn lines that may be bars, and a note on the others: a date with words, or words at the end."""
     kept, others = [], []
     for line, text in torn:
         cells = [cell for cell in (cell.strip(" '\"") for cell in text.split(separator)) if cell]
@@ -109,7 +119,10 @@ def _set_aside(torn: Sequence[Line], separator: str) -> tuple[list[Line], list[s
         words = [
             cell for cell in cells if cell not in dates and (is_absent(cell) or not looks_like_number(cell))
         ]
-        if len(dates) > 1 or len(dates) + len(words) < len(cells) or (dates and not words):
+        is_footer = line > last or not cells
+        if len(dates) + len(words) < len(cells) or not (
+            is_footer if not dates else words and len(dates) == 1
+        ):
             kept.append((line, text))
         elif cells:
             others.append((line, text))
@@ -128,27 +141,26 @@ def _read_cells(data: bytes, layout: Layout, indices: Sequence[int]) -> tuple[pa
         return "skip"
 
     columns = [str(i) for i in indices]
+    read = pyarrow.csv.ReadOptions(
+        skip_rows=layout.first_line - 1, column_names=[str(i) for i in range(layout.width)]
+    )
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=layout.separator,
+        quote_char=layout.quote or False,
+        ignore_empty_lines=False,  # they count as lines
+        invalid_row_handler=keep_torn,
+    )
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=columns,
+        column_types=dict.fromkeys(columns, pa.string()),
+        strings_can_be_null=False,
+    )
     try:
-        cells = pyarrow.csv.read_csv(
-            pa.BufferReader(data),
-            # one thread: only then do torn rows know their line
-            pyarrow.csv.ReadOptions(
-                use_threads=False,
-                skip_rows=layout.first_line - 1,
-                column_names=[str(i) for i in range(layout.width)],
-            ),
-            pyarrow.csv.ParseOptions(
-                delimiter=layout.separator,
-                quote_char=layout.quote or False,
-                ignore_empty_lines=False,  # they count as lines
-                invalid_row_handler=keep_torn,
-            ),
-            pyarrow.csv.ConvertOptions(
-                include_columns=columns,
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
+        cells = pyarrow.csv.read_csv(pa.BufferReader(data), read, parse, convert)
+        if torn:
+            torn.clear()
+            read.use_threads = False  # only then do torn rows know their line
+            cells = pyarrow.csv.read_csv(pa.BufferReader(data), read, parse, convert)
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0]
         raise BarsError(f"no table of lines and columns ({reason}).\nExport the bars again.") from None
@@ -168,12 +180,9 @@ def _check_quotes(data: bytes, quote: bytes, lines_read: int) -> None:
 
 
 def _read_arrow(source: Source, symbol: str) -> Table:
-    kind, file = source.arrow, pa.BufferReader(source.data)
+    kind = source.arrow
     try:
-        if kind == "Parquet":
-            cells = pyarrow.parquet.read_table(file, page_checksum_verification=True)
-        else:
-            cells = pyarrow.feather.read_table(file)
+        cells = _bounded_table(source.data)
         cells.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BarsError(f"damaged {kind}.\nWrite the file again.") from error
@@ -182,7 +191,7 @@ def _read_arrow(source: Source, symbol: str) -> Table:
         raise BarsError(f"the {kind} table is empty.\nWrite the bars again.")
     names = ["" if name.startswith("__index_level_") else name for name in cells.column_names]
     heads = [as_strings(column.slice(0, SAMPLE_ROWS)) for column in columns]
-    form = Format(f"{kind} table")
+    form = Format(f"{kind} table", opening=False)
     roles = find_columns(names, (), list(zip(*heads, strict=True)), form, symbol)
     return Table(
         columns={role: columns[i] for role, i in roles.columns.items()},
@@ -193,7 +202,30 @@ def _read_arrow(source: Source, symbol: str) -> Table:
         torn=(),
         format=form,
         layout=source.coding,
+        sha256=source.sha256,
     )
+
+
+def _bounded_table(data: bytes) -> pa.Table:
+    """Return a table of bounded size: a few bytes may stand for any number of equal rows."""
+    file = pa.BufferReader(data)
+    if data.startswith(b"FEA1"):
+        return pyarrow.feather.read_table(file)  # not compressed
+    if data.startswith(b"PAR1"):
+        parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+        schema, batches = parquet.schema_arrow, parquet.iter_batches(BATCH)
+    else:
+        feather = pa.ipc.open_file(file)
+        schema, batches = feather.schema, map(feather.get_batch, range(feather.num_record_batches))
+    kept, size = [], 0
+    for batch in batches:
+        kept.append(batch)
+        size += batch.num_rows * batch.num_columns + batch.nbytes // 16
+        if size > MOST_CELLS or batch.num_columns > MOST_COLUMNS:
+            raise BarsError(
+                f"a table must have at most {MOST_CELLS:,} cells, got more.\nSplit it by years, leave columns out."
+            )
+    return pa.Table.from_batches(kept, schema)
 
 
 def _plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:

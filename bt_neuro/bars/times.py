@@ -31,13 +31,13 @@ EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # n
 SOON = np.timedelta64(32, "D")  # a month that has begun may be stamped with its end
 
 _COUNTS = [re.compile(pattern) for pattern, *_ in EPOCHS]
-_SERIAL = re.compile(SERIAL)
+_COUNT, _SERIAL = re.compile("|".join(pattern for pattern, *_ in EPOCHS)), re.compile(SERIAL)
 _NAT = np.datetime64("NaT", "us")
 
 
 def looks_like_epoch(cell: str) -> bool:
     """Return whether a cell may be a time counted from an epoch."""
-    return any(pattern.fullmatch(cell) for pattern in _COUNTS)
+    return bool(_COUNT.fullmatch(cell))
 
 
 def looks_like_serial(cell: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd
 
 from bt_neuro.bars.formats import Number
 from bt_neuro.bars.numbers import Floats, price_digits, written_digits
 from bt_neuro.bars.table import Table
-from bt_neuro.bars.validation import Inspector
-from bt_neuro.bars.words import PRICES, parse_name
+from bt_neuro.bars.validation import Inspector, Rows
+from bt_neuro.bars.words import PRICES, spread_unit
 from bt_neuro.errors import BarsError
 
 PIP = 10  # points
@@ -24,74 +23,64 @@ _PAIR = re.compile(
 )
 
 
-def scale_prices(frame: pd.DataFrame, scale: float | None, inspector: Inspector, name: str) -> pd.DataFrame:
-    """Return the frame with prices in their unit, with a note on a scale that is used or likely.
+def scale_prices(rows: Rows, scale: float | None, inspector: Inspector, name: str) -> Rows:
+    """Return the rows with prices in their unit, with a note on a scale that is used or likely.
 
     `scale` is the factor of the prices, None for that of the format; `name` is the name of the file.
     """
-    closes = frame["close"].dropna().to_numpy()
+    closes = rows["close"][~np.isnan(rows["close"])]
     typical = float(np.median(closes)) if len(closes) else 0.0
     whole = _whole(closes)
     divisor = 1 / scale if scale else inspector.table.format.scale if whole else 1
     divisor = round(divisor) if abs(divisor - round(divisor)) < 1e-9 * divisor else divisor
     if divisor != 1:  # to divide by a whole number rounds once, to multiply by 1e-5 twice
         inspector.notes.append(f"Prices were divided by {divisor:,.10g}.")
-        return frame.assign(**{role: frame[role] / divisor for role in PRICES})
-    if not scale and whole and (typical > 1e7 or (typical > 1e4 and _PAIR.search(name))):
+        return rows | {role: rows[role] / divisor for role in PRICES}
+    if not scale and whole and (typical > 1e6 or (typical > 1e4 and _PAIR.search(name))):
         inspector.notes.append(
             f"Prices are whole numbers of about {typical:,.0f}; if they are scaled, give --scale, such as 0.00001."
         )
-    return frame
+    return rows
 
 
-def find_point(frame: pd.DataFrame, table: Table, style: Number) -> float:
+def find_point(rows: Rows, table: Table, style: Number) -> float:
     """Return the smallest step of the prices, the same for each part of a file.
 
     Beside a spread, prices are written with all their decimals, zeros too, as MetaTrader does: 1.14920 has
     five. Other programs pad with zeros, or write the noise of floats, and there the values decide.
     """
-    closes = frame["close"].dropna().to_numpy()
+    closes = rows["close"][~np.isnan(rows["close"])]
     digits = price_digits(closes)
-    if (
-        "spread" in table.columns
-        and (np.abs(closes - np.round(closes, digits)) <= 1e-9 * closes).mean() > 0.95
-    ):
+    exact = np.abs(closes - np.round(closes, digits)) <= 1e-9 * closes if "spread" in table.columns else False
+    if np.mean(exact) > 0.95:
         digits = max(digits, written_digits(table.columns["close"], style))
     return 10.0**-digits
 
 
-def spread_in_points(frame: pd.DataFrame, point: float, inspector: Inspector) -> tuple[pd.DataFrame, str]:
-    """Return the frame with spreads in points, and the unit in which the file has them."""
-    if "spread" not in frame:
-        return frame, ""
-    spread = frame["spread"].to_numpy(dtype=np.float64)
+def spread_in_points(rows: Rows, point: float, inspector: Inspector) -> tuple[Rows, str]:
+    """Return the rows with spreads in points, and the unit in which the file has them."""
+    if "spread" not in rows:
+        return rows, ""
+    spread = rows["spread"]
     seen = np.isfinite(spread) & (spread > 0)
-    values, prices = spread[seen], frame["close"].to_numpy(dtype=np.float64)[seen]
-    unit = _unit_in_name(inspector.table.name("spread")) or _unit(values, prices, point)
+    unit = spread_unit(inspector.table.name("spread")) or _unit(spread[seen], rows["close"][seen], point)
     if not unit:
-        row = frame.index[seen][0]
+        row = rows["row"][seen][0]
         raise BarsError(
             "the spread must be in points, pips or prices: "
             f"{inspector.describe(row, ('close', 'spread'))}, where a point is {point:g}.\n"
             "Give --point, or rename the column."
         )
-    if seen.mean() < 1 - UNSET:
-        share = f"{100 * (1 - seen.mean()):.0f} %"
+    if np.mean(seen) < 1 - UNSET:
+        share = f"{100 * (1 - np.mean(seen)):.0f} %"
         inspector.notes.append(f"The spread is 0 in {share} of the bars; give --spread for costs.")
     if unit == "points":
-        return frame, unit
-    factor = PIP if unit == "pips" else 1 / point
-    points = np.round(spread * factor, 3)
+        return rows, unit
+    points = np.round(spread * (PIP if unit == "pips" else 1 / point), 3)
     inspector.notes.append(
         f"The spread is written in {unit}; it was converted to points of {np.format_float_positional(point)}."
     )
-    return frame.assign(spread=points), unit
-
-
-def _unit_in_name(name: str) -> str:
-    rest = parse_name(name).rest.casefold()
-    units = {"point": "points", "pts": "points", "pip": "pips", "price": "price"}
-    return next((unit for word, unit in units.items() if word in rest), "")
+    return rows | {"spread": points}, unit
 
 
 def _unit(spreads: Floats, prices: Floats, point: float) -> str:

@@ -17,7 +17,8 @@ from bt_neuro.bars.words import PRICES
 from bt_neuro.errors import BarsError
 
 Mask = NDArray[np.bool_]
-Values = Mapping[str, Any]  # columns of bars by name, or the numbers of one bar
+Rows = dict[str, NDArray[Any]]  # columns of bars; "row" is the index in the table
+Values = Mapping[str, Any]  # Rows, or the numbers of one bar
 
 REPAIRS = ("drop", "widen", "all")
 SHOWN = 3  # rows in a message
@@ -33,6 +34,11 @@ def counted(n: int, noun: str) -> str:
     ('1 bar', '1,200 bars')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def take(rows: Rows, which: Mask | NDArray[np.int64] | slice) -> Rows:
+    """Return some of the rows."""
+    return {name: column[which] for name, column in rows.items()}
 
 
 def body(bar: Values) -> tuple[Any, Any]:
@@ -69,21 +75,17 @@ class Rule:
 
     what: str
     broken: Callable[[Values], Any]
-    roles: Sequence[str]
+    roles: Sequence[str] = PRICES
     remedy: str = REMEDY
 
 
-OUTSIDE = Rule("with open or close outside high and low", is_outside, PRICES, WIDEN)
+OUTSIDE = Rule("with open or close outside high and low", is_outside, remedy=WIDEN)
 RULES = (
-    Rule(
-        "with zero or negative prices",
-        lambda bar: np.minimum.reduce([bar[role] for role in PRICES]) <= 0,
-        PRICES,
-    ),
+    Rule("with zero or negative prices", lambda bar: np.minimum.reduce([bar[role] for role in PRICES]) <= 0),
     Rule("with the high below the low", lambda bar: bar["high"] < bar["low"], ("high", "low")),
     OUTSIDE,
     # A lost decimal point, 1.23456 as 123456, and no market.
-    Rule("with a high or low five times away from open and close", lambda bar: wicks(bar) > 5, PRICES),
+    Rule("with a high or low five times away from open and close", lambda bar: wicks(bar) > 5),
     Rule("with a negative volume", lambda bar: bar["volume"] < 0, ("volume",)),
     Rule("with a negative spread", lambda bar: bar["spread"] < 0, ("spread",)),
 )
@@ -99,29 +101,28 @@ class Inspector:
     notes: list[str] = field(default_factory=list)
     _repaired: int = 0
 
-    def drop(self, frame: pd.DataFrame, rows: Mask, what: str) -> pd.DataFrame:
-        """Return the frame without `rows`, which are noted."""
-        if not rows.any():
-            return frame
-        self._note_dropped(int(rows.sum()), "row", what, self.table.lines[frame.index[rows][0]])
-        return frame[~rows]
+    def drop(self, rows: Rows, bad: Mask, what: str) -> Rows:
+        """Return the rows but for `bad` ones, which are noted."""
+        if not bad.any():
+            return rows
+        self._note_dropped(int(bad.sum()), "row", what, self.table.lines[rows["row"][bad][0]])
+        return take(rows, ~bad)
 
     def refuse(
-        self, frame: pd.DataFrame, rows: Mask, what: str, roles: Sequence[str], remedy: str = REMEDY
-    ) -> pd.DataFrame:
-        """Raise BarsError for `rows`, with the cells of `roles` in the first of them; or drop them."""
-        if rows.any():
-            examples = [self.describe(row, roles) for row in frame.index[rows][:SHOWN]]
-            self._refuse(int(rows.sum()), "row", what, examples, remedy)
-        return self.drop(frame, rows, what)
+        self, rows: Rows, bad: Mask, what: str, roles: Sequence[str] = (), remedy: str = REMEDY
+    ) -> Rows:
+        """Raise BarsError for `bad` rows, with the cells of `roles` in the first of them; or drop them."""
+        if bad.any():
+            examples = [self.describe(row, roles) for row in rows["row"][bad][:SHOWN]]
+            self._refuse(int(bad.sum()), "row", what, examples, remedy)
+        return self.drop(rows, bad, what)
 
     def refuse_torn(self) -> None:
         """Raise BarsError for lines with a wrong number of cells; or drop them."""
         torn, what = self.table.torn, f"without the {len(self.table.names)} cells of the others"
         if torn:
-            self._refuse(
-                len(torn), "line", what, [f"line {n}: {text[:40]!r}" for n, text in torn[:SHOWN]], REMEDY
-            )
+            examples = [f"line {n}: {text[:40]!r}" for n, text in torn[:SHOWN]]
+            self._refuse(len(torn), "line", what, examples, REMEDY)
             self._note_dropped(len(torn), "line", what, torn[0][0])
 
     def _note_dropped(self, n: int, noun: str, what: str, line: int) -> None:
@@ -139,84 +140,85 @@ class Inspector:
             limit = f"--repair drops at most 2 % of {counted(total, 'row')}."
             raise BarsError(f"{message}\n{limit} Correct them, or let --repair=all drop them.")
 
-    def describe(self, row: int, roles: Sequence[str]) -> str:
+    def describe(self, row: int, roles: Sequence[str] = ()) -> str:
         """Return a row's line, its time and the cells of `roles`, all as written."""
         times = [self.table.cells(role, [row])[0] for role in ("date", "clock") if role in self.table.columns]
         cells = [f"{role} {self.table.cells(role, [row])[0][:20] or repr('')}" for role in roles]
         return f"line {self.table.lines[row]}: {', '.join([' '.join(times)[:40], *cells])}"
 
-    def match(
-        self, frame: pd.DataFrame, rows: Mask, roles: Sequence[str], test: Callable[[str], bool]
-    ) -> Mask:
-        """Return which of `rows` pass a test in the cells of all `roles`."""
-        passed = rows.copy()
-        for role in roles:
-            passed[passed] = [test(cell) for cell in self.table.cells(role, frame.index[passed].to_numpy())]
+    def match(self, rows: Rows, some: Mask, roles: Sequence[str], test: Callable[[str], bool]) -> Mask:
+        """Return which of `some` rows pass a test in the cells of all `roles`."""
+        passed = some.copy()
+        for role in roles if some.any() else ():
+            passed[passed] = [test(cell) for cell in self.table.cells(role, rows["row"][passed])]
         return passed
 
 
-def check_times(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+def check_times(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows that have a time; rows without any number, such as repeated headers, are no bars."""
-    unread, roles = frame["datetime"].isna().to_numpy(), list(inspector.table.columns)
-    blank = inspector.match(frame, unread, roles, is_absent)
-    frame, unread = frame[~blank], unread[~blank]
-    words = inspector.match(frame, unread, roles, lambda cell: is_absent(cell) or not looks_like_number(cell))
-    frame, unread = inspector.drop(frame, words, "without any number"), unread[~words]
-    frame = inspector.refuse(frame, unread, "with an unreadable time", ())
-    future = frame["datetime"].to_numpy() > np.datetime64("now") + SOON
-    return inspector.refuse(frame, future, "in the future", ())
+    unread, roles = np.isnat(rows["datetime"]), list(inspector.table.columns)
+    if unread.any():
+        blank = inspector.match(rows, unread, roles, is_absent)
+        rows, unread = take(rows, ~blank), unread[~blank]
+        words = inspector.match(
+            rows, unread, roles, lambda cell: is_absent(cell) or not looks_like_number(cell)
+        )
+        rows, unread = inspector.drop(rows, words, "without any number"), unread[~words]
+        rows = inspector.refuse(rows, unread, "with an unreadable time")
+    future = rows["datetime"] > np.datetime64("now") + SOON
+    return inspector.refuse(rows, future, "in the future")
 
 
-def check_cells(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+def check_cells(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows in which every cell is a number.
 
     Rows that state no price are dropped and noted; a volume or spread that is absent is 0 and noted.
     """
-    unread = ~np.isfinite(frame[list(PRICES)].sum(axis=1, skipna=False).to_numpy())
-    frame = inspector.drop(frame, inspector.match(frame, unread, PRICES, is_absent), "without prices")
+    unread = ~np.isfinite(rows["open"] + rows["high"] + rows["low"] + rows["close"])
+    rows = inspector.drop(rows, inspector.match(rows, unread, PRICES, is_absent), "without prices")
     for role in {"volume", "spread"} & inspector.table.columns.keys():
-        absent = inspector.match(frame, frame[role].isna().to_numpy(), [role], is_absent)
+        absent = inspector.match(rows, np.isnan(rows[role]), [role], is_absent)
         if absent.any():
-            frame = frame.assign(**{role: frame[role].mask(absent, 0.0)})
+            rows = rows | {role: np.where(absent, 0.0, rows[role])}
             inspector.notes.append(f"{counted(int(absent.sum()), 'row')} without {role}; it counts as 0.")
-    unreadable = {role: ~np.isfinite(frame[role].to_numpy()) for role in frame.columns if role != "datetime"}
-    broken = [role for role, rows in unreadable.items() if rows.any()]
-    rows = np.any([unreadable[role] for role in broken], axis=0) if broken else np.zeros(len(frame), np.bool_)
-    return inspector.refuse(frame, rows, f"with an unreadable {' or '.join(broken)}", broken)
+    unreadable = {role: ~np.isfinite(rows[role]) for role in (*PRICES, "volume", "spread") if role in rows}
+    broken = [role for role, bad in unreadable.items() if bad.any()]
+    if not broken:
+        return rows
+    bad = np.any([unreadable[role] for role in broken], axis=0)
+    return inspector.refuse(rows, bad, f"with an unreadable {' or '.join(broken)}", broken)
 
 
-def check_rows(frame: pd.DataFrame, inspector: Inspector) -> pd.DataFrame:
+def check_rows(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows that obey those RULES whose columns the file has; --repair=widen mends OUTSIDE."""
     for rule in RULES:
-        if not len(frame) or not set(rule.roles) <= set(frame):
+        if not len(rows["row"]) or not rows.keys() >= set(rule.roles):
             continue
-        columns = {role: frame[role].to_numpy() for role in frame.columns}
-        rows = rule.broken(columns)
-        if rule is OUTSIDE and inspector.repair == "widen" and rows.any():
-            upper, lower = body(columns)
-            high, low = np.maximum(columns["high"], upper), np.minimum(columns["low"], lower)
-            frame = frame.assign(
-                high=np.where(rows, high, columns["high"]), low=np.where(rows, low, columns["low"])
-            )
-            widened = counted(int(rows.sum()), "bar")
+        bad = rule.broken(rows)
+        if rule is OUTSIDE and inspector.repair == "widen" and bad.any():
+            upper, lower = body(rows)
+            rows = rows | {
+                "high": np.where(bad, np.maximum(rows["high"], upper), rows["high"]),
+                "low": np.where(bad, np.minimum(rows["low"], lower), rows["low"]),
+            }
+            widened = counted(int(bad.sum()), "bar")
             inspector.notes.append(f"Widened high or low of {widened} to hold open and close.")
         else:
-            frame = inspector.refuse(frame, rows, rule.what, rule.roles, rule.remedy)
-    return frame
+            rows = inspector.refuse(rows, bad, rule.what, rule.roles, rule.remedy)
+    return rows
 
 
-def remarks(frame: pd.DataFrame) -> list[str]:
+def remarks(rows: Rows) -> list[str]:
     """Return notes on bars that are kept but may be errors: rounding, long wicks and jumps."""
-    columns = {role: frame[role].to_numpy() for role in frame.columns}
-    opens, closes, times = columns["open"], columns["close"], columns["datetime"]
-    jumps = np.abs(np.log(opens / np.append(opens[:1], closes[:-1])))
+    opens, closes = rows["open"], rows["close"]
+    jumps = opens / np.append(opens[:1], closes[:-1])
     found = (
-        (excess(columns) > 0, "with open or close outside high and low by rounding"),
-        (wicks(columns) > 1.2, "with a high or low a fifth away from open and close"),
-        (jumps > np.log(1.5), "opening a third below or half above the close before"),
+        (excess(rows) > 0, "with open or close outside high and low by rounding"),
+        (wicks(rows) > 1.2, "with a high or low a fifth away from open and close"),
+        ((jumps > 1.5) | (jumps < 1 / 1.5), "opening a third below or half above the close before"),
     )
     return [
-        f"{counted(int(rows.sum()), 'bar')} {what}, the first at {pd.Timestamp(times[rows][0])}; kept."
-        for rows, what in found
-        if rows.any()
+        f"{counted(int(some.sum()), 'bar')} {what}, the first at {pd.Timestamp(rows['datetime'][some][0])}; kept."
+        for some, what in found
+        if some.any()
     ]

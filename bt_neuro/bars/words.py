@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 PRICES = ("open", "high", "low", "close")
@@ -20,7 +21,7 @@ WEAK = {
 # A name with one of these beside its word is no price and no volume of the bar.
 STUDIES = {
     "adj", "adjusted", "prev", "previous", "change", "chg", "ha", "heikin", "ma", "sma", "ema", "avg", "average",
-    "mean", "interest", "time", "date", "trades",
+    "mean", "interest", "time", "date", "trades", "deliverable",
 }  # fmt: skip
 HALVES = {  # of the day, and the hours that they add
     "am": 0, "pm": 12, "上午": 0, "下午": 12, "午前": 0, "午後": 12, "오전": 0, "오후": 12, "sa": 0, "ch": 12,
@@ -34,6 +35,7 @@ ZONES = {
 }  # fmt: skip
 
 
+@lru_cache(4096)
 def plain(name: str) -> str:
     """Return the letters and digits of a name in lower case, as words.csv spells it.
 
@@ -71,17 +73,19 @@ class Name:
         return bool(STUDIES.intersection(re.findall(r"[^\W\d_]+", self.rest.casefold())))
 
 
+@lru_cache(4096)
 def parse_name(text: str) -> Name:
     """Return the role that a column's name gives it.
 
     >>> parse_name("4. close").role, parse_name("Close_EURUSD=X").rest, parse_name("BTC:open").rest
     ('close', 'EURUSD=X', 'BTC')
-    >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("Volume MA").is_study
+    >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("adjClose").is_study
     ('EURUSD=X', True)
     """
     text = re.sub(r"^\s*\d+[a-z]?[.)]\s*", "", text)
     if found := _ROLES.get(plain(text)):
         return Name(*found)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     tokens = [] if "%" in text else list(re.finditer(r"[^\W_]+", text))
     names = []
     for n in range(len(tokens) - 1, 0, -1):
@@ -91,3 +95,15 @@ def parse_name(text: str) -> Name:
                 name = Name(*found, rest.strip(" _:.-|/,()[]{}'\"<>#*"), leads)
                 names.append((plain(word) in WEAK, name))
     return min(names, key=lambda name: name[0])[1] if names else Name()
+
+
+def spread_unit(text: str) -> str | None:
+    """Return the unit that the name of a spread's column states, empty for none, None for no spread.
+
+    >>> spread_unit("Spread (pips)"), spread_unit("spread"), spread_unit("Spread High-Low")
+    ('pips', '', None)
+    """
+    name = parse_name(text)
+    units = {"point": "points", "pts": "points", "pip": "pips", "price": "price"}
+    unit = next((unit for word, unit in units.items() if word in name.rest.casefold()), "")
+    return unit if name.role == "spread" and (unit or not name.rest) else None
