@@ -35,7 +35,10 @@ def decode(data: bytes) -> tuple[bytes, str]:
         data, encoding = _as_utf8(data)
     else:
         try:
-            data = data.decode(encoding).encode("utf-8", "replace")
+            text = data.decode(encoding)
+            if (at := text.find("\u0a00")) >= 0:  # no letter: a line end, one byte off
+                raise UnicodeDecodeError(encoding, data, 2 * at, 2 * at + 2, "one byte off")
+            data = text.encode("utf-8", "replace")
         except UnicodeDecodeError as error:
             line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
             raise BarsError(f"line {line}: broken {encoding} text.\nExport the bars again.") from None
