@@ -155,6 +155,11 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
     instruments = [rest for rest in complete if not names[complete[rest]["open"]].is_study] or list(complete)
     sides = [side for side in SIDES if side in instruments]
     if sides and (len(sides) == len(instruments) or instruments[0] == ""):
+        if before := [side for side in SIDES[1 : SIDES.index(sides[0])] if side in groups]:
+            raise BarsError(
+                f"{before[0]} prices must be open, high, low and close, got {len(groups[before[0]])} of them.\n"
+                "Correct the names of the columns."
+            )
         return complete[sides[0]]
     if len(instruments) > 1 or (symbol and instruments):
         raise several_instruments([names[complete[rest]["open"]].rest for rest in instruments], symbol)
