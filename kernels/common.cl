@@ -81,7 +81,7 @@ typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 // Layers stay functions of their own: inlined into one they take a compiler a minute.
 #define FUNCTION __attribute__((noinline)) void
 
-// Sum over the work-group, in the order of the items: two runs are equal to the bit.
+// Sum over the work-group, as a tree of fixed shape: two runs are equal to the bit. WORK_ITEMS is a power of 2.
 inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */) {
 #if WORK_ITEMS == 1
   return partial;
@@ -89,8 +89,10 @@ inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */)
   SYNC;  // other items may still read the last sum
   shared[LOCAL_ID] = partial;
   SYNC;
-  real sum = 0;
-  for (int item = 0; item < WORK_ITEMS; ++item) sum += shared[item];
-  return sum;
+  for (int adders = WORK_ITEMS / 2; adders > 0; adders /= 2) {
+    if (LOCAL_ID < adders) shared[LOCAL_ID] += shared[LOCAL_ID + adders];
+    SYNC;
+  }
+  return shared[0];
 #endif
 }
