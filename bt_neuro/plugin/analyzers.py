@@ -12,6 +12,7 @@ from bt_neuro.io import Fields
 from bt_neuro.learning.epochs import ARTICLE_WINDOW, RunningMean
 from bt_neuro.learning.signals import ScoredSignal
 from bt_neuro.metrics.classification import RECENT_SIGNALS, percent, ratio, side_metrics
+from bt_neuro.plugin.checks import is_neural
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.observers import RunningStatistics
 from bt_neuro.plugin.phase import Phase
@@ -45,6 +46,7 @@ class HitRate(bt.Analyzer):
     params = (("window", RECENT_SIGNALS), ("article_window", ARTICLE_WINDOW))
 
     def create_analysis(self) -> None:
+        self._is_idle = not is_neural(self.strategy)
         self._scored_bars, self._squared_error, self._brier = 0, 0.0, 0.0
         self._recent: deque[bool] = deque(maxlen=self.p.window)
         self._signals = {"buy": 0, "sell": 0}
@@ -53,7 +55,7 @@ class HitRate(bt.Analyzer):
         self._error, self._forecast, self._undefine = (RunningMean(self.p.article_window) for _ in range(3))
 
     def next(self) -> None:
-        for scored in self.strategy.scored:
+        for scored in () if self._is_idle else self.strategy.scored:
             self._add(scored)
 
     def _add(self, scored: ScoredSignal) -> None:
@@ -128,14 +130,16 @@ class StepTime(bt.Analyzer):
     """
 
     def create_analysis(self) -> None:
+        self._is_idle, self._last_bar = not is_neural(self.strategy), None
         self._seconds = Seconds()
 
-    def prenext(self) -> None:  # backtrader's own calls next
-        pass
-
     def next(self) -> None:
-        if self.strategy.phase is Phase.LIVE:
-            self._seconds.add(self.strategy.learner.last_step_s)
+        if self._is_idle or self.strategy.phase is not Phase.LIVE:
+            return
+        learner = self.strategy.learner
+        if learner.last_bar != self._last_bar:  # else another feed's bar
+            self._last_bar = learner.last_bar
+            self._seconds.add(learner.last_step_s)
 
     def get_analysis(self) -> dict[str, Any]:
         return self._seconds.get_analysis()

@@ -37,6 +37,20 @@ class ReadOnly:
         raise _taken(type(strategy), self._name)
 
 
+def is_neural(strategy: Any) -> bool:
+    """Return whether a strategy is a `NeuroStrategy`; analyzers are idle beside others."""
+    return isinstance(getattr_static(type(strategy), "learner", None), ReadOnly)
+
+
+def require_init(strategy: Any) -> None:
+    """Raise StrategyError if ``__init__`` of a `NeuroStrategy` was not run, and name the class at fault."""
+    if hasattr(strategy, "_feature_lines"):
+        return
+    owner = next(base for base in type(strategy).__mro__ if "__init__" in vars(base))
+    hint = "" if hasattr(owner, "learner") else f" Or name {owner.__name__} last among the bases."
+    raise StrategyError(f"{owner.__name__}.__init__ must call super().__init__().{hint}")
+
+
 def check_names(strategy: type) -> None:
     """Raise StrategyError where a subclass redefines a read-only attribute."""
     names = {

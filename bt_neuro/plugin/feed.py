@@ -274,10 +274,11 @@ def backtrader_timeframe(times: pd.Series) -> tuple[int, int]:
 def check(bars: pd.DataFrame) -> None:
     """Refuse what backtrader would take in silence and then get wrong."""
     if not isinstance(bars, pd.DataFrame):
-        raise BarsError(f"BarsFeed needs bars=, a pandas DataFrame; got {type(bars).__name__}.")
+        hint = " Give its .frame." if hasattr(bars, "frame") else ""
+        raise BarsError(f"BarsFeed needs bars=, a pandas DataFrame; got {type(bars).__name__}.{hint}")
     missing = [name for name in ("datetime", *COLUMNS) if name not in bars]
     if missing:
-        raise BarsError(f"The bars lack {', '.join(missing)}; rename columns, or reset_index() first.")
+        raise BarsError(f"The bars lack {', '.join(missing)}; {_remedy(bars, missing)}")
     if bars["datetime"].dtype.kind != "M":
         raise BarsError("The column datetime holds no times; convert it with pandas.to_datetime().")
     if bars.empty:
@@ -287,3 +288,13 @@ def check(bars: pd.DataFrame) -> None:
         raise BarsError(f"Bar {int(holes.argmax())} has no value in some column; drop or fill such rows.")
     if (late := bars["datetime"].diff().dt.total_seconds() <= 0).any():
         raise BarsError(f"Bar {int(late.argmax())} is not later than the one before; sort, drop duplicates.")
+
+
+def _remedy(bars: pd.DataFrame, missing: list[str]) -> str:
+    if set(missing) & {str(name).lower() for name in bars}:
+        return "rename columns to small letters: bars.rename(columns=str.lower)."
+    if missing == ["volume"]:
+        return "add it, 0 where it is unknown: bars.assign(volume=0)."
+    if "datetime" in missing and isinstance(bars.index, pd.DatetimeIndex):
+        return 'take it from the index: bars.rename_axis("datetime").reset_index().'
+    return "rename columns, or reset_index() first."

@@ -13,7 +13,7 @@ from bt_neuro.errors import CheckpointError, StrategyError
 from bt_neuro.learning.checkpoint import MODEL, contents
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.nn.storage import Tensors, write
-from bt_neuro.plugin.checks import require_counted
+from bt_neuro.plugin.checks import is_neural, require_counted
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import PRETRAINING
 from bt_neuro.plugin.resume import time_of
@@ -75,6 +75,13 @@ class ModelCheckpoint(bt.Analyzer):
 
     def start(self) -> None:
         strategy, every = self.strategy, self.p.every_bars
+        self._written = 0
+        self._last_bar: int | None = None  # of the last checkpoint
+        self._path = Path(self.p.path)
+        neural = [one for one in strategy.env.runningstrats if is_neural(one)]
+        self._is_idle = bool(neural) and not is_neural(strategy)
+        if self._is_idle:
+            return
         if not hasattr(strategy, "_phase"):
             raise StrategyError(
                 f"ModelCheckpoint needs a NeuroStrategy that calls super().__init__(), got "
@@ -86,11 +93,16 @@ class ModelCheckpoint(bt.Analyzer):
         for analyzer in with_state(later).values():  # it has not seen the bar yet when this one saves
             name = type(analyzer).__name__
             raise StrategyError(f"ModelCheckpoint must be added after {name}, whose state it saves")
-        self._path = Path(self.p.path)
+        for other in neural:
+            for one in other.analyzers:
+                is_same = isinstance(one, ModelCheckpoint) and one is not self
+                if is_same and Path(one.p.path).resolve() == self._path.resolve():
+                    names = f"{type(strategy).__name__} and {type(other).__name__}"
+                    raise StrategyError(
+                        f"ModelCheckpoint: {self._path} must have one writer, got {names}. Run each in its own Cerebro."
+                    )
         if not self._path.parent.is_dir():
             raise CheckpointError(f"cannot write {self._path}: the folder must exist. Make it first.")
-        self._written = 0
-        self._last_bar: int | None = None  # of the last checkpoint
         self._writer: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -98,12 +110,16 @@ class ModelCheckpoint(bt.Analyzer):
         pass
 
     def next(self) -> None:
+        if self._is_idle:
+            return
         bar, every = self.strategy.learner.last_bar, self.p.every_bars
         is_new = bar is not None and bar != self._last_bar and self._is_savable
         if is_new and (bar == self.p.at_bar or (every is not None and (bar + 1) % every == 0)):
             self._save()
 
     def stop(self) -> None:
+        if self._is_idle:
+            return
         if self._is_savable and (not self._written or self._last_bar != self.strategy.learner.last_bar):
             self._save()
         self._finish()
@@ -156,4 +172,5 @@ class ModelCheckpoint(bt.Analyzer):
             raise error
 
     def get_analysis(self) -> dict[str, Any]:
-        return {"checkpoints": self._written, "last_bar": self.strategy.learner.last_bar}
+        last_bar = None if self._is_idle else self.strategy.learner.last_bar
+        return {"checkpoints": self._written, "last_bar": last_bar}

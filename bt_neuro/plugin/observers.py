@@ -5,6 +5,7 @@ from __future__ import annotations
 import backtrader as bt
 
 from bt_neuro.errors import StrategyError, did_you_mean
+from bt_neuro.plugin.checks import is_neural
 
 
 class RunningStatistics(bt.Observer):
@@ -47,6 +48,8 @@ class RunningStatistics(bt.Observer):
     plotinfo = (("plot", True), ("subplot", True))
 
     def next(self) -> None:
+        if not is_neural(self._owner):
+            return
         learner = self._owner.learner
         if learner.window is None:
             return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bt_neuro.account.bar_time import opening_line
 from bt_neuro.learning.run_ahead import LAUNCH_BARS
 from bt_neuro.learning.signals import ScoredSignal, Signal
+from bt_neuro.plugin.checks import is_neural
 from bt_neuro.plugin.phase import Phase
 
 NOW_AND_THEN_BARS = 256
@@ -73,6 +74,8 @@ class RunObserver(bt.Analyzer):
         self._bar = -1
 
     def next(self) -> None:
+        if not is_neural(self.strategy):
+            return
         bar = len(self.data) - 1
         if bar == self._bar:  # another feed's bar
             return

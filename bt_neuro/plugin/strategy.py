@@ -21,7 +21,14 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
-from bt_neuro.plugin.checks import ReadOnly, check_names, check_parameters, checked_features, require_counted
+from bt_neuro.plugin.checks import (
+    ReadOnly,
+    check_names,
+    check_parameters,
+    checked_features,
+    require_counted,
+    require_init,
+)
 from bt_neuro.plugin.features import article_features, shape_features
 from bt_neuro.plugin.learned_feed import (
     LearnedFeedFirst,
@@ -177,6 +184,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         require_one_clock(self, self._feature_lines)
         lines = self._feature_lines.values()
         self._inputs = {self.data, *(feed for line in lines for feed in feeds_of(line, self.datas))}
+        self._is_checked = False
         self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
 
     # -- to override -----------------------------------------------------------------------------------------
@@ -229,8 +237,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def start(self) -> None:
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
         name = type(self).__name__
-        if not hasattr(self, "_feature_lines"):
-            raise StrategyError(f"{name}.__init__ must call super().__init__()")
+        require_init(self)
         require_feeds_together(self)
         checkpoint = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         try:
@@ -256,6 +263,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         name = type(self).__name__
         if not isinstance(layers, list | tuple):
             raise StrategyError(f"{name}.layers() must return a list of layers, got {layers!r}")
+        if isinstance(label, type):
+            raise StrategyError(
+                f"{name}.label() must return a label, got the class {label.__name__}. Add ()."
+            )
         if not isinstance(label, Label):
             parts = "classes, delay_bars, update, state, restore"
             raise StrategyError(f"{name}.label() must return a Label ({parts}), got {label!r}")
@@ -356,6 +367,12 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             bars = bars_ahead(self, list(self._feature_lines.values()))
             if bars is not None:
                 self._learner.run_ahead(bar, bars)
+
+    def _next_analyzers(self, minperstatus: int, once: bool = False) -> None:
+        if minperstatus <= 0 and not self._is_checked:  # the first bar that next() has had
+            require_counted(self, len(self.data))
+            self._is_checked = True
+        super()._next_analyzers(minperstatus, once)
 
     def _start(self) -> None:
         super()._start()

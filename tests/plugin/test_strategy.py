@@ -144,7 +144,7 @@ class Late(FractalLabel):
         ({"start": lambda self: None}, r"start must call super\(\)\.start\(\)"),
         (
             {"next": lambda self: None},
-            r"prenext\(\) and next\(\) of Mistaken must call .* 60 bars, got 3\d",
+            r"prenext\(\) and next\(\) of Mistaken must call .* 34 bars, got 3\d",
         ),
         ({"__init__": lambda self: None}, r"__init__ must call super\(\)\.__init__\(\)"),
     ],

@@ -1,0 +1,120 @@
+"""Beside other strategies: analyzers are idle, files have one writer, usual slips get a hint."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pytest
+from modes import random_hours
+from small import Small
+
+from bt_neuro import FractalLabel, HitRate, ModelCheckpoint, RunningStatistics, StepTime, read_bars
+from bt_neuro.errors import BarsError, StrategyError
+from bt_neuro.plugin.feed import BarsFeed
+
+BARS = random_hours(60)
+
+
+class Plain(bt.Strategy):
+    pass
+
+
+class NoSuper(Plain):
+    def __init__(self) -> None:
+        self.mine = 1
+
+
+class NotFirst(NoSuper, Small):
+    pass
+
+
+class ReturnsClass(Small):
+    def label(self) -> Any:
+        return FractalLabel
+
+
+class SilentNext(Small):
+    def next(self) -> None:
+        self.called = getattr(self, "called", 0) + 1
+        assert self.called == 1, "the fault is named at the first bar"
+
+
+class SilentInit(Small):
+    def __init__(self) -> None:
+        self.mine = 1
+
+
+def run(*strategies: Any, analyzers: Any = (), observers: Any = ()) -> list[Any]:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(BarsFeed(bars=BARS))
+    for strategy in strategies:
+        cerebro.addstrategy(strategy)
+    for analyzer, params in analyzers:
+        cerebro.addanalyzer(analyzer, **params)
+    for observer, params in observers:
+        cerebro.addobserver(observer, **params)
+    return cerebro.run()
+
+
+def test_analyzers_and_observers_are_idle_beside_other_strategies(tmp_path: Any) -> None:
+    path = tmp_path / "model.safetensors"
+    analyzers = [(HitRate, {}), (StepTime, {}), (ModelCheckpoint, {"path": path})]
+    plain, small = run(
+        Plain, Small, analyzers=analyzers, observers=[(RunningStatistics, {"feature": "hour"})]
+    )
+    assert plain.analyzers.hitrate.get_analysis()["scored_bars"] == 0
+    assert plain.analyzers.steptime.get_analysis()["bars"] == 0
+    assert plain.analyzers.modelcheckpoint.get_analysis() == {"checkpoints": 0, "last_bar": None}
+    assert np.isnan(plain.observers[0].lines.mean[0])
+    assert small.analyzers.hitrate.get_analysis()["scored_bars"] == 23
+    assert small.analyzers.steptime.get_analysis()["bars"] == 27
+    assert path.exists()
+
+
+def test_a_checkpoint_has_one_writer(tmp_path: Any) -> None:
+    with pytest.raises(StrategyError, match="must have one writer, got Small and Small"):
+        run(Small, Small, analyzers=[(ModelCheckpoint, {"path": tmp_path / "model.safetensors"})])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (
+            NotFirst,
+            r"NoSuper.__init__ must call super\(\).__init__\(\). Or name NoSuper last among the bases",
+        ),
+        (SilentInit, r"SilentInit.__init__ must call super\(\).__init__\(\).$"),
+        (ReturnsClass, r"got the class FractalLabel. Add \(\)"),
+        (SilentNext, r"next\(\) of SilentNext must call super\(\)"),
+    ],
+)
+def test_usual_slips_get_a_hint(strategy: Any, message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        run(strategy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda bars: read_bars("data/SYNTHETIC_EURUSD_H1.csv"), r"got Bars. Give its .frame"),
+        (lambda bars: bars.rename(columns=str.capitalize), r"rename\(columns=str.lower\)"),
+        (lambda bars: bars.set_index("datetime"), r'rename_axis\("datetime"\).reset_index\(\)'),
+        (lambda bars: bars.drop(columns="volume"), r"assign\(volume=0\)"),
+    ],
+)
+def test_frames_get_a_hint(change: Any, message: str) -> None:
+    with pytest.raises(BarsError, match=message):
+        BarsFeed(bars=change(BARS))
+
+
+def test_results_pickle() -> None:
+    (strategy,) = run(Small)
+    copied = pickle.loads(pickle.dumps(strategy.network))
+    assert copied.steps == strategy.network.steps > 10
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=1, optreturn=False)
+    cerebro.adddata(BarsFeed(bars=BARS))
+    cerebro.optstrategy(Small, wing=[1, 2])
+    assert [one.p.wing for (one,) in pickle.loads(pickle.dumps(cerebro.run()))] == [1, 2]
