@@ -359,6 +359,26 @@ LAYOUTS = {
         "{s},{o},{h},{l},{c},{v}", "t,open,high,low,close,volume\n", clock="UTC", pack=as_json_objects),
     "JSON, lines": Written(
         "{t:%Y-%m-%dT%H:%M},{o},{h},{l},{c},{v}", "time,o,h,l,c,v\n", pack=as_json_lines),
+    "investing.com, Polish": Written(
+        '"{t:%d.%m.%Y}","{c}","{o}","{h}","{l}","{v}","0,12%"',
+        '"Data","Ostatnio","Otwarcie","Max.","Min.","Wol.","Zmiana%"\n', "investing.com", daily=True,
+        newest_first=True, decimal_comma=True),
+    "Ariva": Written(
+        "{t:%Y-%m-%d};{o};{h};{l};{c};{v};{v}", "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen\n", daily=True,
+        newest_first=True, decimal_comma=True),
+    "Refinitiv": Written(
+        "{t:%Y-%m-%d},{c},{h},{l},{o},{v}", "Date,TRDPRC_1,HIGH_1,LOW_1,OPEN_PRC,ACVOL_UNS\n", daily=True),
+    "camel case": Written(
+        "{s},{o},{h},{l},{c},{v},9,9,9,9,9", "time,openBid,highBid,lowBid,closeBid,volumeBid,openAsk,highAsk,lowAsk,"
+        "closeAsk,volumeAsk\n", clock="UTC"),
+    "Tiingo": Written(
+        "{t:%Y-%m-%d},{c},{h},{l},{o},{v},9,9,9,9,{v}", "date,close,high,low,open,volume,adjClose,adjHigh,adjLow,"
+        "adjOpen,adjVolume\n", daily=True),
+    "zone in a name": Written(ISO_ROW, "Date (UTC),Open,High,Low,Close,Volume\n", clock="UTC"),
+    "currency behind": Written(
+        "{t:%Y-%m-%d},{o} USD,{h} USD,{l} USD,{c} USD,{v}", "Date,Open,High,Low,Close,Volume\n", daily=True),
+    "LEAN, quotes": Written(
+        "{t:%Y%m%d %H:%M},{o},{h},{l},{c},0,{o},{h},{l},{c},0", format="LEAN", volume=False),
     "bz2": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: bz2.compress(text.encode())),
     "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip

@@ -155,9 +155,10 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
     instruments = [rest for rest in complete if not names[complete[rest]["open"]].is_study] or list(complete)
     sides = [side for side in SIDES if side in instruments]
     if sides and (len(sides) == len(instruments) or instruments[0] == ""):
-        if before := [side for side in SIDES[1 : SIDES.index(sides[0])] if side in groups]:
+        if before := [side for side in SIDES[: SIDES.index(sides[0])] if len(groups.get(side, ())) == 3]:
+            got = ", ".join(names[i].role for i in groups[before[0]])
             raise BarsError(
-                f"{before[0]} prices must be open, high, low and close, got {len(groups[before[0]])} of them.\n"
+                f"open, high, low and close must be named alike, got {got} beside the four of {sides[0]}.\n"
                 "Correct the names of the columns."
             )
         return complete[sides[0]]

@@ -112,7 +112,21 @@ def _rows_of(value: Any, depth: int = 0) -> Rows:
     by_time = [{"time": time, **row} for time, row in value.items() if isinstance(row, dict)]
     if by_time and sum(parse_name(key).role in PRICES for key in by_time[0]) >= len(PRICES):
         return _rows_of_objects(by_time)
-    return max((_rows_of(part, depth + 1) for part in value.values()), key=len, default=[])
+    tables = {name: rows for name, part in value.items() if len(rows := _rows_of(part, depth + 1)) > 1}
+    if len(tables) > 1 and len({len(rows[0]) for rows in tables.values()}) == 1:
+        return _by_name(tables)
+    return max(tables.values(), key=len, default=[])
+
+
+def _by_name(tables: dict[str, Rows]) -> Rows:
+    """Return tables of equal columns as one, whose first column has their names."""
+    heads = [rows[0] for rows in tables.values()]
+    if heads.count(heads[0]) < len(heads) or not any(
+        isinstance(cell, str) and parse_name(cell).role for cell in heads[0]
+    ):
+        shown = ", ".join(tables)[:80]
+        raise BarsError(f"a JSON file must hold one list of bars, got {shown}.\nSplit the file.")
+    return [["symbol", *heads[0]], *([name, *row] for name, rows in tables.items() for row in rows[1:])]
 
 
 def _rows_of_objects(rows: list[Any]) -> Rows:

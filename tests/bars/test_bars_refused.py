@@ -138,9 +138,42 @@ REFUSALS = {
         '{"error": "no such symbol", "code": {"n": 404}}',
         "JSON without a list of bars.\nConvert it to CSV: time,open,high,low,close,volume.",
     ),
+    "two lists of JSON": Refusal(
+        '{"AAA": [[1705276800, 1, 1, 1, 1], [1705280400, 1, 1, 1, 1]], '
+        '"BBB": [[1705276800, 2, 2, 2, 2], [1705280400, 2, 2, 2, 2]]}',
+        "a JSON file must hold one list of bars, got AAA, BBB.\nSplit the file.",
+    ),
     "nested JSON": Refusal(
         '{"a":' * 100_000,
         "JSON without a list of bars.\nConvert it to CSV: time,open,high,low,close,volume.",
+    ),
+    "web page behind blanks": Refusal(
+        "\n <table><tr><td>2024-01-15</td></tr></table>",
+        "a web page, not a table of bars.\nDownload the file of bars itself.",
+    ),
+    "history of MetaTrader": Refusal(
+        b"\x91\x01\0\0" + bytes(99),
+        "a MetaTrader history (.hst), not a table of bars.\nExport it from the History Center as CSV.",
+    ),
+    "gzip in gzip": Refusal(
+        gzip.compress(gzip.compress(with_lines().encode())),
+        "an archive within an archive.\nUnpack it, and name one file.",
+    ),
+    "wide": Refusal(
+        "2024-01-15 00:00" + ",1" * 60_000,
+        "line 1 must have at most 1,000 columns, got 60,001.\nGive one row a bar.",
+    ),
+    "bid prices without one": Refusal(
+        "time,bid_open,bid_high,bd_low,bid_close,ask_open,ask_high,ask_low,ask_close\n"
+        + "2024-01-15,1,1,1,1,2,2,2,2\n" * 3,
+        "open, high, low and close must be named alike, got open, high, close beside the four of ask.\n"
+        "Correct the names of the columns.",
+    ),
+    "blank in place of a digit": Refusal(
+        with_lines(line4="2024-01-15 02:00,1.1000,1.1020,1.099 ,1.1011,1"),
+        "1 row with an unreadable low: line 4: 2024-01-15 02:00, low 1.099 .\n"
+        "Correct them, or let --repair drop them.",
+        repaired=29,
     ),
     "binary": Refusal(
         b"a,b\nc,\0d\n" * 100, "line 2: binary data, not text.\nExport the bars as CSV."
@@ -404,6 +437,18 @@ def test_folders(tmp_path: Path) -> None:
 def test_devices(tmp_path: Path) -> None:
     with pytest.raises(BarsError, match=r"a device, not a file\.\nName a bar file\."):
         read_bars("/dev/zero")
+
+
+@pytest.mark.parametrize("write", ["to_parquet", "to_feather"])
+def test_packed_tables_need_little_memory(
+    tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal rows pack into nothing: their number is bounded while they are unpacked."""
+    monkeypatch.setattr("bt_neuro.bars.table.MOST_CELLS", 1_000_000)
+    frame = pd.DataFrame(dict.fromkeys(("time", "open", "high", "low", "close"), [1.1] * 400_000))
+    getattr(frame, write)(tmp_path / "bars")
+    with pytest.raises(BarsError, match="a table must have at most 1,000,000 cells, got more"):
+        read_bars(tmp_path / "bars")
 
 
 @pytest.mark.slow

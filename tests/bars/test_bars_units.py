@@ -36,11 +36,15 @@ def with_column(name: str, cells: list[str]) -> str:
         ("Spread", "1.2", 10, "pips"),
         ("Spread (pips)", "2", 10, "pips"),
         ("spread_points", "12", 1, "points"),
+        ("Spread High-Low", "0.0012", 0, ""),
     ],
 )
 def test_spreads_become_points(tmp_path: Path, name: str, cell: str, factor: float, unit: str) -> None:
     bars = read_bars(save(tmp_path, with_column(name, [cell] * 60)))
     assert bars.spread_unit == unit
+    if not unit:
+        assert "spread" not in bars.frame
+        return
     np.testing.assert_allclose(bars.frame["spread"], float(cell) * factor)
     assert any(f"The spread is written in {unit}" in note for note in bars.notes) == (unit != "points")
 
@@ -115,6 +119,12 @@ class TestClocks:
         rows = [f"{time},1.1,1.2,1.0,1.1,{i}" for i, time in enumerate(local)]
         return "\n".join([HEAD, *rows]) + "\n", utc.tz_localize(None)
 
+    @pytest.mark.parametrize(("name", "noted"), [("time", True), ("open_time", False)])
+    def test_an_assumed_convention_is_noted(self, tmp_path: Path, name: str, noted: bool) -> None:
+        rows = LAYOUTS["pandas"].rows(walk())
+        bars = read_bars(save(tmp_path, "\n".join([HEAD.replace("time", name), *rows]) + "\n"))
+        assert any("taken for those at which bars opened" in note for note in bars.notes) == noted
+
     @pytest.mark.parametrize("backward", [False, True])
     def test_both_bars_of_a_repeated_hour_are_kept(self, tmp_path: Path, backward: bool) -> None:
         text, utc = self.autumn("America/New_York")
@@ -133,9 +143,12 @@ class TestClocks:
         bars = read_bars(save(tmp_path, "\n".join([HEAD, *rows])), tz="America/Chicago,UTC")
         assert bars.frame["datetime"].iloc[0] == pd.Timestamp("2024-01-15 06:00")
 
-    def test_closing_times_alone_become_opening_times(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "name", ["close_time", "time"]
+    )  # the last second of a minute shows it as the name does
+    def test_closing_times_alone_become_opening_times(self, tmp_path: Path, name: str) -> None:
         rows = [row.replace(":00:00,", ":59:59.999,", 1) for row in LAYOUTS["pandas"].rows(walk())]
-        bars = read_bars(save(tmp_path, "\n".join([HEAD.replace("time", "close_time"), *rows]) + "\n"))
+        bars = read_bars(save(tmp_path, "\n".join([HEAD.replace("time", name), *rows]) + "\n"))
         assert_same_bars(bars, frame_of(walk()))
         assert any("at which bars closed; H1 was subtracted" in note for note in bars.notes)
 
@@ -165,6 +178,20 @@ class TestContainers:
         bars = read_bars(save(tmp_path, json.dumps(shape(rows)), "bars.json"))
         assert_same_bars(bars, frame_of(walk()))
         assert bars.frame["volume"].tolist() == [bar.volume for bar in walk()]
+
+    def test_json_of_several_instruments(self, tmp_path: Path) -> None:
+        parts = {
+            name: [
+                dict(zip("tohlc", (f"{b.time.isoformat()}Z", *prices), strict=True))
+                for b in walk()
+                for prices in [[n * p / 1e5 for p in (b.open, b.high, b.low, b.close)]]
+            ]
+            for name, n in (("AAA", 1), ("BBB", 2))
+        }
+        path = save(tmp_path, json.dumps({"bars": parts}), "bars.json")
+        with pytest.raises(BarsError, match="must hold one instrument, got AAA, BBB"):
+            read_bars(path, repair="all")
+        assert_same_bars(read_bars(path, symbol="AAA"), frame_of(walk()))
 
     @pytest.mark.parametrize(("kind", "divisor"), [("trade", 10_000), ("quote", 1)])
     def test_lean(self, tmp_path: Path, kind: str, divisor: int) -> None:
