@@ -17,6 +17,7 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.storage import SavedNetwork, Tensors
 
 MODEL = "model.safetensors"
+RUN_STATE = "run_state"  # name of the analyzer
 
 
 def contents(
@@ -87,6 +88,12 @@ class Checkpoint:
     def analyzers(self) -> Fields:
         """State of the analyzers, by name."""
         return self.network.about.group("analyzers")
+
+    @property
+    def has_account(self) -> bool:
+        """Whether it holds the state of the account, see `RunState`."""
+        states = self.analyzers
+        return RUN_STATE in states.values and states.group(RUN_STATE).integer_or_none("bar") is not None
 
     def restore(self, learner: Learner) -> None:
         """Set a learner and its network to this state.

@@ -47,24 +47,6 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     )
 
 
-def latest_change(errors: NDArray[np.floating], delta: float = 0.002) -> int | None:
-    """Return the index of the first error after the latest change that ADWIN finds, None without a change.
-
-    Parameters
-    ----------
-    errors : each from 0 to 1
-
-    Examples
-    --------
-    >>> latest_change(np.full(500, 0.2)) is None
-    True
-    >>> 450 <= latest_change(np.repeat([0.2, 0.8], 500)) <= 550
-    True
-    """
-    found = [row + 1 - width for row, width in _cuts(errors, delta)]
-    return found[-1] if found else None
-
-
 def _cuts(errors: NDArray[np.floating], delta: float) -> Iterator[tuple[int, int]]:
     """Yield the row at which ADWIN cut its window, and the number of rows it kept."""
     from river.drift import ADWIN  # loads scipy.stats

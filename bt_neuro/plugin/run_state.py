@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import backtrader as bt
@@ -12,6 +12,7 @@ from backtrader.trade import Trade
 
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
+from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.snapshot import Decoder, Encoder, NotSaved, Structure, attributes
 
 BROKER = (
@@ -20,6 +21,7 @@ BROKER = (
     *("_pchildren", "_ocos", "_ocol", "_fundval", "_fundshares", "_cash_addition"),
     *("books", "counts", "messages", "ruined_at", "_holdings", "_slipped", "_traded", "_transfers"),
 )
+NUMBERED: dict[str, Any] = {"next_order": OrderBase, "next_trade": Trade}
 LATER = {
     "_dlens",
     "_minperstatus",
@@ -42,15 +44,18 @@ class RunState(bt.Analyzer):
     objects that hold only these.
 
     Params:
+      - ``continues`` (default: ``True``): whether to restore
       - ``is_fast`` (default: ``False``): restore before the first bar, which is then the one after the
         checkpoint; else the bars up to the checkpoint pass again, and account and strategy are restored there
       - ``warn`` (default: ``None``): called with a text for each attribute that cannot be saved
       - ``more`` (default: ``()``): names of further attributes of the broker
     """
 
-    params = (("is_fast", False), ("warn", None), ("more", ()))
+    params = (("continues", True), ("is_fast", False), ("warn", None), ("more", ()))
 
     def start(self) -> None:
+        for kind in NUMBERED.values():  # of this run, so that equal runs have equal checkpoints
+            kind.refbasis = count(1)
         self._saved: Fields | None = None
         self._told: set[str] = set()
 
@@ -62,7 +67,20 @@ class RunState(bt.Analyzer):
 
     # -- save ------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
-        """Return plain JSON values for `restore`."""
+        """Return plain JSON values for `restore`; without a bar if the account cannot be saved.
+
+        In the phase FIT there is no account yet, and its bars pass again.
+        """
+        if self.strategy.phase is Phase.FIT or len(self.strategy.datas) > 1:
+            return {"bar": None}
+        forget(self.strategy)  # what has ended
+        try:
+            return self._state()
+        except NotSaved as reason:  # such as an order with an object of the strategy in its info
+            self._tell(f"The account of {type(self.strategy).__name__}", str(reason))
+            return {"bar": None}
+
+    def _state(self) -> dict[str, Any]:
         encoder, strategy = Encoder(self._anchors), self.strategy
         broker = {name: encoder.encode(getattr(strategy.broker, name)) for name in (*BROKER, *self.p.more)}
         trades = [
@@ -73,11 +91,12 @@ class RunState(bt.Analyzer):
         }
         return {
             "bar": len(self.data) - 1,
+            **{name: _next_number(kind) for name, kind in NUMBERED.items()},
             "broker": broker,
             "trades": trades,
             "framework": framework,
             "strategy": self._attributes(encoder, strategy, _own_attributes(strategy)),
-            "feed": {name: encoder.encode(getattr(self.data, name)) for name in FEED},
+            "feed": {n: encoder.encode(getattr(self.data, n)) for n in FEED if n in vars(self.data)},
             "buffers": [_buffer(line, encoder) for line in _buffers(strategy)],
             "indicators": [
                 [type(one).__name__, self._attributes(encoder, one, attributes(one))]
@@ -107,7 +126,8 @@ class RunState(bt.Analyzer):
     # -- restore ---------------------------------------------------------------------------------------------
     def restore(self, saved: Fields) -> None:
         """Keep the state until lines have their buffers, or until its bar."""
-        self._saved = saved
+        if saved.integer_or_none("bar") is not None and self.p.continues:
+            self._saved = saved
 
     def on_buffers(self) -> None:
         """Restore all; called by the strategy once its lines have their buffers."""
@@ -146,9 +166,8 @@ class RunState(bt.Analyzer):
         for group in ("framework", "strategy"):
             for name, value in saved.group(group).values.items():
                 decoder.put(strategy, name, value)
-        # Orders and trades are told apart by number, and those of the run before keep theirs.
-        for kind in (OrderBase, Trade):
-            kind.refbasis = count(max(decoder.highest_ref + 1, next(kind.refbasis)))
+        for name, kind in NUMBERED.items():
+            kind.refbasis = count(saved.integer(name))
         return decoder
 
     def _restore_lines(self, saved: Fields, strategy: Any, decoder: Decoder) -> None:
@@ -168,6 +187,10 @@ class RunState(bt.Analyzer):
         for one, (_, state) in zip(indicators, states, strict=True):
             for name, value in state.items():
                 decoder.put(one, name, value)
+
+
+def _next_number(kind: Any) -> int:
+    return int(repr(kind.refbasis).removeprefix("count(").removesuffix(")"))
 
 
 def _buffer(line: Any, encoder: Encoder) -> dict[str, Any]:
@@ -198,3 +221,21 @@ def _buffers(strategy: Any) -> Iterator[Any]:
             if id(line) not in seen:
                 seen.add(id(line))
                 yield line
+
+
+def forget(strategy: bt.Strategy) -> None:
+    """Remove finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
+    broker = strategy.broker
+    strategy._orders.clear()
+    broker.orders.clear()
+    for ref, family in list(broker._pchildren.items()):
+        if not any(order.alive() for order in family):
+            del broker._pchildren[ref]
+    # For each order backtrader keeps its group of "one cancels others": 60 bytes each, for ever.
+    waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
+    needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
+    for ref in broker._ocos.keys() - needed - broker._ocol.keys():
+        del broker._ocos[ref]
+    for trades in strategy._trades.values():
+        for numbered in trades.values():
+            del numbered[:-1]  # backtrader continues from the last one

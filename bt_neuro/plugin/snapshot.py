@@ -184,7 +184,6 @@ class Decoder:
 
     def __init__(self, anchors: dict[str, Any]) -> None:
         self._anchors, self._made = anchors, dict[int, Any]()
-        self.highest_ref = 0
 
     def decode(self, value: Any) -> Any:
         """Return the value.
@@ -253,8 +252,6 @@ class Decoder:
                 setattr(made.params, name, self._decode(one))
         for name, one in value["state"].items():
             setattr(made, name, self._decode(one))
-        if isinstance(made, orders.OrderBase | Trade):
-            self.highest_ref = max(self.highest_ref, made.ref)
         return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +13,23 @@ from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
-from bt_neuro.learning.checkpoint import MODEL, Checkpoint
+from bt_neuro.learning.checkpoint import MODEL, RUN_STATE, Checkpoint
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
-from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.folder import MANIFEST, RunFolder, read_manifest
 from bt_neuro.runs.manifest import manifest_of
-from bt_neuro.runs.recording import EQUITY, PREDICTIONS, Recording
+from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resume import resume_tables
 from bt_neuro.runs.shutdown import graceful_shutdown
-from bt_neuro.runs.tables import has_rows
+from bt_neuro.runs.tables import count_rows
 
 WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 
@@ -117,21 +119,26 @@ def backtest(
     cerebro = build_cerebro(data, strategy, params, account, point=bars.point, broker=broker)
     manifest = manifest_of(bars, bars_options or {}, strategy, params, account)
     folder = RunFolder.create(out, bars.path.stem, "backtest", manifest)
-    model = folder.path / MODEL
+    model, resumed = folder.path / MODEL, dict[str, int]()
 
     def has_content() -> bool:
-        return has_rows(folder.path / EQUITY) or _pretraining(folder.path, params) is not None
+        return (
+            count_rows(folder.path / EQUITY) > resumed.get(EQUITY, 0)
+            or _pretraining(folder.path, params) is not None
+        )
 
     with folder.recording(has_content, can_resume=model.exists):
-        resumed = {} if checkpoint is None else resume_tables(checkpoint, folder.path)
         if checkpoint is not None:
-            folder.save(resumed=_resumed(checkpoint, bars, PREDICTIONS in resumed))
+            continues = _continues_account(checkpoint, folder.manifest)
+            resumed |= resume_tables(checkpoint, folder.path, has_account=continues)
+            folder.save(resumed=_resumed(checkpoint, bars, PREDICTIONS in resumed, continues))
         with Recording(folder.path, resumed) as recording, graceful_shutdown(cerebro.runstop) as stopped_by:
             recording.add_to(
                 cerebro, [lambda strategy: progress(len(strategy.data), len(bars))] if progress else []
             )
             if params["pretrain"] is not None:
                 cerebro.addanalyzer(EpochRecord, folder=folder.path, report=era_progress)
+            cerebro.addanalyzer(RunState, _name=RUN_STATE, continues=EQUITY in resumed)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
             cerebro.addanalyzer(ModelCheckpoint, path=model, every_bars=checkpoint_every, about=about)
             try:
@@ -142,10 +149,12 @@ def backtest(
                     folder.manifest["stopped_by"] = stopped_by()
                 if (pretraining := _pretraining(folder.path, params)) is not None:
                     folder.manifest["pretraining"] = pretraining
-        if not recording.rows[EQUITY]:
+        if recording.rows[EQUITY] <= resumed.get(EQUITY, 0) and len(ran.data) < len(bars):
             raise KeyboardInterrupt(f"interrupted before the first {'new ' if checkpoint else ''}bar")
         if len(ran.data) < len(bars):
             folder.manifest.setdefault("stopped_by", "strategy")  # which called runstop() itself
+        if checkpoint is not None and not model.exists():  # a run that was only to be scored
+            shutil.copyfile(checkpoint.path, model)
         ended = time.perf_counter()
         folder.manifest |= {
             "status": "interrupted" if "stopped_by" in folder.manifest else "complete",
@@ -183,6 +192,8 @@ def _require_new_bars(checkpoint: Checkpoint, bars: Bars) -> None:
     if last is None or last < end:
         return
     learned = f"{checkpoint.path} has learned up to bar {last}"
+    if last == end and _is_unscored(checkpoint):
+        return
     if last == end:
         raise CheckpointError(f"nothing new: {learned}, the last one of {bars.path}. Give a longer file.")
     raise CheckpointError(
@@ -191,14 +202,30 @@ def _require_new_bars(checkpoint: Checkpoint, bars: Bars) -> None:
     )
 
 
-def _resumed(checkpoint: Checkpoint, bars: Bars, has_tables: bool) -> dict[str, Any]:
+def _is_unscored(checkpoint: Checkpoint) -> bool:
+    """Return whether a run was killed after its last bar."""
+    folder = checkpoint.path.parent
+    return (folder / MANIFEST).exists() and read_manifest(folder)["status"] in ("running", "failed")
+
+
+def _continues_account(checkpoint: Checkpoint, manifest: dict[str, Any]) -> bool:
+    """Return whether the account continues: it was saved, its tables are there, and its settings are the same."""
+    folder = checkpoint.path.parent
+    if not checkpoint.has_account or not all((folder / name).exists() for name in (MANIFEST, EQUITY, TRADES)):
+        return False
+    before, names = read_manifest(folder).get("account"), set(Account.__dataclass_fields__)
+    now = manifest["account"]
+    return isinstance(before, dict) and all(before.get(name) == now[name] for name in names)
+
+
+def _resumed(checkpoint: Checkpoint, bars: Bars, has_tables: bool, continues: bool) -> dict[str, Any]:
     last = checkpoint.last_bar
     return {
         "from": str(checkpoint.path),
         "last_bar": last,
         "last_time": None if last is None else str(bars.frame["datetime"].iloc[last]),
         "predictions": "all" if has_tables else "from here on: no tables lie beside the model",
-        "account": "flat at the start",
+        "account": "all" if continues else "flat at the start: other settings, or no tables beside the model",
     }
 
 

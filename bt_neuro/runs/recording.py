@@ -14,8 +14,9 @@ from bt_neuro.io import Fields
 from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.plugin.analyzers import Seconds
 from bt_neuro.plugin.run_observer import BarRecord, RunObserver, Subscriber
+from bt_neuro.plugin.run_state import forget
 from bt_neuro.runs.tables import ArrayTable, TextTable
-from bt_neuro.runs.trades import ResumableTradeRecord, TradeRecord, time_text
+from bt_neuro.runs.trades import TradeRecord, time_text
 
 PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
 FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
@@ -28,12 +29,9 @@ class Recording(AbstractContextManager["Recording"]):
     ----------
     folder : folder to write to
     resumed : number of rows that each table holds, by file
-    is_resumable : whether a checkpoint holds the state of equity and trades too
     """
 
-    def __init__(
-        self, folder: Path, resumed: Mapping[str, int] | None = None, *, is_resumable: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, resumed: Mapping[str, int] | None = None) -> None:
         held = resumed or {}
         self._tables: dict[str, Any] = {
             PREDICTIONS: PredictionTable(folder / PREDICTIONS, held.get(PREDICTIONS, 0)),
@@ -44,9 +42,9 @@ class Recording(AbstractContextManager["Recording"]):
         }
         self._subscribers: dict[str, Subscriber] = {"step_time": Seconds()}
         self._subscribers |= {Path(name).stem: table for name, table in self._tables.items()}
-        equity = ResumableEquity if is_resumable else EquityTable
-        self._trade_record = ResumableTradeRecord if is_resumable else TradeRecord
-        self._tables[EQUITY] = self._subscribers["equity"] = equity(folder / EQUITY, held.get(EQUITY, 0))
+        self._continues = EQUITY in held  # else the account starts flat
+        equity = EquityTable(folder / EQUITY, held.get(EQUITY, 0), continues=self._continues)
+        self._tables[EQUITY] = self._subscribers["equity"] = equity
         self._trades = TextTable(folder / TRADES, TradeRecord.header, held.get(TRADES, 0))
         self._tables[TRADES] = self._trades
 
@@ -76,8 +74,8 @@ class Recording(AbstractContextManager["Recording"]):
             "subscribers": {**self._subscribers, **(more or {})},
             "now_and_then": (forget, *now_and_then),
         }
-        trades = {"_name": "trades", "table": self._trades}
-        return [(self._trade_record, trades), (RunObserver, {"_name": "run_observer", **observer})]
+        trades = {"_name": "trades", "table": self._trades, "continues": self._continues}
+        return [(TradeRecord, trades), (RunObserver, {"_name": "run_observer", **observer})]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -169,8 +167,9 @@ class EquityTable(TextTable):
 
     header = ("bar", "datetime", "close", "cash", "equity", "position", "costs", "deposits")
 
-    def __init__(self, path: Path, rows: int = 0) -> None:
+    def __init__(self, path: Path, rows: int = 0, *, continues: bool = False) -> None:
         super().__init__(path, self.header, rows)
+        self._continues = continues
         self._paid = self._deposits = 0.0
 
     def on_bar(self, record: BarRecord) -> None:
@@ -184,18 +183,15 @@ class EquityTable(TextTable):
     def stop(self) -> None:
         self.flush()
 
-
-class ResumableEquity(EquityTable):
-    """An `EquityTable` that a checkpoint continues."""
-
     def state(self) -> dict[str, Any]:
         """Return plain JSON values for `restore`; the rows written so far are in the file."""
         self.flush()
         return {"rows": self.rows, "size": self.size, "paid": self._paid, "deposits": self._deposits}
 
     def restore(self, saved: Fields) -> None:
-        """Restore the sums so far."""
-        self._paid, self._deposits = saved.number("paid"), saved.number("deposits")
+        """Restore the sums so far, if the account continues."""
+        if self._continues:
+            self._paid, self._deposits = saved.number("paid"), saved.number("deposits")
 
 
 class ArrayRecord(ArrayTable):
@@ -229,21 +225,3 @@ def _outputs(record: BarRecord) -> Any:
 
 def _statistics(record: BarRecord) -> Any:
     return None if record.statistics is None else (record.bar, *chain.from_iterable(record.statistics))
-
-
-def forget(strategy: bt.Strategy) -> None:
-    """Remove finished orders and trades, which backtrader keeps to the end: some 5 KB each."""
-    broker = strategy.broker
-    strategy._orders.clear()
-    broker.orders.clear()
-    for ref, family in list(broker._pchildren.items()):
-        if not any(order.alive() for order in family):
-            del broker._pchildren[ref]
-    # backtrader keeps a "one cancels others" group for each order: 60 bytes each.
-    waiting = (*broker.pending, *broker.submitted, *chain.from_iterable(broker._pchildren.values()))
-    needed = {order.ref for order in waiting if order is not None}.union(*broker._ocol.values())
-    for ref in broker._ocos.keys() - needed - broker._ocol.keys():
-        del broker._ocos[ref]
-    for trades in strategy._trades.values():
-        for numbered in trades.values():
-            del numbered[:-1]  # backtrader continues from the last one

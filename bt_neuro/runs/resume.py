@@ -16,7 +16,7 @@ from bt_neuro.runs.recording import ARRAYS, EQUITY, FEATURES, OUTPUTS, PREDICTIO
 from bt_neuro.runs.tables import copy_text, read_array, truncate_array, truncate_text, write_array
 
 
-def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
+def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False) -> dict[str, int]:
     """Start the tables of a resumed run; return their numbers of rows by file.
 
     Rows after the checkpoint are left out; the resumed run writes them again. A model without tables beside
@@ -27,6 +27,7 @@ def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
     ----------
     saved : the checkpoint, beside which the tables lie
     folder : folder to write to; may be that of the checkpoint
+    has_account : whether the account continues, and its tables too
 
     Raises
     ------
@@ -46,6 +47,9 @@ def resume_tables(saved: Checkpoint, folder: Path) -> dict[str, int]:
     if (old / PREDICTIONS).exists():
         counts[PREDICTIONS] = states.group("predictions").integer("rows")
         copy_text(old / PREDICTIONS, folder / PREDICTIONS, counts[PREDICTIONS])
+    for name in (EQUITY, TRADES) if has_account else ():
+        counts[name] = _rows(states, name)
+        copy_text(old / name, folder / name, counts[name])
     return counts
 
 

@@ -13,7 +13,7 @@ import backtrader as bt
 from bt_neuro.account.account import Account
 from bt_neuro.bars.limits import Limits
 from bt_neuro.errors import NeuroError, NonFiniteError
-from bt_neuro.learning.checkpoint import MODEL
+from bt_neuro.learning.checkpoint import MODEL, RUN_STATE
 from bt_neuro.metrics.summary import stream_metrics
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -31,7 +31,6 @@ from bt_neuro.runs.results import Stream
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.stream_folder import (
     BARS_COUNT,
-    RUN_STATE,
     StreamStart,
     add_command,
     open_folder,
@@ -225,7 +224,7 @@ class _Session:
         if self._is_ended:
             feed.end()
         self._broker: PaperBroker = paper_broker(self._account, self._point)
-        self._recording = Recording(path, start.counts, is_resumable=True)
+        self._recording = Recording(path, start.counts)
         self._health = Health(path, self._event, self.heartbeat_s, self._counts)
         cerebro = bt.Cerebro(stdstats=False)
         cerebro.broker = self._broker

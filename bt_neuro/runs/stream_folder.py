@@ -28,7 +28,7 @@ from bt_neuro.runs.resume import resume_in_place, resume_tables
 
 COMMANDS = "commands.jsonl"
 ORIGIN = "origin"  # what a stream began with, until its own first checkpoint
-RUN_STATE, BARS_COUNT = "run_state", "bars"  # analyzers, by the name of their state
+BARS_COUNT = "bars"  # name of the analyzer
 
 
 @dataclass
@@ -140,10 +140,7 @@ def start_of(folder: RunFolder, signature: dict[str, Any]) -> StreamStart:
     if (path / MODEL).exists():
         shutil.rmtree(path / ORIGIN, ignore_errors=True)
         checkpoint = Checkpoint.read(path)
-        is_fast = (
-            RUN_STATE in checkpoint.analyzers.values
-            and checkpoint.network.about.values.get("run") == signature
-        )
+        is_fast = checkpoint.has_account and checkpoint.network.about.values.get("run") == signature
         return StreamStart(checkpoint, is_fast, first_live, resume_in_place(checkpoint))
     for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
         (path / name).unlink(missing_ok=True)

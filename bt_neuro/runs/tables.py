@@ -229,12 +229,12 @@ def read_array(path: Path, rows: int) -> NDArray[np.float32]:
     return array[:rows]
 
 
-def has_rows(path: Path) -> bool:
-    """Return whether a CSV file exists and has a row below its header."""
+def count_rows(path: Path) -> int:
+    """Return the number of rows of a CSV file below its header, 0 if there is no file."""
     if not path.exists():
-        return False
+        return 0
     with path.open("rb") as file:
-        return file.readline() != b"" and file.readline() != b""
+        return max(sum(1 for _ in file) - 1, 0)
 
 
 def _too_short(path: Path, rows: int) -> CheckpointError:

@@ -20,6 +20,7 @@ class TradeRecord(bt.Analyzer):
     Params:
 
       - ``table`` (required): the `TextTable`
+      - ``continues`` (default: ``False``): whether the account of a checkpoint continues
 
     Methods
     -------
@@ -27,7 +28,7 @@ class TradeRecord(bt.Analyzer):
         and ``open_trades``, a row of the table each, without run-up and drawdown
     """
 
-    params = (("table", None),)
+    params = (("table", None), ("continues", False))
     header = (
         *("entry_bar", "exit_bar", "entry_datetime", "exit_datetime", "side", "size", "entry_price"),
         *("exit_price", "gross", "costs", "net", "net_pct", "bars"),
@@ -113,10 +114,6 @@ class TradeRecord(bt.Analyzer):
             "drawdown_pct": None,
         }
 
-
-class ResumableTradeRecord(TradeRecord):
-    """A `TradeRecord` that a checkpoint continues."""
-
     def state(self) -> dict[str, Any]:
         """Return plain JSON values for `restore`; the rows written so far are in the file."""
         self.p.table.flush()
@@ -129,7 +126,9 @@ class ResumableTradeRecord(TradeRecord):
         }
 
     def restore(self, saved: Fields) -> None:
-        """Restore the open trade."""
+        """Restore the open trade, if the account continues."""
+        if not self.p.continues:
+            return
         self._exit_size, self._exit_value = saved.numbers("exit")
         low_high = saved.numbers("prices")
         self._prices = (low_high[0], low_high[1]) if low_high else None

@@ -13,12 +13,14 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from brackets import Brackets
 from modes import random_hours, run_modes
 from paths import ROOT
 from small import Small
 from typer.testing import CliRunner
 
 from bt_neuro import (
+    Account,
     BarsFeed,
     CheckpointError,
     ConfirmedLabel,
@@ -157,8 +159,34 @@ def test_the_folder_that_is_resumed_is_not_touched(first, files, tmp_path):
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
 
 
-def test_the_account_starts_flat_and_the_run_says_so(first, files, tmp_path):
-    resumed = backtest(files(), strategy=Small, out=tmp_path / "second", resume=first)
+@pytest.mark.parametrize("strategy", [Small, Brackets])
+def test_the_account_continues_with_the_same_settings(strategy, files, tmp_path):
+    whole = backtest(files(), strategy=strategy, out=tmp_path / "whole")
+    backtest(files(300), strategy=strategy, out=tmp_path / "first")
+    resumed = backtest(files(), strategy=strategy, out=tmp_path / "second", resume=tmp_path / "first")
+    for name in ("equity.csv", "trades.csv"):
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    for name in ("orders", "reconciliation", "return_pct"):
+        assert resumed.metrics[name] == whole.metrics[name]
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_a_run_killed_after_its_last_bar_is_scored(status, whole, files, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(whole.folder, killed)
+    manifest = json.loads((killed / "run.json").read_text())
+    del manifest["metrics"], manifest["time"]
+    (killed / "run.json").write_text(json.dumps({**manifest, "status": status}))
+    scored = backtest(files(), strategy=Small, out=tmp_path / "scored", resume=killed)
+    assert_one_run(whole.folder, scored.folder)
+    for name in (*FIGURES, "return_pct", "reconciliation", "trades"):
+        assert scored.metrics[name] == whole.metrics[name], name
+
+
+def test_the_account_starts_flat_with_other_settings_and_the_run_says_so(first, files, tmp_path):
+    resumed = backtest(
+        files(), strategy=Small, out=tmp_path / "second", resume=first, account=Account(spread=3)
+    )
     equity = resumed.equity
     assert equity["bar"].tolist() == list(range(300, len(BARS)))
     assert (equity["position"].iloc[0], equity["equity"].iloc[0]) == (0, 10_000)
