@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from bt_neuro.errors import CheckpointError, NeuroError
 if sys.platform != "win32":
     import fcntl
 
+LOCK_ATTEMPTS = 5
 PARTIAL = ".partial"  # the end of a temporary file's name
 
 
@@ -74,11 +76,15 @@ class FolderLock:
         if sys.platform == "win32":
             return
         self._file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.release()
-            raise NeuroError(f"another process writes to {folder}. End it first.") from error
+        for attempt in range(LOCK_ATTEMPTS):  # `is_locked` holds it for an instant
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if attempt + 1 == LOCK_ATTEMPTS:
+                    self.release()
+                    raise NeuroError(f"another process writes to {folder}. End it first.") from error
+                time.sleep(0.02)
 
     def release(self) -> None:
         if self._file is not None:

@@ -169,6 +169,28 @@ def stream(
     notes.text(f"{ended}; {result.metrics['bars']:,} bars, saved in {result.folder}")
 
 
+@command(group="Run", example="bt-neuro watch live", has_json=False)
+def watch(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN", help="Run folder.", show_default="the latest one in runs/"),
+    ] = None,
+    port: Annotated[int, option("Port to listen on; 0 for a free one.", "N", least=0)] = 5006,
+    host: Annotated[str, option("Address to listen on.", "ADDRESS")] = "127.0.0.1",
+    no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
+) -> None:
+    """Follow a run at work on a local page; /healthz answers 200 while it is well."""
+    from bt_neuro.runs.results import latest_run
+    from bt_neuro.watch.server import watch as serve
+
+    def started(address: str) -> None:
+        typer.echo(address)
+        if not no_open and sys.stdout.isatty():
+            typer.launch(address)
+
+    serve(run or latest_run(), host=host, port=port, started=started)
+
+
 @command(group="Run", example="bt-neuro report runs/EURUSD_H1-20261120-160448")
 def report(
     run: Annotated[

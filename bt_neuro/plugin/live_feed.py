@@ -100,6 +100,10 @@ class LiveFeed(bt.feed.DataBase):
         """Deliver no further bar; safe in a signal handler and from other threads."""
         self._ended = True
 
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        super().qbuffer(savemem, replaying)
+        self.minbuffer(2)  # an idle period drops the oldest bar, which must not be the last one
+
     def start(self) -> None:
         super().start()
         require_closed(self)

@@ -11,7 +11,14 @@ from bt_neuro.account.broker import MarginBroker
 from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import BarsError
 
-STATE = ("is_settled", "settle_to", "truth", "_bar", "_number")  # of the broker, in a checkpoint
+STATE = (
+    "is_settled",
+    "settle_to",
+    "truth",
+    "_bar",
+    "_number",
+    "_seen_bars",
+)  # of the broker, in a checkpoint
 UNSETTLED = "the position differs from the broker's. Settle it first."
 
 
@@ -39,7 +46,7 @@ class PaperBroker(MarginBroker):
         self.is_settled = True
         self.truth: float | None = None
         self.settle_to: float | None = None
-        self._bar, self._number = -1, 0
+        self._bar, self._number, self._seen_bars = -1, 0, 0
 
     def submit(self, order: Order, check: bool = True) -> Order:
         self._name(order)
@@ -132,6 +139,10 @@ class PaperBroker(MarginBroker):
         return self.position_state()
 
     def next(self) -> None:
+        bars = len(self._data)
+        if bars == self._seen_bars:  # backtrader also calls while no bar comes, and a restart would not know
+            return
+        self._seen_bars = bars
         if self.settle_to is not None:
             self._settle(self.settle_to)
         super().next()

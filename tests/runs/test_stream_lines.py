@@ -6,6 +6,7 @@ import json
 import math
 import queue
 import random
+import time
 from datetime import UTC, datetime, timedelta
 
 import backtrader as bt
@@ -150,6 +151,32 @@ def test_a_position_that_differs_stops_trading_until_it_is_settled(tmp_path):
     assert settled["account"]["position"] == 123.0
     again, _ = run([], strategy=Brackets, resume=tmp_path, tell_from=0)
     assert [one["bar"] for one in again] == list(range(120))
+
+
+class Plain(Small):
+    """Needs one bar of history alone, so that backtrader keeps one."""
+
+    def features(self):
+        return {"move": self.data.close - self.data.open}
+
+    def decide(self, signal):
+        self.target(0.5 if signal.bar % 3 else -0.5)
+
+
+@pytest.mark.parametrize("strategy", [Plain, Brackets])
+def test_idle_periods_change_nothing(strategy, tmp_path):
+    """Before the first bar, while an order waits, after a restart: nothing depends on when bars come."""
+
+    def late(lines, *pauses):
+        for number, line in enumerate(lines):
+            if number in pauses:
+                time.sleep(0.6)
+            yield line
+
+    whole, _ = run(LINES[:60], tmp_path / "whole", strategy=strategy)
+    told, _ = run(late(LINES[:50], 0, 20, 47), tmp_path / "idle", strategy=strategy)
+    told += run(late(LINES[50:60], 0, 5), resume=tmp_path / "idle", strategy=strategy)[0]
+    assert told == whole
 
 
 # -- LiveFeed --------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""A local page that follows a run at work, from its folder alone."""
