@@ -162,11 +162,15 @@ class ModelCheckpoint(bt.Analyzer):
         except Exception as error:  # noqa: BLE001 - raised by `_finish`, in the thread of the run
             self._error = error
 
-    def _finish(self) -> None:
-        """Wait for the file that is being written, and raise the error of its thread."""
+    def wait(self) -> None:
+        """Wait for the file that is being written."""
         if self._writer is not None:
             self._writer.join()
             self._writer = None
+
+    def _finish(self) -> None:
+        """Wait for the file that is being written, and raise the error of its thread."""
+        self.wait()
         if self._error is not None:
             error, self._error = self._error, None
             raise error

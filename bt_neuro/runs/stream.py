@@ -241,6 +241,7 @@ class _Session:
         cerebro.addanalyzer(RunState, _name=RUN_STATE, is_fast=start.is_fast, warn=self._warn, more=STATE)
         cerebro.addanalyzer(
             ModelCheckpoint,
+            _name="checkpoint",
             path=path / MODEL,
             every_bars=self.every_bars,
             at_bar=start.first_live - 1,
@@ -250,7 +251,11 @@ class _Session:
         )
         self.lines.begin(feed, start.again(log), self._broker.command, self._ready, self._health.beat)
         with self._recording:
-            (self._ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
+            try:
+                (self._ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
+            finally:  # else a run that begins again could read one checkpoint now and another one later
+                for ran in cerebro.runningstrats:
+                    ran.analyzers.getbyname("checkpoint").wait()
 
     def _sync(self) -> None:
         self._log.sync()
