@@ -254,7 +254,7 @@ class _Session:
             try:
                 (self._ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
             finally:  # else a run that begins again could read one checkpoint now and another one later
-                for ran in cerebro.runningstrats:
+                for ran in getattr(cerebro, "runningstrats", ()):
                     ran.analyzers.getbyname("checkpoint").wait()
 
     def _sync(self) -> None:
