@@ -213,6 +213,11 @@ def test_offsets_of_members_are_of_64_bits():
     assert "const size_t member = get_group_id(0)" in kernel_text("network.cl")
 
 
+def test_networks_too_large_for_the_memory_are_one_clear_error():
+    with pytest.raises(LayerError, match=r"1000 networks need more memory: .* TiB.*\. Use fewer seeds"):
+        Network([Dense(20_000)], 2**20, seed=range(1000), device="numpy")  # more than a process can address
+
+
 def test_a_device_without_memory_is_one_clear_error(best, monkeypatch):
     def full(*arguments, **options):
         raise pyopencl().MemoryError("create_buffer failed: MEM_OBJECT_ALLOCATION_FAILURE")
