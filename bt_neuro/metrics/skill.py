@@ -56,6 +56,29 @@ def expected_hits(signals: NDArray[np.integer], targets: Array, shapes: NDArray[
     return np.where(signals > 0, rates[shapes, signals], 0.0)
 
 
+def lift_over_time(
+    signals: NDArray[np.integer], targets: Array, shapes: NDArray[np.integer], window: int
+) -> Array:
+    """Return the lift of the last `window` bars at each bar from the ``window``-th on; NaN without a signal.
+
+    Parameters
+    ----------
+    signals, targets, shapes : as of `shape_metrics`; base rates are those of all bars
+    window : bars
+
+    Examples
+    --------
+    >>> signals, shapes = np.array([1, 1, 0, 1]), np.zeros(4, int)
+    >>> targets = np.eye(3)[[1, 0, 0, 1]]
+    >>> lift_over_time(signals, targets, shapes, 2).tolist()
+    [0.0, -0.5, 0.5]
+    """
+    gained = np.where(signals > 0, is_hit(signals, targets) - expected_hits(signals, targets, shapes), 0.0)
+    sums = [np.concatenate([[0.0], np.cumsum(values)]) for values in (gained, signals > 0)]
+    total, n = (values[window:] - values[:-window] for values in sums)
+    return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
 def hits_at_coverage(probabilities: Array, targets: Array, n: int) -> Array:
     """Return hits and signals of each bar, (bars, 2), if the n bars with the largest p_buy or p_sell signal.
 

@@ -59,7 +59,7 @@ def month_table(equity: pd.DataFrame, cash: float) -> Table:
             (str(year), *(("" if v is None else shown(v, "+.1f")) for v in values), shown(total, "+.1f"))
         )
         shades.append((0.0, *(SHADE * (v or 0.0) / largest for v in values), 0.0))
-    return Table(("year", *MONTHS, "year"), rows, "Return by month, %", shades=tuple(shades))
+    return Table(("year", *MONTHS, "all"), rows, "Return by month, %", shades=tuple(shades))
 
 
 def year_table(equity: pd.DataFrame, trades: pd.DataFrame, cash: float) -> Table:

@@ -93,11 +93,11 @@ const set_ticks = (axis, from, to, pixels) => {
         const day = (bar) => iso(bar).slice(0, 10), months = level > 10, years = level > 14
         const text = (bar, at) => {
             const date = new Date(origin + 1000 * seconds[bar])
-            const name = date.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" })
+            const name = date.toLocaleDateString("en-US", { month: "short", timeZone: "UTC" })
             if (years) return day(bar).slice(0, 4)
-            if (months) return `${name.split(" ")[1]} ${day(bar).slice(0, 4)}`
-            if (at === 0) return `${name} ${day(bar).slice(0, 4)}`
-            return level > 7 || day(bar) !== day(ticks[at - 1]) ? name : iso(bar).slice(11, 16)
+            if (months) return `${name} ${day(bar).slice(0, 4)}`
+            if (at === 0) return `${date.getUTCDate()} ${name} ${day(bar).slice(0, 4)}`
+            return level > 7 || day(bar) !== day(ticks[at - 1]) ? `${date.getUTCDate()} ${name}` : iso(bar).slice(11, 16)
         }
         axis.setv({ major_label_overrides: new Map(ticks.map((bar, at) => [bar, text(bar, at)])) })
         axis.ticker.ticks = ticks

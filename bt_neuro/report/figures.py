@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bt_neuro.learning.signals import CLASSES, signals_of
 from bt_neuro.metrics.calibration import reliability_curve, threshold_sweep
 from bt_neuro.metrics.classification import hit_rate_over_time
-from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, targets_of
+from bt_neuro.metrics.predictions import PROBABILITIES, brier_scores, network_signals, targets_of
+from bt_neuro.metrics.skill import lift_over_time
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 from bt_neuro.report.curves import article_curves, running_mean
 from bt_neuro.report.style import (
@@ -70,6 +71,54 @@ def hit_rate_figure(predictions: pd.DataFrame, baselines: dict[str, Any], window
     in_percent(plot.yaxis)
     add_legend(plot, lines)
     add_hover(plot, network, time=WHEN, hit_rate="@hit_rate{0.0 %}", interval="@low{0.0 %} to @high{0.0 %}")
+    return plot
+
+
+def lift_figure(predictions: pd.DataFrame, shapes: NDArray[np.integer], window: int) -> figure:
+    """Return the lift over the visible half of a fractal on the last `window` scored bars.
+
+    Parameters
+    ----------
+    predictions : as in ``predictions.csv``
+    shapes : number of the visible shape of each
+    window : scored bars
+    """
+    targets = targets_of(predictions)
+    scored = targets.any(axis=1)
+    lift = lift_over_time(network_signals(predictions)[scored], targets[scored], shapes[scored], window)
+    times = predictions["datetime"].iloc[np.flatnonzero(scored)[window - 1 :]]
+    plot = time_figure(150, name="lift", title="lift over the visible half")
+    plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dotted"))
+    line = time_line(plot, times, pd.Series(lift).ffill().fillna(0.0), BLUE, points=POINTS)
+    in_percent(plot.yaxis)
+    add_hover(plot, line, time=WHEN, lift="@y{+0.0 %}")
+    return plot
+
+
+def vote_figure(predictions: pd.DataFrame, outputs: NDArray[np.floating], window: int) -> figure:
+    """Return the agreement of the networks of a vote over the last `window` bars.
+
+    Parameters
+    ----------
+    predictions : as in ``predictions.csv``, n rows
+    outputs : (n, networks, 3)
+    window : bars of the running mean
+    """
+    votes = np.stack([signals_of(outputs[:, member]) for member in range(outputs.shape[1])], axis=1)
+    agree = (votes == network_signals(predictions)[:, None]).mean(axis=1)
+    speak = (votes > 0).mean(axis=1)
+    plot = time_figure(180, name="votes")
+    lines = {}
+    for name, values, color in (("networks that agree with the vote", agree, BLUE),
+                                ("networks with a signal", speak, GREY)):  # fmt: skip
+        curve = _settled(
+            pd.DataFrame({"datetime": predictions["datetime"], "value": running_mean(values, window)})
+        )
+        line = time_line(plot, curve["datetime"], curve["value"], color, points=POINTS)
+        lines[name] = [line]
+        add_hover(plot, line, time=WHEN, **{name: "@y{0.0 %}"})
+    in_percent(plot.yaxis)
+    add_legend(plot, lines, columns=1)
     return plot
 
 

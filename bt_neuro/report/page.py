@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import Column
+from bokeh.resources import Resources
 
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
@@ -61,7 +64,16 @@ def plot(run: Any, bars: Bars | None = None) -> Column:
     Returns
     -------
     bokeh.models.Column
-        `bokeh.io.show` shows it; in a notebook after ``bokeh.io.output_notebook()``.
+        A notebook shows it as it is, without network access; elsewhere `bokeh.io.show` does.
     """
     figures = [figure for section in run_sections(run, bars) for figure in section.figures]
-    return column(*figures, sizing_mode="stretch_width")
+    layout = column(*figures, sizing_mode="stretch_width")
+    layout._repr_html_ = lambda: _in_frame(layout)  # Bokeh's own needs output_notebook() first
+    return layout
+
+
+def _in_frame(layout: Column) -> str:
+    """Return a layout as a frame that holds all it needs; its scripts stay apart from those of the notebook."""
+    page = file_html(layout, Resources(mode="inline", components=["bokeh"]), "bt-neuro")
+    look = "width:100%;height:900px;border:0"
+    return f'<iframe srcdoc="{escape(page)}" title="Figures of the run" style="{look}"></iframe>'

@@ -56,6 +56,15 @@ def baseline_probabilities(run: Any) -> dict[str, NDArray[np.floating]]:
     return table_probabilities(table)
 
 
+def shapes_of(run: Any) -> NDArray[np.integer] | None:
+    """Return the number of the visible shape of each predicted bar; None without ``baselines.csv``."""
+    path = run.folder / "baselines.csv"
+    if not path.exists():
+        return None
+    table = pd.read_csv(path, index_col="bar", usecols=["bar", "shape"]).reindex(run.predictions["bar"])
+    return table["shape"].to_numpy("int64")
+
+
 def bar_table(
     predictions: pd.DataFrame, equity: pd.DataFrame | None = None, bars: pd.DataFrame | None = None
 ) -> pd.DataFrame:

@@ -21,13 +21,15 @@ from bt_neuro.report.figures import (
     article_figures,
     drift_figure,
     hit_rate_figure,
+    lift_figure,
     pretraining_figures,
     reliability_figure,
     statistics_figure,
     sweep_figure,
+    vote_figure,
 )
 from bt_neuro.report.html import Section
-from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilities
+from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilities, shapes_of
 from bt_neuro.report.study_figures import (
     average_figures,
     comparison_era_figures,
@@ -39,6 +41,7 @@ from bt_neuro.report.study_figures import (
 )
 from bt_neuro.report.trades import COLUMNS, empty_source, trade_source
 
+VOTE_BARS = 500  # of the running mean
 RATES = {"article": "The article's learning rates", "best": "Best learning rates of the grid"}
 # The article's figures, in its order.
 PICTURES = {
@@ -94,7 +97,8 @@ def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
     caption = "After costs. The account over time is below the candles."
     yield Section("account", "Account", caption, tuple(figures), tables=tuple(tables))
     yield from _eras(run)
-    yield from _prediction_sections(run.predictions, baseline_probabilities(run))
+    yield from _prediction_sections(run.predictions, baseline_probabilities(run), shapes_of(run))
+    yield from _votes(run)
     if (path := run.folder / "statistics.npy").exists() and len(statistics := np.load(path)) > 1:
         times = table["datetime"] if bars is None else bars.frame["datetime"]
         caption = (
@@ -125,7 +129,19 @@ def _bars(table: pd.DataFrame, point: float, no_bars: str, trades: ColumnDataSou
     )
 
 
-def _prediction_sections(predictions: pd.DataFrame, baselines: dict[str, Any]) -> Iterator[Section]:
+def _votes(run: Any) -> Iterator[Section]:
+    if not (run.manifest.get("metrics") or {}).get("seeds") or not (run.folder / "outputs.npy").exists():
+        return
+    outputs = run.outputs
+    if len(outputs) == len(run.predictions):
+        caption = f"Running means over about {VOTE_BARS:,} bars. The signals traded are those of the vote."
+        figure = vote_figure(run.predictions, outputs, VOTE_BARS)
+        yield Section("votes", "Votes over time", caption, (figure,))
+
+
+def _prediction_sections(
+    predictions: pd.DataFrame, baselines: dict[str, Any], shapes: Any = None
+) -> Iterator[Section]:
     scored = int((predictions["label"] != "").sum())
     if not scored:
         yield Section("unscored", "Scores", "Nothing could be scored: no label is known.")
@@ -133,8 +149,10 @@ def _prediction_sections(predictions: pd.DataFrame, baselines: dict[str, Any]) -
     window = min(2_000, scored // 4)
     if window >= MINIMUM_SIGNALS:  # of fewer bars it is noise over no time
         caption = f"Hit rate of the signals on the last {window:,} scored bars."
-        figure = hit_rate_figure(predictions, baselines, window)
-        yield Section("hits", "Hit rate over time", caption, (figure,))
+        figures = [hit_rate_figure(predictions, baselines, window)]
+        if shapes is not None:
+            figures.append(lift_figure(predictions, shapes, window))
+        yield Section("hits", "Hit rate and lift over time", caption, tuple(figures))
     caption = (
         "Averages over the last 10,000 samples: of the error, of signals that hit (forecast), of fractals "
         "without a signal (undefine). The error here is that of the probabilities."

@@ -119,7 +119,7 @@ class Result(PredictedRun):
     equity = _table("equity.csv", columns.EQUITY, "One row a bar.")
 
     def plot(self) -> Any:
-        """Return the figures of ``report.html`` as a Bokeh layout; `bokeh.io.show` shows it in a notebook.
+        """Return the figures of ``report.html`` as a Bokeh layout, which a notebook shows, offline too.
 
         Candles need the bar file as it was. Without it closes are drawn instead.
         """

@@ -1,7 +1,9 @@
 """What the report is made of: curves against plain loops, tables against the run's files, broken runs."""
 
 import json
+import re
 import shutil
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -240,6 +242,13 @@ def test_plot_returns_the_figures_of_the_page(run):
     layout = run.plot()
     for name in ("bars", "equity", "drawdown", "hit_rate", "error", "reliability", "sweep", "drift"):
         assert layout.select_one({"name": name}) is not None, name
+
+
+def test_a_notebook_shows_a_plot_without_the_network(run):
+    html = unescape(run.plot()._repr_html_())
+    assert html.startswith("<iframe srcdoc=")
+    assert "Bokeh" in html
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", html)
 
 
 def bt_neuro(*words):
