@@ -87,8 +87,8 @@ const set_ticks = (axis, from, to, pixels) => {
             before = value
         }
         if (ticks.length > 1.5 * most) continue
-        // Two that are near each other, as before and after a weekend: the later one begins a day.
-        ticks = ticks.filter((bar, at) => !(ticks[at + 1] - bar < near))
+        // Two that are near each other, as before and after a weekend: the later one begins a day. The first is longer.
+        ticks = ticks.filter((bar, at) => !(ticks[at + 1] - bar < near * (at ? 1 : 1.5)))
         if (ticks.length > most) continue
         const day = (bar) => iso(bar).slice(0, 10), months = level > 10, years = level > 14
         const text = (bar, at) => {

@@ -9,7 +9,7 @@ from typing import Any
 from bokeh.embed import file_html
 from bokeh.layouts import column
 from bokeh.models import Column
-from bokeh.resources import Resources
+from bokeh.resources import INLINE
 
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
@@ -74,6 +74,6 @@ def plot(run: Any, bars: Bars | None = None) -> Column:
 
 def _in_frame(layout: Column) -> str:
     """Return a layout as a frame that holds all it needs; its scripts stay apart from those of the notebook."""
-    page = file_html(layout, Resources(mode="inline", components=["bokeh"]), "bt-neuro")
+    page = file_html(layout, INLINE, "bt-neuro")
     look = "width:100%;height:900px;border:0"
     return f'<iframe srcdoc="{escape(page)}" title="Figures of the run" style="{look}"></iframe>'
