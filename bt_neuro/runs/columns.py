@@ -57,6 +57,9 @@ FOLDS: Columns = {
     **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
 }
 SURROGATES: Columns = {"number": INTEGER, "lift_pct": NUMBER, "brier_lead": NUMBER}
+TRIALS: Columns = {"trial": INTEGER, "state": TEXT}
+DRAWS: Columns = {"statistic": TEXT, "start": TEXT, "draw": INTEGER}
+LINES: Columns = {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER}
 COMPARISON: Columns = {
     **dict.fromkeys(("expert", "gradient", "which", "regime"), TEXT),
     "in_sample": FLAG,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bt_neuro.errors import NeuroError, did_you_mean
 from bt_neuro.io import open_no_follow
 from bt_neuro.runs import columns
-from bt_neuro.runs.columns import INTEGER, NUMBER, TEXT, Columns, parse_table
+from bt_neuro.runs.columns import Columns, parse_table
 from bt_neuro.runs.folder import MANIFEST, read_manifest
 
 
@@ -150,9 +150,7 @@ class Tuning(RunResult):
 
     tables = ("trials",)
 
-    trials = _table(
-        "trials.csv", {"trial": INTEGER, "state": TEXT}, "One row a trial, the best first, failed ones last."
-    )
+    trials = _table("trials.csv", columns.TRIALS, "One row a trial, the best first, failed ones last.")
 
     @property
     def best(self) -> dict[str, Any]:
@@ -194,14 +192,10 @@ class EmaConvergence(RunResult):
 
     draws = _table(
         "draws.csv",
-        {"statistic": TEXT, "start": TEXT, "draw": INTEGER},
+        columns.DRAWS,
         "One row a draw, statistic and start: the sample from which the averages agree.",
     )
-    lines = _table(
-        "lines.csv",
-        {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER},
-        "Averages of the first draws, one row a draw, statistic and sample.",
-    )
+    lines = _table("lines.csv", columns.LINES, "Averages of the first draws, one row a sample.")
 
 
 class Stream(PredictedRun):
@@ -255,13 +249,7 @@ KINDS: dict[str, type[RunResult]] = {
 
 
 def open_run(folder: str | Path) -> RunResult:
-    """Return the run that a folder holds, complete, interrupted or failed.
-
-    Returns
-    -------
-    RunResult
-        `Result` of a backtest, `WalkForward`, `PermutationTest`, `Tuning`, `Comparison`, `EmaConvergence` or
-        `Stream`.
+    """Return the run that a folder holds, complete, interrupted or failed, as the class of its kind.
 
     Raises
     ------
@@ -282,9 +270,8 @@ def open_run(folder: str | Path) -> RunResult:
             f"{path / MANIFEST}: kind must be one of {', '.join(KINDS)}, got {manifest['kind']}."
         )
     if manifest["status"] == "running":
-        raise NeuroError(
-            f"{path}: the run has not ended.\nWait for it. If it was killed, go on with --resume."
-        )
+        remedy = "Wait for it. If it was killed, go on with --resume."
+        raise NeuroError(f"{path}: the run has not ended.\n{remedy}")
     if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):
         raise _damaged(path / MANIFEST, "metrics are missing")
     result = kind(path, manifest)
