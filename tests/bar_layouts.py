@@ -364,7 +364,7 @@ LAYOUTS = {
         '"Data","Ostatnio","Otwarcie","Max.","Min.","Wol.","Zmiana%"\n', "investing.com", daily=True,
         newest_first=True, decimal_comma=True),
     "Ariva": Written(
-        "{t:%Y-%m-%d};{o};{h};{l};{c};{v};{v}", "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen\n", daily=True,
+        "{t:%Y-%m-%d};{o};{h};{l};{c};{v};{v}77", "Datum;Erster;Hoch;Tief;Schlusskurs;Stuecke;Volumen\n", daily=True,
         newest_first=True, decimal_comma=True),
     "Refinitiv": Written(
         "{t:%Y-%m-%d},{c},{h},{l},{o},{v}", "Date,TRDPRC_1,HIGH_1,LOW_1,OPEN_PRC,ACVOL_UNS\n", daily=True),
