@@ -20,9 +20,9 @@ from bt_neuro import read_bars
 from bt_neuro.learning.progressive import feature_windows, progressive_outputs
 from bt_neuro.metrics.predictions import brier_scores, shares_of
 from bt_neuro.metrics.skill import hits_at_coverage, mean_difference
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.playback import feature_rows
-from bt_neuro.plugin.strategy import all_parameters
 
 REFIT_BARS = 1_500
 DENSE = Path(__file__).parent.parent / "strategies" / "dense.py"

@@ -25,7 +25,10 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
 
 
 class LeanStrategy(bt.Strategy):
-    """A strategy without backtrader's calls that do nothing at a bar."""
+    """A strategy without backtrader's calls that do nothing at a bar.
+
+    Analyzers with a method ``on_buffers`` are called when the lines have got their buffers.
+    """
 
     _hears_money: bool | None = None
 
@@ -38,6 +41,12 @@ class LeanStrategy(bt.Strategy):
     def _getminperstatus(self) -> Any:
         # Below 0 all feeds are past the warm-up, and bars only become more.
         return self._minperstatus if self._minperstatus < 0 else super()._getminperstatus()
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        super().qbuffer(savemem, replaying)
+        for analyzer in self.analyzers:
+            if hasattr(analyzer, "on_buffers"):
+                analyzer.on_buffers()
 
 
 def _hears_of_money(part: Any) -> bool:

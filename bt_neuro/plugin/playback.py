@@ -20,8 +20,9 @@ from bt_neuro.learning.labels import Label
 from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.learning.visible_shape import VisibleShape
 from bt_neuro.nn.network import Network
+from bt_neuro.plugin.defaults import SHAPE
 from bt_neuro.plugin.feed import BarsFeed
-from bt_neuro.plugin.strategy import SHAPE, NeuroStrategy
+from bt_neuro.plugin.strategy import NeuroStrategy
 
 Array = NDArray[np.floating]
 

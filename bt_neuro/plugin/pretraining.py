@@ -44,6 +44,7 @@ class Pretraining:
             self.span = Span.of(pretrain, "pretrain")
         except BarsError as error:
             raise StrategyError(str(error)) from error
+        self._given = pretrain
         self.eras, self._until_settled, self._embargo_bars = eras, until_settled, embargo_bars
         self._start, self._stop = (time.astype(datetime) for time in (self.span.start, self.span.stop))
         self._first_bar: int | None = None
@@ -120,6 +121,13 @@ class Pretraining:
             on_epoch=on_epoch,
         )
         self.is_pending, self.seconds = False, perf_counter() - start
+
+    def require_over(self) -> None:
+        """Raise StrategyError if the bars have ended inside the span."""
+        if self.is_pending:
+            raise StrategyError(
+                f"pretrain {self._given} must leave bars to predict, got none. End it sooner."
+            )
 
     def state(self) -> dict[str, Any]:
         """Return the state for `restore`, as plain JSON values."""

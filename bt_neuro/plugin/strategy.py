@@ -7,12 +7,11 @@ from typing import Any
 from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.target import repeat_targets, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
-from bt_neuro.errors import CheckpointError, LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import Label
-from bt_neuro.learning.learner import Learner
 from bt_neuro.learning.signals import ScoredSignal, Signal
 from bt_neuro.nn.layers import Layer
 from bt_neuro.nn.losses import Loss, MeanSquaredError
@@ -29,39 +28,14 @@ from bt_neuro.plugin.checks import (
     require_counted,
     require_init,
 )
+from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters
 from bt_neuro.plugin.features import article_features, shape_features
-from bt_neuro.plugin.learned_feed import (
-    LearnedFeedFirst,
-    feeds_of,
-    require_feeds_together,
-    require_one_clock,
-)
+from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
+from bt_neuro.plugin.make_learner import make_learner, resume_learner
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
-from bt_neuro.plugin.run_observer import with_state
 from bt_neuro.plugin.timeframe_features import timeframe_features
-
-SHAPE, ARTICLE = "shape", "article"
-AVERAGE_STEPS = 1_000
-# Defaults that depend on the features; docs/explanation/defaults.md has the measurements.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    SHAPE: {"history_bars": 3, "learning_rate": 3e-4},
-    ARTICLE: {"history_bars": 20, "learning_rate": 2e-4},
-}
-
-
-def all_parameters(strategy: type[NeuroStrategy], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return every parameter of a strategy: those given, and the defaults of the others."""
-    params = {**dict(strategy.params._getitems()), **(parameters or {})}
-    if params["features"] not in DEFAULTS:
-        known = " or ".join(DEFAULTS)
-        raise StrategyError(f"features must be {known}, got {params['features']!r}. Give one of them.")
-    if params["timeframes"] and params["features"] == ARTICLE:
-        raise StrategyError("timeframes need features='shape', got 'article'. Leave one of them out.")
-    for name, default in DEFAULTS[params["features"]].items():
-        params[name] = default if params[name] is None else params[name]
-    return params
 
 
 class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
@@ -248,59 +222,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             self.pretraining.begin(len(self._network.seeds))
             self._phase = Phase.FIT
         if checkpoint is not None:
-            self._resume(checkpoint)
+            resume_learner(self, checkpoint)
         self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
 
-    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        super().qbuffer(savemem, replaying)
-        for analyzer in self.analyzers:
-            if hasattr(analyzer, "on_buffers"):
-                analyzer.on_buffers()
-
-    def _make_learner(self, checkpoint: Checkpoint | None) -> Learner:
-        inputs = self.p.history_bars * len(self._feature_lines)
-        layers, label, seeds = self.layers(inputs), self.label(), self.p.seeds
-        name = type(self).__name__
-        if not isinstance(layers, list | tuple):
-            raise StrategyError(f"{name}.layers() must return a list of layers, got {layers!r}")
-        if isinstance(label, type):
-            raise StrategyError(
-                f"{name}.label() must return a label, got the class {label.__name__}. Add ()."
-            )
-        if not isinstance(label, Label):
-            parts = "classes, delay_bars, update, state, restore"
-            raise StrategyError(f"{name}.label() must return a Label ({parts}), got {label!r}")
-        seed = self.p.seed if seeds == 1 else range(self.p.seed, self.p.seed + seeds)
-        if checkpoint is not None:
-            seed, saved = checkpoint.network.seed, len(checkpoint.network.seeds)
-            if seeds not in (1, saved):
-                raise CheckpointError(
-                    f"cannot resume {checkpoint.path}: seeds must be {saved}, got {seeds}. Leave seeds out."
-                )
-        network = Network(
-            layers,
-            inputs,
-            optimizer=self.optimizer(),
-            loss=self.loss(),
-            seed=seed,
-            device=self.p.device,
-            precision=self.p.precision,
-        )
-        names = list(self._feature_lines)
-        return Learner(network, label, names, self.p.history_bars, learning=self.p.learning)
-
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        if self.pretraining is not None:
-            self.pretraining.restore(checkpoint)
-        if self._is_fitting:  # the bars of the span pass again, and are collected again
-            checkpoint.restore_network(self._learner)
-        else:
-            checkpoint.restore(self._learner)
-        if checkpoint.last_bar is not None:
-            self._phase = Phase.RESUME
-        for name, keeper in with_state(self.analyzers.getitems()).items():
-            if hasattr(keeper, "restore") and name in checkpoint.analyzers.values:
-                keeper.restore(checkpoint.analyzers.group(name))
+    _make_learner = make_learner
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -384,8 +309,6 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         if not self.env._event_stop:
             require_counted(self, len(self.data))
             self._verification.require_end(self.fingerprint.bars)
-            if self._is_fitting:
-                raise StrategyError(
-                    f"pretrain {self.p.pretrain} must leave bars to predict, got none. End it sooner."
-                )
+            if self.pretraining is not None:
+                self.pretraining.require_over()
         super()._stop()

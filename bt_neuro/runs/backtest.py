@@ -17,10 +17,11 @@ from bt_neuro.learning.checkpoint import MODEL, RUN_STATE, Checkpoint
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.run_state import RunState
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
 from bt_neuro.runs.folder import MANIFEST, RunFolder, read_manifest

@@ -18,9 +18,10 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.epoch_tables import read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of

@@ -15,10 +15,11 @@ from bt_neuro.bars.limits import Limits
 from bt_neuro.errors import NeuroError, NonFiniteError
 from bt_neuro.learning.checkpoint import MODEL, RUN_STATE
 from bt_neuro.metrics.summary import stream_metrics
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.run_state import RunState
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.answerer import Answerer, Teller
 from bt_neuro.runs.answers import AnswerLog
 from bt_neuro.runs.bars_log import BARS, BarsCount, BarsLog

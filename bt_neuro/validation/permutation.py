@@ -16,7 +16,8 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import NeuroError, did_you_mean
 from bt_neuro.io import open_no_follow
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.defaults import all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import PermutationTest

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bt_neuro.errors import StrategyError
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.loading import parse_parameters
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 
 Parameters = dict[str, Any]
 

@@ -19,9 +19,10 @@ from bt_neuro.metrics.classification import NETWORK, predictor_scores
 from bt_neuro.metrics.predictions import PROBABILITIES, labels_of, probabilities_of
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.playback import FeatureRows, NeedsNetwork, feature_rows, playing
 from bt_neuro.plugin.run_observer import RunObserver
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.epoch_tables import EpochRecord, read_examples
 from bt_neuro.runs.recording import EQUITY, TRADES, EquityTable, Recording, TradeRecord, forget
 from bt_neuro.runs.results import Result

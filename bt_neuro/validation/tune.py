@@ -16,8 +16,9 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.metrics.objectives import OBJECTIVES
+from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.loading import load_strategy
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder, read_manifest, require_same
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import Tuning

@@ -13,7 +13,8 @@ from typing import Any
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
-from bt_neuro.plugin.strategy import NeuroStrategy, all_parameters
+from bt_neuro.plugin.defaults import all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import WARM_UP_BARS
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
