@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from modes import random_hours
@@ -50,8 +51,8 @@ class Source:
         self.lines, self.folder, self.chance = lines, folder, chance
         self.answers, self.doubled, self.ready = {}, [], 0
 
-    def live(self, seconds):
-        """Start a stream and kill it after so many seconds; None lets it end. Return its exit code."""
+    def live(self, seconds, *, once_ready=False):
+        """Start a stream and kill it so many seconds later; None lets it end. Return its exit code."""
         self.answers = dict(sorted(self.answers.items()))
         first = len(self.answers)
         words = (
@@ -69,9 +70,16 @@ class Source:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        said = []
+
+        def kill():
+            if once_ready:
+                said.append(process.stderr.readline())
+            time.sleep(seconds)
+            process.kill()
+
         if seconds is not None:
-            killer = threading.Timer(seconds, process.kill)
-            killer.start()
+            threading.Thread(target=kill).start()
         writer = threading.Thread(target=self._write, args=(process.stdin, self.lines[first:]))
         writer.start()
         for line in process.stdout:
@@ -80,7 +88,7 @@ class Source:
             self._take(json.loads(line))
         code = process.wait()
         writer.join()
-        self.ready += b'"ready"' in process.stderr.read()
+        self.ready += b'"ready"' in b"".join([*said, process.stderr.read()])
         process.stderr.close()
         process.stdout.close()
         return code
@@ -111,8 +119,10 @@ def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
     stream(lines, whole.append, strategy=Brackets, out=tmp_path / "whole")
     chance = random.Random(8)
     source = Source(lines, tmp_path / "live", chance)
-    for _ in range(KILLS):
-        assert source.live(chance.uniform(0.2, 3.0)) in (-signal.SIGKILL, 0)
+    for number in range(KILLS):
+        once_ready = number % 3 > 0
+        code = source.live(chance.uniform(0.0, 1.0 if once_ready else 3.0), once_ready=once_ready)
+        assert code in (-signal.SIGKILL, 0)
     assert source.live(None) == 0
     assert source.doubled == []
     for answer, expected in zip(source.answers.values(), json.loads(json.dumps(whole)), strict=True):
@@ -120,4 +130,58 @@ def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
     assert sum(len(one["fills"]) for one in whole) > 10 * KILLS
     for name in ("bars.csv", "predictions.csv", "equity.csv", "trades.csv", "features.npy", "outputs.npy"):
         assert (tmp_path / "live" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert source.ready > KILLS / 3
+    assert source.ready >= KILLS // 2
+
+
+def test_a_killed_backtest_is_finished_by_resume(tmp_path):
+    """Also one that was killed after its last bar; tables, metrics and account are those of one long run."""
+    random_hours(3000).to_csv(tmp_path / "bars.csv", index=False)
+
+    def start(folder, *words):
+        command = [sys.executable, "-m", "bt_neuro", "backtest", tmp_path / "bars.csv", "--no-report"]
+        command += [
+            "--device",
+            "numpy",
+            "--strategy",
+            BRACKETS,
+            "--checkpoint-every",
+            200,
+            "--out",
+            folder,
+            *words,
+        ]
+        return subprocess.Popen(
+            list(map(str, command)),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def end(process):
+        _, said = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), said.decode()
+        return process.returncode == 0
+
+    begun = time.perf_counter()
+    assert end(start(tmp_path / "whole"))
+    seconds, chance = time.perf_counter() - begun, random.Random(6)
+    for number in range(max(KILLS // 3, 2)):
+        killed, resumed = tmp_path / f"killed{number}", tmp_path / f"resumed{number}"
+        process = start(killed)
+        time.sleep(chance.uniform(0.3, 1.0) * seconds)
+        process.kill()
+        is_done = end(process)
+        if not is_done:
+            has_model = (killed / "model.safetensors").exists()
+            assert end(start(resumed, *(("--resume", killed) if has_model else ())))
+        folder = killed if is_done else resumed
+        for name in (
+            "predictions.csv",
+            "equity.csv",
+            "trades.csv",
+            "features.npy",
+            "outputs.npy",
+            "model.safetensors",
+        ):
+            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

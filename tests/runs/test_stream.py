@@ -494,6 +494,30 @@ def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_blocked_reader_blocks_no_signal(sent, tmp_path):
+    """Nobody reads answers or notes, and both pipes are full; what was not told is told by the next start."""
+    process = Process("--out", tmp_path / "live", "--heartbeat", "0.001")
+    process.ask(as_lines(BARS)[0])
+    for line in as_lines(BARS)[1:]:
+        process.process.stdin.write(line + "\n")
+    process.process.stdin.flush()
+    size = -1
+    while size != (size := (tmp_path / "live" / "answers.jsonl").stat().st_size):
+        time.sleep(1.0)  # until the pipe is full
+    process.process.send_signal(sent)
+    assert process.process.wait(20) == 0
+    told = [json.loads(line)["bar"] for line in process.process.stdout if line.endswith("}\n")]
+    process.process.communicate()
+    saved = Checkpoint.read(tmp_path / "live").last_bar
+    assert told == list(range(1, told[-1] + 1))
+    assert told[-1] < saved < ALL - 1
+    again = Stream([], resume=tmp_path / "live")
+    assert [one["bar"] for one in again.told] == list(range(told[-1] + 1, saved + 1))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_a_stream_killed_25_times_tells_no_bar_twice_and_ends_the_same(rng, tmp_path):
     bars = random_hours(3000)
