@@ -28,7 +28,7 @@ from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.recording import EQUITY, Recording
 from bt_neuro.runs.results import Portfolio, Result
 from bt_neuro.runs.shutdown import graceful_shutdown
-from bt_neuro.runs.tables import TextTable, has_rows
+from bt_neuro.runs.tables import TextTable
 from bt_neuro.runs.trades import time_text
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".htm", ".html", ".xlsx", ".parquet")
@@ -90,9 +90,11 @@ def portfolio(
     data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
     folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data})
     cerebro = _cerebro(bars, account)
-    with folder.recording(lambda: has_rows(folder.path / EQUITY)), ExitStack() as tables:
+    written: list[TextTable] = []
+    with folder.recording(lambda: any(table.rows for table in written)), ExitStack() as tables:
         stopped_by = tables.enter_context(graceful_shutdown(cerebro.runstop))
         equity = tables.enter_context(TextTable(folder.path / EQUITY, PortfolioEquity.header))
+        written.append(equity)
         recordings, analyzers = {}, dict[str, Analyzers]()
         for name, one in bars.items():
             (folder.path / name).mkdir()
