@@ -50,6 +50,7 @@ from bt_neuro.nn.optimizers import AdamW as AdamW
 from bt_neuro.nn.optimizers import CosineDecay as CosineDecay
 from bt_neuro.plugin import analyzers as analyzers
 from bt_neuro.plugin import features as features
+from bt_neuro.plugin import indicators as indicators
 from bt_neuro.plugin.analyzers import HitRate as HitRate
 from bt_neuro.plugin.analyzers import StepTime as StepTime
 from bt_neuro.plugin.features import article_features as article_features
@@ -58,11 +59,14 @@ from bt_neuro.plugin.feed import BarsFeed as BarsFeed
 from bt_neuro.plugin.live_feed import LiveFeed as LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from bt_neuro.plugin.observers import RunningStatistics as RunningStatistics
+from bt_neuro.plugin.stamps import stamped as stamped
 from bt_neuro.plugin.strategy import NeuroStrategy as NeuroStrategy
 from bt_neuro.runs import results as results
 from bt_neuro.runs.backtest import backtest as backtest
+from bt_neuro.runs.portfolio import portfolio as portfolio
 from bt_neuro.runs.results import Comparison as Comparison
 from bt_neuro.runs.results import PermutationTest as PermutationTest
+from bt_neuro.runs.results import Portfolio as Portfolio
 from bt_neuro.runs.results import Result as Result
 from bt_neuro.runs.results import Tuning as Tuning
 from bt_neuro.runs.results import WalkForward as WalkForward
@@ -90,6 +94,7 @@ __all__ = [
     "compare",
     "errors",
     "features",
+    "indicators",
     "labels",
     "layers",
     "lookahead_check",
@@ -99,6 +104,7 @@ __all__ = [
     "open_run",
     "optimizers",
     "permutation_test",
+    "portfolio",
     "read_bars",
     "results",
     "tune",

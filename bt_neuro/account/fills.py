@@ -65,8 +65,8 @@ class MarginFills(bt.brokers.BackBroker):
         self._instruments.clear()
 
     def getposition(self, data: bt.feed.DataBase) -> bt.Position:
-        # backtrader would keep an empty one, and read prices for it before the feed has any.
-        return self.positions[data] if data in self.positions else bt.Position()
+        # backtrader would also keep an empty one before the feed has prices, and then read them.
+        return self.positions[data] if data in self.positions or len(data) else bt.Position()
 
     # -- orders in and out ---------------------------------------------------------------------------------
     def submit(self, order: Order, check: bool = True) -> Order:

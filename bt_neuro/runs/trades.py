@@ -38,7 +38,7 @@ class TradeRecord(bt.Analyzer):
     def create_analysis(self) -> None:
         self._open_trade = 0.0
         self._open_trades: list[dict[str, Any]] = []
-        self._entries: dict[int, float] = {}  # opening times of the bars, by trade
+        self._entries: dict[tuple[int, int], float] = {}  # opening times of the bars, by feed and trade id
         self._prices: tuple[float, float] | None = None
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
 
@@ -51,10 +51,11 @@ class TradeRecord(bt.Analyzer):
 
     def notify_trade(self, trade: bt.Trade) -> None:
         now = opening_line(trade.data)[0]  # the fill's own time is the bar's closing
-        entered = self._entries.setdefault(trade.ref, now)
+        key = self._key_of(trade)
+        entered = self._entries.setdefault(key, now)
         if not trade.isclosed:
             return
-        del self._entries[trade.ref]
+        del self._entries[key]
         size = self._exit_size
         exit_price = self._exit_value / size if size else trade.price
         self._exit_size = self._exit_value = 0.0
@@ -97,7 +98,7 @@ class TradeRecord(bt.Analyzer):
         return {
             "entry_bar": trade.baropen - 1,
             "exit_bar": len(data) - 1,
-            "entry_datetime": time_text(self._entries.get(trade.ref, trade.dtopen)),
+            "entry_datetime": time_text(self._entries.get(self._key_of(trade), trade.dtopen)),
             "exit_datetime": time_text(opening_line(data)[0]),
             "side": "long" if trade.long else "short",
             "size": size,
@@ -122,7 +123,7 @@ class TradeRecord(bt.Analyzer):
             "size": self.p.table.size,
             "exit": [self._exit_size, self._exit_value],
             "prices": list(self._prices or ()),
-            "entries": [[ref, time] for ref, time in self._entries.items()],
+            "entries": [[*key, time] for key, time in self._entries.items()],
         }
 
     def restore(self, saved: Fields) -> None:
@@ -132,7 +133,12 @@ class TradeRecord(bt.Analyzer):
         self._exit_size, self._exit_value = saved.numbers("exit")
         low_high = saved.numbers("prices")
         self._prices = (low_high[0], low_high[1]) if low_high else None
-        self._entries = {int(ref): float(time) for ref, time in saved.items("entries")}
+        self._entries = {(int(feed), int(number)): time for feed, number, time in saved.items("entries")}
+
+    def _key_of(self, trade: bt.Trade) -> tuple[int, int]:
+        """Return feed and trade id: unlike ``trade.ref`` they do not count the runs of the process."""
+        feeds = self.strategy.datas
+        return next(i for i, data in enumerate(feeds) if data is trade.data), trade.tradeid
 
 
 def time_text(number: float) -> str:
