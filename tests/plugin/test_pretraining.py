@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
 from itertools import product
+from types import SimpleNamespace
 
 import backtrader as bt
 import numpy as np
@@ -53,7 +54,13 @@ class Watched(Small):
 
     def start(self):
         super().start()
-        self.told, self.states, self.decided = [], [], []
+        seen = SimpleNamespace(told=[], states=[], decided=[])
+        # A function is not saved in a checkpoint, as lists would be: a resumed run has seen fewer eras.
+        self.seen = lambda: seen
+
+    told = property(lambda self: self.seen().told)
+    states = property(lambda self: self.seen().states)
+    decided = property(lambda self: self.seen().decided)
 
     def notify_epoch(self, eras):
         self.told.append(eras)
