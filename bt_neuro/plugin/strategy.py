@@ -18,16 +18,9 @@ from bt_neuro.nn.losses import Loss, MeanSquaredError
 from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
+from bt_neuro.plugin import checks
 from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
-from bt_neuro.plugin.checks import (
-    ReadOnly,
-    check_names,
-    check_parameters,
-    checked_features,
-    require_counted,
-    require_init,
-)
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters
 from bt_neuro.plugin.features import article_features, shape_features
 from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
@@ -131,30 +124,28 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         ("precision", "single"),
     )
 
-    signal = ReadOnly()
-    scored = ReadOnly()
-    learner = ReadOnly()
-    network = ReadOnly()
-    phase = ReadOnly()
+    signal = checks.ReadOnly()
+    scored = checks.ReadOnly()
+    learner = checks.ReadOnly()
+    network = checks.ReadOnly()
+    phase = checks.ReadOnly()
 
     _is_member = False  # of a portfolio: it trades before the feeds of the others begin
 
     def __init__(self, **unknown: Any) -> None:
         # backtrader passes on what is no param; without this it is a TypeError without a hint.
         for name in unknown:
-            known = self.params._getkeys()
-            raise StrategyError(
-                f"{type(self).__name__} has no parameter {name!r}.{did_you_mean(name, known)}"
-            )
-        check_names(type(self))
+            hint = did_you_mean(name, self.params._getkeys())
+            raise StrategyError(f"{type(self).__name__} has no parameter {name!r}.{hint}")
+        checks.check_names(type(self))
         for name, value in all_parameters(type(self), self.p._getkwargs()).items():
             setattr(self.p, name, value)
-        check_parameters(self.p, dict(type(self).params._getitems()))
+        checks.check_parameters(self.p, dict(type(self).params._getitems()))
         self._signal: Signal | None = None
         self._scored: list[ScoredSignal] = []
         self._phase = Phase.WARM_UP
         self.pretraining = Pretraining.of(self.p)
-        self._feature_lines = checked_features(self)
+        self._feature_lines = checks.checked_features(self)
         require_one_clock(self, self._feature_lines)
         lines = self._feature_lines.values()
         self._inputs = {self.data, *(feed for line in lines for feed in feeds_of(line, self.datas))}
@@ -184,10 +175,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         return MeanSquaredError()
 
     def label(self) -> Label:
-        """Return the label, with the classes none, buy and sell; called once.
-
-        The default is the fractal of ``wing`` bars.
-        """
+        """Return the label of the classes none, buy and sell, by default a fractal; called once."""
         return FractalLabel(self.p.wing)
 
     def decide(self, signal: Signal) -> None:
@@ -210,14 +198,13 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     # -- the order of a run ----------------------------------------------------------------------------------
     def start(self) -> None:
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
-        name = type(self).__name__
-        require_init(self)
+        checks.require_init(self)
         require_feeds_together(self)
         checkpoint = None if self.p.resume is None else Checkpoint.read(self.p.resume)
         try:
             self._learner = self._make_learner(checkpoint)
         except LayerError as error:
-            raise StrategyError(f"{name}: {error}") from error
+            raise StrategyError(f"{type(self).__name__}: {error}") from error
         if self.pretraining is not None:
             self.pretraining.begin(len(self._network.seeds))
             self._phase = Phase.FIT
@@ -288,14 +275,13 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         if pending and pretraining.is_over(bar, opening_time(self.data)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
-        if self._phase is Phase.LIVE and before is not Phase.LIVE:
-            bars = bars_ahead(self, list(self._feature_lines.values()))
-            if bars is not None:
-                self._learner.run_ahead(bar, bars)
+        begins = self._phase is Phase.LIVE and before is not Phase.LIVE
+        if begins and (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
+            self._learner.run_ahead(bar, bars)
 
     def _next_analyzers(self, minperstatus: int, once: bool = False) -> None:
         if minperstatus <= 0 and not self._is_checked:  # the first bar that next() has had
-            require_counted(self, len(self.data))
+            checks.require_counted(self, len(self.data))
             self._is_checked = True
         super()._next_analyzers(minperstatus, once)
 
@@ -307,7 +293,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def _stop(self) -> None:
         # Not stop(), which subclasses override without calling it here.
         if not self.env._event_stop:
-            require_counted(self, len(self.data))
+            checks.require_counted(self, len(self.data))
             self._verification.require_end(self.fingerprint.bars)
             if self.pretraining is not None:
                 self.pretraining.require_over()
