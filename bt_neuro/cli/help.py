@@ -19,8 +19,19 @@ def write_groups(formatter: Any, rows: list[tuple[str, tuple[str, str]]]) -> Non
             formatter.write_dl(group, col_max=FIRST_COLUMN)
 
 
+def is_alone(args: list[str], index: int) -> bool:
+    """Return whether an argument is ``--repair`` without one of its values behind it."""
+    return args[index] == "--repair" and args[index + 1 : index + 2] not in (["drop"], ["widen"], ["all"])
+
+
 class PlainCommand(TyperCommand):
-    """A command whose help lists its options by group."""
+    """A command whose help lists its options by group; ``--repair`` may stand alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Typer has no option with an optional value.
+        return super().parse_args(
+            ctx, ["--repair=drop" if is_alone(args, i) else arg for i, arg in enumerate(args)]
+        )
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         rows = []

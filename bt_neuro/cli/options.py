@@ -67,6 +67,14 @@ class AccountPreset(StrEnum):
     futures = "futures"
 
 
+class Repair(StrEnum):
+    """What is done about rows that would be refused."""
+
+    drop = "drop"
+    widen = "widen"
+    all = "all"
+
+
 @dataclass(frozen=True)
 class BarOptions:
     """Options of `read_bars`."""
@@ -82,10 +90,18 @@ class BarOptions:
     tz: Annotated[str | None, option("Time zone to convert to: TO, or FROM,TO.", "ZONE")] = None
     resample: Annotated[str | None, option("Coarser timeframe to build, such as H4.", "TF")] = None
     keep_flat: Annotated[bool, option("Keep flat weekend bars without volume.", name="--keep-flat")] = False
-    repair: Annotated[bool, option("Drop bad rows with a note instead of an error.", name="--repair")] = False
+    repair: Annotated[
+        Repair | None,
+        option("Drop at most 2 % bad rows; widen high and low; drop all. Alone: drop."),
+    ] = None
+    symbol: Annotated[str | None, option("Instrument to read from a file of several.", "NAME")] = None
+    point: Annotated[
+        float | None, option("Smallest step of the price.", "PRICE", default="seen in the prices")
+    ] = None
+    scale: Annotated[float | None, option("Factor of the prices, such as 0.00001.", "FACTOR")] = None
 
     def as_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return dict(vars(self)) | {"repair": self.repair.value if self.repair else False}
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,7 @@ class StrategyOptions:
     panel: ClassVar[str] = "Strategy"
 
     strategy: Annotated[
-        str | None, option("Strategy file.", "FILE.py[:CLASS]", default="the article's expert")
+        str | None, option("Strategy file.", "FILE.py[:CLASS]", default="NeuroStrategy")
     ] = None
     param: Annotated[list[str] | None, option("Parameter of the strategy. Repeatable.", "NAME=VALUE")] = None
     timeframes: Annotated[

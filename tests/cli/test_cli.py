@@ -372,3 +372,55 @@ def test_a_strategy_that_is_no_python_file_is_told_so():
     refused = bt_neuro("backtest", SAMPLE, "--strategy", SAMPLE)
     assert refused.exit_code == 1
     assert f"strategy file {SAMPLE} is no Python file" in refused.stderr
+
+
+# -- options of bar files --------------------------------------------------------------------------------------
+def test_every_option_that_a_message_names_exists():
+    group = typer.main.get_command(app)
+    commands = [*group.commands.values(), *group.commands["runs"].commands.values()]
+    options = {name for one in (group, *commands) for parameter in one.params for name in parameter.opts}
+    options |= {
+        "--help",
+        "--nthreads",
+        "--blue",
+        "--orange",
+        "--soft",
+    }  # of Click, Dask, and colours of a page
+    for path in (ROOT / "bt_neuro").rglob("*.py"):
+        for name in re.findall(r"(?<![\w`-])(?<!var\()--[a-z][a-z-]+", path.read_text(encoding="utf-8")):
+            assert name in options, f"{path.relative_to(ROOT)} names {name}"
+
+
+HOLEY = "date,open,high,low,close\n" + "".join(
+    f"2024-01-{day:02d},1.10003,1.10207,1.09801,{'1.10309' if day == 9 else '1.10102'}\n"
+    for day in range(1, 32)
+)
+IN_TURN = "date,symbol,open,high,low,close\n" + "".join(
+    f"2024-01-{day:02d},{symbol},1.1000,1.1020,1.0980,1.1010\n"
+    for day in range(1, 31)
+    for symbol in ("AA", "BB")
+)
+SCALED = "date,open,high,low,close\n" + "".join(
+    f"2024-01-{day:02d},110000,110200,109800,1101{day:02d}\n" for day in range(1, 32)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "exit_code", "expected"),
+    [
+        (HOLEY, [], 1, "--repair=widen"),
+        (HOLEY, ["--repair"], 1, "2 %"),  # one of 31 is more
+        (HOLEY, ["--repair", "widen"], 0, '"bars": 31'),
+        (HOLEY, ["--repair=all"], 0, '"bars": 30'),
+        (HOLEY, ["--repair=some"], 2, "widen"),
+        (IN_TURN, [], 1, "--symbol 'AA'"),
+        (IN_TURN, ["--symbol", "BB"], 0, '"bars": 30'),
+        (SCALED, ["--scale", "0.00001"], 0, '"open": 1.1'),
+        (SCALED, ["--scale", "0.00001", "--point", "0.0001"], 0, '"point": 0.0001'),
+    ],
+)
+def test_options_of_bar_files(content, options, exit_code, expected, tmp_path):
+    (tmp_path / "bars.csv").write_text(content)
+    result = bt_neuro("check", *options, tmp_path / "bars.csv", "--json")
+    assert result.exit_code == exit_code, result.output
+    assert expected in result.output
