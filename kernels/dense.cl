@@ -46,16 +46,7 @@ FUNCTION NAMED(dense_backward)(
   SYNC;
 #endif
 
-#if POSITIONS == 1 && WORK_ITEMS > 1
-  // Neighbouring items move neighbouring weights: what they read and write lies side by side.
-  FOR_ITEMS(i, WANTS_DINP * N_IN) {
-    real sum = 0;
-    for (int o = 0; o < N_OUT; ++o) sum = fma(weight[i * N_OUT + o], dout[o], sum);
-    dinp[i] = sum;
-  }
-  SYNC;
-  FOR_ITEMS(k, N_IN * N_OUT) OPTIMIZER_STEP(1, weight + k, dout[k % N_OUT] * inp[k / N_OUT], rates);
-#elif POSITIONS == 1
+#if POSITIONS == 1
   // A row of weights is in the cache for both of its uses. The optimiser stays a loop of its own: unrolled
   // it takes seconds to compile.
   FOR_ITEMS(group, N_IN / (1 + PAIRS)) {

@@ -110,9 +110,9 @@ class StrategyOptions:
 
     panel: ClassVar[str] = "Strategy"
 
-    strategy: Annotated[
-        str | None, option("Strategy file.", "FILE.py[:CLASS]", default="NeuroStrategy")
-    ] = None
+    strategy: Annotated[str | None, option("Strategy file.", "FILE.py[:CLASS]", default="NeuroStrategy")] = (
+        None
+    )
     param: Annotated[list[str] | None, option("Parameter of the strategy. Repeatable.", "NAME=VALUE")] = None
     timeframes: Annotated[
         str | None,

@@ -80,7 +80,7 @@ def live(cerebro: bt.Cerebro, bars: pd.DataFrame, minutes: int) -> None:
     for row in bars.itertuples(index=False):
         arrived.put(Bar(row.datetime.to_pydatetime(), row.open, row.high, row.low, row.close, row.volume))
     arrived.put(None)
-    cerebro.adddata(LiveFeed(queue=arrived, qcheck=0.001, **timeframe(minutes)))
+    cerebro.adddata(LiveFeed(queue=arrived, qcheck=0.001, limits=None, **timeframe(minutes)))
 
 
 def live_undeclared(cerebro: bt.Cerebro, bars: pd.DataFrame, minutes: int) -> None:

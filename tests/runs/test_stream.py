@@ -515,24 +515,3 @@ def test_a_blocked_reader_blocks_no_signal(sent, tmp_path):
     assert told[-1] < saved < ALL - 1
     again = Stream([], resume=tmp_path / "live")
     assert [one["bar"] for one in again.told] == list(range(told[-1] + 1, saved + 1))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-def test_a_stream_killed_25_times_tells_no_bar_twice_and_ends_the_same(rng, tmp_path):
-    bars = random_hours(3000)
-    bars.to_csv(tmp_path / "bars.csv", index=False)
-    tested = backtest(tmp_path / "bars.csv", strategy=Small, out=tmp_path / "tested").folder
-    lines, told = as_lines(bars), []
-    live = tmp_path / "live"
-    for moment in [*sorted(rng.integers(1, 2990, 25).tolist()), None]:
-        process = Process("--resume" if live.exists() else "--out", live)
-        first = told[-1] + 1 if told else 0
-        for line in lines[first:moment]:
-            told.append(process.ask(line)["bar"])
-        if moment is not None:
-            process.end(signal.SIGKILL)
-    assert process.end()[0] == 0
-    assert told == list(range(3000))
-    assert tables(live) == tables(tested)
-    assert weights(live) == weights(tested)
