@@ -217,25 +217,30 @@ class MarginBroker(MarginFills):
             self._stop_out(data, data.close[0])
 
     def _stop_out(self, data: Any, price: float) -> None:
+        self._cancel_working(data, "stop-out")
+        self.counts.stop_outs += 1
+        size, holding = self.positions[data].size, self._holdings[data]
+        self._fill_own(data, -size, price, "stop-out", owner=holding.owner, tradeid=holding.tradeid)
+
+    def _cancel_working(self, data: Any, reason: str) -> None:
         for order in self.working_orders(data):
             if order.alive():  # not cancelled together with the one before
-                order.addinfo(reason="stop-out")
+                order.addinfo(reason=reason)
                 if not self.cancel(order):  # it was sent at the bar before, and not accepted yet
                     self.submitted.remove(order)
                     order.cancel()
                     self._end_of(order)
-        size, holding = self.positions[data].size, self._holdings[data]
-        order = (SellOrder if size > 0 else BuyOrder)(
-            owner=holding.owner, data=data, size=abs(size), tradeid=holding.tradeid
-        )
-        order.addinfo(reason="stop-out")
+
+    def _fill_own(self, data: Any, size: float, price: float, reason: str, **options: Any) -> None:
+        """Send an order of the broker's own and fill it at once, without slippage."""
+        order = (BuyOrder if size > 0 else SellOrder)(data=data, size=abs(size), **options)
+        order.addinfo(reason=reason)
         self._ocoize(order, None)
         order.submit(self)
         order.accept(self)
         self.orders.append(order)
-        self.counts.stop_outs += 1
         self._slipped = 0.0
-        self._fill(order, -size, price, data.datetime[0])
+        self._fill(order, size, price, data.datetime[0])
         self._get_value()
 
     def _ruin(self) -> None:

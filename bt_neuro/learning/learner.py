@@ -1,4 +1,4 @@
-"""Learner: predicts and learns closed bars, bar by bar or ahead, and scores the predictions."""
+"""Learner: predictions, training and scores, one closed bar after the other or ahead of the event loop."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def outputs_of(receives: Iterable[Receive]) -> list[list[float]]:
 
 
 class _Launch:
-    """Consecutive bars, sent together: their inputs, plans, and outputs once received."""
+    """Consecutive bars that are sent together, with their inputs, plans and outputs."""
 
     def __init__(self, inputs: list[BarInputs], plans: list[BarPlan]) -> None:
         self.inputs, self.plans, self.taken = inputs, plans, 0

@@ -76,8 +76,8 @@ def backtest(
     era_progress : called in pretraining with (era, number of eras, bars learned in it, bars of an era)
     checkpoint_every : bars between checkpoints; by default only at the end
     resume : folder of a run, or its ``model.safetensors``, to resume on the same file or one that has grown.
-        A new folder is written. Its predictions are bit-identical to those of one long run; its account
-        starts flat at the first new bar.
+        A new folder is written. Its predictions are bit-identical to those of one long run. Its account
+        continues if the settings are the same, else it starts flat at the first new bar.
     report : whether to write ``report.html``, which takes a second or two
 
     Returns

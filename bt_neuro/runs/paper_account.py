@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from backtrader.order import BuyOrder, Order, SellOrder
+from backtrader.order import Order
 
 from bt_neuro.account.account import Account
 from bt_neuro.account.broker import MarginBroker
 from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import BarsError
 
-STATE = (
-    "is_settled",
-    "settle_to",
-    "truth",
-    "_bar",
-    "_number",
-    "_seen_bars",
-)  # of the broker, in a checkpoint
+# Attributes of the broker in a checkpoint, beside those of every broker.
+STATE = ("is_settled", "settle_to", "truth", "_bar", "_number", "_seen_bars")
 UNSETTLED = "the position differs from the broker's. Settle it first."
 
 
@@ -68,7 +62,7 @@ class PaperBroker(MarginBroker):
 
     def notify(self, order: Order) -> None:
         super().notify(order)
-        if "id" not in order.info:  # a stop-out
+        if "id" not in order.info:  # of the broker's own
             self._name(order)
         name = order.info["id"]
         if order.status in (Order.Partial, Order.Completed):
@@ -99,7 +93,7 @@ class PaperBroker(MarginBroker):
         return self.cerebro.datas[0]
 
     def position_state(self) -> dict[str, Any]:
-        """Return position, the one after working market orders, that of the broker, and if they agree."""
+        """Return the paper position, now and after working market orders, and the broker's position."""
         size = self.positions[self._data].size
         working = sum(
             order.executed.remsize
@@ -149,27 +143,10 @@ class PaperBroker(MarginBroker):
 
     def _settle(self, wanted: float) -> None:
         data, self.settle_to, self.is_settled = self._data, None, True
-        for order in self.working_orders(data):
-            if order.alive():
-                order.addinfo(reason="settle")
-                if not self.cancel(order):
-                    self.submitted.remove(order)
-                    order.cancel()
-                    self._end_of(order)
-        missing = wanted - self.positions[data].size
-        if not missing:
-            return
-        (owner,) = self.cerebro.runningstrats
-        order = (BuyOrder if missing > 0 else SellOrder)(owner=owner, data=data, size=abs(missing))
-        self._name(order)
-        order.addinfo(reason="settle")
-        self._ocoize(order, None)
-        order.submit(self)
-        order.accept(self)
-        self.orders.append(order)
-        self._slipped = 0.0
-        self._fill(order, missing, data.open[0], data.datetime[0])
-        self._get_value()
+        self._cancel_working(data, "settle")
+        if missing := wanted - self.positions[data].size:
+            (owner,) = self.cerebro.runningstrats
+            self._fill_own(data, missing, data.open[0], "settle", owner=owner)
 
 
 def paper_broker(account: Account, point: float | None) -> PaperBroker:
