@@ -47,6 +47,10 @@ class SilentInit(Small):
         self.mine = 1
 
 
+class Pickled(Small):
+    """Of a name that no other test uses: backtrader finds a strategy's lines by the name of its class alone."""
+
+
 def run(*strategies: Any, analyzers: Any = (), observers: Any = ()) -> list[Any]:
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(BarsFeed(bars=BARS))
@@ -111,10 +115,10 @@ def test_frames_get_a_hint(change: Any, message: str) -> None:
 
 
 def test_results_pickle() -> None:
-    (strategy,) = run(Small)
+    (strategy,) = run(Pickled)
     copied = pickle.loads(pickle.dumps(strategy.network))
     assert copied.steps == strategy.network.steps > 10
     cerebro = bt.Cerebro(stdstats=False, maxcpus=1, optreturn=False)
     cerebro.adddata(BarsFeed(bars=BARS))
-    cerebro.optstrategy(Small, wing=[1, 2])
+    cerebro.optstrategy(Pickled, wing=[1, 2])
     assert [one.p.wing for (one,) in pickle.loads(pickle.dumps(cerebro.run()))] == [1, 2]
