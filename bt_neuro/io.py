@@ -200,7 +200,7 @@ class Fields:
         return self._checked(name, items, all(isinstance(item, str) for item in items), "a list of texts")
 
     def invalid(self, name: str, rule: str) -> CheckpointError:
-        """Return the error of a value that must be something else."""
+        """Return the error for a value that breaks a rule."""
         return CheckpointError(f"{self.where}: {name} must be {rule}, got {_shown(self.any(name))}")
 
     def _of(self, name: str, kind: type[Kind], rule: str) -> Kind:

@@ -1,4 +1,4 @@
-"""Layouts in which common tools write bars, as the tests write them: one row a layout."""
+"""Layouts in which common tools write bars, as the tests write them: one row per layout."""
 
 from __future__ import annotations
 

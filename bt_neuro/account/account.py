@@ -47,7 +47,7 @@ class Account:
 
     Parameters
     ----------
-    cash : to start with
+    cash : money at the start
     commission : fraction of the value traded, each side
     spread : points; None reads the file's own spread column, 0 where it has none
     slippage : points, against market and stop orders, as far as the bar reaches
@@ -216,7 +216,7 @@ def margin_account(
 
     Parameters
     ----------
-    cerebro : whose broker is replaced; its cash stays where `settings` have none
+    cerebro : its broker is replaced; its cash is kept unless `settings` has another
     preset : off, forex, stock, crypto or futures
     point : price of one point; None takes the decimals of a `BarsFeed`'s prices
     name : of the feed the conditions hold for, in a further call for each; None for all feeds

@@ -1,4 +1,4 @@
-"""Opening times of bars: what their file says, where a feed is stamped with their closing."""
+"""Opening times of bars, also of feeds that are stamped with the close."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Books:
 
     @property
     def paid(self) -> float:
-        """Costs and slippage so far: what the same fills would have earned more for nothing."""
+        """Costs and slippage so far: the same fills without costs would have earned this much more."""
         return self.costs + self.slippage
 
     def statement(self, closed_trades: float, open_trade: float, equity: float) -> dict[str, Any]:

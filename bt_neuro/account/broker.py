@@ -18,7 +18,7 @@ class MarginBroker(MarginFills):
     """backtrader's broker with margin, lot steps, stop-out and ruin.
 
     The ledger stays backtrader's own with short sales credited: equity = cash + sum(size x price x mult).
-    Leverage never enters it; margin is a test beside it.
+    Leverage does not change it; margin is tested separately.
 
     Params:
 
@@ -38,8 +38,8 @@ class MarginBroker(MarginFills):
     Notes
     -----
     Order of one bar: deposits, swap, stop-out of the positions carried in, orders, stop-out of what the
-    orders left, ruin. A market order, or a stop nearer than the stop-out level, goes first; a take-profit
-    does not, for the path inside the bar is unknown.
+    orders left, ruin. A market order, or a stop nearer than the stop-out level, fills before the stop-out; a
+    take-profit does not, because the path inside the bar is unknown.
 
     - Margin is tested at the fill, if the position grows or turns: the equity after all costs must be at
       least the margin after. Closing is always allowed. Other positions count at the open of the same bar.

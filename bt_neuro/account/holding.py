@@ -1,4 +1,4 @@
-"""Open position as the broker follows it through the bars."""
+"""Open position, followed bar by bar."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import backtrader as bt
 
 
 class Holding:
-    """Owner of an open position, and the prices that certainly lay inside its trade.
+    """Order that opened a position, and the prices that certainly lay inside its trade.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Holding:
     def range_of(self, data: Any) -> tuple[float, float, float]:
         """Return first, lowest and highest price of the current bar since the entry.
 
-        Price came from the open to an entry inside the bar, so extremes beyond the entry, seen from the open,
-        are later than it. Of the other side only entry and close are known to be.
+        If the entry lies inside the bar, the price moved from the open to the entry first. Extremes beyond the
+        entry, seen from the open, therefore came after it. On the other side only entry and close did for certain.
         """
         price, first, low, high = self._since, data.open[0], data.low[0], data.high[0]
         if price is None:

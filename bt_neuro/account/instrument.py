@@ -59,7 +59,7 @@ class Instrument(bt.CommInfoBase):
 
     On backtrader's own broker
 
-    - an order that leaves less than no cash becomes ``Margin`` without an exception, costs included;
+    - an order that leaves cash below 0, costs included, becomes ``Margin`` without an exception;
     - shorts need no margin, of any size;
     - a reversal beyond the cash closes the old position and opens none;
     - an order of the last bar never executes, and an open position has not yet paid its exit.

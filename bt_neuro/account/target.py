@@ -19,7 +19,7 @@ def target_orders(
     rebalance: float | None = None,
     **options: Any,
 ) -> Order | None:
-    """Send the order that is missing for a position of `share` of the equity.
+    """Send the order that brings a position to `share` of the equity.
 
     Position and working market orders are counted together, so that a call with the same share sends nothing
     more while orders fill in parts, and nothing again after a restart.
@@ -36,7 +36,7 @@ def target_orders(
     Returns
     -------
     Order or None
-        None where nothing is missing, or a cancellation must be confirmed first, see Notes.
+        None if no order is needed, or a cancellation must be confirmed first, see Notes.
 
     Raises
     ------

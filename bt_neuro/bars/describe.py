@@ -1,4 +1,4 @@
-"""What was understood of a bar file, as plain values and as text."""
+"""Description of a bar file: plain values and text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bt_neuro.bars.validation import counted
 
 
 def describe(bars: Bars) -> dict[str, Any]:
-    """Return everything known of `bars` but the bars themselves, in plain JSON values.
+    """Return the description of bars as plain JSON values.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def describe(bars: Bars) -> dict[str, Any]:
 
 
 def render(bars: Bars) -> str:
-    r"""Return what `describe` knows as a block of text, one line a fact.
+    r"""Return the description of bars as text, one line per fact.
 
     Examples
     --------

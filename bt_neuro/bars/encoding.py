@@ -50,7 +50,7 @@ def decode(data: bytes) -> tuple[bytes, str]:
 
 
 def require_text(data: bytes) -> None:
-    """Raise BarsError for bytes that no text holds."""
+    """Raise BarsError for binary data."""
     if (at := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, at) + 1
         raise BarsError(f"line {line}: binary data, not text.\nExport the bars as CSV.")

@@ -23,7 +23,7 @@ Row = Sequence[str]
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a text are written."""
+    """Layout of the rows of a text."""
 
     separator: str
     quote: str  # sign around cells; empty if there is none
@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """How many cells a row has."""
+        """Number of cells of a row."""
         return len(self.sample[0])
 
 

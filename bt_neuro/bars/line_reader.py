@@ -1,4 +1,4 @@
-"""Bars that come one line at a time: CSV, with or without a header, or JSON."""
+"""Reader of bars from single lines: CSV, with or without a header, or JSON."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def parse_prices(
 
 
 def parse_numbers(column: pa.ChunkedArray, style: Number) -> Floats:
-    """Return one float a cell, NaN where the cell is no number in this style."""
+    """Return one float per cell, NaN where the cell is no number in this style."""
     if not _is_text(column):
         return _floats(column)
     column = _without_currency(column)

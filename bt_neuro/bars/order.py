@@ -108,12 +108,12 @@ def put_in_order(rows: Rows, inspector: Inspector, move: Move) -> Rows:
 def drop_flat_weekends(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows without flat bars of no volume, in runs that touch a weekend.
 
-    A volume that is always 0 does not show whether a bar was traded: then no bar is dropped.
+    If the volume is always 0 no bar is dropped, because it does not show whether a bar was traded.
     """
     flat = (rows["volume"] == 0) & (rows["high"] == rows["low"])
     if not flat.any() or not rows["volume"].any():
         return rows
-    run = np.cumsum(np.diff(flat, prepend=False))  # one number a run of flat or of other bars
+    run = np.cumsum(np.diff(flat, prepend=False))  # one number per run of flat or of other bars
     weekend = ~np.is_busday(rows["datetime"].astype("M8[D]"))
     touched = np.bincount(run[weekend & flat], minlength=run[-1] + 1) > 0
     return inspector.drop(rows, flat & touched[run], "flat and without volume at a weekend")

@@ -1,4 +1,4 @@
-"""Bars of a file, read, validated and in one shape whatever tool wrote it."""
+"""Reader of bar files of any tool: validated bars in one form."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Bars:
     Parameters
     ----------
     frame : DataFrame
-        One row a bar, in rising time: `datetime` (naive, when the bar opened), `open`, `high`, `low`,
+        One row per bar, in rising time: `datetime` (naive, when the bar opened), `open`, `high`, `low`,
         `close`, `volume` (0 where the file has none) and, only if the file has it, `spread` in points.
     path : Path
         The file.
@@ -299,7 +299,7 @@ def _cut(rows: Rows, here: str, there: str, start: Bound, end: Bound) -> Rows:
 
 
 def _column_notes(table: Table, rows: Rows) -> list[str]:
-    """Return what a reader of a run should know of the columns."""
+    """Return notes on the columns, for the reader of a run."""
     notes = list(table.notes)
     if not {"volume", "up"} & table.columns.keys():
         notes.append("No column is known as volume; it is 0 in every bar.")

@@ -77,7 +77,7 @@ def _read_text(source: Source, symbol: str) -> Table:
     if layout.width > MOST_COLUMNS:
         raise BarsError(
             f"line {layout.first_line} must have at most {MOST_COLUMNS:,} columns, got {layout.width:,}.\n"
-            "Give one row a bar."
+            "Give one row per bar."
         )
     form = find_format(layout.header, layout.sample, layout.title)
     roles = find_columns(layout.header, layout.tickers, layout.sample, form, symbol)

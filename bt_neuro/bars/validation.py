@@ -71,7 +71,7 @@ def is_outside(bar: Values, digits: int | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition that no bar fulfils, and the cells that show it."""
+    """A condition that makes a row invalid, and the cells that show it."""
 
     what: str
     broken: Callable[[Values], Any]

@@ -1,6 +1,6 @@
 """Vocabulary of bar files: names of columns, months, halves of the day and time zones.
 
-Names and months are in words.csv, one row a language. Of the words for one role in a file the first is taken,
+Names and months are in words.csv, one row per language. Of the words for one role in a file the first is taken,
 so their order matters: MetaTrader's tick volume before its real volume, which is 0 in currencies.
 """
 

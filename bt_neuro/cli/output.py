@@ -1,4 +1,4 @@
-"""Lines in and out of pipes, such that a reader who does not read blocks no signal."""
+"""Lines in and out of pipes. A process that does not read its input does not block signals."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def stream(
         float | None, option("Seconds between heartbeats on stderr.", "SECONDS", default="none")
     ] = None,
 ) -> None:
-    """Read bars from standard input, learn from each, print one answer a line as JSON.
+    """Read bars from standard input, learn from each, print one answer per line as JSON.
 
     A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object.
     """

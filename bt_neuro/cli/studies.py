@@ -58,7 +58,7 @@ def ema_convergence(
         Path | None, option("New folder to write.", "DIR", default="runs/ema-convergence-TIME")
     ] = None,
 ) -> Outcome:
-    """Measure after how many samples exponential averages join moving averages."""
+    """Measure after how many samples exponential averages agree with moving averages."""
     from bt_neuro.report.console import render
     from bt_neuro.studies.ema_convergence import ema_convergence as run
 

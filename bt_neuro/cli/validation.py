@@ -85,7 +85,7 @@ def permutation_test(
         str | None, option("Dask scheduler to run the surrogates, such as tcp://10.0.0.1:8786.", "ADDRESS")
     ] = None,
 ) -> Outcome:
-    """Compare a strategy's figures with those on surrogates of the market, which hold nothing to know.
+    """Compare a strategy's figures with those on randomised copies of the market, its surrogates.
 
     With --resume and a larger --n a finished test gets further surrogates.
     """
@@ -149,7 +149,7 @@ def tune(
     ] = None,
     study: Annotated[str, option("Name of the search in the storage.", "NAME")] = "tune",
 ) -> Outcome:
-    """Search a strategy's parameters over walk-forward folds, with an estimate of the part of luck."""
+    """Search a strategy's parameters over walk-forward folds, and estimate the part of luck."""
     from bt_neuro.report.console import render
     from bt_neuro.validation.tune import tune as run
 
@@ -189,7 +189,7 @@ def lookahead_check(
     ] = 12,
     processes: Processes = 2,
 ) -> Outcome:
-    """Search for a use of bars that have not closed. Exit code 3 if there is one."""
+    """Check that a strategy does not use bars that have not closed. Exit code 3 if it does."""
     from bt_neuro.validation.lookahead import lookahead_check as run
 
     cls, parameters = strategy.load()
@@ -220,9 +220,9 @@ def warmup_check(
     span: Annotated[int, option("Bars to run after each start.", "N", least=1)] = 8000,
     processes: Processes = 2,
 ) -> Outcome:
-    """Start a strategy later and later, and measure after how many bars that no longer matters.
+    """Start a strategy at later bars, and measure after how many bars the start no longer matters.
 
-    Exit code 3 if the features never come to agree.
+    Exit code 3 if the features never agree.
     """
     from bt_neuro.validation.warmup import warmup_check as run
 

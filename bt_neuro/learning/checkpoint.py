@@ -91,7 +91,7 @@ class Checkpoint:
 
     @property
     def has_account(self) -> bool:
-        """Whether it holds the state of the account, see `RunState`."""
+        """Whether the file holds the state of the account, see `RunState`."""
         states = self.analyzers
         return RUN_STATE in states.values and states.group(RUN_STATE).integer_or_none("bar") is not None
 

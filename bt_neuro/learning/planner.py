@@ -27,7 +27,7 @@ Array = NDArray[np.floating]
 
 
 class BarPlan(NamedTuple):
-    """What is done at the close of a bar."""
+    """Work at the close of a bar."""
 
     bar: int
     features: Array

@@ -1,4 +1,4 @@
-"""Delayed progressive validation in long launches: the order of `Learner` on bars that are all known."""
+"""Delayed progressive validation of a whole file in long launches, in the order of `Learner`."""
 
 from __future__ import annotations
 

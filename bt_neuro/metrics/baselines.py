@@ -101,7 +101,9 @@ def baseline_probabilities(
             table = pd.concat([learned, predictions], ignore_index=True)
     rows = len(table) + history_bars - 1
     if len(table) and len(features) != rows:
-        raise ValueError(f"{len(features)} rows of features; windows of {history_bars} bars need {rows}")
+        raise ValueError(
+            f"features must have {rows} rows, for windows of {history_bars} bars, got {len(features)}"
+        )
     examples = DelayedLabels.of(table)
     baselines = {
         "class frequencies": class_frequencies(examples),
@@ -117,7 +119,7 @@ def baseline_probabilities(
 def baseline_table(
     bars: pd.Series, shapes: NDArray[np.integer], probabilities: dict[str, Array]
 ) -> pd.DataFrame:
-    """Return the content of ``baselines.csv``, one row a predicted bar.
+    """Return the content of ``baselines.csv``, one row per predicted bar.
 
     Columns are ``bar``, ``shape`` (see `visible_shapes`), and for each baseline ``p_buy`` and ``p_sell``
     behind its name.

@@ -63,7 +63,7 @@ def block_bootstrap(
 
     Parameters
     ----------
-    columns : (n, k), one row a bar or a day, in order. Rows are drawn whole, so columns stay paired
+    columns : (n, k), one row per bar or day, in order. Rows are drawn whole, so columns stay paired
     statistic : from sums (..., k) to (...), such as a ratio of two sums. It must not depend otherwise on the
         number of rows, since the last block may pass the n-th
     block : rows of a block; `block_length` by default

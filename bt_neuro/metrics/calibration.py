@@ -24,7 +24,7 @@ def threshold_sweep(predictions: pd.DataFrame, thresholds: ArrayLike = THRESHOLD
     Returns
     -------
     DataFrame
-        One row a threshold: ``threshold``, ``signals``, ``kept`` (share of all signals), ``hits``,
+        One row per threshold: ``threshold``, ``signals``, ``kept`` (share of all signals), ``hits``,
         ``hit_rate`` (precision), ``low``, ``high`` (Wilson, 95 %); NaN without signals.
 
     Notes
@@ -55,7 +55,7 @@ def reliability_curve(predictions: pd.DataFrame, bins: int = 10) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        One row a class and bin that holds bars: ``name`` (none, buy, sell), ``bin``, ``bars``, ``predicted``
+        One row per class and bin that holds bars: ``name`` (none, buy, sell), ``bin``, ``bars``, ``predicted``
         (mean probability), ``happened`` (share of the bars), ``low``, ``high`` (Wilson, 95 %). A label "both"
         counts as buy and as sell.
     """

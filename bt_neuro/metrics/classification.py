@@ -213,7 +213,7 @@ def hit_rate_over_time(
     Returns
     -------
     DataFrame
-        One row a scored bar from the ``window``-th on: ``bar``, ``datetime``, ``signals``, ``hit_rate``,
+        One row per scored bar from the ``window``-th on: ``bar``, ``datetime``, ``signals``, ``hit_rate``,
         ``low``, ``high`` (Wilson) of the network, and the hit rates of each baseline by its name; NaN without
         signals in the window.
     """

@@ -22,7 +22,7 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     Returns
     -------
     DataFrame
-        One row a change: ``bar`` and ``datetime`` of the first bar after it, ``found_bar`` (whose label
+        One row per change: ``bar`` and ``datetime`` of the first bar after it, ``found_bar`` (whose label
         revealed it), ``before`` and ``after`` (mean Brier score from the last change on, and to the next).
 
     Notes

@@ -1,4 +1,4 @@
-"""What a search for parameters may look for."""
+"""Objectives of a parameter search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Objective(NamedTuple):
-    """What a search looks for: the metric, its name in words, how it is printed, and which way is better."""
+    """Objective of a parameter search: metric, name in words, format, and which direction is better."""
 
     metric: str
     words: str

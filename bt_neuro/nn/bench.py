@@ -37,7 +37,7 @@ class OwnVariant:
     Predicting moves the running statistics.
     """
 
-    about = "one launch a bar; stream: the activations are still in place"
+    about = "one launch per bar; stream: the activations are still in place"
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -38,7 +38,7 @@ class Config:
                 continue
             if kind.startswith("int"):
                 holds = isinstance(value, Integral) and abs(int(value)) < 2**31
-                self.require(holds, f"{field.name} must be a whole number")
+                self.require(holds, f"{field.name} must be an integer")
             if kind.startswith("float"):
                 holds = isinstance(value, Real) and math.isfinite(value)
                 self.require(holds, f"{field.name} must be a number")

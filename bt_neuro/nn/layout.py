@@ -44,13 +44,13 @@ class Layout:
         self, layers: Sequence[Layer], n_inputs: int, optimizer: Optimizer, loss: Loss | None = None
     ) -> None:
         if not layers or n_inputs < 1:
-            raise LayerError("a network needs at least one input and one layer")
+            raise LayerError("a network must have at least one input and one layer")
         self.layers, self.n_inputs = tuple(layers), n_inputs
         self.optimizer, self.loss = optimizer, loss or MeanSquaredError()
         shapes: list[Shape] = [(n_inputs,)]
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise LayerError(f"layers() must give layers such as Dense(200, 'tanh'), not {layer!r}")
+                raise LayerError(f"each layer must be one such as Dense(200, 'tanh'), got {layer!r}.")
             try:
                 shapes.append(layer.output_shape(shapes[-1]))
             except LayerError as error:
@@ -71,12 +71,12 @@ class Layout:
     def _require_outputs(self) -> None:
         *others, last = (getattr(layer, "activation", None) == "softmax" for layer in self.layers)
         if any(others):
-            raise LayerError(f"layer {others.index(True)}: a softmax can only end the last layer")
+            raise LayerError(f"layer {others.index(True)}: only the last layer may have a softmax.")
         if self.loss.needs_softmax and not last:
             end = f"end with Dense({self.n_outputs}, 'softmax'), not {self.layers[-1]}"
             raise LayerError(f"{self.loss} needs a softmax: {end}")
         if isinstance(self.loss.weights, tuple) and len(self.loss.weights) != self.n_outputs:
-            raise LayerError(f"{self.loss}: give one weight for each of {self.n_outputs} outputs")
+            raise LayerError(f"{self.loss} must have one weight for each of {self.n_outputs} outputs.")
 
     def parts(self, batch_size: int) -> Iterator[LayerPlan]:
         """Yield the layers that run, in order, where so many windows make one step."""

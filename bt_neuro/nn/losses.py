@@ -75,7 +75,7 @@ class CategoricalCrossentropy(Loss):
 
     Parameters
     ----------
-    class_weight : one number a class, such as ``(1, 5, 5)`` where fractals are rare; 1 by default
+    class_weight : one number per class, such as ``(1, 5, 5)`` where fractals are rare; 1 by default
 
     Notes
     -----
@@ -91,12 +91,12 @@ class CategoricalCrossentropy(Loss):
 
 @dataclass(frozen=True)
 class CategoricalFocalCrossentropy(Loss):
-    """Cross-entropy in which a class counts less, the surer the network is of it already.
+    """Cross-entropy with a weight that falls as the predicted probability of the true class rises.
 
     Parameters
     ----------
-    alpha : weight of every class (0.25), or one number a class
-    gamma : how much less, as a factor (1 - output)^gamma (2)
+    alpha : weight of every class (0.25), or one number per class
+    gamma : exponent of the weight (1 - output)^gamma (2)
 
     Notes
     -----
@@ -116,7 +116,7 @@ class CategoricalFocalCrossentropy(Loss):
 
 
 def loss_of(loss: str | Loss) -> Loss:
-    """Return a loss by Keras's name of it, such as "categorical_crossentropy", or as it is.
+    """Return the loss of a Keras name, such as "categorical_crossentropy"; a loss is returned unchanged.
 
     Raises
     ------

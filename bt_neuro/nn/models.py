@@ -21,7 +21,7 @@ EXPERTS = ("plain", "dropout", "batch_norm")
 
 
 def article_layers(features: int = 12, expert: str = "batch_norm", **normalization: Any) -> list[Layer]:
-    """Return one of the three networks that the article compares, for bars of so many features; 3 outputs.
+    """Return the layers of one of the three networks that the article compares; 3 outputs.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
 
 
 def shape_layers(features: int = 12) -> list[Layer]:
-    """Return the article's network with layer normalisation in the third place, for bars of so many features.
+    """Return the layers of the article's network with layer normalisation in the third place.
 
     Parameters
     ----------

@@ -18,14 +18,14 @@ _WINDOWS_A_LAUNCH = 1024  # bounds the memory of a launch, and the time until Ct
 
 
 class StateCopy(NamedTuple):
-    """State of a network at a time, on its device; `Network.tensor` reads from it."""
+    """Copy of a network's state on its device; `Network.tensor` reads from it."""
 
     state: Any
     steps: int
 
 
 class Network(NetworkState):
-    """A network of layers on a device, learning by stochastic gradient descent, one window a step or many.
+    """A network of layers on a device, learning by stochastic gradient descent, one window per step or many.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Network(NetworkState):
         weighted = targets_of(targets, self.layout, self.dtype)
         mode = Mode.LEARN | (Mode.LEARN_MOVES if update_statistics else 0)
         if not isinstance(batch_size, Integral) or batch_size < 1:
-            raise LayerError(f"batch_size is {batch_size!r}: give a whole number, 1 or more")
+            raise LayerError(f"batch_size must be an integer, 1 or more, got {batch_size!r}.")
         if self._averages and batch_size > 1:
             raise LayerError(f"batch_size must be 1 with averaged weights, got {batch_size}. Drop average.")
         follow = windows[:0]
@@ -202,7 +202,7 @@ class Network(NetworkState):
         steps, does_both = max(len(learn), len(predict)), mode & Mode.BOTH == Mode.BOTH
         if len(targets) != len(learn) or (does_both and len(predict) != len(learn)):
             counts = f"{len(learn)} windows to learn, {len(targets)} targets, {len(predict)} to predict"
-            raise LayerError(f"{counts}: give as many of each")
+            raise LayerError(f"windows and targets must be equally many, got {counts}.")
         if not steps:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self.dtype),) * 2
         size, results = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size, []

@@ -134,7 +134,7 @@ class ReferenceNetwork:
 
 
 class Outputs(NamedTuple):
-    """Outputs of a run that is done."""
+    """Outputs of a finished run."""
 
     learned: Array
     predicted: Array

@@ -83,9 +83,9 @@ class Optimizer(Config, internal=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         limit = self.global_clipnorm
-        self.require(limit is None or limit > 0, "give a positive global_clipnorm")
+        self.require(limit is None or limit > 0, "global_clipnorm must be above 0")
         whole = self.average is None or (isinstance(self.average, int) and self.average >= AVERAGE_EVERY)
-        self.require(whole, f"average must be None or a whole number, {AVERAGE_EVERY} or more")
+        self.require(whole, f"average must be None or an integer, {AVERAGE_EVERY} or more")
         self.require(rate_at(self.learning_rate, 1) >= 0, "rates must be 0 or more")
 
     @property
@@ -94,7 +94,7 @@ class Optimizer(Config, internal=True):
         return self.moments if self.average is None else (*self.moments, AVERAGE)
 
     def rates(self, step: int) -> tuple[float, float, float, float]:
-        """Return the four numbers that the kernels move parameters by, at learning step 1, 2, ..."""
+        """Return the four numbers by which the kernels move parameters at learning step 1, 2, ..."""
         raise NotImplementedError
 
 
@@ -136,7 +136,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam that also takes learning_rate x weight_decay of every parameter off it.
+    """Adam that also reduces every parameter by learning_rate x weight_decay of itself.
 
     Options as in `Adam`, and `weight_decay` (0.004, Keras's). Loshchilov and Hutter 2017.
     """
@@ -178,14 +178,14 @@ def optimizers_of(optimizer: Optimizer | Sequence[Optimizer] | None, members: in
     optimizers = tuple(optimizer) if isinstance(optimizer, Sequence) else (optimizer or Adam(),)
     if not all(isinstance(each, Optimizer) for each in optimizers):
         raise LayerError(
-            f"optimizer is {optimizer!r}: give one such as Adam(1e-4) or SGD(1e-3), or one a member"
+            f"optimizer must be one such as Adam(1e-4) or SGD(1e-3), or one per member, got {optimizer!r}."
         )
     if isinstance(optimizer, Sequence) and len(optimizers) != members:
-        raise LayerError(f"{len(optimizers)} optimisers for {members} members: give one for each seed")
+        raise LayerError(f"optimizer must be one for each of {members} seeds, got {len(optimizers)}.")
     first = optimizers[0]
     for each in optimizers:
         alike = replace(each, learning_rate=first.learning_rate) == first
-        each.require(alike, f"members differ in learning_rate alone; the first has {first}")
+        each.require(alike, f"members must differ in learning_rate alone; the first has {first}")
     return optimizers
 
 

@@ -73,7 +73,7 @@ class NeuroClassifier(base.Classifier):  # type: ignore[misc]
         yield {"device": "numpy"}
 
     def learn_one(self, x: dict[Any, Any], y: Any) -> None:
-        """Learn one sample; raise LayerError where there is no room for a new feature or class."""
+        """Learn one sample; raise LayerError if there is no place for a new feature or class."""
         # By name within a sample: the order of a dictionary means nothing.
         self._make_room(self._features, sorted(x.keys() - self._features.keys(), key=str), "n_features")
         self._make_room(self._classes, [y] if y not in self._classes else [], "n_classes")

@@ -104,9 +104,9 @@ class SavedNetwork:
         config = about.group("network")
         format_ = config.text("format")
         if format_ != FORMAT:
-            raise CheckpointError(f"format {format_}; this version reads {FORMAT}: update bt-neuro")
+            raise CheckpointError(f"the format must be {FORMAT}, got {format_}. Update bt-neuro.")
         if expected != checksum(tensors, values):
-            raise CheckpointError("its checksum is of other contents, so it is damaged: use a copy")
+            raise CheckpointError("the checksum differs, so the file is damaged. Use a copy.")
         layers = [_described(layer, Layer, len(tensors)) for layer in config.items("layers")]
         optimizer = config.any("optimizer")
         if isinstance(optimizer, list):
@@ -152,7 +152,7 @@ def _described(config: Any, kind: Any, most_blocks: int) -> Any:
     except TypeError as error:  # an option is missing, or cannot be compared
         raise CheckpointError(str(error)) from error
     if not isinstance(described, kind):
-        raise CheckpointError(f"{described} stands in the wrong place")
+        raise CheckpointError(f"a {kind.__name__.lower()} must be in this place, got {described}")
     return described
 
 
@@ -161,18 +161,20 @@ def require_shapes(layout: Layout, members: int, tensors: Tensors) -> None:
     for name, placed in layout.tensors():
         expected = (members, *placed.tensor.shape)
         if name not in tensors or tensors[name].shape != expected:
-            shape = tensors[name].shape if name in tensors else "nothing"
-            raise CheckpointError(f"tensor {name} should have shape {expected}, found {shape}")
+            shape = tensors[name].shape if name in tensors else "no such tensor"
+            raise CheckpointError(f"tensor {name} must have the shape {expected}, got {shape}")
 
 
 def require_numbers(layout: Layout, tensors: Tensors, dtype: type[np.floating]) -> None:
     for name, _ in layout.tensors():
         if tensors[name].dtype != dtype:
-            raise CheckpointError(f"tensor {name} is {tensors[name].dtype}, not {np.dtype(dtype)}")
+            raise CheckpointError(f"tensor {name} must be {np.dtype(dtype)}, got {tensors[name].dtype}")
         if not np.isfinite(tensors[name]).all():
-            raise CheckpointError(f"tensor {name} holds NaN or infinity: the network has diverged")
+            raise CheckpointError(
+                f"tensor {name} must be finite, got NaN or infinity. The network has diverged."
+            )
         if name.endswith(MEANS_OF_SQUARES) and (tensors[name] < 0).any():
-            raise CheckpointError(f"tensor {name} holds a mean of squares below 0")
+            raise CheckpointError(f"tensor {name} must hold means of squares, got one below 0")
 
 
 def checksum(tensors: Tensors, about: dict[str, Any]) -> str:

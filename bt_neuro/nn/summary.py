@@ -1,4 +1,4 @@
-"""Tables of a network: a row a layer, with or without its microseconds."""
+"""Tables of a network: one row per layer, with or without its microseconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WINDOWS, _RUN_S, _ROUNDS = 64, 0.01, 5
 
 
 def table(layout: Layout, times: Sequence[float] = ()) -> str:
-    """Return a row a layer: outputs, parameters, and what it adds to a window's time (see `layer_times`)."""
+    """Return one row per layer: outputs, parameters, and the time it adds to a window (see `layer_times`)."""
     heads = ("us", "share") if times else ()
     rows: list[tuple[str, ...]] = [("name", "layer", "outputs", "parameters", *heads)]
     whole, *added = times or (0.0,)

@@ -28,7 +28,7 @@ def windows_of(inputs: ArrayLike, n_inputs: int, dtype: Any) -> tuple[Array, boo
     if not (ndim in (1, 2) and shape[-1] == n_inputs):
         ndim -= 1  # (bars, features), or several of these
         if not (ndim in (1, 2) and math.prod(shape[-2:]) == n_inputs):
-            raise LayerError(f"windows have shape {shape}: give (steps, {n_inputs})")
+            raise LayerError(f"windows must have the shape (steps, {n_inputs}), got {shape}.")
     return _bounded(windows.reshape(-1, n_inputs), "input"), ndim == 1
 
 
@@ -36,7 +36,7 @@ def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
     """Return targets as (steps, n_outputs), weighted by the loss."""
     numbers = np.asarray(targets, dtype)
     if numbers.ndim not in (1, 2) or numbers.shape[-1] != layout.n_outputs:
-        raise LayerError(f"targets have shape {numbers.shape}: give (steps, {layout.n_outputs})")
+        raise LayerError(f"targets must have the shape (steps, {layout.n_outputs}), got {numbers.shape}.")
     numbers = _bounded(numbers.reshape(-1, layout.n_outputs), "target")
     if layout.loss.needs_softmax and numbers.size and numbers.min() < 0:
         raise LayerError(
@@ -51,8 +51,8 @@ def _bounded(numbers: Array, what: str) -> Array:
     if 0 in good.tobytes():  # a third of the time of good.all()
         row, column = np.argwhere(~good)[0]
         raise NonFiniteError(
-            f"{what} {column} of step {row} is {numbers[row, column]}; nothing was run; "
-            f"give finite numbers of at most {LARGEST:g}"
+            f"{what} {column} of step {row} must be finite and at most {LARGEST:g}, got "
+            f"{numbers[row, column]}. Nothing was run."
         )
     return numbers
 
@@ -69,13 +69,13 @@ def require_finite_outputs(outputs: Array, first_step: int) -> None:
 
 
 def require_arguments(inputs: Any, device: Any, precision: Any) -> None:
-    """Raise LayerError where an argument of a network is of another kind than it should be."""
+    """Raise LayerError for an argument of a wrong type."""
     if not isinstance(inputs, Integral) or isinstance(inputs, bool):
-        raise LayerError(f"inputs is {inputs!r}: give a whole number, those of one window")
+        raise LayerError(f"inputs must be an integer, the numbers in one window, got {inputs!r}.")
     if not isinstance(device, str | Device):
-        raise LayerError(f"device is {device!r}: give text, such as 'auto', 'numpy' or the index '0'")
+        raise LayerError(f"device must be text, such as 'auto', 'numpy' or the index '0', got {device!r}.")
     if precision not in ("single", "double"):
-        raise LayerError(f"precision is {precision!r}: use single or double")
+        raise LayerError(f"precision must be single or double, got {precision!r}.")
 
 
 def seeds_of(seed: Any) -> tuple[tuple[int, ...], bool]:
@@ -84,5 +84,5 @@ def seeds_of(seed: Any) -> tuple[tuple[int, ...], bool]:
     seeds = [seed] if is_single else list(seed)
     good = [isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 0 for s in seeds]
     if not good or not all(good):
-        raise LayerError(f"seed is {seed!r}: give a whole number, 0 or more, or several")
+        raise LayerError(f"seed must be an integer, 0 or more, or several, got {seed!r}.")
     return tuple(map(int, seeds)), is_single

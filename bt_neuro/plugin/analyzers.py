@@ -1,4 +1,4 @@
-"""Analyzers for a strategy with a network: how often its signals hit, and how long a bar takes."""
+"""Analyzers: hit rate of the signals, and time of the network per bar."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ class HitRate(bt.Analyzer):
 
 
 class StepTime(bt.Analyzer):
-    """Seconds a bar spent on launches and on waiting for the network, which learns and predicts.
+    """Seconds per bar spent on launches and on waiting for the network.
 
-    Not in them is what it learns while backtrader is busy with the bar.
+    Work of the network that overlaps with backtrader's own is not included.
 
     Methods
     -------
@@ -146,7 +146,7 @@ class StepTime(bt.Analyzer):
 
 
 class Seconds:
-    """What `StepTime` counts, for a run_observer to add to."""
+    """Counts of `StepTime`, updated by a run observer."""
 
     _STEP = math.log(1.02)
     _BINS = 1200  # from 1 microsecond to some 5 hours

@@ -1,4 +1,4 @@
-"""Shortcuts of backtrader's loop over bars, with the same results."""
+"""A quicker loop over backtrader's bars, with the same results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
 
 
 class LeanStrategy(bt.Strategy):
-    """A strategy without backtrader's calls that do nothing at a bar.
+    """A strategy that omits those of backtrader's calls per bar that have no effect.
 
     Analyzers with a method ``on_buffers`` are called when the lines have got their buffers.
     """

@@ -19,7 +19,7 @@ def bars_ahead(strategy: Any, lines: list[Any]) -> Iterator[BarInputs] | None:
 
     They are known where a `BarsFeed` runs bar by bar, the features are those of one indicator of ours, and
     the label computes from prices alone. They are computed from the feed's frame, bar by bar and in order.
-    backtrader's lines never hold them: a strategy that reads ahead gets what it would get without.
+    backtrader's lines never hold them, so that a strategy that reads ahead gets the same values as without.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class BarFeatures(bt.Indicator):
     def read_ahead(self) -> Iterator[BarInputs] | None:
         """Return features, high, low and close of each bar to come; None if they are not known.
 
-        The features are computed once, by whoever comes first to a bar: this indicator or the caller.
+        Each bar's features are computed once, by this indicator or by the caller, whichever is earlier.
         """
         data = self.data
         if not isinstance(data, BarsFeed) or not data.is_plain or self._bars != len(data):

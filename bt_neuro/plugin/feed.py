@@ -1,7 +1,7 @@
 """A pandas frame as a backtrader feed: exact time stamps, no second copy, half the time of PandasData.
 
 backtrader, its resampler and its timers take a stamp for a bar's close, and files hold openings. So the line
-``datetime`` holds the closing, and ``opened`` what the file says.
+``datetime`` holds the closing time, and ``opened`` the opening time of the file.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BarsFeed(bt.feed.DataBase):
     ------
     BarsError
         A column is missing, there are no bars, a value is missing, or time does not ascend. backtrader itself
-        accepts the last two and goes wrong in silence.
+        accepts the last two and misreads them.
 
     Examples
     --------
@@ -170,7 +170,7 @@ class BarsFeed(bt.feed.DataBase):
 
     # -- coarser bars ----------------------------------------------------------------------------------------
     def clone(self, **kwargs: Any) -> BarsFeed:
-        """Return another feed of the same bars; `cerebro.resampledata` asks for it."""
+        """Return another feed of the same bars; called by `cerebro.resampledata`."""
         p = self.p
         return type(self)(
             bars=p.bars, timeframe=p.timeframe, compression=p.compression, tz=p.tz, name=self._name, **kwargs
@@ -272,29 +272,33 @@ def backtrader_timeframe(times: pd.Series) -> tuple[int, int]:
 
 
 def check(bars: pd.DataFrame) -> None:
-    """Refuse what backtrader would take in silence and then get wrong."""
+    """Raise BarsError for bars that backtrader would accept without an error and misread."""
     if not isinstance(bars, pd.DataFrame):
         hint = " Give its .frame." if hasattr(bars, "frame") else ""
-        raise BarsError(f"BarsFeed needs bars=, a pandas DataFrame; got {type(bars).__name__}.{hint}")
+        raise BarsError(f"bars must be a pandas DataFrame, got {type(bars).__name__}.{hint}")
     missing = [name for name in ("datetime", *COLUMNS) if name not in bars]
     if missing:
-        raise BarsError(f"The bars lack {', '.join(missing)}; {_remedy(bars, missing)}")
+        raise BarsError(f"bars must have the columns {', '.join(missing)}. {_remedy(bars, missing)}")
     if bars["datetime"].dtype.kind != "M":
-        raise BarsError("The column datetime holds no times; convert it with pandas.to_datetime().")
+        raise BarsError("The column datetime must hold times. Convert it with pandas.to_datetime().")
     if bars.empty:
-        raise BarsError("There are no bars in the frame.")
+        raise BarsError("bars must hold at least one bar, got none.")
     numbers = [name for name in ("datetime", *COLUMNS, "spread") if name in bars]
     if (holes := bars[numbers].isna().any(axis=1)).any():
-        raise BarsError(f"Bar {int(holes.argmax())} has no value in some column; drop or fill such rows.")
+        raise BarsError(
+            f"Bar {int(holes.argmax())} must have a value in every column. Drop or fill such rows."
+        )
     if (late := bars["datetime"].diff().dt.total_seconds() <= 0).any():
-        raise BarsError(f"Bar {int(late.argmax())} is not later than the one before; sort, drop duplicates.")
+        raise BarsError(
+            f"Bar {int(late.argmax())} must be later than the one before. Sort, and drop duplicates."
+        )
 
 
 def _remedy(bars: pd.DataFrame, missing: list[str]) -> str:
     if set(missing) & {str(name).lower() for name in bars}:
-        return "rename columns to small letters: bars.rename(columns=str.lower)."
+        return "Rename columns to lower case: bars.rename(columns=str.lower)."
     if missing == ["volume"]:
-        return "add it, 0 where it is unknown: bars.assign(volume=0)."
+        return "Add it, 0 where it is unknown: bars.assign(volume=0)."
     if "datetime" in missing and isinstance(bars.index, pd.DatetimeIndex):
-        return 'take it from the index: bars.rename_axis("datetime").reset_index().'
-    return "rename columns, or reset_index() first."
+        return 'Take it from the index: bars.rename_axis("datetime").reset_index().'
+    return "Rename columns, or call reset_index() first."

@@ -20,7 +20,8 @@ DIRECTIONS = {"none": 0.0, "buy": 1.0, "sell": -1.0}
 class NeuroSignal(bt.Indicator):
     """Predictions of the default network, which learns each bar before it predicts it.
 
-    At bar t every line comes from bars up to t. Lines and modes of running agree with `NeuroStrategy` to the bit.
+    At bar t every line depends on bars up to t only. Lines agree with `NeuroStrategy` to the bit, in every mode of
+    running.
 
     Params:
       - ``wing`` (default: ``1``), ``features`` (default: ``"shape"``), ``history_bars``, ``learning_rate``, ``seed``,

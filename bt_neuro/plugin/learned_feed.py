@@ -1,4 +1,4 @@
-"""The feed that a strategy learns: first among its feeds, and the feeds that its features read."""
+"""Feed to learn from, put first among a strategy's feeds; feeds that its features read."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def require_one_clock(strategy: Any, features: dict[str, Any]) -> None:
 
 
 def require_feeds_together(strategy: Any) -> None:
-    """Raise StrategyError where the feeds of a strategy do not go together."""
+    """Raise StrategyError if the feeds of a strategy cannot be combined."""
     require_all_closed(strategy.datas)
     if len(strategy.datas) > 1 and strategy._oldsync:
         raise StrategyError(

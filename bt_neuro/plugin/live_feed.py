@@ -1,4 +1,4 @@
-"""A live feed: bars come when they come, from whatever puts them into a queue."""
+"""Live feed of bars from a queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DIGIT_BARS = 500
 
 
 class LiveFeed(bt.feed.DataBase):
-    """Feed the bars that another thread puts into a queue, each once and as soon as it is there.
+    """Feed the bars that another thread puts into a queue, each once and as soon as it arrives.
 
     Params:
 
@@ -29,7 +29,7 @@ class LiveFeed(bt.feed.DataBase):
         with the status ``DELAYED``, those of the queue with ``LIVE``
       - ``limits`` (default: ``Limits()``): what a plausible bar is; others are left out
       - ``reject`` (default: ``None``): called with each bar that was left out, and the reason
-      - ``qcheck`` (default: ``0.25``): seconds to wait for a bar before Cerebro may look after other things
+      - ``qcheck`` (default: ``0.25``): seconds to wait for a bar before Cerebro may do other work
       - ``timeframe`` and ``compression`` (default: ``None``): of the bars; needed beside other feeds. They stamp
         each bar with its close; without them the line ``datetime`` holds the opening
 

@@ -1,4 +1,4 @@
-"""A user's strategy file: ``mine.py`` or ``mine.py:Mine``, and parameters written as ``name=value``."""
+"""Loader of strategy files, ``mine.py`` or ``mine.py:Mine``, and parser of parameters, ``name=value``."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
 
     Notes
     -----
-    What it returns can be pickled: another process, such as those of ``cerebro.optstrategy``, runs the file
-    again.
+    The class can be pickled: another process, such as those of ``cerebro.optstrategy``, runs the file again.
     """
     named = re.fullmatch(r"(.+\.py)(?::(\w+))?", wanted)
     path, name = Path(named[1] if named else wanted), (named[2] if named else None)

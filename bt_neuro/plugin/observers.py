@@ -1,4 +1,4 @@
-"""Observers: what a network holds, as lines beside the prices."""
+"""Observers: running statistics of a network, as lines beside the prices."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bt_neuro.plugin.checks import is_neural
 class RunningStatistics(bt.Observer):
     """Running mean and deviation of one feature, as the first normalisation layer holds them at a bar.
 
-    They tell how the market moved under the network: it sees each number less this mean, over this deviation.
+    The network's next layer receives each number less this mean, over this deviation.
 
     Params:
 
-      - ``feature`` (required): name of the feature; its newest number in the window is meant
+      - ``feature`` (required): name of the feature; the statistics are those of the newest bar in the window
 
     Lines:
       - ``mean``, ``deviation``: moved by bars up to the present one; nothing before the first prediction

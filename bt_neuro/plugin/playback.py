@@ -1,4 +1,4 @@
-"""A strategy without its network at work: its features recorded, or its trades from known outputs.
+"""Strategies run without their network: to record features, or to trade on known outputs.
 
 Learning does not depend on trades. So features, outputs and trades of a market can be computed one after the
 other, and the outputs of all bars in long launches, which take half the time.
@@ -31,7 +31,7 @@ OWN = ("start", "_start", "next", "prenext", "nextstart", "_next", "_make_learne
 
 
 class NeedsNetwork(StrategyError):
-    """A strategy that reads its network or learner, which is not at work."""
+    """Raised if a strategy reads its network or learner, which do not run here."""
 
 
 class FeatureRows(NamedTuple):
@@ -95,7 +95,7 @@ def feature_rows(
 def playing(
     strategy: type[NeuroStrategy], rows: FeatureRows, first_bar: int, outputs: Array
 ) -> type[NeuroStrategy]:
-    """Return a subclass that gets its signals from known outputs, and raises `NeedsNetwork` for more.
+    """Return a subclass whose signals come from known outputs; it raises `NeedsNetwork` if it reads its network.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ class ResumeVerification:
     def compare(self, bar: int, row: Sequence[float]) -> None:
         """Take the features of a bar that was learned; at the last one, compare those of the last bars.
 
-        Not before: where a bar differs its features do too, and the fingerprint names the bar.
+        Only there: if a bar differs its features do too, and the error of the fingerprint names the bar.
 
         Raises
         ------

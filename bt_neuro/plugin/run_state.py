@@ -39,8 +39,8 @@ FEED = ("time_before", "close_before", "digits", "ignored", "rejected")
 class RunState(bt.Analyzer):
     """Save the state of a run with one feed in its checkpoints, and restore it.
 
-    Lines and attributes of indicators, the strategy's own attributes, and all of the broker: positions, money,
-    working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, and
+    It holds lines and attributes of indicators, the strategy's own attributes, and all of the broker: positions,
+    money, working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, and
     objects that hold only these.
 
     Params:

@@ -1,7 +1,7 @@
-"""Meaning of a feed's time stamps: several feeds go together only where each is stamped at the close.
+"""Meaning of a feed's time stamps: several feeds can be combined only if each is stamped at the close.
 
-backtrader shows a bar from its stamp on. A daily bar that is stamped with its opening is seen a day too early by
-whoever trades hours beside it.
+backtrader shows a bar from its stamp on. Beside hourly bars, a daily bar that is stamped with its opening is visible
+a day too early.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def stamped(data: bt.feed.DataBase, at: Literal["open", "close"]) -> bt.feed.Dat
     """
     if at not in (OPEN, CLOSE):
         raise StrategyError(
-            f'at must be "open" or "close", got {at!r}. Say what the stamps of the feed mean.'
+            f'at must be "open" or "close", got {at!r}. Declare what the stamps of the feed mean.'
         )
     if at == OPEN and getattr(data, "stamps", None) is None:
         length = length_of(data)
@@ -120,7 +120,7 @@ def require_closed(data: bt.feed.DataBase) -> None:
 
 
 def require_all_closed(datas: Any) -> None:
-    """Raise StrategyError if several feeds do not go together; names the first."""
+    """Raise StrategyError if several feeds cannot be combined; names the first."""
     for data in datas:
         if data.replaying:
             raise StrategyError(

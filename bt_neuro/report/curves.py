@@ -1,4 +1,4 @@
-"""Curves of a run, from its tables: running means, the article's figures, drawdown, thinning."""
+"""Curves of a run, from its tables: running means, the article's figures, thinning."""
 
 from __future__ import annotations
 
@@ -54,18 +54,6 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
         name: pd.DataFrame({"datetime": rows["datetime"].to_numpy(), "value": running_mean(values, window)})
         for name, (rows, values) in samples.items()
     }
-
-
-def drawdown_pct(equity: ArrayLike) -> Floats:
-    """Return the distance of the account below its highest value so far, in percent, 0 or less.
-
-    Examples
-    --------
-    >>> drawdown_pct([100, 120, 90, 150])
-    array([  0.,   0., -25.,   0.])
-    """
-    values = np.asarray(equity, dtype=np.float64)
-    return 100 * (values / np.maximum.accumulate(values) - 1)
 
 
 def thinned(values: ArrayLike, points: int = 1200) -> NDArray[np.intp]:

@@ -41,7 +41,7 @@ SETTINGS = (
 
 
 def summary_of_runs(runs: Sequence[Any]) -> Summary:
-    """Return figures and settings of backtests and walk-forwards, one column a run; rows that differ are strong.
+    """Return figures and settings of backtests and walk-forwards, one column per run; rows that differ are strong.
 
     Raises
     ------

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource
 
-OUTCOMES = ("missed", "hit", "not known yet", "none")  # of the signal before a trade
 # Heading, column of the source, and decimals; the page shows text as it is.
 COLUMNS = (
     ("entry", "entry_time", "time"),
@@ -46,7 +45,7 @@ def trade_source(
     -------
     ColumnDataSource
         ``entry`` and ``exit`` are places in `table`, times milliseconds, ``side`` 1 or -1, ``outcome`` an index
-        of `OUTCOMES`.
+        of "missed", "hit", "not known yet" and "none".
     """
     rows = trades.assign(is_open=0)
     if open_trades:

@@ -1,4 +1,4 @@
-"""Tables of pretraining, in sample: one row an era, one row an example."""
+"""Tables of pretraining, in sample: one row per era, one row per example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = ("learning_rate", "era", "error", "undefine_pct", "forecast_pct", "in_s
 
 
 class EpochRecord(bt.Analyzer):
-    """Write ``eras.csv``, one row a network and era, and ``examples.csv``, one row an example.
+    """Write ``eras.csv``, one row per network and era, and ``examples.csv``, one row per example.
 
     Params:
 
@@ -89,7 +89,7 @@ def read_examples(folder: Path) -> pd.DataFrame:
 
 
 def read_eras(folder: Path) -> pd.DataFrame:
-    """Return the eras of a run, a row a network and era; no rows without pretraining."""
+    """Return the eras of a run, a row per network and era; no rows without pretraining."""
     path = folder / ERAS
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(HEADER))
 

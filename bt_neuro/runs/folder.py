@@ -145,7 +145,9 @@ class RunFolder:
         if resume is None:
             return cls.create(out, name, kind, manifest)
         if out is not None:
-            raise NeuroError("give out for a new folder or resume for an existing one, not both")
+            raise NeuroError(
+                "out and resume must not both be given. Give out for a new folder, resume for an existing one."
+            )
         return cls.resume(resume, kind, manifest, same)
 
     def _rename(self, wanted: Path) -> None:

@@ -1,4 +1,4 @@
-"""Health of a stream: a small file for watchers, and heartbeats."""
+"""Health of a stream: a small file for monitors, and heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List of runs, read from the manifests of their folders: no index that could differ from them."""
+"""List of runs, read from the manifests of their folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIGURES = (
 
 
 def list_runs(runs: str | Path = "runs") -> list[dict[str, Any]]:
-    """Return one row a run folder in `runs`, the last started first.
+    """Return one row per run folder in `runs`, the last started first.
 
     Parameters
     ----------

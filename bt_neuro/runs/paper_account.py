@@ -1,4 +1,4 @@
-"""Paper account of a stream: orders with numbers of their own, fills, and a broker's position to agree with."""
+"""Paper account of a stream: numbered orders, fills, and reconciliation with the broker's position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class QuotedInstrument(Instrument):
 
 
 class PaperBroker(MarginBroker):
-    """Margin broker that numbers orders, records what became of them, and agrees with another account.
+    """Margin broker that numbers orders, records their outcome, and is reconciled with another account.
 
     Attributes
     ----------

@@ -91,7 +91,7 @@ class Recording(AbstractContextManager["Recording"]):
 
 
 class PredictionTable(TextTable):
-    """One row a predicted bar, written when its label is confirmed, or at the end of the run."""
+    """One row per predicted bar, written when its label is confirmed, or at the end of the run."""
 
     header = ("bar", "datetime", "p_none", "p_buy", "p_sell", "signal", "label", "known_bar", "hit")
 
@@ -163,7 +163,7 @@ class PredictionTable(TextTable):
 
 
 class EquityTable(TextTable):
-    """One row a bar: close, cash, equity and position at the close, costs and deposits within the bar."""
+    """One row per bar: close, cash, equity and position at the close, costs and deposits within the bar."""
 
     header = ("bar", "datetime", "close", "cash", "equity", "position", "costs", "deposits")
 
@@ -195,7 +195,7 @@ class EquityTable(TextTable):
 
 
 class ArrayRecord(ArrayTable):
-    """An `ArrayTable` with a row of numbers from each bar record, or none."""
+    """An `ArrayTable` with at most one row of numbers per bar record."""
 
     def __init__(self, path: Path, row: Callable[[BarRecord], Any], rows: int = 0) -> None:
         super().__init__(path, rows)

@@ -1,4 +1,4 @@
-"""Repetition of a backtest from its manifest, and whether the results have the same bits."""
+"""Repetition of a backtest from its manifest, with a comparison to the bit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Repetition:
     ----------
     result : the new run
     differs : files whose bits differ
-    changed : what is not as it was: versions of packages, device
+    changed : differences of the device and of versions of packages
     """
 
     result: Result

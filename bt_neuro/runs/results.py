@@ -1,4 +1,4 @@
-"""Results of runs, read from their folders: one class a kind."""
+"""Results of runs, read from their folders: one class per kind."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _table(file: str, columns: Columns, doc: str) -> cached_property[pd.DataFram
 class PredictedRun(RunResult):
     """A run with predictions."""
 
-    predictions = _table("predictions.csv", columns.PREDICTIONS, "One row a predicted bar.")
+    predictions = _table("predictions.csv", columns.PREDICTIONS, "One row per predicted bar.")
 
     @cached_property
     def outputs(self) -> NDArray[Any]:
@@ -115,8 +115,8 @@ class Result(PredictedRun):
 
     tables: ClassVar[tuple[str, ...]] = ("predictions", "trades", "equity")
 
-    trades = _table("trades.csv", columns.TRADES, "One row a closed trade.")
-    equity = _table("equity.csv", columns.EQUITY, "One row a bar.")
+    trades = _table("trades.csv", columns.TRADES, "One row per closed trade.")
+    equity = _table("equity.csv", columns.EQUITY, "One row per bar.")
 
     def plot(self) -> Any:
         """Return the figures of ``report.html`` as a Bokeh layout, which a notebook shows, offline too.
@@ -137,7 +137,7 @@ class WalkForward(Result):
 
     tables = (*Result.tables, "folds")
 
-    folds = _table("folds.csv", columns.FOLDS, "One row a finished fold.")
+    folds = _table("folds.csv", columns.FOLDS, "One row per finished fold.")
 
     @property
     def failed(self) -> dict[str, str]:
@@ -150,7 +150,7 @@ class Tuning(RunResult):
 
     tables = ("trials",)
 
-    trials = _table("trials.csv", columns.TRIALS, "One row a trial, the best first, failed ones last.")
+    trials = _table("trials.csv", columns.TRIALS, "One row per trial, the best first, failed ones last.")
 
     @property
     def best(self) -> dict[str, Any]:
@@ -163,7 +163,9 @@ class PermutationTest(RunResult):
 
     tables = ("surrogates",)
 
-    surrogates = _table("surrogates.csv", columns.SURROGATES, "One row a run; number 0 is the market itself.")
+    surrogates = _table(
+        "surrogates.csv", columns.SURROGATES, "One row per run; number 0 is the market itself."
+    )
 
     @property
     def figures(self) -> dict[str, dict[str, Any]]:
@@ -176,8 +178,8 @@ class Comparison(RunResult):
 
     tables = ("table", "eras")
 
-    table = _table("compare.csv", columns.COMPARISON, "One row a predictor and regime, with intervals.")
-    eras = _table("eras.csv", columns.ERAS, "One row a network and era: the article's figures, in sample.")
+    table = _table("compare.csv", columns.COMPARISON, "One row per predictor and regime, with intervals.")
+    eras = _table("eras.csv", columns.ERAS, "One row per network and era: the article's figures, in sample.")
 
     @property
     def claims(self) -> list[dict[str, Any]]:
@@ -193,9 +195,9 @@ class EmaConvergence(RunResult):
     draws = _table(
         "draws.csv",
         columns.DRAWS,
-        "One row a draw, statistic and start: the sample from which the averages agree.",
+        "One row per draw, statistic and start: the sample from which the averages agree.",
     )
-    lines = _table("lines.csv", columns.LINES, "Averages of the first draws, one row a sample.")
+    lines = _table("lines.csv", columns.LINES, "Averages of the first draws, one row per sample.")
 
 
 class Stream(PredictedRun):
@@ -203,7 +205,7 @@ class Stream(PredictedRun):
 
     tables = ("predictions", "bars")
 
-    bars = _table("bars.csv", columns.BARS, "One row a bar.")
+    bars = _table("bars.csv", columns.BARS, "One row per bar.")
 
 
 class Portfolio(RunResult):
@@ -211,7 +213,7 @@ class Portfolio(RunResult):
 
     tables: ClassVar[tuple[str, ...]] = ("equity",)
 
-    equity = _table("equity.csv", columns.PORTFOLIO_EQUITY, "One row a time at which some bar closed.")
+    equity = _table("equity.csv", columns.PORTFOLIO_EQUITY, "One row for each time at which some bar closed.")
 
     @property
     def names(self) -> list[str]:

@@ -68,7 +68,7 @@ def stream(
     Parameters
     ----------
     lines : lines in a format of `LineReader`; iterated in a thread of its own, so the iterator may block
-    send : called with plain JSON values, one answer a line, as soon as it is computed
+    send : called with plain JSON values, one answer per line, as soon as it is computed
     warn : called with a text about what cannot be saved
     event : called with plain JSON values when the stream is ready, and at each heartbeat
     on_stop : called when a signal ends the stream; `send` must then not block any more

@@ -13,7 +13,7 @@ from bt_neuro.io import Fields
 
 
 class TradeRecord(bt.Analyzer):
-    """Write one row a closed trade, costs apart from the gross result.
+    """Write one row per closed trade, costs apart from the gross result.
 
     Run-up and drawdown (MFE, MAE) are of the best and worst price that lay inside the trade for certain.
 

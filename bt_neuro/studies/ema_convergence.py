@@ -165,8 +165,8 @@ class Measurement:
     Attributes
     ----------
     joinings : one for each statistic, start and definition
-    draws : one row a draw, statistic and start, with its sample by ``band`` and by ``picture``
-    lines : averages of the first draws, one row a draw, statistic and sample: ``moving`` and each start
+    draws : one row per draw, statistic and start, with its sample by ``band`` and by ``picture``
+    lines : averages of the first draws, one row per draw, statistic and sample: ``moving`` and each start
     """
 
     joinings: list[Convergence]

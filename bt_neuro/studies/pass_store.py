@@ -63,7 +63,7 @@ def _write(path: Path, tensors: dict[str, Array], about: dict[str, Any]) -> None
             save_file(tensors, partial, metadata={name: str(value) for name, value in about.items()})
     except (OSError, SafetensorError) as error:
         raise NeuroError(
-            f"{path} cannot be written: {error}. Make room, then go on with --resume."
+            f"{path} cannot be written: {error}. Free some space, then continue with --resume."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Tables of a comparison: one row a predictor and regime, with intervals."""
+"""Tables of a comparison: one row per predictor and regime, with intervals."""
 
 from __future__ import annotations
 

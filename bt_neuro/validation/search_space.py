@@ -25,7 +25,7 @@ EXCLUDED = {
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; integers if both are `int`; on a log scale with `log`."""
+    """Numbers from `low` to `high`, both included; integers if both are `int`; with `log` on a log scale."""
 
     low: float
     high: float

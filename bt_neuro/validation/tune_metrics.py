@@ -169,7 +169,7 @@ def luck_verdict(deflated_pct: float | None, overfitting_pct: float | None) -> s
 
 
 def trials_table(study: TuneStudy, objective: str) -> pd.DataFrame:
-    """Return the content of ``trials.csv``: one row a trial, the best first, failed ones last."""
+    """Return the content of ``trials.csv``: one row per trial, the best first, failed ones last."""
     metric, _, _, maximise = OBJECTIVES[objective]
     rows: list[Metrics] = []
     for trial in study.trials("complete", "failed"):

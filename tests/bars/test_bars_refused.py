@@ -161,7 +161,7 @@ REFUSALS = {
     ),
     "wide": Refusal(
         "2024-01-15 00:00" + ",1" * 60_000,
-        "line 1 must have at most 1,000 columns, got 60,001.\nGive one row a bar.",
+        "line 1 must have at most 1,000 columns, got 60,001.\nGive one row per bar.",
     ),
     "bid prices without one": Refusal(
         "time,bid_open,bid_high,bd_low,bid_close,ask_open,ask_high,ask_low,ask_close\n"

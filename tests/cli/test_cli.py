@@ -105,7 +105,7 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         (
             ["backtest", SAMPLE, "--device", "abacus"],
             {},
-            r"no OpenCL (device fits --device abacus|runtime is installed).*",
+            r"(device must be one of .*, got abacus|no OpenCL runtime is installed).*",
         ),
         (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash must be .*got -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),

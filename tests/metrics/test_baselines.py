@@ -76,7 +76,7 @@ def test_softmax_regression_is_rivers(wing):
 
     tables = make_tables(rows=250, wing=wing)
     p = tables.predictions
-    p.loc[p["label"] == "both", "label"] = "buy"  # river learns one class a time
+    p.loc[p["label"] == "both", "label"] = "buy"  # river learns one class at a time
     scaler = preprocessing.StandardScaler()
     rows = []
     for row in tables.features.tolist():

@@ -83,7 +83,7 @@ def test_history_moves_the_statistics_that_predict(best, bars):
 
 @pytest.mark.parametrize("average", [9, 0, -1])
 def test_an_average_over_too_few_steps_is_refused(average):
-    with pytest.raises(LayerError, match="average must be None or a whole number, 10 or more"):
+    with pytest.raises(LayerError, match="average must be None or an integer, 10 or more"):
         Adam(1e-3, average=average)
 
 

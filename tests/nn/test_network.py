@@ -102,7 +102,7 @@ def test_golden_losses_notice_a_small_change():
 
 # -- ways of learning that are one and the same --------------------------------------------------------------
 def bar_by_bar(network, windows, targets):
-    """Predict the first window, then learn each and predict the next: a launch a bar, reused activations."""
+    """Predict the first window, then learn each and predict the next: a launch per bar, reused activations."""
     first = network.predict(windows[0], update_statistics=True)
     rest = [network.learn_then_predict(*bar) for bar in zip(windows[:-1], targets, windows[1:], strict=True)]
     return np.array([first, *rest])
@@ -391,12 +391,12 @@ def test_a_number_that_is_none_is_refused_and_nothing_moves(bad, place, data):
     network.learn(windows[:-1], targets)
     before = network.state()
     windows[4, 2] = bad
-    with pytest.raises(NonFiniteError, match="input 2 of step 4 is"):
+    with pytest.raises(NonFiniteError, match="input 2 of step 4 must be finite"):
         network.learn(windows[:-1], targets)
-    with pytest.raises(NonFiniteError, match="input 2 of step 4 is"):
+    with pytest.raises(NonFiniteError, match="input 2 of step 4 must be finite"):
         network.predict(windows, update_statistics=True)
     targets[5, 1] = bad
-    with pytest.raises(NonFiniteError, match="target 1 of step 5 is"):
+    with pytest.raises(NonFiniteError, match="target 1 of step 5 must be finite"):
         network.learn(data[0][:-1], targets)
     assert network.steps == STEPS
     for name, tensor in network.state().items():
@@ -406,9 +406,12 @@ def test_a_number_that_is_none_is_refused_and_nothing_moves(bad, place, data):
 @pytest.mark.parametrize(
     ("call", "remedy"),
     [
-        (lambda n, w, t: n.predict(w[:, :-1]), r"windows have shape \(13, 23\): give \(steps, 24\)"),
-        (lambda n, w, t: n.predict(w[None]), r"give \(steps, 24\)"),
-        (lambda n, w, t: n.learn(w[:-1], t[:, :2]), r"targets have shape \(12, 2\): give \(steps, 3\)"),
+        (lambda n, w, t: n.predict(w[:, :-1]), r"windows must have the shape \(steps, 24\), got \(13, 23\)"),
+        (lambda n, w, t: n.predict(w[None]), r"the shape \(steps, 24\), got \(1, 13, 24\)"),
+        (
+            lambda n, w, t: n.learn(w[:-1], t[:, :2]),
+            r"targets must have the shape \(steps, 3\), got \(12, 2\)",
+        ),
         (lambda n, w, t: n.learn(w, t), "13 windows to learn, 12 targets"),
         (lambda n, w, t: n.learn_then_predict(w[:-1], t, w), "12 targets, 13 to predict"),
     ],
@@ -422,28 +425,37 @@ def test_shapes_that_do_not_fit_name_the_remedy(call, remedy, data):
     ("make", "complaint"),
     [
         (lambda: Network([], 3, device="numpy"), "at least one input and one layer"),
-        (lambda: Network([Dense(2)], 0, device="numpy"), "needs at least one input"),
-        (lambda: Network(["Dense"], 3, device="numpy"), "not 'Dense'"),
+        (lambda: Network([Dense(2)], 0, device="numpy"), "must have at least one input"),
+        (lambda: Network(["Dense"], 3, device="numpy"), "got 'Dense'"),
         (
             lambda: Network([TransformerEncoder()], 3, device="numpy"),
             r"layer 0, .*put a Reshape or a Conv1D before it; got \(3,\)",
         ),
         (lambda: Network([Conv1D(2, 5)], 3, device="numpy"), "kernel_size is larger than the input"),
-        (lambda: Network([Dense(2)], 3, precision="half", device="numpy"), "use single or double"),
-        (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs is 3.5: give a whole number"),
-        (lambda: Network([Dense(2)], 3, device=0), "device is 0: give text, such as .* the index '0'"),
-        (lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"), "optimizer is 'adam': give one"),
+        (
+            lambda: Network([Dense(2)], 3, precision="half", device="numpy"),
+            "precision must be single or double, got 'half'",
+        ),
+        (lambda: Network([Dense(2)], 3.5, device="numpy"), "inputs must be an integer, .* got 3.5"),
+        (lambda: Network([Dense(2)], 3, device=0), "device must be text, .* the index '0', got 0"),
+        (
+            lambda: Network([Dense(2)], 3, optimizer="adam", device="numpy"),
+            "optimizer must be one such .* got 'adam'",
+        ),
         (
             lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam()], device="numpy"),
-            "1 optimisers for 2 members: give one for each seed",
+            "optimizer must be one for each of 2 seeds, got 1",
         ),
         (
             lambda: Network([Dense(2)], 3, seed=(1, 2), optimizer=[Adam(), AdamW()], device="numpy"),
-            "AdamW.*: members differ in learning_rate alone; the first has Adam",
+            "AdamW.*: members must differ in learning_rate alone; the first has Adam",
         ),
-        (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed is '7': give a whole number"),
-        (lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"), "give a whole number, 0 or more"),
-        (lambda: Dense("3"), "units must be a whole number"),
+        (lambda: Network([Dense(2)], 3, seed="7", device="numpy"), "seed must be an integer, .* got '7'"),
+        (
+            lambda: Network([Dense(2)], 3, seed=[1, -1], device="numpy"),
+            r"an integer, 0 or more, or several, got \[1, -1\]",
+        ),
+        (lambda: Dense("3"), "units must be an integer"),
         (lambda: Dense(True), "units must be a number, not True"),
         (lambda: RunningBatchNorm(epsilon=np.nan), "epsilon must be a number"),
         (lambda: Adam("fast"), "learning_rate must be a number"),
@@ -514,7 +526,7 @@ def test_large_numbers_are_numbers(data):
     """The check for larger ones is silent."""
     network = network_of([RunningBatchNorm(10, "tanh"), Dense(3)], "numpy")
     assert np.isfinite(network.predict(np.full(N, 1e15))).all()
-    with pytest.raises(NonFiniteError, match="input 1 of step 0 is"):
+    with pytest.raises(NonFiniteError, match="input 1 of step 0 must be finite"):
         network.predict(np.array([1e15, np.inf, *np.zeros(N - 2)]))
 
 
@@ -675,25 +687,25 @@ def test_a_damaged_file_is_named(damage, tmp_path):
     [
         (
             {"format": "bt-neuro-network-9"},
-            "format bt-neuro-network-9; this version reads bt-neuro-network-4: update bt-neuro",
+            "the format must be bt-neuro-network-4, got bt-neuro-network-9. Update bt-neuro",
         ),
         (
             {"layers": [{"class": "Dens", "units": 3}]},
             "unknown layer, optimiser or loss 'Dens'. Did you mean Dense",
         ),
         ({"layers": [{"class": "Dense", "unit": 3}]}, "Dense has no option 'unit'. Did you mean units"),
-        ({"layers": [{"class": "Dense", "units": 7}]}, "dense_0.kernel should have shape (1, 24, 7), found"),
-        ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be a whole number"),
-        ({"layers": [{"class": "Adam"}]}, "stands in the wrong place"),
+        ({"layers": [{"class": "Dense", "units": 7}]}, "dense_0.kernel must have the shape (1, 24, 7), got"),
+        ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be an integer"),
+        ({"layers": [{"class": "Adam"}]}, "a layer must be in this place, got Adam"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
-        ({"optimizer": []}, "0 optimisers for 1 members"),
+        ({"optimizer": []}, "one for each of 1 seeds, got 0"),
         ({"loss": None}, "loss"),
         ({"inputs": None}, "inputs must be an integer from 1 to "),
         ({"inputs": 10**15}, "got 1000000000000000"),
         ({"seeds": []}, "seeds must be one number, got []"),
         ({"steps": "many"}, "of at least 0, got 'many'"),
         ({"steps": -1}, "of at least 0, got -1"),
-        ({"precision": "double"}, "is float32, not float64"),
+        ({"precision": "double"}, "must be float64, got float32"),
     ],
 )
 def test_a_file_of_another_network_says_how(change, complaint, tmp_path):
@@ -710,7 +722,7 @@ def test_a_weight_that_changed_on_the_disk_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match="checksum is of other contents"):
+    with pytest.raises(CheckpointError, match="the checksum differs"):
         Network.load(path, device="numpy")
 
 
@@ -720,7 +732,7 @@ def test_a_diverged_network_is_not_loaded(tmp_path):
     state = network.state()
     state["dense_0.bias"][0, 1] = np.nan
     storage.write(path, state, {"network": network.config()})
-    with pytest.raises(CheckpointError, match=r"dense_0.bias holds NaN"):
+    with pytest.raises(CheckpointError, match=r"dense_0.bias must be finite, got NaN"):
         Network.load(path, device="numpy")
 
 
@@ -752,12 +764,12 @@ def test_every_listed_device_was_tried_or_says_why(runtime):
 
 
 def test_an_unknown_device_names_those_there_are(best):
-    with pytest.raises(DeviceError, match=r"fits --device quantum; there are: 0 .*, or numpy"):
+    with pytest.raises(DeviceError, match=r"device must be one of 0 .* or numpy, got quantum"):
         Network(DROPOUT, N, device="quantum")
 
 
 def test_a_device_without_double_precision_says_so(best):
-    with pytest.raises(DeviceError, match="has no double precision: use precision single"):
+    with pytest.raises(DeviceError, match=r"has no double precision\. Use --param precision=single"):
         Network(DROPOUT, N, device=replace(best, has_double=False), precision="double")
 
 

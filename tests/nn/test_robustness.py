@@ -90,7 +90,7 @@ def check_extremes(row, device, rates, path):
         assert_finite_state(network)
         assert_same_bits(Network.load(path, device=device).predict(windows[0]), predicted)
     for complaint in complaints:
-        assert re.search(r"must be finite|give finite numbers|tensor \S+ holds NaN or infinity", complaint)
+        assert re.search(r"must be finite", complaint)
 
 
 ROWS = FAMILY | {"article": Row(article_layers(), 240, optimizer=Adam(2e-4))}
@@ -127,9 +127,10 @@ def test_a_square_that_overflows_leaves_statistics_and_moments_finite(layer, pla
 
 def test_numbers_too_large_to_square_are_refused_by_name(place):
     network = Network(SMALL, 4, device=place)
-    with pytest.raises(NonFiniteError, match=r"input 1 of step 0 is 1.*e\+20; nothing was run; give finite"):
+    refused = r"input 1 of step 0 must be finite .* got 1.*e\+20. Nothing was run"
+    with pytest.raises(NonFiniteError, match=refused):
         network.predict([0.0, 1e20, 0.0, 0.0], update_statistics=True)
-    with pytest.raises(NonFiniteError, match="target 0 of step 0 is"):
+    with pytest.raises(NonFiniteError, match="target 0 of step 0 must be finite"):
         network.learn(np.zeros(4), [1e20, 0.0, 0.0])
     assert_finite_state(network)
 
@@ -142,7 +143,8 @@ def test_a_network_that_cannot_be_loaded_is_not_saved_over_a_good_one(damage, tm
     state = network.state()
     state[damage][0].flat[0] = np.inf
     network.set_state(state, 0)
-    with pytest.raises(CheckpointError, match=f"an old file stays: tensor {re.escape(damage)} holds NaN"):
+    kept = f"an old file is unchanged: tensor {re.escape(damage)} must be finite"
+    with pytest.raises(CheckpointError, match=kept):
         network.save(path)
     assert path.read_bytes() == before
 

@@ -154,14 +154,14 @@ def test_a_single_bar_is_a_day() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda bars: None, "needs bars="),
-        (lambda bars: bars.drop(columns=["low", "volume"]), "lack low, volume"),
+        (lambda bars: None, "bars must be a pandas DataFrame"),
+        (lambda bars: bars.drop(columns=["low", "volume"]), "must have the columns low, volume"),
         (lambda bars: bars.set_index("datetime"), "reset_index"),
-        (lambda bars: bars.iloc[:0], "no bars"),
+        (lambda bars: bars.iloc[:0], "at least one bar"),
         (lambda bars: bars.assign(datetime=bars["datetime"].astype(str)), "to_datetime"),
-        (lambda bars: bars.assign(close=bars["close"].where(bars.index != 3)), "Bar 3 has no value"),
-        (lambda bars: bars.iloc[[0, 1, 2, 2, 3]], "Bar 3 is not later"),
-        (lambda bars: bars.iloc[::-1], "Bar 1 is not later"),
+        (lambda bars: bars.assign(close=bars["close"].where(bars.index != 3)), "Bar 3 must have a value"),
+        (lambda bars: bars.iloc[[0, 1, 2, 2, 3]], "Bar 3 must be later"),
+        (lambda bars: bars.iloc[::-1], "Bar 1 must be later"),
     ],
     ids=["no frame", "columns", "index", "empty", "text", "hole", "twice", "backwards"],
 )

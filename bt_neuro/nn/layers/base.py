@@ -73,14 +73,14 @@ class LayerPlan:
 
 
 class Layer(Config, internal=True):
-    """Base of all layers: a subclass is all that a new layer needs, beside its kernel and its twin.
+    """Base of all layers. A new layer is one subclass, beside its kernel and its twin in NumPy.
 
     Attributes
     ----------
     kind : first part of its tensors' names, and name of its kernel file
     reference : its forward and backward pass in NumPy
-    activations : those it can have
-    differs_when_learning : its learning pass cannot reuse the activations of a prediction
+    activations : allowed values of its option `activation`
+    differs_when_learning : whether its learning pass cannot reuse the activations of a prediction
     """
 
     kind: ClassVar[str]
@@ -107,12 +107,12 @@ class Layer(Config, internal=True):
         return ()
 
     def parts(self, batch_size: int) -> tuple[Layer, ...]:
-        """Return the layers that run in its place; none if it changes nothing."""
+        """Return the layers that run in its place; none for an identity."""
         own = _OWN_LAYER.get(getattr(self, "activation", None) or "")
         return (self,) if own is None else (replace(self, activation=None), own)  # type: ignore[type-var]
 
     def require_optimizer(self, optimizer: Optimizer) -> None:
-        """Raise LayerError where the layer does not go with the optimiser."""
+        """Raise LayerError if the layer does not work with the optimiser."""
 
     def has_own_step(self, optimizer: Optimizer) -> bool:
         """Return whether gamma and beta move as the article published, not by the optimiser."""

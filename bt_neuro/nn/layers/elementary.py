@@ -14,7 +14,7 @@ from bt_neuro.nn.reference.passes import Passes
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """An activation by itself, such as ``Activation("tanh")`` of inputs; the others are as in `Dense`."""
+    """An activation by itself, such as ``Activation("tanh")`` of the inputs; names as in `Dense`."""
 
     activation: ActivationName
     kind: ClassVar[str] = "activation"
@@ -51,7 +51,7 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """Read the inputs as another shape: ``Reshape((-1, 12))`` makes bars of 12 features; -1 is what fits."""
+    """Read the inputs as another shape: ``Reshape((-1, 12))`` makes bars of 12 features; -1 is inferred."""
 
     target_shape: tuple[int, ...]
     kind: ClassVar[str] = "reshape"

@@ -48,9 +48,7 @@ class Device:
     def shape(self, *, double: bool = False) -> KernelShape:
         """Return how programs are cut for this device."""
         if double and not self.has_double:
-            raise DeviceError(
-                f"{self} has no double precision: use precision single (--param precision=single)"
-            )
+            raise DeviceError(f"{self} has no double precision. Use --param precision=single.")
         if self.is_gpu:
             return KernelShape(vector=1, work_items=64, registers=2, double=double)
         # AVX-512 has 32 registers of 16 floats, everything smaller 16.
@@ -107,7 +105,7 @@ def listed() -> tuple[Device, ...]:
     try:
         cl = pyopencl()
     except ImportError as error:
-        raise DeviceError(f"pyopencl cannot be imported ({error}): pip install pyopencl") from error
+        raise DeviceError(f"pyopencl cannot be imported ({error}). Run pip install pyopencl.") from error
     devices: list[Device] = []
     for runtime in _platforms(cl):
         for handle in runtime.get_devices():
@@ -190,7 +188,7 @@ def choose(name: str = "auto") -> Device:
         raise DeviceError(f"no OpenCL runtime is installed on this {platform.machine()} machine. {REMEDY}")
     if not fits:
         listing = ", ".join(f"{device.index} {device}" for device in devices)
-        raise DeviceError(f"no OpenCL device fits --device {name}; there are: {listing}, or numpy")
+        raise DeviceError(f"device must be one of {listing} or numpy, got {name}.")
     raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
 
 

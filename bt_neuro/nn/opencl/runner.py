@@ -143,7 +143,7 @@ class _Launch:
 
 
 class _Copy(NamedTuple):
-    """State of a `Runner` at a time, on the device."""
+    """Copy of a `Runner`'s state on the device."""
 
     buffer: Any
     done: Any
@@ -250,7 +250,7 @@ class Runner:
 
     @_naming_device
     def flush(self) -> None:
-        """Have the device begin: a runtime may start the work only at the wait."""
+        """Start the work on the device; without it a runtime may start only when the caller waits."""
         self._queue.flush()
 
     @_naming_device

@@ -210,7 +210,7 @@ def pooling_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients
 
 # lstm.cl ----------------------------------------------------------------------------------------------------
 def lstm_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
-    """Keep gates, cells and the output before, a row a position."""
+    """Keep gates, cells and the output before, a row per position."""
     positions, units = len(s["inp"]), layer.units
     gates = s["gates"] = s["inp"] @ t["kernel"] + t["bias"]
     cell = s["cell"] = np.zeros((positions, units), gates.dtype)
