@@ -24,6 +24,19 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
             binding[0] = value
 
 
+def request_stop(cerebro: bt.Cerebro) -> None:
+    """End a run after the current bar of all its strategies; safe in a signal handler.
+
+    `Cerebro.runstop` at any moment may end it inside a bar, which the broker has had and a strategy has not.
+    """
+    cerebro._stop_requested = True
+
+
+def is_stopping(cerebro: bt.Cerebro) -> bool:
+    """Return whether a run ends with the current bar."""
+    return cerebro._event_stop or getattr(cerebro, "_stop_requested", False)
+
+
 class LeanStrategy(bt.Strategy):
     """A strategy that omits those of backtrader's calls per bar that have no effect.
 
@@ -37,6 +50,12 @@ class LeanStrategy(bt.Strategy):
             self._hears_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
         if self._hears_money or qorders or qtrades or self._orderspending or self._tradespending:
             super()._notify(qorders, qtrades)
+
+    def _next(self) -> None:
+        super()._next()
+        # The last strategy of a portfolio ends the run, so that all have had the bar.
+        if is_stopping(self.env) and self is self.env.runningstrats[-1]:
+            self.env.runstop()
 
     def _getminperstatus(self) -> Any:
         # Below 0 all feeds are past the warm-up, and bars only become more.

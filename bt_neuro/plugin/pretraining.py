@@ -13,6 +13,7 @@ from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import EpochLog
 from bt_neuro.learning.fit import fit
 from bt_neuro.learning.label_queue import Example
+from bt_neuro.plugin.bar_loop import is_stopping
 
 PRETRAINING = "pretraining"  # in a checkpoint
 
@@ -101,7 +102,7 @@ class Pretraining:
             for listener in listeners:
                 if hasattr(listener, "notify_examples"):
                     listener.notify_examples(number, learned, len(self.examples))
-            if strategy.env._event_stop:
+            if is_stopping(strategy.env):
                 raise KeyboardInterrupt(f"interrupted in era {number} of {self.eras}")
 
         def on_epoch() -> None:

@@ -73,6 +73,11 @@ class RunState(bt.Analyzer):
         """
         if self.strategy.phase is Phase.FIT or len(self.strategy.datas) > 1:
             return {"bar": None}
+        if self.strategy.fingerprint.bars < len(
+            self.data
+        ):  # runstop() of a timer, which comes before the bar
+            self._tell("The account", "the run was stopped inside a bar")
+            return {"bar": None}
         forget(self.strategy)  # what has ended
         try:
             return self._state()
@@ -97,7 +102,7 @@ class RunState(bt.Analyzer):
             "framework": framework,
             "strategy": self._attributes(encoder, strategy, _own_attributes(strategy)),
             "feed": {n: encoder.encode(getattr(self.data, n)) for n in FEED if n in vars(self.data)},
-            "buffers": [_buffer(line, encoder) for line in _buffers(strategy)],
+            "buffers": [_buffer(line, encoder, most) for line, most in _buffers(strategy)],
             "indicators": [
                 [type(one).__name__, self._attributes(encoder, one, attributes(one))]
                 for one in _indicators(strategy)
@@ -171,7 +176,7 @@ class RunState(bt.Analyzer):
         return decoder
 
     def _restore_lines(self, saved: Fields, strategy: Any, decoder: Decoder) -> None:
-        lines, indicators = list(_buffers(strategy)), list(_indicators(strategy))
+        lines, indicators = [line for line, _ in _buffers(strategy)], list(_indicators(strategy))
         buffers, states = saved.items("buffers"), saved.items("indicators")
         names = [type(one).__name__ for one in indicators]
         if [state[0] for state in states] != names or len(buffers) != len(lines):
@@ -183,7 +188,7 @@ class RunState(bt.Analyzer):
             if len(content) > line.array.maxlen:
                 raise CheckpointError("snapshot: a line holds more bars than its indicators need")
             line.array.extend(content)
-            line._idx, line.lencount = values["index"], values["length"]
+            line._idx, line.lencount = len(content) - 1, values["length"]
         for one, (_, state) in zip(indicators, states, strict=True):
             for name, value in state.items():
                 decoder.put(one, name, value)
@@ -193,8 +198,9 @@ def _next_number(kind: Any) -> int:
     return int(repr(kind.refbasis).removeprefix("count(").removesuffix(")"))
 
 
-def _buffer(line: Any, encoder: Encoder) -> dict[str, Any]:
-    return {"values": encoder.encode(list(line.array)), "index": line._idx, "length": line.lencount}
+def _buffer(line: Any, encoder: Encoder, most: int) -> dict[str, Any]:
+    held = list(line.array)
+    return {"values": encoder.encode(held[max(len(held) - most, 0) :]), "length": line.lencount}
 
 
 def _own_attributes(strategy: Any) -> Iterator[tuple[str, Any]]:
@@ -213,14 +219,17 @@ def _indicators(owner: Any) -> Iterator[Any]:
             yield from _indicators(indicator)
 
 
-def _buffers(strategy: Any) -> Iterator[Any]:
-    """Yield the buffer of each line of feed, strategy and indicators, once."""
+def _buffers(strategy: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the buffer of each line of feed, strategy and indicators, once, and how many bars of it to save.
+
+    A feed that has looked for another bar and found none has dropped its oldest, which the next one drops too.
+    """
     seen: set[int] = set()
     for owner in (*strategy.datas, strategy, *_indicators(strategy)):
         for line in owner.lines:
             if id(line) not in seen:
                 seen.add(id(line))
-                yield line
+                yield line, line.array.maxlen - isinstance(owner, bt.AbstractDataBase)
 
 
 def forget(strategy: bt.Strategy) -> None:

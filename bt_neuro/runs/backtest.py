@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bt_neuro.learning.checkpoint import MODEL, RUN_STATE, Checkpoint
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.summary import run_metrics
 from bt_neuro.nn.config import to_config
+from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -133,7 +135,8 @@ def backtest(
             continues = _continues_account(checkpoint, folder.manifest)
             resumed |= resume_tables(checkpoint, folder.path, has_account=continues)
             folder.save(resumed=_resumed(checkpoint, bars, PREDICTIONS in resumed, continues))
-        with Recording(folder.path, resumed) as recording, graceful_shutdown(cerebro.runstop) as stopped_by:
+        stop = partial(request_stop, cerebro)
+        with Recording(folder.path, resumed) as recording, graceful_shutdown(stop) as stopped_by:
             recording.add_to(
                 cerebro, [lambda strategy: progress(len(strategy.data), len(bars))] if progress else []
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -92,7 +94,7 @@ def portfolio(
     cerebro = _cerebro(bars, account)
     written: list[TextTable] = []
     with folder.recording(lambda: any(table.rows for table in written)), ExitStack() as tables:
-        stopped_by = tables.enter_context(graceful_shutdown(cerebro.runstop))
+        stopped_by = tables.enter_context(graceful_shutdown(partial(request_stop, cerebro)))
         equity = tables.enter_context(TextTable(folder.path / EQUITY, PortfolioEquity.header))
         written.append(equity)
         recordings, analyzers = {}, dict[str, Analyzers]()

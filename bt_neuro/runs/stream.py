@@ -15,6 +15,7 @@ from bt_neuro.bars.limits import Limits
 from bt_neuro.errors import NeuroError, NonFiniteError
 from bt_neuro.learning.checkpoint import MODEL, RUN_STATE
 from bt_neuro.metrics.summary import stream_metrics
+from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -176,7 +177,8 @@ class _Session:
         """End after the current bar; safe in a signal handler."""
         self._is_ended = True
         if self._feed is not None:
-            self._feed.end()
+            self._feed.end()  # one that waits for a bar
+            request_stop(self._cerebro)  # also ends epochs
 
     def open(
         self,
@@ -221,13 +223,13 @@ class _Session:
 
     def _run(self, start: StreamStart) -> None:
         path, log = self.folder.path, self._log
+        self._cerebro = cerebro = bt.Cerebro(stdstats=False)
         self._feed = feed = LiveFeed(queue=self.lines, history=start.history(log), limits=None)
         if self._is_ended:
-            feed.end()
+            self.end()
         self._broker: PaperBroker = paper_broker(self._account, self._point)
         self._recording = Recording(path, start.counts)
         self._health = Health(path, self._event, self.heartbeat_s, self._counts)
-        cerebro = bt.Cerebro(stdstats=False)
         cerebro.broker = self._broker
         cerebro.adddata(feed, name="stream")
         params = dict(self._params)

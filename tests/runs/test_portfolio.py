@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -132,3 +134,18 @@ def test_the_command_takes_a_folder(tmp_path):
     assert "--resume and --checkpoint-every take one file" in refused.stderr
     shown = bt_neuro("report", tmp_path / "run", "--no-open")
     assert shown.exit_code == 0, shown.output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_signal_ends_all_instruments_at_the_same_bar(folder, tmp_path):
+    class Signalled(Small):
+        def decide(self, given):
+            if given.bar == 200 and self.data._name == "A":
+                signal.raise_signal(signal.SIGTERM)
+
+    result = portfolio(
+        write(folder, "AF"), strategy=Signalled, parameters=PARAMETERS, out=tmp_path, report=False
+    )
+    assert (result.manifest["status"], result.manifest["stopped_by"]) == ("interrupted", "SIGTERM")
+    times = {result.instrument(name).equity["datetime"].iloc[-1] for name in result.names}
+    assert times == {WALK["datetime"][200]}
