@@ -221,7 +221,7 @@ def _amount(option: str, text: str) -> tuple[float, bool]:
 
 @dataclass(frozen=True)
 class FoldOptions:
-    """Cut of a file into training and test parts, and where they run."""
+    """Cut of a file into training and test parts."""
 
     panel: ClassVar[str] = "Folds"
 
@@ -235,15 +235,21 @@ class FoldOptions:
     )
     eras: Annotated[int, option("Number of passes over a training part.", "N", least=1)] = 1
     embargo_bars: Annotated[int, option("Bars left out of training before a test part.", "N", least=0)] = 0
-    jobs: Annotated[
-        int | None, option("Number of folds at the same time.", "N", default="one per core", least=1)
-    ] = None
-    cluster: Annotated[
-        str | None, option("Dask scheduler to run the folds, such as tcp://10.0.0.1:8786.", "ADDRESS")
-    ] = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**vars(self), "window": self.window.value}
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Processes or machines that share the work."""
+
+    panel: ClassVar[str] = "Workers"
+
+    jobs: Annotated[int | None, option("Number of processes.", "N", default="one per core", least=1)] = None
+    cluster: Annotated[
+        str | None, option("Dask scheduler to use instead, such as tcp://10.0.0.1:8786.", "ADDRESS")
+    ] = None
 
 
 @dataclass(frozen=True)

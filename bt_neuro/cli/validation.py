@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +18,28 @@ from bt_neuro.cli.options import (
     Processes,
     Retrain,
     StrategyOptions,
+    WorkerOptions,
 )
 from bt_neuro.cli.progress import progress_bar
+
+
+def _arguments(
+    strategy: StrategyOptions,
+    account: AccountOptions,
+    bars: BarOptions,
+    workers: WorkerOptions,
+    output: OutputOptions,
+) -> dict[str, Any]:
+    """Return the arguments that the tests over many runs share."""
+    cls, parameters = strategy.load(size=account.size)
+    return {
+        "strategy": strategy.strategy or cls,
+        "parameters": parameters,
+        "account": account.account(),
+        "bars_options": bars.as_dict(),
+        **vars(workers),
+        **output.as_dict(),
+    }
 
 
 @command("walk-forward", group="Test", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
@@ -29,6 +49,7 @@ def walk_forward(
     strategy: StrategyOptions,
     account: AccountOptions,
     bars: BarOptions,
+    workers: WorkerOptions,
     output: OutputOptions,
     retrain: Annotated[
         Retrain,
@@ -42,19 +63,15 @@ def walk_forward(
     from bt_neuro.report.console import render
     from bt_neuro.validation.walk_forward import walk_forward as run
 
-    cls, parameters = strategy.load(size=account.size)
-    learning = parameters.pop("learning", True)
+    arguments = _arguments(strategy, account, bars, workers, output)
+    learning = arguments["parameters"].pop("learning", True)
     with progress_bar("folds") as progress:
         result = run(
             file,
-            strategy=strategy.strategy or cls,
-            parameters=parameters,
-            account=account.account(),
+            **arguments,
             **folds.as_dict(),
             retrain=retrain.value,
             learning=learning,
-            **output.as_dict(),
-            bars_options=bars.as_dict(),
             progress=progress,
         )
     for number, problem in result.failed.items():
@@ -72,18 +89,13 @@ def permutation_test(
     strategy: StrategyOptions,
     account: AccountOptions,
     bars: BarOptions,
+    workers: WorkerOptions,
     output: OutputOptions,
     n: Annotated[int, option("Number of surrogates.", "N", name="--n", least=1)] = 19,
     kind: Annotated[
         Kind, option("Surrogate: bars mirrored by a coin, permuted within the hour of the week, or permuted.")
     ] = Kind.sign,
     scores_only: Annotated[bool, option("Leave out the account.", name="--scores-only")] = False,
-    jobs: Annotated[
-        int | None, option("Number of runs at the same time.", "N", default="one per core", least=1)
-    ] = None,
-    cluster: Annotated[
-        str | None, option("Dask scheduler to run the surrogates, such as tcp://10.0.0.1:8786.", "ADDRESS")
-    ] = None,
 ) -> Outcome:
     """Compare a strategy's figures with those on randomised copies of the market, its surrogates.
 
@@ -92,21 +104,14 @@ def permutation_test(
     from bt_neuro.report.console import render
     from bt_neuro.validation.permutation import permutation_test as run
 
-    cls, parameters = strategy.load(size=account.size)
     with progress_bar("markets") as progress:
         result = run(
             file,
+            **_arguments(strategy, account, bars, workers, output),
             n=n,
             kind=kind.value,
             seed=strategy.seed,
             scores_only=scores_only,
-            strategy=strategy.strategy or cls,
-            parameters=parameters,
-            account=account.account(),
-            jobs=jobs,
-            cluster=cluster,
-            **output.as_dict(),
-            bars_options=bars.as_dict(),
             progress=progress,
         )
     return Outcome(result.manifest, render(result))
@@ -126,6 +131,7 @@ def tune(
     strategy: StrategyOptions,
     account: AccountOptions,
     bars: BarOptions,
+    workers: WorkerOptions,
     output: OutputOptions,
     trials: Annotated[
         int, option("Number of trials, with those of earlier runs and other processes.", "N", least=1)
@@ -153,25 +159,21 @@ def tune(
     from bt_neuro.report.console import render
     from bt_neuro.validation.tune import tune as run
 
-    cls, parameters = strategy.load(size=account.size)
-    learning = parameters.pop("learning", True)
+    arguments = _arguments(strategy, account, bars, workers, output)
+    learning = arguments["parameters"].pop("learning", True)
     with progress_bar("folds") as progress:
         result = run(
             file,
-            search=search,
-            strategy=strategy.strategy or cls,
-            parameters=parameters,
-            account=account.account(),
-            trials=trials,
-            objective=objective.value,
+            **arguments,
             **folds.as_dict(),
             learning=learning,
+            search=search,
+            trials=trials,
+            objective=objective.value,
             holdout=holdout,
             seed=strategy.seed,
             storage=storage,
             study=study,
-            **output.as_dict(),
-            bars_options=bars.as_dict(),
             progress=progress,
         )
     return Outcome(result.manifest, render(result))

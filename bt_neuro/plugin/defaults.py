@@ -1,10 +1,11 @@
-"""Defaults of a strategy's parameters that depend on its features."""
+"""Parameters of a strategy: known names, and defaults that depend on its features."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from bt_neuro.errors import StrategyError
+from bt_neuro.errors import StrategyError, did_you_mean
 
 SHAPE, ARTICLE = "shape", "article"
 AVERAGE_STEPS = 1_000
@@ -15,8 +16,17 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+def require_known(strategy: Any, names: Iterable[str]) -> None:
+    """Raise StrategyError for a name that is no parameter of a strategy."""
+    known = strategy.params._getkeys()
+    for name in names:
+        if name not in known:
+            raise StrategyError(f"{strategy.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+
+
 def all_parameters(strategy: Any, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return every parameter of a strategy: those given, and the defaults of the others."""
+    require_known(strategy, parameters or ())
     params = {**dict(strategy.params._getitems()), **(parameters or {})}
     if params["features"] not in DEFAULTS:
         known = " or ".join(DEFAULTS)

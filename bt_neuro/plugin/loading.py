@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from bt_neuro.errors import StrategyError, did_you_mean
+from bt_neuro.plugin.defaults import require_known
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 _PREFIX = "bt_neuro_strategy_"  # of the modules that files become
@@ -133,15 +134,13 @@ def parse_parameters(words: Iterable[str], strategy: type[NeuroStrategy]) -> dic
     >>> parse_parameters(["wing=2", "device=numpy"], NeuroStrategy)
     {'wing': 2, 'device': 'numpy'}
     """
-    known = strategy.params._getkeys()
     parameters: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
             raise StrategyError(f"parameter {word!r} needs a value: name=value")
-        if name not in known:
-            raise StrategyError(f"{strategy.__name__} has no parameter {name!r}.{did_you_mean(name, known)}")
+        require_known(strategy, [name])
         try:
             parameters[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError, TypeError):

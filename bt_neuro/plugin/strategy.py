@@ -7,7 +7,7 @@ from typing import Any
 from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.target import repeat_targets, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
-from bt_neuro.errors import LayerError, NonFiniteError, StrategyError, did_you_mean
+from bt_neuro.errors import LayerError, NonFiniteError, StrategyError
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fractals import FractalLabel
@@ -21,7 +21,7 @@ from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin import checks
 from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
-from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters
+from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
 from bt_neuro.plugin.features import article_features, shape_features
 from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
 from bt_neuro.plugin.make_learner import make_learner, resume_learner
@@ -133,10 +133,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     _is_member = False  # of a portfolio: it trades before the feeds of the others begin
 
     def __init__(self, **unknown: Any) -> None:
-        # backtrader passes on what is no param; without this it is a TypeError without a hint.
-        for name in unknown:
-            hint = did_you_mean(name, self.params._getkeys())
-            raise StrategyError(f"{type(self).__name__} has no parameter {name!r}.{hint}")
+        # backtrader passes on names that are no params; Python's TypeError would give no hint.
+        require_known(type(self), unknown)
         checks.check_names(type(self))
         for name, value in all_parameters(type(self), self.p._getkwargs()).items():
             setattr(self.p, name, value)

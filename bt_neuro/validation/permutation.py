@@ -14,7 +14,7 @@ import pandas as pd
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import read_bars
-from bt_neuro.errors import NeuroError, did_you_mean
+from bt_neuro.errors import NeuroError
 from bt_neuro.io import open_no_follow
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -23,7 +23,7 @@ from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import PermutationTest
 from bt_neuro.validation.parallel import cores, run_tasks
 from bt_neuro.validation.surrogate_task import MONEY, SCORES, SurrogateTask, run_surrogate_task
-from bt_neuro.validation.surrogates import KINDS
+from bt_neuro.validation.surrogates import require_kind
 from bt_neuro.validation.task import SAME, importable, interruptible
 
 SURROGATES = "surrogates.csv"
@@ -115,8 +115,7 @@ def permutation_test(
     started = time.perf_counter()
     if n < 1:
         raise NeuroError(f"n must be 1 or more, got {n}. Give 19 for p-values down to 0.05, 99 for 0.01.")
-    if kind not in KINDS:
-        raise NeuroError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
+    require_kind(kind)
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
     spec, cls = importable(strategy)

@@ -69,8 +69,7 @@ def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
     >>> surrogate(bars, "sign", 1).frame[["open", "high", "low", "close"]].iloc[0].tolist()
     [1.10007, 1.10052, 1.10002, 1.10031]
     """
-    if kind not in KINDS:
-        raise NeuroError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
+    require_kind(kind)
     frame = bars.frame
     rng = np.random.default_rng([seed, number, KINDS.index(kind)])
     moves, volume = _moves(frame), frame["volume"].to_numpy()
@@ -99,6 +98,11 @@ def _mirrored(moves: _Moves, down: NDArray[np.bool_]) -> _Moves:
         np.where(down, -moves.up, moves.down),
         np.where(down, -moves.body, moves.body),
     )
+
+
+def require_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise NeuroError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}.{did_you_mean(kind, KINDS)}")
 
 
 def _orders(
