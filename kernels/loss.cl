@@ -5,7 +5,7 @@
 // Shapes   out, dout (BATCH_SIZE, N), of which `batch` are windows   target (batch, N)
 // Macros   N outputs; GAMMA; FOCAL 1: GAMMA is not 0
 // Launch   inside the network's one work-group
-// Twin     reference/layers.py: mean_squared_error_backward, categorical_crossentropy_backward
+// Twin     reference/training.py: mean_squared_error_backward, categorical_crossentropy_backward
 // Source   Gizlyk, "Neural networks made easy" (MQL5); Lin et al. 2017 (GAMMA)
 
 // OVERWRITES dout.

@@ -11,7 +11,7 @@
 //          gathered AT_GRADIENTS behind the parameters and scaled down to the length CLIP_NORM; AVERAGE steps that
 //          the averaged parameters stand for, 0 for none
 // Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
-// Twin     reference/layers.py: clipped, optimizer_step, average_weights      Source  Kingma and Ba 2015
+// Twin     reference/training.py: clipped, optimizer_step, average_weights      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 

@@ -13,7 +13,8 @@ import numpy as np
 from bt_neuro.nn.layers.base import LayerPlan
 from bt_neuro.nn.layout import Layout
 from bt_neuro.nn.optimizers import AVERAGE_EVERY
-from bt_neuro.nn.reference import layers as twins
+from bt_neuro.nn.reference import training
+from bt_neuro.nn.reference.layers import dropout_key
 from bt_neuro.nn.reference.normalization import published_adam_step
 from bt_neuro.nn.reference.passes import Array, Mode, Pass, Saved
 
@@ -58,7 +59,7 @@ class ReferenceNetwork:
             if part.index + 1 != self._skipped:
                 saved["inp"] = out.reshape(len(out), *part.input_shape)
                 forward, _ = part.layer.reference
-                this = Pass(moves, step, twins.dropout_key(self.seed, part.index))
+                this = Pass(moves, step, dropout_key(self.seed, part.index))
                 saved["out"] = forward(part.layer, tensors, saved, this)
             out = saved["out"]
         self._out = out.reshape(len(out), -1)
@@ -67,7 +68,7 @@ class ReferenceNetwork:
     def backward(self, targets: Array) -> tuple[dict[str, Array], Array]:
         """Return every parameter's gradient by name, and the inputs'; targets as the loss weights them."""
         loss, out, parts = self.layout.loss, self._out, list(zip(self.parts, self._tensors[0], strict=True))
-        loss_backward = getattr(twins, f"{loss.kernel}_backward")
+        loss_backward = getattr(training, f"{loss.kernel}_backward")
         dout = loss_backward(out, targets.astype(out.dtype, copy=False).reshape(out.shape), loss.gamma)
         if loss.needs_softmax:
             parts = parts[:-1]  # that gradient is the one before the softmax
@@ -109,8 +110,8 @@ class ReferenceNetwork:
         views = [place.view(slot) for place in places for slot in self._slots]
         before = [view.copy() for view in views]
         parameters, *moments = self._slots
-        gradient = twins.clipped(self._gradient, optimizer)
-        twins.optimizer_step(optimizer, parameters, gradient, moments, rates.tolist())
+        gradient = training.clipped(self._gradient, optimizer)
+        training.optimizer_step(optimizer, parameters, gradient, moments, rates.tolist())
         for view, numbers in zip(views, before, strict=True):
             view[...] = numbers
         for part in apart:
@@ -130,7 +131,7 @@ class ReferenceNetwork:
             parameters, averaged = (
                 self.state[base:][: layout.size_parameters] for base in (0, layout.predicting)
             )
-            twins.average_weights(averaged, parameters, layout.optimizer.average, step)
+            training.average_weights(averaged, parameters, layout.optimizer.average, step)
 
 
 class Outputs(NamedTuple):

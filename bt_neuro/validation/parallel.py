@@ -1,8 +1,7 @@
-"""Process pool, and the same tasks on a Dask cluster."""
+"""Process pool; tasks run in it or on a cluster."""
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import pickle
@@ -13,17 +12,16 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.validation.cluster import run_on_cluster
 
 Task = TypeVar("Task")
 Output = TypeVar("Output")
 
-CLUSTER_TIMEOUT_S = 30.0
 NOT_STARTED = (
     "No process could be started. In a script, call below `if __name__ == '__main__':`, or use one process "
     "(jobs=1)."
@@ -78,7 +76,7 @@ def run_tasks(
     cluster : address of a Dask scheduler, used instead of this machine
     """
     if cluster is not None:
-        yield from _on_cluster(work, tasks, cluster)
+        yield from run_on_cluster(work, tasks, cluster)
         return
     with ProcessPool(work, min(jobs, len(tasks))) as pool:
         yield from ((tasks[number], output) for number, output in pool.run(tasks))
@@ -267,41 +265,3 @@ def _end_with_parent(scratch: str) -> None:
     parent.join()
     shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
-
-
-def _on_cluster(
-    work: Callable[[Task], Output], tasks: Sequence[Task], address: str
-) -> Generator[tuple[Task, Output | NeuroError]]:
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
-    logger = logging.getLogger("distributed.client")
-    logger.setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
-    try:
-        client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise NeuroError(
-            f"No Dask scheduler with workers answers at {address}: {error}.\n"
-            "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
-        ) from error
-    with client:
-        futures = {client.submit(work, task, pure=False): task for task in tasks}
-        for future in as_completed(futures, loop=client.loop):
-            yield futures[future], _cluster_output(future, address)
-
-
-def _cluster_output(future: Any, address: str) -> Any:
-    from distributed import KilledWorker
-
-    try:
-        return future.result()
-    except NeuroError as error:
-        return error
-    except KilledWorker as error:
-        return FoldError(f"The workers that ran it died: {error}. Free memory, or use fewer workers.")
-    except CancelledError as error:
-        raise NeuroError(
-            f"The Dask scheduler at {address} is gone. Start it again with its workers, and resume."
-        ) from error

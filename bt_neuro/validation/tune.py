@@ -5,15 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bt_neuro.account.account import Account
-from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError, did_you_mean
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.plugin.defaults import all_parameters
@@ -22,7 +19,8 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder, read_manifest, require_same
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import Tuning
-from bt_neuro.validation.folds import Length, cut_folds
+from bt_neuro.validation.folds import cut_folds
+from bt_neuro.validation.holdout import Split
 from bt_neuro.validation.search_space import Parameters, combinations, parse_search
 from bt_neuro.validation.task import SAME, interruptible
 from bt_neuro.validation.tune_metrics import (
@@ -143,7 +141,7 @@ def tune(
     for name in fixed.keys() & space.keys():
         raise StrategyError(f"{name} must be fixed or searched, got both. Give one of them.")
     bars = read_bars(path, **bars_options)
-    split = _Split.of(bars, test if holdout is None else holdout)
+    split = Split.of(bars, test if holdout is None else holdout)
     folds = cut_folds(bars.frame["datetime"][: split.holdout.start], train, test, step, window)
     fold_options: dict[str, Any] = {
         "window": window,
@@ -264,38 +262,3 @@ def _save(folder: RunFolder, study: TuneStudy, file: str, started: float) -> Non
     has_holdout = folder.manifest["options"]["holdout"] != "0"
     metrics = tune_metrics(study, objective, has_holdout, file) if study.best is not None else None
     folder.save(metrics=metrics, time={"wall_s": time.perf_counter() - started})
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The bars of all trials, and the held-out ones behind them."""
-
-    times: pd.Series
-    holdout: range
-
-    @classmethod
-    def of(cls, bars: Bars, holdout: str) -> _Split:
-        times, start = bars.frame["datetime"], len(bars)
-        if holdout != "0":
-            length = Length.parse(holdout)
-            if length.bars:
-                start -= length.bars
-            else:
-                first = length.moment(times.iloc[-1], -1)
-                start = 0 if first is None else int(times.searchsorted(first, side="right"))
-        if start < 1:
-            raise FoldError(f"{bars.path}: {len(bars):,} bars are too few to hold out {holdout}. Give less.")
-        return cls(times, range(start, len(bars)))
-
-    @property
-    def until_holdout(self) -> dict[str, str]:
-        """Option of `read_bars` that ends before the held-out bars."""
-        # A second before the first of them, not the time of the bar before it, which may be built from
-        # finer bars.
-        if not self.holdout:
-            return {}
-        return {"end": str(self.times[self.holdout.start] - pd.Timedelta(seconds=1))}
-
-    def since(self, bar: int) -> dict[str, str]:
-        """Option of `read_bars` that starts with a bar."""
-        return {"start": str(self.times[bar])}

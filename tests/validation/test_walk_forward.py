@@ -201,7 +201,7 @@ def test_no_learning_in_test_parts(tmp_path, result):
     ],
 )
 def test_what_cannot_run_leaves_no_folder(tmp_path, monkeypatch, options, error, complaint):
-    monkeypatch.setattr("bt_neuro.validation.parallel.CLUSTER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("bt_neuro.validation.cluster.CLUSTER_TIMEOUT_S", 0.5)
     with pytest.raises(error, match=complaint):
         run(tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()

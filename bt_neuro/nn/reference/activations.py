@@ -1,4 +1,4 @@
-"""Activations in NumPy, elementwise and as layers of their own; see `reference`."""
+"""Activations in NumPy, elementwise and as layers of their own; see `layers`."""
 
 from __future__ import annotations
 

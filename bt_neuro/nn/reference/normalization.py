@@ -1,4 +1,4 @@
-"""Normalising layers in NumPy; see `reference`."""
+"""Normalising layers in NumPy; see `layers`."""
 
 from __future__ import annotations
 

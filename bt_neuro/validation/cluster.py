@@ -1,0 +1,54 @@
+"""Tasks on a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from bt_neuro.errors import FoldError, NeuroError
+
+Task = TypeVar("Task")
+Output = TypeVar("Output")
+
+CLUSTER_TIMEOUT_S = 30.0
+
+
+def run_on_cluster(
+    work: Callable[[Task], Output], tasks: Sequence[Task], address: str
+) -> Generator[tuple[Task, Output | NeuroError]]:
+    """Yield each task with its output or its NeuroError, in the order of completion; see `run_tasks`."""
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
+    logger = logging.getLogger("distributed.client")
+    logger.setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
+    try:
+        client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise NeuroError(
+            f"No Dask scheduler with workers answers at {address}: {error}.\n"
+            "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
+        ) from error
+    with client:
+        futures = {client.submit(work, task, pure=False): task for task in tasks}
+        for future in as_completed(futures, loop=client.loop):
+            yield futures[future], _cluster_output(future, address)
+
+
+def _cluster_output(future: Any, address: str) -> Any:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except NeuroError as error:
+        return error
+    except KilledWorker as error:
+        return FoldError(f"The workers that ran it died: {error}. Free memory, or use fewer workers.")
+    except CancelledError as error:
+        raise NeuroError(
+            f"The Dask scheduler at {address} is gone. Start it again with its workers, and resume."
+        ) from error
