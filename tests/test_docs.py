@@ -10,6 +10,8 @@ from pages import FENCE, GENERATED, PAGES, blocks, run_page
 from paths import ROOT
 
 import bt_neuro
+from bt_neuro.runs import columns
+from bt_neuro.runs.results import KINDS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MKDOCS = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
@@ -60,6 +62,14 @@ def test_the_reference_has_every_public_name():
     shown = {name.rpartition(".")[2] for name in re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)}
     names = {name for name in bt_neuro._MODULE if not name.endswith("Error")}  # errors.md shows that module
     assert names <= shown
+
+
+def test_every_kind_of_run_and_every_column_of_its_tables_is_documented():
+    page = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    tables = [value for name, value in vars(columns).items() if name.isupper() and name[0] != "_"]
+    names = {column for table in tables if isinstance(table, dict) for column in table}
+    assert {"bar", "expert"} < names
+    assert {*KINDS, *names} <= set(re.findall(r"`([^`\s]+)`", page))
 
 
 def test_both_commands_of_the_readme_exist():

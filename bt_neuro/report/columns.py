@@ -160,7 +160,7 @@ COMPARISON: Columns = (
 CONVERGENCE: Columns = (
     ("start", "start", "s"),
     ("defined by", "definition", "s"),
-    ("joins at sample", "sample", ".0f"),
+    ("converges at sample", "sample", ".0f"),
     ("95 % interval", "", ".0f~"),
     ("95 % of draws", "draws", ".0f~"),
     ("draws as claimed, %", "claimed_pct", ".1f"),

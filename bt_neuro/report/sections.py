@@ -33,9 +33,9 @@ from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilitie
 from bt_neuro.report.study_figures import (
     average_figures,
     comparison_era_figures,
+    convergence_figure,
     error_figures,
     fold_figures,
-    joined_figure,
     surrogate_figure,
     trial_figures,
 )
@@ -238,13 +238,13 @@ def _ema_convergence(run: Any) -> Iterator[Section]:
         caption = (
             f"The first of {options['draws']:,} draws of uniform numbers in [-1, 1]: the moving {statistic} "
             f"over {options['window']} and the exponential one by its start. Grey is the article's {low} to "
-            f"{high}; dotted: the published start joins, by the definition of the band."
+            f"{high}; dotted: the published start converges, by the definition of the band."
         )
         figures = tuple(average_figures(lines, draws, claim["claimed"]))
         yield Section(statistic, f"The {statistic}: {claim['verdict']}", caption, figures)
-        shares.append(joined_figure(draws, claim, options["samples"]))
-    caption = "Share of draws that have joined, by the definition of the band. Grey: the article's range."
-    yield Section("joined", "When they join", caption, tuple(shares))
+        shares.append(convergence_figure(draws, claim, options["samples"]))
+    caption = "Share of draws that have converged, by the definition of the band. Grey: the article's range."
+    yield Section("converged", "Convergence", caption, tuple(shares))
 
 
 def _permutation_test(run: Any) -> Iterator[Section]:

@@ -228,19 +228,19 @@ def average_figures(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int]
     published = draws[draws["start"] == "published"].set_index("draw")["band"]
     plots = []
     for draw, part in lines.groupby("draw"):
-        joined = published[draw]
+        converged = published[draw]
         names = [name for name in AVERAGES if part.get(name, pd.Series(dtype=float)).notna().any()]
         settled = part.loc[part["sample"] > SETTLES, names]
         plot = empty_figure(
             170,
             name=f"{part['statistic'].iloc[0]}-{draw}",
-            title=f"draw {int(str(draw)) + 1}: joins at sample {joined}",
+            title=f"draw {int(str(draw)) + 1}: converges at sample {converged}",
             x_range=Range1d(0, part["sample"].max()),
             y_range=data_range(settled),
         )
         source = ColumnDataSource({name: part[name].to_numpy() for name in ("sample", *names)})
         _shade(plot, claimed)
-        plot.add_layout(Span(location=joined, dimension="height", line_color=BLUE, line_dash="dotted"))
+        plot.add_layout(Span(location=converged, dimension="height", line_color=BLUE, line_dash="dotted"))
         glyphs = {name: [plot.line("sample", name, source=source, **AVERAGES[name])] for name in names}
         plot.xaxis.axis_label = "samples"
         add_legend(plot, glyphs)
@@ -250,8 +250,8 @@ def average_figures(lines: pd.DataFrame, draws: pd.DataFrame, claimed: list[int]
     return plots
 
 
-def joined_figure(draws: pd.DataFrame, claim: Mapping[str, Any], samples: int) -> figure:
-    """Return the share of draws that have joined by each sample, a line per start.
+def convergence_figure(draws: pd.DataFrame, claim: Mapping[str, Any], samples: int) -> figure:
+    """Return the share of draws that have converged by each sample, a line per start.
 
     Parameters
     ----------
@@ -263,16 +263,16 @@ def joined_figure(draws: pd.DataFrame, claim: Mapping[str, Any], samples: int) -
         claim["statistic"],
         {"x_range": Range1d(0, 0.7 * samples), "y_range": Range1d(0, 1.02)},
     )
-    plot = empty_figure(240, name=f"joined-{statistic}", title=statistic, **limits)
+    plot = empty_figure(240, name=f"converged-{statistic}", title=statistic, **limits)
     _shade(plot, claim["claimed"])
     glyphs = {}
     for start, part in draws.groupby("start", sort=False):
-        joined = np.sort(part["band"].to_numpy())
-        share = np.arange(1, len(joined) + 1) / len(joined)
-        source = ColumnDataSource({"x": np.append(joined, samples), "share": np.append(share, share[-1])})
+        converged = np.sort(part["band"].to_numpy())
+        share = np.arange(1, len(converged) + 1) / len(converged)
+        source = ColumnDataSource({"x": np.append(converged, samples), "share": np.append(share, share[-1])})
         line = plot.step("x", "share", source=source, mode="after", **AVERAGES[str(start)])
         glyphs[str(start)] = [line]
-        add_hover(plot, line, start=str(start), by_sample="@x", joined="@share{0 %}")
+        add_hover(plot, line, start=str(start), by_sample="@x", converged="@share{0 %}")
     in_percent(plot.yaxis)
     plot.xaxis.axis_label = "samples"
     add_legend(plot, glyphs)

@@ -162,7 +162,7 @@ def comparison_tables(table: pd.DataFrame) -> list[Table]:
 
 def convergence_table(metrics: Metrics) -> Table:
     """Return the samples from which the averages agree, by each definition."""
-    records = metrics["joinings"]
+    records = metrics["convergences"]
     strong = [number for number, record in enumerate(records) if record["start"] == "published"]
     named = [(record["statistic"], record) for record in records]
     return Table.of("statistic", named, CONVERGENCE, "By each definition", strong)

@@ -125,7 +125,7 @@ def forgotten(window: int) -> int:
     return 5 * window
 
 
-def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
+def band_convergence(differences: Floats, window: int) -> NDArray[np.intp]:
     """Return for each draw the sample from which the difference stays in its later range for a window.
 
     The range holds 95 % of the differences of all draws once the start is forgotten. A draw that never stays
@@ -137,13 +137,13 @@ def joined_band(differences: Floats, window: int) -> NDArray[np.intp]:
     return np.where(stays.any(axis=1), stays.argmax(axis=1), differences.shape[1]) + 1
 
 
-def joined_picture(differences: Floats, window: int) -> NDArray[np.intp]:
+def picture_convergence(differences: Floats, window: int) -> NDArray[np.intp]:
     """Return for each draw the sample after the last whose difference exceeds all after the start is forgotten."""
     size, end = np.abs(differences), forgotten(window)
     return _after_last(size[:, :end] > size[:, end:].max(axis=1, keepdims=True))
 
 
-def joined_spread(spread: Floats, window: int) -> NDArray[np.intp]:
+def spread_convergence(spread: Floats, window: int) -> NDArray[np.intp]:
     """Return the sample after the last 25 % above the spread once the start is forgotten.
 
     `spread` is (rows, samples), root mean squares over draws.
@@ -164,23 +164,23 @@ class Measurement:
 
     Attributes
     ----------
-    joinings : one for each statistic, start and definition
+    convergences : one for each statistic, start and definition
     draws : one row per draw, statistic and start, with its sample by ``band`` and by ``picture``
     lines : averages of the first draws, one row per draw, statistic and sample: ``moving`` and each start
     """
 
-    joinings: list[Convergence]
+    convergences: list[Convergence]
     draws: pd.DataFrame
     lines: pd.DataFrame
 
     def metrics(self) -> dict[str, Any]:
         """Return the article's claims with verdicts, all values, and a sentence."""
-        claims = [claim(statistic, self.joinings) for statistic in CLAIMS]
+        claims = [claim(statistic, self.convergences) for statistic in CLAIMS]
         return {
             "sentence": " ".join(one["sentence"] for one in claims),
             "claims": claims,
             "definitions": DEFINITIONS,
-            "joinings": [asdict(joining) for joining in self.joinings],
+            "convergences": [asdict(one) for one in self.convergences],
         }
 
 
@@ -202,51 +202,51 @@ def measure_ema_convergence(
     slow = moving(numbers, window)
     starts = dict.fromkeys(start for names in STARTS.values() for start in names)
     fast = {start: exponential(numbers, window, start) for start in starts}
-    joinings, tables, lines = [], [], []
+    convergences, tables, lines = [], [], []
     for statistic, names in STARTS.items():
         kept = {start: fast[start][statistic][:shown].ravel() for start in names}
         lines.append(_lines(statistic, slow[statistic][:shown], kept))
         for start in names:
             differences = fast[start][statistic] - slow[statistic]
             alone = {
-                "band": joined_band(differences, window),
-                "picture": joined_picture(differences, window),
+                "band": band_convergence(differences, window),
+                "picture": picture_convergence(differences, window),
             }
             tables.append(
                 pd.DataFrame({"statistic": statistic, "start": start, "draw": range(draws), **alone})
             )
-            joinings += [_of_draws((statistic, start, name), joined, again) for name, joined in alone.items()]
-            joinings.append(_of_spread((statistic, start, "spread"), differences, again, window))
-    return Measurement(joinings, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True))
+            convergences += [_of_draws((statistic, start, name), each, again) for name, each in alone.items()]
+            convergences.append(_of_spread((statistic, start, "spread"), differences, again, window))
+    return Measurement(
+        convergences, pd.concat(tables, ignore_index=True), pd.concat(lines, ignore_index=True)
+    )
 
 
-def claim(statistic: str, joinings: list[Convergence]) -> dict[str, Any]:
+def claim(statistic: str, convergences: list[Convergence]) -> dict[str, Any]:
     """Return a claim of the article with its verdict.
 
     It holds if the interval of every definition meets the claimed range, and does not hold if all lie on one
     side of it. Otherwise it cannot be told.
     """
     low, high = CLAIMS[statistic]
-    found = {
-        (joining.start, joining.definition): joining for joining in joinings if joining.statistic == statistic
-    }
+    found = {(one.start, one.definition): one for one in convergences if one.statistic == statistic}
     ours = {name: found["published", name] for name in DEFINITIONS}
-    sides = [(joining.low > high) - (joining.high < low) for joining in ours.values()]
+    sides = [(one.low > high) - (one.high < low) for one in ours.values()]
     on_one_side = set(sides) in ({1}, {-1})
     verdict = "does not hold" if on_one_side else "cannot be told" if any(sides) else "holds"
-    why = ", for it depends on what joining means" if verdict == "cannot be told" else ""
+    why = ", because it depends on the definition" if verdict == "cannot be told" else ""
     band = ours["band"]
     others = " and ".join(f"{ours[name].sample:.0f}" for name in DEFINITIONS if name != "band")
-    text = f"The exponential {statistic} joins the moving one after {low} to {high} samples"
+    text = f"The exponential {statistic} agrees with the moving one after {low} to {high} samples"
     return {
         "claim": text,
         "verdict": verdict,
         "statistic": statistic,
         "claimed": [low, high],
         "sentence": (
-            f"That {text[0].lower()}{text[1:]} {verdict}{why}: half of the draws have joined by sample "
+            f"{text}: this {verdict}{why}. Half of the draws have converged by sample "
             f"{band.sample:.0f} ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to "
-            f"{high} in {band.claimed_pct:.0f} %), by two other definitions it is {others}."
+            f"{high} in {band.claimed_pct:.0f} %). By two other definitions it is {others}."
         ),
     }
 
@@ -257,20 +257,24 @@ def _lines(statistic: str, slow: Floats, fast: dict[str, Floats]) -> pd.DataFram
     return pd.DataFrame({**index, "moving": slow.ravel(), **fast})
 
 
-def _of_draws(names: tuple[str, str, str], joined: NDArray[np.intp], again: NDArray[np.int64]) -> Convergence:
-    low, high = np.quantile(joined, [0.025, 0.975])
-    medians = [np.median(joined.repeat(times)) for times in again]
+def _of_draws(
+    names: tuple[str, str, str], converged: NDArray[np.intp], again: NDArray[np.int64]
+) -> Convergence:
+    low, high = np.quantile(converged, [0.025, 0.975])
+    medians = [np.median(converged.repeat(times)) for times in again]
     first, last = CLAIMS[names[0]]
-    share = 100 * float(((joined >= first) & (joined <= last)).mean())
-    return Convergence(*names, float(np.median(joined)), *_interval(medians), float(low), float(high), share)
+    share = 100 * float(((converged >= first) & (converged <= last)).mean())
+    return Convergence(
+        *names, float(np.median(converged)), *_interval(medians), float(low), float(high), share
+    )
 
 
 def _of_spread(
     names: tuple[str, str, str], differences: Floats, again: NDArray[np.int64], window: int
 ) -> Convergence:
     squares = differences**2
-    value = joined_spread(np.sqrt(squares.mean(axis=0, keepdims=True)), window)[0]
-    resampled = joined_spread(np.sqrt((again / len(squares)) @ squares), window)
+    value = spread_convergence(np.sqrt(squares.mean(axis=0, keepdims=True)), window)[0]
+    resampled = spread_convergence(np.sqrt((again / len(squares)) @ squares), window)
     return Convergence(*names, float(value), *_interval(resampled), None, None, None)
 
 

@@ -317,7 +317,7 @@ KINDS = {
     walked: (("bars-0", "folds-0"), "Folds"),
     permuted: (("surrogates-0",), "surrogates"),
     compared: (("error-0", "errors-0"), "Claims"),
-    averaged: (("joined-0",), "By each definition"),
+    averaged: (("converged-0",), "By each definition"),
     beside: (("equity-0",), "parameters.wing"),
 }
 LOOKS = {

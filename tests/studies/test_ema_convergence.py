@@ -1,4 +1,4 @@
-"""When exponential averages join moving ones: averages against plain ones, joining where it was planted."""
+"""EMA convergence: averages against plain ones, convergence where it was planted."""
 
 import json
 
@@ -18,13 +18,13 @@ from bt_neuro.studies.ema_convergence import (
     CLAIMS,
     DEFINITIONS,
     Convergence,
+    band_convergence,
     claim,
     exponential,
-    joined_band,
-    joined_picture,
-    joined_spread,
     measure_ema_convergence,
     moving,
+    picture_convergence,
+    spread_convergence,
 )
 
 WINDOW = 10
@@ -93,15 +93,15 @@ def planted(apart: int) -> np.ndarray:
 @pytest.mark.parametrize("apart", [0, 1, 17, 49])
 def test_each_definition_finds_where_the_start_ends(apart):
     differences = planted(apart)
-    assert set(joined_band(differences, WINDOW)) == {apart + 1}
-    assert set(joined_picture(differences, WINDOW)) == {apart + 1}
-    assert joined_spread(np.abs(differences[:1]), WINDOW) == [apart + 1]
+    assert set(band_convergence(differences, WINDOW)) == {apart + 1}
+    assert set(picture_convergence(differences, WINDOW)) == {apart + 1}
+    assert spread_convergence(np.abs(differences[:1]), WINDOW) == [apart + 1]
 
 
-def test_a_draw_that_never_stays_joins_after_its_last_sample():
+def test_a_draw_that_never_stays_converges_after_its_last_sample():
     differences = planted(0)
     differences[0, ::WINDOW] = 9  # no whole window without one; too few to widen the band of all draws
-    assert joined_band(differences, WINDOW).tolist() == [101, 1, 1, 1]
+    assert band_convergence(differences, WINDOW).tolist() == [101, 1, 1, 1]
 
 
 # Verdicts
@@ -120,11 +120,11 @@ BELOW, INSIDE, ABOVE = (100, 110), (118, 122), (131, 140)
     ],
 )
 def test_definitions_that_disagree_leave_a_claim_open(intervals, verdict):
-    joinings = [
+    convergences = [
         Convergence("mean", "published", name, low, low, high, low, high, 0.0)
         for name, (low, high) in zip(DEFINITIONS, intervals, strict=True)
     ]
-    found = claim("mean", joinings)
+    found = claim("mean", convergences)
     assert found["verdict"] == verdict
     assert verdict in found["sentence"]
 
@@ -132,7 +132,7 @@ def test_definitions_that_disagree_leave_a_claim_open(intervals, verdict):
 def test_one_seed_gives_one_answer():
     options = {"window": WINDOW, "samples": 100, "draws": 50}
     one, other, another = (measure_ema_convergence(seed, **options) for seed in (1, 1, 2))
-    assert one.joinings == other.joinings != another.joinings
+    assert one.convergences == other.convergences != another.convergences
     assert one.lines.equals(other.lines)
 
 
@@ -144,13 +144,13 @@ def test_the_article_s_claims_are_answered(folder):
     result = open_run(folder)
     verdicts = {one["statistic"]: one["verdict"] for one in result.metrics["claims"]}
     assert verdicts == {"mean": "does not hold", "variance": "cannot be told"}
-    by = {(j["statistic"], j["start"], j["definition"]): j for j in result.metrics["joinings"]}
+    by = {(j["statistic"], j["start"], j["definition"]): j for j in result.metrics["convergences"]}
     for statistic, (low, high) in CLAIMS.items():
-        joining = by[statistic, "published", "band"]
-        joined = result.draws.query("statistic == @statistic and start == 'published'")["band"]
-        assert joining["sample"] == joined.median()
-        assert joining["claimed_pct"] == pytest.approx(100 * joined.between(low, high).mean())
-        assert joining["low"] <= joining["sample"] <= joining["high"]
+        convergence = by[statistic, "published", "band"]
+        converged = result.draws.query("statistic == @statistic and start == 'published'")["band"]
+        assert convergence["sample"] == converged.median()
+        assert convergence["claimed_pct"] == pytest.approx(100 * converged.between(low, high).mean())
+        assert convergence["low"] <= convergence["sample"] <= convergence["high"]
 
 
 @pytest.mark.slow
