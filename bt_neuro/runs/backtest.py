@@ -26,11 +26,12 @@ from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
-from bt_neuro.runs.folder import MANIFEST, RunFolder, read_manifest
+from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resume import resume_tables
+from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import count_rows
 

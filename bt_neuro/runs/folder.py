@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import itertools
-import json
 import platform
 import secrets
 import sys
@@ -18,10 +17,17 @@ import pandas as pd
 
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import PARTIAL, FolderLock, atomic_write, remove, remove_partials
+from bt_neuro.runs.saved_manifest import (
+    MANIFEST,
+    RUNNING,
+    SCHEMA_VERSION,
+    checksums,
+    manifest_text,
+    read_manifest,
+    require_same,
+)
 from bt_neuro.runs.tables import is_numeric, write_numbers
 
-MANIFEST = "run.json"
-SCHEMA_VERSION = 1
 PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
 
 
@@ -45,7 +51,7 @@ class RunFolder:
         self.manifest: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
-            "status": "running",
+            "status": RUNNING,
             "started": datetime.now().isoformat(timespec="seconds"),
             "versions": _versions(),
             "platform": platform.platform(),
@@ -159,12 +165,17 @@ class RunFolder:
             self.path = wanted
 
     def save(self, **changes: Any) -> None:
-        """Merge changes into the manifest and write it; a run that has ended gives up its lock."""
+        """Merge changes into the manifest and write it.
+
+        Of a run that has ended it holds checksums, and the lock is given up.
+        """
         self.manifest |= changes
-        text = json.dumps(self.manifest, indent=2, allow_nan=False) + "\n"
+        has_ended = self.manifest["status"] != RUNNING
+        if has_ended:
+            self.manifest["sha256"] = checksums(self.path, self.manifest["rows"])
         with atomic_write(self.path / MANIFEST) as partial:
-            partial.write_text(text, encoding="utf-8")
-        if self.manifest["status"] != "running":
+            partial.write_text(manifest_text(self.manifest), encoding="utf-8")
+        if has_ended:
             self._lock.release()
 
     def write_table(self, name: str, frame: pd.DataFrame, float_format: str | None = None) -> None:
@@ -218,55 +229,6 @@ class RunFolder:
             raise
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a run folder.
-
-    Raises
-    ------
-    NeuroError
-        If there is none, or it is damaged or of another version.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NeuroError(f"{folder} is no run folder: it has no {MANIFEST}. Give another folder.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise NeuroError(f"{path} cannot be read: {error}. Run the command again.") from error
-    texts = ("kind", "status", "started")
-    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), str) for key in texts):
-        raise NeuroError(f"{path} is no manifest of a run. Give another folder.")
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        raise NeuroError(
-            f"{path}: schema_version must be {SCHEMA_VERSION}, got {manifest.get('schema_version')!r}. "
-            "Run the command again."
-        )
-    return manifest
-
-
-def require_same(before: dict[str, Any], now: dict[str, Any], keys: Sequence[str], where: str) -> None:
-    """Raise an error that names the first setting that differs.
-
-    Parameters
-    ----------
-    before, now : dict
-        Manifests.
-    keys : sequence of str
-        Settings to compare, such as "options" or "data.sha256".
-    where : str
-        Where `before` was found.
-    """
-    for key in keys:
-        then_values, now_values = _flat(key, _value(before, key)), _flat(key, _value(now, key))
-        for name in then_values | now_values:
-            then, value = then_values.get(name), now_values.get(name)
-            if then != value:
-                raise NeuroError(
-                    f"{name} must be {then}, as {where} was started with, got {value}.\n"
-                    "Give the same value, or start a new run in another folder."
-                )
-
-
 def _new_folder(out: str | Path | None, name: str) -> Path:
     try:
         if out is None:
@@ -296,20 +258,3 @@ def _unused_folder(folder: Path) -> Path:
 def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version()} | versions
-
-
-def _value(manifest: dict[str, Any], key: str) -> Any:
-    value: Any = json.loads(json.dumps(manifest, default=str))
-    for name in key.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _flat(name: str, value: Any) -> dict[str, Any]:
-    """Return nested settings by dotted name, for an error that names the setting which differs."""
-    if not isinstance(value, dict):
-        return {name: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(f"{name}.{key}", inner)
-    return flat

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.runs.folder import MANIFEST, read_manifest
+from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
 
 FIGURES = (
     *("bars", "signals", "hit_rate_pct", "lift_pct", "brier_score", "return_pct"),

@@ -14,9 +14,9 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import backtest
-from bt_neuro.runs.folder import read_manifest
 from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.results import Result
+from bt_neuro.runs.saved_manifest import read_manifest
 
 TABLES = ("predictions.csv", "trades.csv", "equity.csv", "outputs.npy", "features.npy")
 

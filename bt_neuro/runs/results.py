@@ -15,7 +15,7 @@ from bt_neuro.errors import NeuroError, did_you_mean
 from bt_neuro.io import open_no_follow
 from bt_neuro.runs import columns
 from bt_neuro.runs.columns import Columns, parse_table
-from bt_neuro.runs.folder import MANIFEST, read_manifest
+from bt_neuro.runs.saved_manifest import MANIFEST, RUNNING, damaged, read_manifest, require_intact
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +62,10 @@ class RunResult:
             with open_no_follow(path, "r", encoding="utf-8", newline="") as file:
                 table = parse_table(file, columns)
         except (OSError, ValueError, OverflowError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
         rows = self.manifest.get("rows", {}).get(name, len(table))
         if rows != len(table):
-            raise _damaged(path, f"it must have {rows} rows, got {len(table)}")
+            raise damaged(path, f"it must have {rows} rows, got {len(table)}")
         return table
 
     def read_array(self, name: str) -> NDArray[Any]:
@@ -81,7 +81,7 @@ class RunResult:
             with open_no_follow(path, "rb") as file:
                 return np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
 
 def _table(file: str, columns: Columns, doc: str) -> cached_property[pd.DataFrame]:
@@ -271,11 +271,12 @@ def open_run(folder: str | Path) -> RunResult:
         raise NeuroError(
             f"{path / MANIFEST}: kind must be one of {', '.join(KINDS)}, got {manifest['kind']}."
         )
-    if manifest["status"] == "running":
+    if manifest["status"] == RUNNING:
         remedy = "Wait for it. If it was killed, go on with --resume."
         raise NeuroError(f"{path}: the run has not ended.\n{remedy}")
     if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):
-        raise _damaged(path / MANIFEST, "metrics are missing")
+        raise damaged(path / MANIFEST, "metrics are missing")
+    require_intact(path, manifest)
     result = kind(path, manifest)
     for table in kind.tables:
         # A run that broke off may lack a table; one that is there must be sound.
@@ -296,10 +297,3 @@ def latest_run(runs: str | Path = "runs") -> Path:
     if not manifests:
         raise NeuroError(f"no run in {runs}/. Run bt-neuro backtest first, or give a run's folder.")
     return max(manifests, key=lambda path: path.stat().st_mtime).parent
-
-
-def _damaged(path: Path, problem: object) -> NeuroError:
-    lines = str(problem).splitlines()
-    text = lines[0] if lines else type(problem).__name__
-    text = text if len(text) <= 200 else f"{text[:197]}..."
-    return NeuroError(f"{path} is missing or damaged: {text}.\nRun the command again.")

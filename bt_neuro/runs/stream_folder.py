@@ -21,10 +21,11 @@ from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.bars_log import BARS, BarsLog
 from bt_neuro.runs.epoch_tables import EXAMPLES
-from bt_neuro.runs.folder import MANIFEST, RunFolder, read_manifest, require_same
+from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.recording import ARRAYS, EQUITY, PREDICTIONS, TRADES
 from bt_neuro.runs.resume import resume_in_place, resume_tables
+from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
 
 COMMANDS = "commands.jsonl"
 ORIGIN = "origin"  # what a stream began with, until its own first checkpoint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import secrets
 import time
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
+from bt_neuro.io import PARTIAL, remove_partials
 from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.recording import OUTPUTS
@@ -42,6 +43,7 @@ class FoldStore:
 
     def __init__(self, folder: RunFolder, n_folds: int) -> None:
         self._folder, self.n_folds = folder, n_folds
+        remove_partials(folder.path / "folds")  # of a killed run
         self.failed: dict[int, NeuroError] = {}
 
     @property
@@ -52,8 +54,7 @@ class FoldStore:
     def write(self, result: FoldResult) -> None:
         """Write a finished fold atomically."""
         place = self._place(result.number)
-        partial = place.with_name(f".{place.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # a killed run may have left it
+        partial = place.with_name(f".{place.name}.{secrets.token_hex(8)}{PARTIAL}")
         partial.mkdir(parents=True)
         for name, content in result.files.items():
             (partial / name).write_bytes(content)

@@ -16,9 +16,10 @@ from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.folder import RunFolder, read_manifest, require_same
+from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import Tuning
+from bt_neuro.runs.saved_manifest import read_manifest, require_same
 from bt_neuro.validation.folds import cut_folds
 from bt_neuro.validation.holdout import Split
 from bt_neuro.validation.search_space import Parameters, combinations, parse_search

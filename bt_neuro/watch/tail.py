@@ -12,9 +12,9 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.io import is_locked, open_no_follow
 from bt_neuro.runs.answers import ANSWERS, EARLIER
 from bt_neuro.runs.bars_log import BARS
-from bt_neuro.runs.folder import read_manifest
 from bt_neuro.runs.health import HEALTH
 from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES
+from bt_neuro.runs.saved_manifest import read_manifest
 
 ROW_BYTES = 700  # more than a row or an answer has on average
 STALE_S = 30.0  # a stream writes its health every five seconds

@@ -39,7 +39,7 @@ def rewritten(run: Result, table: str, change) -> Result:
     """Change one table of a run's folder, and open it again."""
     path = run.folder / f"{table}.csv"
     change(pd.read_csv(path, keep_default_na=False)).to_csv(path, index=False)
-    return with_manifest(run, rows={})
+    return with_manifest(run, rows={}, sha256=None)
 
 
 def with_manifest(run: Result, **manifest) -> Result:

@@ -9,7 +9,8 @@ import pytest
 
 from bt_neuro import NeuroError
 from bt_neuro.io import PARTIAL, atomic_write, open_no_follow
-from bt_neuro.runs.folder import MANIFEST, SCHEMA_VERSION, RunFolder
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.saved_manifest import MANIFEST, SCHEMA_VERSION
 
 SETTINGS = {"options": {"test": "6M", "seeds": 3}, "data": {"sha256": "ab"}}
 SAME = ("options", "data.sha256", "versions.bt-neuro")

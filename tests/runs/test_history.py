@@ -86,6 +86,7 @@ def test_a_bit_that_differs_is_found(folder, tmp_path):
 def test_what_cannot_be_repeated_is_refused(folder, tmp_path, changed, message):
     copy = shutil.copytree(folder / "wing-1", tmp_path / "copy")
     manifest = json.loads((copy / "run.json").read_text()) | changed
+    del manifest["manifest_sha256"]
     (copy / "run.json").write_text(json.dumps(manifest))
     with pytest.raises(NeuroError, match=message):
         repeat(copy, out=tmp_path / "again")

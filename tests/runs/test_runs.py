@@ -33,6 +33,7 @@ from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.metrics.verdict import BETTER
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.recording import PredictionTable
+from bt_neuro.runs.saved_manifest import read_manifest
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 REAL = ROOT.parent / "shared" / "data" / "EURUSD_H1.csv"
@@ -56,7 +57,7 @@ def bars():
 
 def test_the_folder_holds_all_files_and_nothing_else(result):
     assert {path.name for path in result.folder.iterdir()} == FILES
-    assert json.loads((result.folder / "run.json").read_text()) == result.manifest
+    assert read_manifest(result.folder) == result.manifest
     assert result.manifest["status"] == "complete"
 
 

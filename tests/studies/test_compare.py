@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from bt_neuro import Adam, BarsFeed, FoldError, NeuroError, compare, read_bars
 from bt_neuro.cli import app
+from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.studies.experiment import EXACT, VARIANTS, Member, Study, Variant, progressive_pass
 from bt_neuro.studies.hypotheses import (
     HOLDS,
@@ -299,7 +300,7 @@ def test_a_rate_is_usable_that_beats_a_constant(windows, bars, tmp_path, plain, 
 
 # -- the folder ----------------------------------------------------------------------------------------------
 def test_the_folder_holds_table_eras_and_manifest(planted):
-    assert json.loads((planted.folder / "run.json").read_text()) == planted.manifest
+    assert read_manifest(planted.folder) == planted.manifest
     assert planted.manifest["status"] == "complete"
     assert str(planted) == planted.metrics["sentence"]
     table = planted.table

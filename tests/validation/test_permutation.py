@@ -21,6 +21,7 @@ from bt_neuro import Account, NeuroError, StrategyError, backtest, open_run, per
 from bt_neuro.cli import app
 from bt_neuro.metrics.verdict import PROFIT
 from bt_neuro.report.console import render
+from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.validation import surrogate_task
 from bt_neuro.validation.permutation import sentence
 from bt_neuro.validation.surrogate_task import MONEY, SCORES
@@ -211,7 +212,7 @@ def test_a_market_without_direction_is_seldom_called_one(tmp_path):
 # -- the folder ----------------------------------------------------------------------------------------------
 def test_the_folder_and_the_page(result):
     assert {path.name for path in result.folder.iterdir()} == {"run.json", "report.html", "surrogates.csv"}
-    assert json.loads((result.folder / "run.json").read_text()) == result.manifest
+    assert read_manifest(result.folder) == result.manifest
     page = (result.folder / "report.html").read_text()
     assert str(result) in page
     assert "Return before costs, %" in page

@@ -18,6 +18,7 @@ from bt_neuro.cli import app
 from bt_neuro.learning.fit import REHEARSED
 from bt_neuro.metrics.predictions import PROBABILITIES, probabilities_of
 from bt_neuro.metrics.verdict import PROFIT
+from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.validation.fold_metrics import BETTER, sentence
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -67,7 +68,7 @@ def test_the_folder_holds_the_report_and_each_fold(result):
         "outputs.npy",
         "folds",
     }
-    assert json.loads((result.folder / "run.json").read_text()) == result.manifest
+    assert read_manifest(result.folder) == result.manifest
     assert result.manifest["status"] == "complete"
     for place in (result.folder / "folds").iterdir():
         assert {path.name for path in place.iterdir()} == FILES | {"fold.json"}

@@ -1,0 +1,218 @@
+"""Session of a stream: its folder, its files, and the run over them, which may begin again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import backtrader as bt
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.limits import Limits
+from bt_neuro.errors import NonFiniteError
+from bt_neuro.learning.checkpoint import MODEL, RUN_STATE
+from bt_neuro.metrics.summary import stream_metrics
+from bt_neuro.plugin.bar_loop import request_stop
+from bt_neuro.plugin.live_feed import LiveFeed
+from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.run_state import RunState
+from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.answerer import Answerer, Teller
+from bt_neuro.runs.answers import AnswerLog
+from bt_neuro.runs.bars_log import BARS, BarsCount, BarsLog
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.health import Health
+from bt_neuro.runs.line_queue import LineQueue, LineReaderThread
+from bt_neuro.runs.paper_account import STATE, PaperBroker, paper_broker
+from bt_neuro.runs.recording import Recording
+from bt_neuro.runs.results import Stream
+from bt_neuro.runs.stream_folder import BARS_COUNT, StreamStart, add_command, require_bars, start_of
+
+LAST_TOLD = "last-told"
+Send = Callable[[dict[str, Any]], None]
+
+
+class Session:
+    """A stream at work: its folder, its files and the run over them, which may begin again."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        strategy: type[NeuroStrategy],
+        params: dict[str, Any],
+        account: Account,
+        point: float | None,
+        warn: Callable[[str], None],
+        event: Send,
+    ) -> None:
+        self.folder, self._strategy, self._params = folder, strategy, params
+        self._account, self._point, self._warn, self._event = account, point, warn, event
+        about = {name: folder.manifest[name] for name in ("strategy", "strategy_sha256", "parameters")}
+        about["parameters"] = {
+            name: value for name, value in about["parameters"].items() if name not in ("resume", "device")
+        }
+        self._signature = {**about, "bt-neuro": folder.manifest["versions"]["bt-neuro"]}
+        self.every_bars, self.begun = 100, 0.0
+        self.heartbeat_s: float | None = None
+        self._feed: LiveFeed | None = None
+        self._is_ended = False
+        self._old_bars = 0
+        self._told = 0
+
+    def has_content(self) -> bool:
+        return hasattr(self, "_log") and (self._log.rows > 0 or (self.folder.path / MODEL).exists())
+
+    def end(self) -> None:
+        """End after the current bar; safe in a signal handler."""
+        self._is_ended = True
+        if self._feed is not None:
+            self._feed.end()  # one that waits for a bar
+            request_stop(self._cerebro)  # also ends epochs
+
+    def open(
+        self,
+        stack: ExitStack,
+        reader: LineReaderThread,
+        limits: Limits,
+        send: Send,
+        tell_from: int | str,
+        position: float | None,
+    ) -> None:
+        self._start: StreamStart = start_of(self.folder, self._signature)
+        self._log: BarsLog = stack.enter_context(self._start.open_log(self.folder.path))
+        require_bars(self._start, self._log)
+        self._answers = AnswerLog(self.folder.path, self._log.rows - 1)
+        stack.callback(self._answers.close)
+        self._old_bars, self._position = self._log.rows, position
+        self.tell = Teller(send, self._answers, self.end)
+        self.lines = LineQueue(reader, limits, self.tell, self._command)
+        first = self._answers.told_bar + 1 if tell_from == LAST_TOLD else tell_from
+        for message in self._answers.since(int(first)):
+            self.tell(message)
+            self._told += 1
+
+    def is_to_run_again(self) -> bool:
+        """Run until the lines end; return whether a bar broke the run and it must begin again without it."""
+        if self._start is None:
+            self._start = start_of(self.folder, self._signature)
+        try:
+            self._run(self._start)
+        except (NonFiniteError, ArithmeticError) as error:  # the latter of a feature that divides by 0
+            line = self.lines.line
+            if line is None or self._ran_bar() < self._log.rows:  # not this bar, but one that was stored
+                raise
+            self.lines.refuse(line, f"the bar was not taken: {error}")
+            self._start = start_of(self.folder, self._signature)
+            return not self._is_ended
+        return False
+
+    def _ran_bar(self) -> int:
+        assert self._feed is not None
+        return len(self._feed) - 1
+
+    def _run(self, start: StreamStart) -> None:
+        path, log = self.folder.path, self._log
+        self._cerebro = cerebro = bt.Cerebro(stdstats=False)
+        self._feed = feed = LiveFeed(queue=self.lines, history=start.history(log), limits=None)
+        if self._is_ended:
+            self.end()
+        self._broker: PaperBroker = paper_broker(self._account, self._point)
+        self._recording = Recording(path, start.counts)
+        self._health = Health(path, self._event, self.heartbeat_s, self._counts)
+        cerebro.broker = self._broker
+        cerebro.adddata(feed, name="stream")
+        params = dict(self._params)
+        if start.checkpoint is not None:
+            params["resume"] = str(start.checkpoint.path)
+        cerebro.addstrategy(self._strategy, **params)
+        cerebro.addanalyzer(
+            Answerer, lines=self.lines, log=log, answers=self._answers, tell=self.tell, _name="answers"
+        )
+        self._recording.add_to(cerebro, more={"health": self._health})
+        cerebro.addanalyzer(BarsCount, _name=BARS_COUNT, log=log)
+        cerebro.addanalyzer(RunState, _name=RUN_STATE, is_fast=start.is_fast, warn=self._warn, more=STATE)
+        cerebro.addanalyzer(
+            ModelCheckpoint,
+            _name="checkpoint",
+            path=path / MODEL,
+            every_bars=self.every_bars,
+            at_bar=start.first_live - 1,
+            in_background=True,
+            sync=self._sync,
+            about={"run": self._signature},
+        )
+        self.lines.begin(feed, start.again(log), self._broker.command, self._ready, self._health.beat)
+        with self._recording:
+            try:
+                (self._ran,) = cerebro.run(exactbars=1)  # as in a backtest: memory is flat
+            finally:  # else a run that begins again could read one checkpoint now and another one later
+                for ran in getattr(cerebro, "runningstrats", ()):
+                    ran.analyzers.getbyname("checkpoint").wait()
+
+    def _sync(self) -> None:
+        self._log.sync()
+        self._answers.sync()
+
+    def _command(self, values: dict[str, Any]) -> dict[str, Any]:
+        add_command(self.folder.path, self._log.rows - 1, values)
+        return self._broker.command(values)
+
+    def _ready(self) -> None:
+        account = self._broker.position_state()
+        if self._position is not None:
+            account = self._command({"position": self._position})
+            self._position = None
+        self._event(
+            {
+                "event": "ready",
+                "bars": self._log.rows,
+                "told": self._told,
+                "start_s": round(time.perf_counter() - self.begun, 3),
+                "account": account,
+                "folder": str(self.folder.path),
+            }
+        )
+        self._health.write("running")
+
+    def _counts(self) -> dict[str, Any]:
+        feed, broker = self._feed, self._broker
+        assert feed is not None
+        return {
+            "bars": self._log.rows,
+            "last_bar": None if feed.close_before is None else str(feed.time_before),
+            "malformed_lines": self.lines.malformed,
+            "ignored_bars": self.lines.ignored,
+            "equity": broker.getvalue(),
+            "is_settled": broker.is_settled,
+        }
+
+    def result(self) -> Stream:
+        """Write the manifest with the metrics of all bars, and return the result."""
+        folder, log = self.folder, self._log
+        result = Stream(folder.path, folder.manifest)
+        folder.manifest |= {
+            "rows": {**self._recording.rows, BARS: log.rows},
+            "device": self._ran.network.device_name,
+        }
+        counts = {
+            "bars": log.rows,
+            "new_bars": log.rows - self._old_bars,
+            "malformed_lines": self.lines.malformed,
+            "ignored_bars": self.lines.ignored,
+        }
+        broker = self._broker
+        money = {
+            "equity_start": self._account.cash,
+            "equity_end": broker.getvalue(),
+            "position": broker.getposition(self._feed).size,
+            **broker.counts.as_dict(),
+        }
+        step_time = self._ran.analyzers.run_observer.get_analysis()["step_time"]
+        metrics = (
+            stream_metrics(counts, result.predictions, result.outputs) | money | {"step_time": step_time}
+        )
+        self._health.write("ended")
+        folder.save(metrics=metrics)
+        return result
