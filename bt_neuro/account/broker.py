@@ -118,12 +118,13 @@ class MarginBroker(MarginFills):
         if self._holdings:
             self._note_time()
             again |= cash != self.cash  # a fill, a stop-out of another position, or a swap
+            far = self._is_far_from_stop_out()
             for data, holding in list(self._holdings.items()):
                 if holding.is_in_bar(data):
-                    if again:
+                    if again and not far:
                         self._stop_out_if_reached(data, holding)
                     holding.end(data)
-            if len(self._holdings) > 1:
+            if len(self._holdings) > 1 and not far:
                 self._stop_out_at_close()
         if self.cash <= 0 and not self._holdings and self.ruined_at is None:
             self._ruin()
@@ -158,7 +159,7 @@ class MarginBroker(MarginFills):
                 self.books.swap += swap
                 pos.datetime = time  # the inherited loop then charges nothing
         later = False
-        for data in self._losers_first():
+        for data in [] if self._is_far_from_stop_out() else self._losers_first():
             holding = self._holdings[data]
             if holding.is_in_bar(data):
                 later |= self._stop_out_if_reached(data, holding, orders_first=True)
@@ -182,6 +183,26 @@ class MarginBroker(MarginFills):
         return sorted(self._holdings, key=profit)
 
     # -- stop-out ------------------------------------------------------------------------------------------
+    def _is_far_from_stop_out(self) -> bool:
+        """Return whether no stop-out is reached even if all positions meet their bars' worst prices at once.
+
+        Of one position the level itself is as soon known; of n positions the levels cost n x n steps a bar.
+        """
+        if len(self._holdings) == 1:
+            return False
+        equity = self.cash
+        for data in self._holdings:
+            size, info, low, high = (
+                self.positions[data].size,
+                self.getcommissioninfo(data),
+                data.low[0],
+                data.high[0],
+            )
+            equity += info.getvaluesize(size, low if size > 0 else high)
+            equity -= info.stop_out_of(size) * info.margin_of(size, high)
+            equity -= abs(size) * info.half_spread() * info.p.mult
+        return equity > 0
+
     def _stop_out_if_reached(self, data: Any, holding: Holding, orders_first: bool = False) -> bool:
         """Stop out if the bar reaches the level; return whether an order may fill before that."""
         level, is_long = self.stop_out_price(data), self.positions[data].size > 0

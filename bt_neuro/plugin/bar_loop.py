@@ -44,6 +44,7 @@ class LeanStrategy(bt.Strategy):
     """
 
     _hears_money: bool | None = None
+    _dlens: list[int]
 
     def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
         if self._hears_money is None:
@@ -56,6 +57,19 @@ class LeanStrategy(bt.Strategy):
         # The last strategy of a portfolio ends the run, so that all have had the bar.
         if is_stopping(self.env) and self is self.env.runningstrats[-1]:
             self.env.runstop()
+
+    def _clk_update(self) -> int:
+        # backtrader's asks each feed of a portfolio four times for its length.
+        if self._oldsync:
+            return super()._clk_update()
+        lengths = list(map(len, self.datas))
+        if lengths != self._dlens:
+            self.forward()
+            self._dlens = lengths
+        self.lines.datetime[0] = max(
+            data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length
+        )
+        return len(self)
 
     def _getminperstatus(self) -> Any:
         # Below 0 all feeds are past the warm-up, and bars only become more.

@@ -21,9 +21,9 @@ from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
 from bt_neuro.plugin.bar_loop import move_lines
+from bt_neuro.plugin.feed_frame import COLUMNS, require_bars
 from bt_neuro.plugin.stamps import CLOSE, length_of, require_closed, require_ours, timeframe_length
 
-COLUMNS = ("open", "high", "low", "close", "volume")
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing
 
 
@@ -77,7 +77,7 @@ class BarsFeed(bt.feed.DataBase):
     stamps = CLOSE
 
     def __init__(self) -> None:
-        check(self.p.bars)
+        require_bars(self.p.bars)
         if self.p.tzinput is not None:
             raise BarsError("BarsFeed takes no tzinput. Convert the times with read_bars(tz=...).")
         # backtrader reads the two params after __init__.
@@ -88,6 +88,10 @@ class BarsFeed(bt.feed.DataBase):
         self.p.compression = self.p.compression or 1
         self._cut()
         self._is_held_back = False  # a bar may be, with exactbars=1
+        self._counter = self.lines.lines[0]
+
+    def __len__(self) -> int:
+        return self._counter.lencount  # backtrader gets there by four calls, 40 times a bar of a portfolio
 
     def _cut(self) -> None:
         # By openings: backtrader would cut by the stamps, and lose the last bar of a day.
@@ -269,36 +273,3 @@ def backtrader_timeframe(times: pd.Series) -> tuple[int, int]:
     if rest >= 1:
         return bt.TimeFrame.Seconds, int(rest)
     return bt.TimeFrame.Ticks, 1
-
-
-def check(bars: pd.DataFrame) -> None:
-    """Raise BarsError for bars that backtrader would accept without an error and misread."""
-    if not isinstance(bars, pd.DataFrame):
-        hint = " Give its .frame." if hasattr(bars, "frame") else ""
-        raise BarsError(f"bars must be a pandas DataFrame, got {type(bars).__name__}.{hint}")
-    missing = [name for name in ("datetime", *COLUMNS) if name not in bars]
-    if missing:
-        raise BarsError(f"bars must have the columns {', '.join(missing)}. {_remedy(bars, missing)}")
-    if bars["datetime"].dtype.kind != "M":
-        raise BarsError("The column datetime must hold times. Convert it with pandas.to_datetime().")
-    if bars.empty:
-        raise BarsError("bars must hold at least one bar, got none.")
-    numbers = [name for name in ("datetime", *COLUMNS, "spread") if name in bars]
-    if (holes := bars[numbers].isna().any(axis=1)).any():
-        raise BarsError(
-            f"Bar {int(holes.argmax())} must have a value in every column. Drop or fill such rows."
-        )
-    if (late := bars["datetime"].diff().dt.total_seconds() <= 0).any():
-        raise BarsError(
-            f"Bar {int(late.argmax())} must be later than the one before. Sort, and drop duplicates."
-        )
-
-
-def _remedy(bars: pd.DataFrame, missing: list[str]) -> str:
-    if set(missing) & {str(name).lower() for name in bars}:
-        return "Rename columns to lower case: bars.rename(columns=str.lower)."
-    if missing == ["volume"]:
-        return "Add it, 0 where it is unknown: bars.assign(volume=0)."
-    if "datetime" in missing and isinstance(bars.index, pd.DatetimeIndex):
-        return 'Take it from the index: bars.rename_axis("datetime").reset_index().'
-    return "Rename columns, or call reset_index() first."

@@ -13,7 +13,8 @@ from bt_neuro.bars.closing import closing_time
 from bt_neuro.bars.limits import Limits
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin.feed import COLUMNS, day_number
+from bt_neuro.plugin.feed import day_number
+from bt_neuro.plugin.feed_frame import COLUMNS
 from bt_neuro.plugin.stamps import CLOSE, require_closed, timeframe_length
 
 DIGIT_BARS = 500

@@ -71,10 +71,10 @@ class RunObserver(bt.Analyzer):
         self._subscribers: list[Subscriber] = list(self.p.subscribers.values())
         self._now_and_then: Iterable[Callable[[bt.Strategy], None]] = self.p.now_and_then
         self._time, self._close = opening_line(self.data), self.data.lines.close
-        self._bar = -1
+        self._bar, self._is_idle = -1, not is_neural(self.strategy)
 
     def next(self) -> None:
-        if not is_neural(self.strategy):
+        if self._is_idle:
             return
         bar = len(self.data) - 1
         if bar == self._bar:  # another feed's bar

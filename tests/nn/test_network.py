@@ -356,6 +356,28 @@ def test_a_copy_of_the_state_brings_it_back_among_launches(place, data, seed):
         assert_same_bits(tensor, state[name], name)
 
 
+def test_networks_at_work_together_are_each_as_if_alone(best, rng):
+    lengths = (300, 7, 240)  # of which a launch is long or short
+
+    def launches(seed, network):
+        own = np.random.default_rng(seed).normal(size=(301, N))
+        targets = np.random.default_rng(seed).uniform(size=(300, 3))
+        return [network.send(own[:n], targets[:n], own[1 : n + 1]) for n in lengths]
+
+    networks = [network_of(DROPOUT, best, seed=seed) for seed in range(3)]
+    together = [launches(seed, network) for seed, network in enumerate(networks)]
+    order = [(seed, launch) for launch in range(len(lengths)) for seed in range(3)]
+    found = {
+        key: together[key[0]][key[1]]() for key in rng.permutation(order).tolist() for key in [tuple(key)]
+    }
+    for seed, network in enumerate(networks):
+        alone = network_of(DROPOUT, best, seed=seed)
+        for launch, receive in enumerate(launches(seed, alone)):
+            assert_same_bits(found[seed, launch], receive())
+        for name, tensor in alone.state().items():
+            assert_same_bits(network.state()[name], tensor, name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["del network; gc.collect(); time.sleep(0.5)", "sys.exit(0)"])
 def test_a_network_may_go_while_its_device_is_at_work(end):

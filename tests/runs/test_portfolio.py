@@ -48,16 +48,17 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("bars")
 
 
-@pytest.mark.parametrize(
-    ("names", "where"),
-    [
-        ("ABD", "numpy"),
-        pytest.param("ABCDEFGH", "numpy", marks=pytest.mark.slow),
-        pytest.param("ABCDEFGH", "cpu", marks=pytest.mark.slow),
-    ],
-)
-def test_each_instrument_is_predicted_as_if_it_were_alone(folder, tmp_path, names, where):
-    paths = write(folder, names)
+@pytest.mark.parametrize("names", ["ABD", pytest.param("ABCDEFGH", marks=pytest.mark.slow)])
+def test_each_instrument_is_predicted_as_if_it_were_alone(folder, tmp_path, names):
+    assert_as_alone(write(folder, names), tmp_path, "numpy")
+
+
+@pytest.mark.slow
+def test_each_instrument_is_predicted_as_if_it_were_alone_on_a_device(folder, tmp_path, runtime):
+    assert_as_alone(write(folder), tmp_path, str(runtime.index))
+
+
+def assert_as_alone(paths, tmp_path, where):
     parameters = {**PARAMETERS, "device": where}
     together = portfolio(paths, strategy=Small, parameters=parameters, out=tmp_path / "all", report=False)
     for path in paths:

@@ -17,7 +17,8 @@ from small import Small
 
 from bt_neuro import NeuroStrategy, lookahead_check
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin import feed
+from bt_neuro.plugin.feed import backtrader_timeframe
+from bt_neuro.plugin.feed_frame import require_bars
 from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.lookahead import places
 from bt_neuro.validation.trace import Trace, differences
@@ -158,7 +159,7 @@ def test_what_cannot_be_checked_is_refused(strategy, options, complaint):
 def test_perturbed_bars_are_bars_and_go_the_other_way(seed, cut):
     bars = random_hours(60, seed)
     wild = perturbed(bars, cut)
-    feed.check(wild)
+    require_bars(wild)
     assert len(wild) == min(2 * cut, 60)
     assert wild[:cut].equals(bars[:cut].astype(wild.dtypes))
     prices = wild[["open", "high", "low", "close"]]
@@ -171,7 +172,7 @@ def test_perturbed_bars_are_bars_and_go_the_other_way(seed, cut):
 
 
 def run_of(strategy, bars, **options):
-    return TraceTask(bars, strategy, {}, 1e-5, feed.backtrader_timeframe(bars["datetime"]), **options)
+    return TraceTask(bars, strategy, {}, 1e-5, backtrader_timeframe(bars["datetime"]), **options)
 
 
 def test_the_mask_hides_all_bars_to_come_and_no_other():

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from weakref import finalize
 
 import numpy as np
@@ -73,6 +73,8 @@ class _StagingBuffer:
 class _Launch:
     """A kernel with staging buffers of its own: others can be sent while this one runs."""
 
+    _long: ClassVar[set[_Launch]] = set()  # launches of one member that are under way, of any network
+
     def __init__(
         self,
         device: Device,
@@ -103,22 +105,28 @@ class _Launch:
             if numbers.size:
                 part[...] = numbers  # the one place where numbers become the kernel's own type
         self._inbox.send(self._sent)
+        if self._members == 1 and self._sent > _LONG_LAUNCH:
+            self._long.add(self)
         items = self._program.shape.work_items
         self._done = self._enqueue(self._kernel, (self._members * items,), (items,))
 
     @_naming_device
     def receive(self) -> tuple[Array, Array]:
         """Wait, and return both outputs, (members, windows, n_outputs); once."""
-        # A runtime spins in wait(), on the core of another process; but several members keep all cores busy,
-        # and there the waiting thread is one that computes.
-        if self._members == 1 and self._sent > _LONG_LAUNCH:
-            while self._done.command_execution_status > _COMPLETE:
+        # A runtime spins in wait(), on the core of another process; but several members or networks keep all
+        # cores busy, and there the waiting thread is one that computes.
+        if self in self._long:
+            while self._is_alone() and self._done.command_execution_status > _COMPLETE:
                 time.sleep(_POLL_S)
+            self._long.discard(self)
         self._done.wait()  # a few microseconds less than the queue's finish()
         self._outbox.receive(self._received)
         learned, predicted = (outputs.copy() for outputs in self._outward)
         self._free.append(self)
         return learned, predicted
+
+    def _is_alone(self) -> bool:
+        return all(launch._memory is self._memory for launch in tuple(self._long))
 
     def _prepare(self, mode: int, learn: int, predict: int) -> None:
         """Cut the staging buffers for a mode and its windows: most launches are like the one before."""
@@ -197,6 +205,7 @@ class Runner:
         self._new: Callable[[Any], _Launch] = lambda free: launch(free, cl.Kernel(built, "network_run"))
         self._free: dict[int, list[_Launch]] = defaultdict(list)  # launches that are done, by mode
         self._launches: list[_Launch] = []  # all: a staging buffer must outlive the kernel that writes to it
+        finalize(self, _Launch._long.difference_update, self._launches)
         finalize(self, self._queue.finish)
         self.write(state)
 
