@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from bt_neuro.errors import FoldError, NeuroError
@@ -13,6 +14,7 @@ Task = TypeVar("Task")
 Output = TypeVar("Output")
 
 CLUSTER_TIMEOUT_S = 30.0
+PACKAGE = "bt-neuro"
 
 
 def run_on_cluster(
@@ -34,9 +36,31 @@ def run_on_cluster(
             "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
         ) from error
     with client:
-        futures = {client.submit(work, task, pure=False): task for task in tasks}
+        _require_same_version(client)
+        here = version(PACKAGE)
+        futures = {client.submit(_run, here, work, task, pure=False): task for task in tasks}
         for future in as_completed(futures, loop=client.loop):
             yield futures[future], _cluster_output(future, address)
+
+
+def _require_same_version(client: Any) -> None:
+    """Raise NeuroError if a worker has another bt-neuro, whose results would be mixed with those of this one."""
+    here, found = version(PACKAGE), client.run(version, PACKAGE, on_error="return")
+    others = {
+        address: "none" if isinstance(other, Exception) else other
+        for address, other in found.items()
+        if other != here
+    }
+    if others:
+        named = ", ".join(f"{other} on {address}" for address, other in sorted(others.items()))
+        raise NeuroError(f"All workers must have bt-neuro {here}, got {named}. Install it there.")
+
+
+def _run(here: str, work: Callable[[Task], Output], task: Task) -> Output:
+    """Run a task on a worker, which may have come after the others were checked."""
+    if (other := version(PACKAGE)) != here:
+        raise FoldError(f"All workers must have bt-neuro {here}, got {other} on one. Install it there.")
+    return work(task)
 
 
 def _cluster_output(future: Any, address: str) -> Any:

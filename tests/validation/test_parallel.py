@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from test_walk_forward import COMMAND, SAMPLE, SMALL, assert_same_folds, run
 
-from bt_neuro import FoldError
+from bt_neuro import FoldError, NeuroError
+from bt_neuro.validation import cluster
 from bt_neuro.validation.parallel import run_tasks
 
 pytestmark = pytest.mark.slow
@@ -137,11 +138,11 @@ def test_a_script_without_a_guard_is_told_what_to_do(tmp_path):
 
 
 @contextmanager
-def dask_cluster(tmp_path, workers=2):
+def dask_cluster(tmp_path, workers=2, **options):
     """Give the address of a real scheduler on loopback, its process and those of its workers."""
     file = tmp_path / "scheduler.json"
     here = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path, **options}
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     with ExitStack() as stack:
         scheduler = stack.enter_context(started(*dask, *here, **quiet))
@@ -186,3 +187,21 @@ def test_a_killed_scheduler_is_named_with_what_to_do(tmp_path):
     assert f"The Dask scheduler at {address} is gone. Start it again" in message
     assert "Traceback" not in message
     assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+
+
+def test_workers_with_another_version_are_refused(tmp_path):
+    pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
+    (tmp_path / "bt_neuro-0.0.9.dist-info").mkdir()
+    (tmp_path / "bt_neuro-0.0.9.dist-info" / "METADATA").write_text("Name: bt-neuro\nVersion: 0.0.9\n")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    refusal = r"must have bt-neuro .*, got 0\.0\.9 on tcp://.* Install it there"
+    with (
+        dask_cluster(tmp_path, workers=1, env=env) as (address, _, _),
+        pytest.raises(NeuroError, match=refusal),
+    ):
+        list(run_tasks(str.upper, ["a"], cluster=address))
+
+
+def test_a_worker_that_comes_later_is_refused_too():
+    with pytest.raises(FoldError, match=r"must have bt-neuro 0\.0\.9, got"):
+        cluster._run("0.0.9", str.upper, "a")
