@@ -24,6 +24,9 @@ Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a de
 Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
 Processes = Annotated[int, option("Number of runs at the same time.", "N", least=1)]
 
+Out = Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")]
+NoReport = Annotated[bool, option("Write no report.html.", name="--no-report")]
+
 
 class Window(StrEnum):
     """Training span of a fold."""
@@ -258,9 +261,9 @@ class OutputOptions:
 
     panel: ClassVar[str] = "Output"
 
-    out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")] = None
+    out: Out = None
     resume: Annotated[Path | None, option("Folder of a run to resume.", "DIR")] = None
-    no_report: Annotated[bool, option("Write no report.html.", name="--no-report")] = False
+    no_report: NoReport = False
 
     def as_dict(self) -> dict[str, Any]:
         return {"out": self.out, "resume": self.resume, "report": not self.no_report}

@@ -13,7 +13,9 @@ from bt_neuro.cli.options import (
     BarOptions,
     FoldOptions,
     Kind,
+    NoReport,
     Objective,
+    Out,
     OutputOptions,
     Processes,
     Retrain,
@@ -190,8 +192,11 @@ def lookahead_check(
         int, option("Number of places where the future is cut and perturbed.", "N", least=1)
     ] = 12,
     processes: Processes = 2,
+    out: Out = None,
+    no_report: NoReport = False,
 ) -> Outcome:
     """Check that a strategy does not use bars that have not closed. Exit code 3 if it does."""
+    from bt_neuro.validation.check_run import write_check
     from bt_neuro.validation.lookahead import lookahead_check as run
 
     cls, parameters = strategy.load()
@@ -205,11 +210,22 @@ def lookahead_check(
             processes=processes,
             progress=progress,
         )
+    check = write_check(
+        result,
+        file,
+        strategy=cls,
+        parameters=parameters,
+        bars_options=bars.as_dict(),
+        options={"cuts": cuts},
+        out=out,
+        report=not no_report,
+    )
+    data, written = result.as_dict() | {"folder": str(check.folder)}, f"\nWritten to {check.folder}"
     if not result.passed:
-        return Outcome(result.as_dict(), [str(result), result.remedy or ""], FOUND)
+        return Outcome(data, [str(result), result.remedy or "", written], FOUND)
     lists = {"This covers": result.covered, "It does not cover": result.not_covered}
     text = ["\n".join([f"\n{title}:", *(f"- {line}" for line in lines)]) for title, lines in lists.items()]
-    return Outcome(result.as_dict(), [str(result), *text])
+    return Outcome(data, [str(result), *text, written])
 
 
 @command("warmup-check", group="Test", example="bt-neuro warmup-check EURUSD_H1.csv --starts 8")
@@ -221,11 +237,15 @@ def warmup_check(
     starts: Annotated[int, option("Number of later starts.", "N", least=1)] = 4,
     span: Annotated[int, option("Bars to run after each start.", "N", least=1)] = 8000,
     processes: Processes = 2,
+    out: Out = None,
+    no_report: NoReport = False,
 ) -> Outcome:
     """Start a strategy at later bars, and measure after how many bars the start no longer matters.
 
     Exit code 3 if the features never agree.
     """
+    from bt_neuro.report.console import render
+    from bt_neuro.validation.check_run import write_check
     from bt_neuro.validation.warmup import warmup_check as run
 
     cls, parameters = strategy.load()
@@ -241,11 +261,15 @@ def warmup_check(
             processes=processes,
             progress=progress,
         )
+    check = write_check(
+        result,
+        file,
+        strategy=cls,
+        parameters=parameters,
+        bars_options=bars.as_dict(),
+        options={"step": step, "starts": starts, "span": span},
+        out=out,
+        report=not no_report,
+    )
     exit_code = FOUND if result.features_agree_after is None else 0
-    return Outcome(result.as_dict(), [str(result), f"\n{result.table}", f"\n{AGREEMENT}"], exit_code)
-
-
-AGREEMENT = """\
-Features agree within 1e-9 of their largest value. Before that, a bar's features differ from those with more
-bars before it. Networks that began at different bars learned from different bars and keep different weights.
-They need not agree, only be as good: compare the errors. Trades: bars with a buy or sell of either."""
+    return Outcome(result.as_dict() | {"folder": str(check.folder)}, render(check), exit_code)

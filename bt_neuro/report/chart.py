@@ -24,9 +24,10 @@ from bokeh.models import (
     WheelZoomTool,
 )
 from bokeh.plotting import figure
+from numpy.typing import ArrayLike
 
 from bt_neuro.report.curves import thinned
-from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure, in_percent
+from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure, in_percent, mark_times
 
 MOST_BARS = 200_000  # of one page, 36 bytes each
 FIRST_BARS = 150  # of the first view, the last ones: few enough for single arrows on a phone
@@ -41,7 +42,7 @@ LEFT, RIGHT = 8, 76  # pixels beside the plots, so that all share their x
 HERE = Path(__file__).parent
 
 
-def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource) -> Column:
+def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource, starts: ArrayLike = ()) -> Column:
     """Return the zoomable chart of a run.
 
     Parameters
@@ -49,6 +50,7 @@ def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource) -> C
     table : of `bar_table`; of more than 200,000 bars the last are drawn
     digits : decimals of the price
     trades : of `trade_source`
+    starts : places of the first bars of folds, drawn as dotted lines
     """
     hold = table["hold"] if "hold" in table else pd.Series(dtype=float)
     table = table.tail(MOST_BARS)
@@ -100,6 +102,9 @@ def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource) -> C
     plot.js_on_change("inner_width", follow)
     trades.selected.js_on_change("indices", follow)
     below = _account(sources["account"], wheel, shared) if has_account else []
+    if np.size(starts):
+        for one in (plot, *below, strip):
+            mark_times(one, np.asarray(starts) - 0.5)
     return column(plot, *below, strip, sizing_mode="stretch_width")
 
 

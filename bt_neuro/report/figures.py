@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from bokeh.models import (
-    BasicTicker,
     ColumnDataSource,
     FixedTicker,
     LinearColorMapper,
@@ -95,96 +94,13 @@ def lift_figure(predictions: pd.DataFrame, shapes: NDArray[np.integer], window: 
     return plot
 
 
-def vote_figure(predictions: pd.DataFrame, outputs: NDArray[np.floating], window: int) -> figure:
-    """Return the agreement of the networks of a vote over the last `window` bars.
-
-    Parameters
-    ----------
-    predictions : as in ``predictions.csv``, n rows
-    outputs : (n, networks, 3)
-    window : bars of the running mean
-    """
-    votes = np.stack([signals_of(outputs[:, member]) for member in range(outputs.shape[1])], axis=1)
-    agree = (votes == network_signals(predictions)[:, None]).mean(axis=1)
-    speak = (votes > 0).mean(axis=1)
-    plot = time_figure(180, name="votes")
-    lines = {}
-    for name, values, color in (("networks that agree with the vote", agree, BLUE),
-                                ("networks with a signal", speak, GREY)):  # fmt: skip
-        curve = _settled(
-            pd.DataFrame({"datetime": predictions["datetime"], "value": running_mean(values, window)})
-        )
-        line = time_line(plot, curve["datetime"], curve["value"], color, points=POINTS)
-        lines[name] = [line]
-        add_hover(plot, line, time=WHEN, **{name: "@y{0.0 %}"})
-    in_percent(plot.yaxis)
-    add_legend(plot, lines, columns=1)
-    return plot
-
-
-def era_figure(
-    figure_of: str, groups: dict[str, pd.DataFrame], styles: dict[str, dict[str, Any]], **options: Any
-) -> tuple[figure, dict[str, Any]]:
-    """Return a figure over eras, and its lines by label.
-
-    Parameters
-    ----------
-    figure_of : column; "error" is drawn as it is, other columns as percentages
-    groups : columns ``era`` and ``mean``, and ``min`` and ``max`` for a band, by label
-    styles : options of each line, with ``color``
-    options : of the figure
-    """
-    percent = figure_of != "error"
-    plot = empty_figure(170, **options)
-    drawn = {}
-    for label, part in groups.items():
-        style = {"line_width": 1.5, **styles[label]}
-        source = ColumnDataSource({key: part[key].to_numpy(float) for key in part if key != "era"})
-        source.data["era"] = part["era"].to_numpy()
-        if "min" in part and "line_dash" not in style:
-            plot.varea("era", y1="min", y2="max", source=source, color=style["color"], alpha=0.15)
-        line = plot.line("era", "mean", source=source, **style)
-        fill = None if style.get("line_dash") else style["color"]
-        dots = plot.scatter("era", "mean", source=source, size=5, line_color=style["color"], fill_color=fill)
-        drawn[label] = [line, dots]
-        form = "@mean{0.0 %}" if percent else "@mean{0.0000}"
-        add_hover(plot, dots, network=label, era="@era", in_sample=form)
-    plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
-    plot.xaxis.axis_label = "era"
-    plot.x_range.range_padding = 0.05
-    if percent:
-        in_percent(plot.yaxis)
-    return plot, drawn
-
-
-def pretraining_figures(eras: pd.DataFrame) -> list[figure]:
-    """Return the article's three figures over the eras of a run, a line per network; in sample.
-
-    Parameters
-    ----------
-    eras : as in ``eras.csv``
-    """
-    plots = []
-    networks = eras.groupby("seed") if "seed" in eras else [(0, eras)]
-    for name, key in (("error", "error"), ("forecast", "forecast_pct"), ("undefine", "undefine_pct")):
-        scale = 1 if name == "error" else 0.01
-        groups = {
-            f"seed {seed}": pd.DataFrame({"era": rows["era"], "mean": scale * rows[key]})
-            for seed, rows in networks
-        }
-        styles = {label: {"color": BLUE} for label in groups}
-        title = f"{name}, in sample"
-        plots.append(era_figure(name, groups, styles, name=f"eras-{name}", title=title)[0])
-    return plots
-
-
 def article_figures(predictions: pd.DataFrame) -> list[figure]:
     """Return the article's three curves, each an average over its last 10,000 samples."""
     plots = []
     for name, curve in article_curves(predictions).items():
         plot = time_figure(170, name=name, title=name)
         plot.xaxis.ticker.desired_num_ticks = 3  # three figures share the width
-        curve = _settled(curve)
+        curve = settled(curve)
         line = time_line(plot, curve["datetime"], curve["value"], BLUE, points=POINTS)
         add_hover(plot, line, time=WHEN, **{name: "@y{0.000}" if name == "error" else "@y{0.0 %}"})
         if name != "error":
@@ -250,7 +166,7 @@ def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame, window: int =
     scores = brier_scores(predictions[PROBABILITIES].to_numpy()[scored], targets[scored])
     plot = time_figure(180, name="drift")
     when = predictions["datetime"].iloc[scored]
-    curve = _settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, window)}))
+    curve = settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, window)}))
     line = time_line(plot, curve["datetime"], curve["value"], BLUE, points=2 * POINTS)
     for when in changes["datetime"]:
         plot.add_layout(Span(location=when, dimension="height", line_color=ORANGE, line_dash="dashed"))
@@ -282,6 +198,6 @@ def statistics_figure(times: pd.Series, statistics: NDArray[np.floating], featur
     return plot
 
 
-def _settled(curve: pd.DataFrame) -> pd.DataFrame:
+def settled(curve: pd.DataFrame) -> pd.DataFrame:
     """Return a running mean without its first few samples, which are one sample's noise."""
     return curve.iloc[min(200, len(curve) // 10) :]

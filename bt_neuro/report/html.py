@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,36 +17,12 @@ from bokeh.settings import settings
 
 from bt_neuro.report.alternative import text_alternative
 from bt_neuro.report.explanations import EXPLAINED
+from bt_neuro.report.parts import Section, Summary
 from bt_neuro.report.style import BLUE, GREY, ORANGE
-from bt_neuro.report.summary import Summary
-from bt_neuro.report.tables import Table
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "trades.js")
 MINUS = re.compile(r"(?<![\w)])-(?=\d)")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, a caption, and figures beside each other where there is room.
-
-    Attributes
-    ----------
-    name : id in the page
-    trades : heading, column and form of the table of trades; see `trade_source`
-    tables : below the figures
-    """
-
-    name: str
-    title: str
-    caption: str = ""
-    figures: tuple[Model, ...] = ()
-    trades: tuple[tuple[str, str, str], ...] = ()
-    tables: tuple[Table, ...] = ()
-
-    @property
-    def hours(self) -> list[tuple[int, str]]:
-        return [(hour, f"{hour:02d}") for hour in range(24)]
 
 
 def render_html(summary: Summary, sections: list[Section], manifest: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
-from bt_neuro.report.html import Section, render_html
+from bt_neuro.report.html import render_html
+from bt_neuro.report.parts import Section, Summary
 from bt_neuro.report.style import (
     BLUE,
     DASHES,
@@ -23,7 +24,6 @@ from bt_neuro.report.style import (
     time_figure,
     time_line,
 )
-from bt_neuro.report.summary import Summary
 from bt_neuro.report.tables import Table, block_rows
 
 COLORS = (BLUE, ORANGE, GREY)

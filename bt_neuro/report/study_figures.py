@@ -11,8 +11,7 @@ import pandas as pd
 from bokeh.models import BasicTicker, BoxAnnotation, ColumnDataSource, FactorRange, Range1d, Span
 from bokeh.plotting import figure
 
-from bt_neuro.metrics.objectives import Objective
-from bt_neuro.report.figures import era_figure
+from bt_neuro.report.network_figures import era_figure
 from bt_neuro.report.style import (
     BLUE,
     DASHES,
@@ -72,37 +71,6 @@ def fold_figures(folds: pd.DataFrame) -> list[figure]:
     add_hover(returns, account, fold="@x{%Y-%m-%d}", account="@account{0.0 %}", buy_and_hold="@hold{0.0 %}")
     in_percent(hits.yaxis, returns.yaxis)
     return [hits, returns]
-
-
-def trial_figures(trials: pd.DataFrame, names: list[str], objective: Objective) -> list[figure]:
-    """Return the objective by trial with the best one so far, and over each parameter that is a number.
-
-    Parameters
-    ----------
-    trials : as in ``trials.csv``
-    names : of the parameters that were searched
-    objective : of the search
-    """
-    done = trials[(trials["state"] == "complete") & trials[objective.metric].notna()].sort_values("trial")
-    values = done[objective.metric].to_numpy(float)
-    best = (np.maximum if objective.maximise else np.minimum).accumulate(values)
-    numeric = [name for name in names if pd.api.types.is_numeric_dtype(done[name])]
-    data = {"trial": done["trial"], "value": values, "best": best} | {name: done[name] for name in numeric}
-    plots = []
-    for name in ("trial", *numeric):
-        source, numbers = ColumnDataSource(dict(data)), done[name].to_numpy(float)
-        is_log = name != "trial" and len(numbers) and numbers.min() > 0 and numbers.max() > 50 * numbers.min()
-        plot = empty_figure(200, name=f"trials-{name}", x_axis_type="log" if is_log else "linear")
-        dots = plot.scatter(name, "value", source=source, color=BLUE, size=6, alpha=0.7)
-        if name == "trial":
-            line = plot.step("trial", "best", source=source, color=GREY, mode="after")
-            add_legend(plot, {objective.words: [dots], "best so far": [line]})
-        plot.xaxis.axis_label = name
-        add_hover(
-            plot, dots, trial="@trial", **{name: f"@{{{name}}}"} if name != "trial" else {}, value="@value"
-        )
-        plots.append(plot)
-    return plots
 
 
 def surrogate_figure(label: str, outcome: Mapping[str, Any]) -> figure:

@@ -15,6 +15,7 @@ from bokeh.models import (
     Range1d,
 )
 from bokeh.plotting import figure
+from numpy.typing import ArrayLike
 
 from bt_neuro.report.curves import thinned
 
@@ -58,6 +59,12 @@ def time_figure(height: int, **options: Any) -> figure:
     plot.x_range.range_padding = 0.01
     plot.xaxis.ticker.desired_num_ticks = 4  # as many as fit a phone
     return plot
+
+
+def mark_times(plot: figure, times: ArrayLike) -> None:
+    """Draw a dotted line at each of some times, or bars of the candles."""
+    source = ColumnDataSource({"x": np.asarray(times)})
+    plot.vspan("x", source=source, line_color=GREY, line_dash="dotted", line_alpha=0.8)
 
 
 def in_percent(*axes: Any) -> None:
@@ -125,8 +132,8 @@ def add_legend(
     plot.add_layout(legend, "above")
 
 
-def add_hover(plot: figure, drawn: GlyphRenderer, **tooltips: str) -> None:
-    """Show values under the pointer; a format with a year makes ``x`` a time."""
+def add_hover(plot: figure, drawn: GlyphRenderer, mode: str = "vline", **tooltips: str) -> None:
+    """Show values under the pointer, or with "mouse" those it touches; a format with a year makes ``x`` a time."""
     tips = [(name.replace("_", " "), text) for name, text in tooltips.items()]
     formats = {"@x": "datetime"} if any("%Y" in text for text in tooltips.values()) else {}
-    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips, formatters=formats))
+    plot.add_tools(HoverTool(renderers=[drawn], mode=mode, tooltips=tips, formatters=formats))

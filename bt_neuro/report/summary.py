@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.summary import ZERO_SPREAD_PCT
-from bt_neuro.report.columns import BACKTEST, PERMUTATION, WALK_FORWARD
+from bt_neuro.report.checks import lookahead_summary, warmup_summary
+from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
+from bt_neuro.report.parts import Summary
 from bt_neuro.report.portfolio import portfolio_tables
+from bt_neuro.report.study_summaries import (
+    comparison_summary,
+    convergence_summary,
+    permutation_summary,
+    tune_summary,
+)
 from bt_neuro.report.tables import (
     Metrics,
-    Table,
-    between,
     block_rows,
-    comparison_tables,
-    convergence_table,
     fold_table,
-    hypothesis_lists,
     interval,
     predictor_table,
     seed_table,
     shown,
-    trial_table,
 )
 
 SPREADS = {"option": "by option", "file": "on average, from the file's column"}
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Words, figures and tables of a run.
-
-    Attributes
-    ----------
-    title : of the browser's tab
-    headline : sentences
-    tiles : name, text and further text of the main figures
-    notes : reasons for doubt, costs, pretraining, votes
-    block : label and text of all figures
-    tables : further figures
-    lists : labels and texts, by heading
-    timing : device and seconds
-    """
-
-    title: str
-    headline: tuple[str, ...]
-    tiles: tuple[tuple[str, str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    block: tuple[tuple[str, str], ...] = ()
-    tables: tuple[Table, ...] = ()
-    lists: dict[str, dict[str, str]] = field(default_factory=dict)
-    timing: str = ""
 
 
 def summary_of(run: Any) -> Summary:
@@ -184,117 +158,13 @@ def _backtest_timing(manifest: Metrics) -> str:
     )
 
 
-def _permutation_test(run: Any, m: Metrics) -> Summary:
-    manifest, figures, n = run.manifest, run.figures, m["surrogates"]
-    options, rows = manifest["options"], []
-    for label, key, form in PERMUTATION:
-        if key in figures:
-            value, others = figures[key]["value"], figures[key]["surrogates"]
-            p = f"{figures[key]['p_value']:.2g}"
-            rows.append((label, shown(value, form), between(min(others), max(others), form), p))
-    return Summary(
-        title=f"{Path(manifest['data']['file']).name}, permutation-test",
-        headline=(m["sentence"],),
-        tiles=tuple((label, f"p = {p}", f"{value}; surrogates {bounds}") for label, value, bounds, p in rows),
-        notes=(SURROGATE_NOTES[options["kind"]], P_NOTE.format(n=n), *manifest["data"]["notes"]),
-        tables=(Table(("figure", "this market", "surrogates", "p"), [*rows], f"{n} surrogates"),),
-        timing=f"{manifest['time']['wall_s']:.0f} s, seed {options['seed']}",
-    )
-
-
-SURROGATE_NOTES = {
-    "sign": (
-        "Each bar of a surrogate is mirrored with its gap where a coin falls so: ranges, volumes, sessions, "
-        "calm and wild times stay; direction is lost."
-    ),
-    "hour": (
-        "Bars of a surrogate are permuted within the hour of the week: each hour's bars and their mean "
-        "direction stay; the order of weeks is lost."
-    ),
-    "bars": (
-        "Bars and gaps of a surrogate are permuted, each by itself (Masters 2020): their order is lost, and "
-        "with it sessions, calm and wild times."
-    ),
-}
-P_NOTE = (
-    "p is the share of markets, this one included, on which the figure is at least as good: with {n} "
-    "surrogates never below 1 / ({n} + 1). One of several figures is easily small: choose it before the test."
-)
-
-
-def _tune(run: Any, m: Metrics) -> Summary:
-    manifest, trials = run.manifest, run.trials
-    objective, holdout = OBJECTIVES[m["objective"]], m["holdout"] or {}
-    folds = ", ".join(shown(fold[objective.metric], objective.form) for fold in m["best"]["folds"])
-    notes = [f"Best trial, {objective.words} in each fold: {folds}."]
-    failed = trials[trials["state"].str.startswith("fail")].to_dict("records")
-    notes += [f"Trial {row['trial']} failed: {row['error']}" for row in failed]
-    if "wing" in manifest["options"]["search"] and objective.metric in ("hit_rate_pct", "brier_score"):
-        notes.append(f"Another wing is another label: its {objective.words} is not comparable.")
-    figures = (
-        (f"Best {objective.words}", m["best"][objective.metric], objective.form, m["verdict"]),
-        (
-            "Sharpe ratio of luck",
-            m["luck_sharpe_ratio"],
-            ".2f",
-            f"best of {m['trials']:,} trials without skill",
-        ),
-        ("Needed Sharpe ratio", m["needed_sharpe_ratio"], ".2f", "for a deflated one of 95 %"),
-        ("Deflated Sharpe ratio, %", m["deflated_sharpe_ratio_pct"], ".1f", "probability of skill"),
-        ("Overfitting, %", m["overfitting_probability_pct"], ".1f", "probability"),
-        ("Held-out return, %", holdout.get("return_pct"), "+.1f", "after costs"),
-        ("Held-out Sharpe ratio", holdout.get("sharpe_ratio"), ".2f", "annualised"),
-        ("Held-out hit rate, %", holdout.get("hit_rate_pct"), ".1f", "of the signals"),
-    )
-    return Summary(
-        title=f"{Path(manifest['data']['file']).name}, tune",
-        headline=(m["sentence"],),
-        tiles=tuple((name, shown(value, form), beside) for name, value, form, beside in figures),
-        notes=tuple(notes),
-        tables=(trial_table(manifest, trials),),
-    )
-
-
-def _comparison(run: Any, m: Metrics) -> Summary:
-    manifest = run.manifest
-    return Summary(
-        title=f"{Path(manifest['data']['file']).name}, compare",
-        headline=(m["sentence"],),
-        tiles=tuple((claim["claim"], claim["verdict"], "") for claim in m["claims"]),
-        notes=(*m["notes"], COMPARISON_NOTE, *manifest["data"]["notes"]),
-        tables=tuple(comparison_tables(run.table)),
-        lists=hypothesis_lists(m["claims"]),
-        timing=f"{manifest['device']}: {manifest['time']['wall_s']:.0f} s",
-    )
-
-
-COMPARISON_NOTE = (
-    "Differences of the mean squared error (MSE) are to plain at its best rate on the same bars. Error, "
-    "missed and hits are the article's running figures at the end, means of the seeds."
-)
-
-
-def _ema_convergence(run: Any, m: Metrics) -> Summary:
-    definitions = [f"Defined by {name}: {words}." for name, words in m["definitions"].items()]
-    return Summary(
-        title="Moving and exponential averages",
-        headline=tuple(claim["sentence"] for claim in m["claims"]),
-        notes=(*definitions, STARTS),
-        tables=(convergence_table(m),),
-    )
-
-
-STARTS = (
-    "Starts: published, from 0, the first squared deviation not divided by the window, which is a slip; "
-    "mended, divided."
-)
-
-
 KINDS = {
     "backtest": _run,
     "walk-forward": _run,
-    "permutation-test": _permutation_test,
-    "tune": _tune,
-    "compare": _comparison,
-    "ema-convergence": _ema_convergence,
+    "permutation-test": permutation_summary,
+    "tune": tune_summary,
+    "compare": comparison_summary,
+    "ema-convergence": convergence_summary,
+    "lookahead-check": lookahead_summary,
+    "warmup-check": warmup_summary,
 }

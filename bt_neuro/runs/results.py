@@ -208,6 +208,10 @@ class Stream(PredictedRun):
     bars = _table("bars.csv", columns.BARS, "One row per bar.")
 
 
+class Check(RunResult):
+    """A look-ahead or warm-up check and its folder; see `RunResult`."""
+
+
 class Portfolio(RunResult):
     """A backtest of several files on one account, and its folder; see `RunResult`."""
 
@@ -247,6 +251,8 @@ KINDS: dict[str, type[RunResult]] = {
     "ema-convergence": EmaConvergence,
     "stream": Stream,
     "portfolio": Portfolio,
+    "lookahead-check": Check,
+    "warmup-check": Check,
 }
 
 

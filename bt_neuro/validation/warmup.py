@@ -100,19 +100,6 @@ class WarmupResult:
         later = f"{first:,} bars" if first == latest else f"{first:,} to {latest:,} bars"
         return f"{self.strategy} on {self.file}, started {later} later: the features {features}; {signals}."
 
-    @property
-    def table(self) -> str:
-        """Table of the stages, one a line."""
-        lines = ["bars since the start   same signals   same trades   difference   error late / early"]
-        for stage in self.stages:
-            trades = "--" if stage.same_trades is None else f"{100 * stage.same_trades:.1f} %"
-            errors = (f"{e:.4f}" if e is not None else "--" for e in (stage.late_error, stage.early_error))
-            lines.append(
-                f"{f'{stage.from_bar:,} to {stage.to_bar:,}':<20}{100 * stage.same_signals:>13.1f} %"
-                f"{trades:>14}{stage.mean_difference:>13.4f}   {' / '.join(errors)}"
-            )
-        return "\n".join(lines)
-
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         plain = asdict(self) | {"starts": list(self.starts), "stages": [asdict(s) for s in self.stages]}

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.learning.epochs import RunningMean
-from bt_neuro.report.curves import article_curves, drawdown_pct, running_mean, thinned
+from bt_neuro.report.account import MONTHS
+from bt_neuro.report.curves import article_curves, running_mean, thinned
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.sections import run_sections
@@ -74,12 +75,6 @@ def test_thinning_keeps_highest_and_lowest_in_order(values, points):
     assert (np.diff(at) > 0).all()
     assert (kept.min(), kept.max()) == (min(values), max(values))
     assert len(at) <= max(points, 2) or len(values) <= points
-
-
-@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=40))
-def test_drawdown_is_measured_from_the_highest_so_far(equity):
-    expected = [100 * (now / max(equity[: bar + 1]) - 1) for bar, now in enumerate(equity)]
-    assert np.allclose(drawdown_pct(equity), expected)
 
 
 # Tables
@@ -196,7 +191,7 @@ DAMAGE = {
     "no table": (lambda folder: (folder / "equity.csv").unlink(), "equity.csv is missing"),
     "another table": (
         lambda folder: (folder / "trades.csv").write_text("a,b\n1,2\n"),
-        "entry_bar is missing",
+        "not what the run wrote",
     ),
 }
 
@@ -227,6 +222,20 @@ def test_a_page_that_cannot_be_written_names_its_folder(broken):
     page.mkdir()
     with pytest.raises(NeuroError, match=r"cannot write .*report\.html"):
         write_page(broken)
+
+
+def test_each_figure_and_heading_of_a_page_is_explained(run):
+    page = render_page(run)
+    texts = [
+        *re.findall(r"<dt>(.*?)</dt>", page.partition("<summary>")[0]),
+        *re.findall(r"<th [^>]*>(.*?)</th>", page),
+    ]
+    bare = {unescape(text) for text in texts if "data-tip" not in text}
+    assert {
+        name
+        for name in bare
+        if not name.startswith(("Over ", "95 % Interval", "year", *MONTHS, "cost", "value"))
+    } == set()
 
 
 # Python and the command line

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError, open_run
 from bt_neuro.cli import app
 from bt_neuro.report.page import render_page, write_page
-from bt_neuro.report.sections import era_sections, errors_section
+from bt_neuro.report.study_sections import era_sections, errors_section
 from bt_neuro.runs.results import latest_run
 
 

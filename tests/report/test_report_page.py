@@ -10,15 +10,28 @@ import pandas as pd
 import pytest
 from chromium import SIGNALS_IN_PAGE, Opened, chromium
 from comparisons import planted_comparison
+from paths import ROOT
 from report_runs import REAL, SAMPLE, copied, run_of
 from small import Small
 
-from bt_neuro import backtest, open_run, permutation_test, tune, walk_forward
+from bt_neuro import (
+    NeuroStrategy,
+    backtest,
+    lookahead_check,
+    open_run,
+    permutation_test,
+    tune,
+    walk_forward,
+    warmup_check,
+)
 from bt_neuro.report.page import write_page
 from bt_neuro.report.side_by_side import write_side_by_side
 from bt_neuro.runs.stream import stream
 from bt_neuro.studies.ema_convergence import ema_convergence
+from bt_neuro.validation.check_run import write_check
 
+PAGE = "report.html"
+LEAKY = ROOT / "tests" / "validation" / "leaky" / "close_ahead.py"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.slow  # a browser starts
@@ -265,11 +278,28 @@ def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
 
 
 def tuned(folder):
-    options = {"train": "600b", "test": "300b", "objective": "brier_score", "trials": 2, "jobs": 1}
-    tune(
-        SAMPLE, strategy=Small, search=["wing=1,2"], out=folder, bars_options={"end": "2024-03-31"}, **options
-    )
+    search = ["learning_rate=1e-3..1e-1:log", "features=article,shape"]
+    options = {"train": "200b", "test": "200b", "objective": "sharpe", "trials": 10, "jobs": 1}
+    tune(SAMPLE, strategy=Small, search=search, out=folder, bars_options={"end": "2024-02-29"}, **options)
     return folder / "report.html"
+
+
+def looked(folder):
+    words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
+    result = lookahead_check(SAMPLE, cuts=2, **words)
+    return write_check(result, SAMPLE, strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+
+
+def leaked(folder):
+    words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
+    result = lookahead_check(SAMPLE, strategy=f"{LEAKY}:CloseAhead", cuts=2, **words)
+    return write_check(result, SAMPLE, strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+
+
+def warmed(folder):
+    words = {"bars_options": {"end": "2024-01-31"}, "parameters": {}}
+    result = warmup_check(SAMPLE, strategy=Small, step=50, starts=1, span=300, **words)
+    return write_check(result, SAMPLE, strategy=Small, options={}, out=folder, **words).folder / PAGE
 
 
 def streamed(folder):
@@ -311,9 +341,12 @@ def beside(folder):
 
 
 KINDS = {
-    tuned: (("trials-0", "trials-1"), "Best trials"),
+    tuned: (("trials-1", "importance-0", "parallel-0"), "Best trials"),
+    looked: ((), "This covers"),
+    leaked: ((), "First difference"),
+    warmed: (("stages-0", "stages-1"), "Late starts against the first bar"),
     streamed: (("bars-0", "article-0"), "predicted."),
-    voted: (("bars-0", "eras-0"), "Each network alone"),
+    voted: (("bars-0", "eras-0", "votes-2"), "Each network alone"),
     walked: (("bars-0", "folds-0"), "Folds"),
     permuted: (("surrogates-0",), "surrogates"),
     compared: (("error-0", "errors-0"), "Claims"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from modes import random_hours
 from paths import ROOT
 from small import Small
 
-from bt_neuro import NeuroStrategy, lookahead_check
+from bt_neuro import NeuroStrategy, lookahead_check, open_run
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.feed_frame import require_bars
@@ -243,6 +245,11 @@ def test_cuts_leave_a_prediction_before_them_and_a_bar_after(bars, count, data):
 WORDS = ["lookahead-check", SAMPLE, "--to", "2024-01-12", "--device", "numpy", "--processes", "1"]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the command writes its folder
+
+
 def test_the_command_says_what_a_pass_covers_and_what_not():
     out = bt_neuro(*WORDS, "--strategy", HONEST / "rises.py", "--cuts", "2")
     assert out.exit_code == 0, out.output
@@ -255,7 +262,10 @@ def test_the_command_says_what_a_pass_covers_and_what_not():
 def test_the_command_exits_with_3_and_the_remedy_where_there_is_a_leak():
     out = bt_neuro(*WORDS, "--strategy", LEAKY / "rare_peek.py", "--param", "peeks_at=50")
     assert out.exit_code == 3
-    sentence, remedy = out.stdout.splitlines()
+    sentence, remedy, _, written = out.stdout.splitlines()
+    folder = written.removeprefix("Written to ")
+    assert str(open_run(folder)) == sentence
+    assert remedy in unescape((Path(folder) / "report.html").read_text(encoding="utf-8"))
     assert "at bar 50, " in sentence
     assert "Read index 0" in remedy
 
@@ -272,4 +282,5 @@ def test_two_processes_say_the_same_as_one():
     words = [*WORDS[:-1], "2", "--json", "--strategy"]
     for file in (HONEST / "own_features.py", LEAKY / "once_ahead.py"):
         here, there = (bt_neuro(*run, file) for run in ([*WORDS, "--json", "--strategy"], words))
-        assert json.loads(here.stdout) == json.loads(there.stdout)
+        one, other = (json.loads(run.stdout) for run in (here, there))
+        assert one | {"folder": ""} == other | {"folder": ""}

@@ -129,10 +129,11 @@ WORDS = ["warmup-check", SAMPLE, "--strategy", ROOT / "tests" / "small.py:Small"
 WORDS += ["--processes", "1", "--step", "50", "--starts", "1", "--span", "120"]
 
 
-def test_the_command_prints_a_sentence_and_a_table():
+def test_the_command_prints_a_sentence_and_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     out = bt_neuro(*WORDS)
     assert out.exit_code == 3, out.output  # in 120 bars the RSI does not come to agree
-    sentence, _, header, *rows = out.stdout.splitlines()
+    sentence, _, _, header, *rows = out.stdout.splitlines()
     assert "started 50 bars later" in sentence
     assert header.startswith("bars since the start")
     assert [row.split("  ")[0] for row in rows[:3]] == ["0 to 50", "50 to 100", "100 to 120"]
