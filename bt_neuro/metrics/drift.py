@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from bt_neuro.metrics.predictions import ScoredBars, brier_scores
 
 
-def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFrame:
+def error_changes(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the bars at which the network's error changed, by river's ADWIN.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
-    delta : confidence of ADWIN; a smaller one gives fewer false alarms
 
     Returns
     -------
@@ -32,7 +31,7 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     """
     rows, targets, probabilities, _ = ScoredBars.of(predictions)
     errors = brier_scores(probabilities, targets)
-    cuts = list(_cuts(errors / 2, delta))
+    cuts = list(_cuts(errors / 2))
     changes, found = [row + 1 - width for row, width in cuts], [row for row, _ in cuts]
     levels = [float(part.mean()) if len(part) else None for part in np.split(errors, changes)]
     table = predictions[rows]
@@ -47,11 +46,11 @@ def error_changes(predictions: pd.DataFrame, delta: float = 0.002) -> pd.DataFra
     )
 
 
-def _cuts(errors: NDArray[np.floating], delta: float) -> Iterator[tuple[int, int]]:
+def _cuts(errors: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
     """Yield the row at which ADWIN cut its window, and the number of rows it kept."""
     from river.drift import ADWIN  # loads scipy.stats
 
-    adwin = ADWIN(delta)
+    adwin = ADWIN()
     for row, error in enumerate(errors.tolist()):
         adwin.update(error)
         if adwin.drift_detected:

@@ -152,21 +152,20 @@ def sweep_figure(predictions: pd.DataFrame) -> figure:
     return plot
 
 
-def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame, window: int = 1_000) -> figure:
+def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame) -> figure:
     """Return the running Brier score, and the bars from which ADWIN detects a change.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
     changes : of `error_changes`
-    window : bars of the running mean
     """
     targets = targets_of(predictions)
     scored = np.flatnonzero(targets.any(axis=1))
     scores = brier_scores(predictions[PROBABILITIES].to_numpy()[scored], targets[scored])
     plot = time_figure(180, name="drift")
     when = predictions["datetime"].iloc[scored]
-    curve = settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, window)}))
+    curve = settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, 1_000)}))
     line = time_line(plot, curve["datetime"], curve["value"], BLUE, points=2 * POINTS)
     for when in changes["datetime"]:
         plot.add_layout(Span(location=when, dimension="height", line_color=ORANGE, line_dash="dashed"))
