@@ -9,6 +9,8 @@ take half a second, which ``bt-neuro --help`` does without.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -76,6 +78,20 @@ _MODULE = {
 }
 
 __all__ = sorted([*" ".join(_FACE.values()).split(), *_NAMESPACES])
+
+
+class _Namespace(ModuleType):
+    """What ``from bt_neuro.layers import Dense`` finds: the names of a module that lies deeper."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # above all __path__: it is no package
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(__getattr__(self.__name__.removeprefix(f"{__name__}.")), name)
+
+
+sys.modules.update(
+    {f"{__name__}.{name}": _Namespace(f"{__name__}.{name}") for name in _NAMESPACES if name != "errors"}
+)
 
 
 def __getattr__(name: str) -> Any:

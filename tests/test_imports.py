@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -95,4 +96,6 @@ def test_the_face_for_type_checkers_has_the_same_names():
      ("results", "WalkForward"), ("errors", "BarsError")],
 )  # fmt: skip
 def test_namespaces_hold_the_other_names(namespace, name):
-    assert getattr(getattr(bt_neuro, namespace), name) is not None
+    as_attribute = getattr(getattr(bt_neuro, namespace), name)
+    imported = getattr(importlib.import_module(f"bt_neuro.{namespace}"), name)
+    assert as_attribute is imported is not None
