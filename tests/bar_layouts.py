@@ -21,6 +21,8 @@ from bt_neuro.bars.reader import Bars
 
 POINT = 100_000  # a price of the tests is a whole number of points, so its text is exact
 
+MONTHS = ["janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."]
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -66,7 +68,7 @@ class Written:
 
     @property
     def separator(self) -> str:
-        return max("\t;,| ", key=self.row.replace(", ", ",").count)
+        return max("\t;,|~^ ", key=self.row.replace(", ", ",").count)
 
     @property
     def is_text(self) -> bool:
@@ -78,6 +80,8 @@ class Written:
             as_json_lists,
             as_json_objects,
             as_json_lines,
+            as_json_nested,
+            as_json_chart,
         )
 
     def cells(self, bar: Bar) -> dict[str, object]:
@@ -96,8 +100,11 @@ class Written:
             "hour": time.hour % 12 or 12,
             "half": ("a. m.", "p. m.")[time.hour // 12],
             "korean": ("오전", "오후")[time.hour // 12],
+            "avg": f"{(bar.high + bar.low) / 2 / POINT:.6f}",
+            "french": MONTHS[time.month - 1],
             "thai": time.year + 543,
             "unpadded": int(f"{time:%H%M%S}"),
+            "clock": time.hour * 100 + time.minute,
             "ms_of_day": 1_000 * (time.hour * 3_600 + time.minute * 60),
         }
         return {"t": time, "v": bar.volume} | cells | whole | unix | others
@@ -124,6 +131,13 @@ def in_zip(text: str) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("DAT_ASCII_EURUSD_M1_2024.csv", text)
         archive.writestr("DAT_ASCII_EURUSD_M1_2024.txt", "Gaps found: none")
+    return packed.getvalue()
+
+
+def as_named_zip(text: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("EURUSD", text)
     return packed.getvalue()
 
 
@@ -161,6 +175,27 @@ def as_json_lists(text: str) -> bytes:
 def as_json_objects(text: str) -> bytes:
     rows = list(csv.DictReader(io.StringIO(text)))
     return json.dumps([{name: as_json(cell) for name, cell in row.items()} for row in rows]).encode()
+
+
+def as_json_nested(text: str) -> bytes:
+    """Return objects whose names of two words stand for an object in an object."""
+    rows: list[dict[str, object]] = []
+    for flat in csv.DictReader(io.StringIO(text)):
+        row: dict[str, object] = {}
+        for name, cell in flat.items():
+            outer, _, inner = name.partition(" ")
+            row[outer] = {**row.get(outer, {}), inner: cell} if inner else as_json(cell)  # type: ignore[dict-item]
+        rows.append(row)
+    return json.dumps({"instrument": "EUR_USD", "candles": rows}).encode()
+
+
+def as_json_chart(text: str) -> bytes:
+    columns = {
+        name: list(map(as_json, cells)) for name, *cells in zip(*csv.reader(io.StringIO(text)), strict=True)
+    }
+    times = columns.pop("timestamp")
+    chart = {"meta": {"symbol": "EURUSD=X"}, "timestamp": times, "indicators": {"quote": [columns]}}
+    return json.dumps({"chart": {"result": [chart], "error": None}}).encode()
 
 
 def as_json_lines(text: str) -> bytes:
@@ -379,6 +414,49 @@ LAYOUTS = {
         "{t:%Y-%m-%d},{o} USD,{h} USD,{l} USD,{c} USD,{v}", "Date,Open,High,Low,Close,Volume\n", daily=True),
     "LEAN, quotes": Written(
         "{t:%Y%m%d %H:%M},{o},{h},{l},{c},0,{o},{h},{l},{c},0", format="LEAN", volume=False),
+    "Kraken": Written(
+        "{s},{o},{h},{l},{c},{avg},{v},9", format="table without a header", clock="UTC", pack=as_json_lists),
+    "OANDA": Written(
+        "{s},{o},{h},{l},{c},{v}", "time,mid o,mid h,mid l,mid c,volume\n", clock="UTC", pack=as_json_nested),
+    "Yahoo, chart": Written(
+        "{s},{o},{h},{l},{c},{v}", "timestamp,open,high,low,close,volume\n", clock="UTC", pack=as_json_chart),
+    "Bloomberg": Written(
+        "{t.month}/{t.day}/{t.year},{c},{o},{h},{l}",
+        "Security,EURUSD Curncy\nStart Date,1/2/2024\nPeriod,D\n\nDate,PX_LAST,PX_OPEN,PX_HIGH,PX_LOW\n",
+        daily=True, volume=False),
+    "offset in a name": Written(ISO_ROW, "Time (UTC+05:30),Open,High,Low,Close,Volume\n", clock="UTC+05:30"),
+    "zone of America": Written(
+        ISO_ROW.replace("S}", "S} America/New_York"), "time,open,high,low,close,volume\n", clock="America/New_York"),
+    "SAS": Written("{t:%d%b%Y:%H:%M:%S},{o},{h},{l},{c},{v}", "Date,Open,High,Low,Close,Volume\n"),
+    "Slovenian": Written(
+        "{t.day}. {t.month}. {t.year} {t.hour}:{t:%M};{o};{h};{l};{c};{v}", "Datum;Open;High;Low;Close;Volumen\n",
+        decimal_comma=True),
+    "Croatian": Written(
+        "{t:%d.%m.%Y}.;{o};{h};{l};{c};{v}", "Datum;Open;High;Low;Close;Volumen\n", daily=True, decimal_comma=True),
+    "French": Written(
+        "{t.day} {french} {t.year} à {t:%H:%M};{o};{h};{l};{c};{v}", "Date;Ouverture;Haut;Bas;Clôture;Volume\n",
+        decimal_comma=True),
+    "clocks as floats": Written(
+        "{t:%Y%m%d},{clock}.0,{o},{h},{l},{c},{v}", "date,time,open,high,low,close,volume\n"),
+    "last minutes": Written("{t:%Y-%m-%d %H}:59,{o},{h},{l},{c},{v}", "time,open,high,low,close,volume\n"),
+    "tildes": Written(ISO_ROW.replace(",", "~"), "time~open~high~low~close~volume\n"),
+    "carets": Written(ISO_ROW.replace(",", "^"), "time^open^high^low^close^volume\n"),
+    "currency before": Written(
+        "{t:%Y-%m-%d},CHF {o},CHF {h},CHF {l},CHF {c},{v}", "Date,Open,High,Low,Close,Volume\n", daily=True),
+    "kroner behind": Written(
+        "{t:%Y-%m-%d};{o} kr;{h} kr;{l} kr;{c} kr;{v}", "Dato;Åbning;Højeste;Laveste;Luk;Volume\n", daily=True,
+        decimal_comma=True),
+    "Cyrillic, ISO": Written(
+        "{t:%Y-%m-%d %H:%M};{o};{h};{l};{c};{v}", "Дата;Открытие;Максимум;Минимум;Закрытие;Объем\n",
+        pack=coded("iso8859_5")),
+    "MultiCharts": Written(
+        "{t:%Y/%m/%d},{t:%H:%M},{o},{h},{l},{c},{v},0", '"Date","Time","O","H","L","C","U","D"\n'),
+    "ticks before volume, German": Written(
+        "{t:%Y.%m.%d}\t{t:%H:%M}\t{o}\t{h}\t{l}\t{c}\t{v}\t0",
+        "Datum\tZeit\tEröffnung\tHoch\tTief\tSchluss\tTickvolumen\tVolumen\n",
+        "MetaTrader 4 rows under a header"),
+    "zip of a name without suffix": Written(
+        ISO_ROW, "time,open,high,low,close,volume\n", pack=as_named_zip),
     "bz2": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: bz2.compress(text.encode())),
     "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from bt_neuro.bars.dates import looks_like_clock, looks_like_date
+from bt_neuro.bars.dates import looks_like_clock, looks_like_date, zone_in_name
 from bt_neuro.bars.formats import Format
 from bt_neuro.bars.numbers import Floats, looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
@@ -73,19 +73,25 @@ def find_columns(
             raise _no_prices(header, exact, sample[0])
     rest = [i for i in numeric if i not in prices.values()]
     roles = times | prices | _volumes(names, rest, prices)
-    if not header and max(prices.values()) + 1 in rest:
-        roles["volume"] = max(prices.values()) + 1
+    if not header:
+        at = max(prices.values()) + 1
+        at += at in rest and _is_inside(sample, at, prices)  # an average price, as Kraken's
+        roles |= {"volume": at} if at in rest else {}
     if spread := [i for i in rest if spread_unit(titles[i]) is not None]:
         roles["spread"] = spread[0]
     free = [i for i in range(width) if i not in roles.values()]
-    symbols = [i for i in free if names[i].role == "symbol" or _mostly(_is_text, sample, i)]
+    symbols = [
+        i
+        for i in free
+        if names[i].role == "symbol" or _mostly(_is_text, sample, i) or plain(titles[i]).endswith("id")
+    ]
     title = titles[times["date"]].lower()
     return Roles(
         columns=roles,
         symbols=tuple(symbols),
         closing=closing or form.closing,
         opening=bool(re.search(r"open|start|begin|from", title)),
-        zone="UTC" if re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", title) else "",
+        zone=zone_in_name(titles[times["date"]]),
         ticker=names[prices["open"]].rest,
     )
 
@@ -270,6 +276,13 @@ def _no_prices(header: Sequence[str] | None, exact: dict[str, int], first: Seque
         f"no column is called {missing or 'a price'}, nor do order and consistency show it, got {shown}.\n"
         "Name the columns time, open, high, low, close."
     )
+
+
+def _is_inside(sample: Sample, column: int, prices: dict[str, int]) -> bool:
+    """Return whether a column lies between low and high in most rows, as prices do and volumes do not."""
+    cells = [_cells(sample, i) for i in (column, prices["low"], prices["high"])]
+    value, low, high = parse_prices(cells)[0]
+    return bool(np.mean((low <= value) & (value <= high)) > 0.5)
 
 
 def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:

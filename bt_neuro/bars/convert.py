@@ -68,7 +68,7 @@ def workbook_table(raw: bytes) -> bytes:
         tables = {sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in sheets}
     except Exception as error:  # noqa: BLE001  whatever a damaged archive makes of a parser
         raise BarsError(f"a damaged Excel workbook ({error}).\nSave the sheet as CSV.") from None
-    filled = [title for title, rows in tables.items() if len(rows) > 1]
+    filled = [title for title, rows in tables.items() if len(rows) > 1 and len(rows[-1]) > len(PRICES)]
     if len(filled) != 1:
         inside = ", ".join(filled) or "none"
         raise BarsError(f"a workbook must hold one sheet of bars, got {inside}.\nSave one as CSV.")
@@ -96,6 +96,8 @@ def _parse_json(text: str) -> Any:
 def _rows_of(value: Any, depth: int = 0) -> Rows:
     """Return the longest table in a JSON value: its header, if any, and its rows."""
     if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], dict):
+            return _rows_of(value[0], depth + 1) or _rows_of_objects(value)
         return value if value and all(isinstance(row, list) for row in value) else _rows_of_objects(value)
     if not isinstance(value, dict) or depth > 5:
         return []
@@ -104,11 +106,11 @@ def _rows_of(value: Any, depth: int = 0) -> Rows:
         index = value.get("index", [])
         head = ["", *names] if len(index) == len(rows) else names
         return [head, *([*index[i : i + 1], *row] for i, row in enumerate(rows) if isinstance(row, list))]
-    if sum(parse_name(key).role in PRICES for key in value) >= len(PRICES):
-        columns = {name: column for name, column in value.items() if isinstance(column, list)}
-        size = max(map(len, columns.values()), default=0)
-        whole = [[name, *column] for name, column in columns.items() if len(column) == size]
-        return [list(row) for row in zip(*whole, strict=True)] or _rows_of_objects([value])
+    columns = {name: column for name, column in _leaves(value).items() if isinstance(column, list)}
+    sizes = [len(column) for name, column in columns.items() if parse_name(name).role in PRICES]
+    if len(sizes) >= len(PRICES) and len(set(sizes)) == 1:
+        whole = [[name, *column] for name, column in columns.items() if len(column) == sizes[0]]
+        return [list(row) for row in zip(*whole, strict=True)]
     by_time = [{"time": time, **row} for time, row in value.items() if isinstance(row, dict)]
     if by_time and sum(parse_name(key).role in PRICES for key in by_time[0]) >= len(PRICES):
         return _rows_of_objects(by_time)
@@ -129,9 +131,20 @@ def _by_name(tables: dict[str, Rows]) -> Rows:
     return [["symbol", *heads[0]], *([name, *row] for name, rows in tables.items() for row in rows[1:])]
 
 
+def _leaves(value: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the values of an object and of the objects within it, by their paths."""
+    leaves: dict[str, Any] = {}
+    for key, part in value.items():
+        alone = isinstance(part, list) and len(part) == 1
+        part = part[0] if alone and isinstance(part[0], dict) else part
+        leaves |= _leaves(part, f"{path}{key} ") if isinstance(part, dict) else {f"{path}{key}": part}
+    return leaves
+
+
 def _rows_of_objects(rows: list[Any]) -> Rows:
     if not rows or not all(isinstance(row, dict) for row in rows):
         return []
+    rows = [_leaves(row) for row in rows]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     return [keys, *([row.get(key) for key in keys] for row in rows)]
 

@@ -31,15 +31,16 @@ DATES = (
     (r"(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일]", ("ymd",), True),
     (r"((?:19|2[0-6])\d\d)(\d\d)(\d\d)(?:\.0+)?", ("ymd",), True),
     (r"(1\d\d)[-./](\d\d)[-./](\d\d)", ("ymd",), False),  # years of the Republic of China
-    (r"(\d{1,2})[-./](\d{1,2})[-./](\d{4})", ("dmy", "mdy"), False),
+    (r"(\d{1,2})[-./] ?(\d{1,2})[-./] ?(\d{4})\.?", ("dmy", "mdy"), False),
     (r"(\d{1,2})[-./](\d{1,2})[-./](\d\d)", ("dmy", "mdy", "ymd"), False),
-    (r"(\pL{3,10})\.?[- ](\d{1,2}),? (\d{4})", ("mdy",), False),
-    (r"(\d{1,2})(?:\.?[- ]| de )(\pL{3,10})\.?(?:[- ,]+| de )(\d{4}|\d\d)", ("dmy",), False),
+    (r"(\pL{3,10})\.?[- ](\d{1,2})(?:,? |-)(\d{4})", ("mdy",), False),
+    (r"(\d{1,2})(?:\.?[- ]| de )(\pL{3,10})\.?(?:[- ,]+| de )(\d{4}|\d\d)(?: г\.)?", ("dmy",), False),
+    (r"(\d\d)(\pL{3})(\d{4}|\d\d)", ("dmy",), False),
     (r"(\d{4})[- ](\pL{3,10})\.?[- ](\d{1,2})", ("ymd",), False),
 )
 SAME_ZONE_MINUTES = 120  # summer time moves an offset by no more
 
-_HALF = r"[AaPp]\.? ?[Mm]\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|SA|CH|[صم]"
+_HALF = r"[AaPp]\.? ?[Mm]\b\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|(?:SA|CH)\b|[صم]"  # not in America
 _SIGN = "[:.h時时시點点]"
 _CLOCK = (
     rf"(?:(?:{_HALF}) ?)?\d{{1,2}}{_SIGN} ?\d\d(?:[:.m分분] ?\d\d)?(?:[.,:]\d{{1,9}})?[分分秒초]?(?: ?(?:{_HALF}))?"
@@ -63,7 +64,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-_CLOCK_CELL = _compile(rf"(?P<clock>{_CLOCK}|\d{{1,2}})?{_ZONE}")
+_CLOCK_CELL = _compile(rf"(?P<clock>{_CLOCK}|\d{{1,2}}(?:\.0+)?)?{_ZONE}")
 
 
 class Form:
@@ -71,7 +72,7 @@ class Form:
 
     def __init__(self, date: str, orders: Sequence[str], fixed: bool) -> None:
         date = r"(?:\pL{2,10}\.?,? )?" + date + r"(?: ?\(\pL+\))?"  # day of the week before or behind
-        between, hour = (r"(?:[T_-]|,? *)", r"|\d\d") if fixed else (r"(?:[T_-]|,? +)", "")
+        between, hour = (r"(?:[T_-]|,? *)", r"|\d\d") if fixed else (r"(?:[T_:-]|,? +(?:à )?)", "")
         rest = f"(?:{between}(?P<clock>{_CLOCK + hour}))?{_ZONE}"
         self.orders = orders
         self.date, self.rest = _compile(date), _compile(rest)
@@ -96,6 +97,7 @@ class Reading:
     days: int = 0  # number of distinct dates; 0 where cells are no dates
     order: str = ""  # of day, month and year
     note: str = ""
+    last_hour: bool = False  # whether a clock shows 24:00, and none 0:00
 
 
 @lru_cache(1 << 15)
@@ -134,13 +136,14 @@ def read_dates(
     matches = [pattern.fullmatch(text) for text in texts]
     zones = [match and (match["zone"] or "") for match in matches]
     offsets, zone = _offsets(zones, np.bincount(rests, minlength=len(zones) + 1)[:-1], source)
-    since = _clocks([match and (match["clock"] or "") for match in matches]) - offsets
-    spans = np.append(since, _NAT)[rests]
+    since = _clocks([match and (match["clock"] or "") for match in matches])
+    spans = np.append(since - offsets, _NAT)[rests]
+    last_hour = bool((since == np.timedelta64(1, "D")).any() and not (since == np.timedelta64(0, "us")).any())
     readings = []
     for order in form.orders:
         midnights, note = _days(dates, form.date, order)
         times: Times = np.append(midnights + _EPOCH, np.datetime64("NaT", "us"))[days] + spans
-        readings.append(Reading(times, zone, len(dates), order, note))
+        readings.append(Reading(times, zone, len(dates), order, note, last_hour))
     return readings
 
 
@@ -180,6 +183,8 @@ def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[S
             year, digits = int(parts["y"]), len(parts["y"])
             if digits < 4:
                 year += 1911 if digits == 3 else 2000 if year <= date.today().year % 100 else 1900
+                if year < 1970:
+                    note = f"Years of two digits were read as {year} and the like."
             elif year >= 2400:
                 year, note = year - 543, "Years are Buddhist; 543 was subtracted."
             with suppress(ValueError):
@@ -252,6 +257,22 @@ def _offset(zone: str) -> int | None:
         minutes = 60 * int(match[2]) + int(match[3] or 0)
         return -minutes if match[1] == "-" else minutes
     return ZONES.get(zone.upper())
+
+
+def zone_in_name(title: str) -> str:
+    """Return the zone that the name of a column of times states, empty for none.
+
+    >>> zone_in_name("Gmt time"), zone_in_name("Time (UTC+05:30)"), zone_in_name("date_utc")
+    ('UTC', 'UTC+05:30', 'UTC')
+    >>> zone_in_name("Time (America/New_York)"), zone_in_name("Local time")
+    ('America/New_York', '')
+    """
+    if match := re.search(r"(?<![^\W_])(?:utc|gmt)([+-]\d{1,2}(?::?\d\d)?)?(?![^\W_])", title.lower()):
+        minutes = _offset(match[1] or "Z") or 0
+        hours = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+        return f"UTC{hours if minutes else ''}"
+    words = re.findall(r"[a-z]+/[a-z0-9/_+-]+", title.casefold())
+    return next((_zone_names()[word] for word in words if word in _zone_names()), "")
 
 
 @cache

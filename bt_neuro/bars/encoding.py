@@ -16,14 +16,15 @@ MARKS = (
 )
 CODE_PAGES = (  # of equals, the first
     "cp1252", "cp1251", "cp932", "gb18030", "big5", "euc_kr", "cp1250", "cp1254", "cp1253", "cp1255", "cp1256",
-    "cp1258", "cp874", "koi8_r", "cp866", "euc_jp", "mac_roman", "cp850",
+    "cp1258", "cp874", "koi8_r", "cp866", "iso8859_5", "euc_jp", "mac_roman", "cp850",
 )  # fmt: skip
 HEAD = 1 << 16
 # Signs of typesetting: wide letters, blanks, marks of direction, apostrophes and minus. NFKC would do more, and
 # make a 2 of a superscript two. Wide digits stay too: in a price they are two damaged bytes.
 _SIGNS: dict[int, int | str] = {0xFEE0 + sign: sign for sign in range(0x21, 0x7F) if not chr(sign).isdigit()}
 _SIGNS |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x3000, 0xFF0C, 0xFF1B), " ")
-_SIGNS |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF), "") | {0x2018: "'", 0x2019: "'", 0x2212: "-"}
+_SIGNS |= dict.fromkeys((0x200B, 0x200E, 0x200F, 0xFEFF), "") | {0x2212: "-"}
+_SIGNS |= dict.fromkeys((0xB4, 0x2BC, 0x2018, 0x2019), "'")
 
 
 def decode(data: bytes) -> tuple[bytes, str]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from bt_neuro.bars.dates import looks_like_date
 from bt_neuro.bars.numbers import is_absent, looks_like_number
 from bt_neuro.bars.times import looks_like_epoch, looks_like_serial
-from bt_neuro.bars.words import parse_name
+from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
 
-SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blank"}  # of equals, the first
+SEPARATORS = {  # of equals, the first
+    "\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", "~": "tilde", "^": "caret", " ": "blank",
+}  # fmt: skip
 HEAD_BYTES, HEAD_LINES, SAMPLE_ROWS = 1 << 17, 200, 1000
 EXPECTED = "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500."
 
@@ -64,7 +66,12 @@ def find_layout(data: bytes) -> Layout:
     if not widths:
         raise _no_bars(lines, [row for table in tables.values() for row in enumerate(table, 1)])
     width = widths.most_common(1)[0][0]
-    start = next(i for i, row in enumerate(rows) if _has_data(row))
+    first = next(i for i, row in enumerate(rows) if _is_row(row))
+    names = (sum(parse_name(name).role in PRICES for name in row) for row in rows[:first])
+    titles = max(
+        (i for i, known in enumerate(names, 1) if known >= len(PRICES)), default=0
+    )  # some with dates
+    start = next(i for i, row in enumerate(rows) if i >= titles and _has_data(row))
     body = lines[start : start + SAMPLE_ROWS]
     sample = [row for line in body if len(row := _split(line, separator, quote)) == width and any(row)]
     header, tickers, title = _find_header(rows[:start], width, not any(row[-1] for row in sample))

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 _ANY_NUMBER = re.compile("|".join(f"(?:{number.pattern})" for number in NUMBERS))
 _CURRENCY = re.compile(CURRENCY)
 _SUFFIX = re.compile(rf" ?({'|'.join(filter(None, SUFFIXES))})\.?$", re.IGNORECASE)
+THIRTY_SECONDS = r"^\d{1,3}'([0-2]\d|3[01])[0257]$"  # in which bonds are quoted
 _PLAIN = np.zeros(256, dtype=np.bool_)  # bytes of 1234.5
 _PLAIN[list(b"0123456789.")] = True
 
@@ -44,17 +45,31 @@ def looks_like_volume(cell: str) -> bool:
 
 
 def parse_prices(
-    columns: Sequence[pa.ChunkedArray], comma_separated: bool = False
+    columns: Sequence[pa.ChunkedArray], comma_separated: bool = False, point: str = ""
 ) -> tuple[list[Floats], Number]:
-    """Return the prices of columns and the way in which most cells of all of them are written."""
-    parsed = [_plain_numbers(column) for column in columns]
+    """Return the prices of columns and the way in which most cells of all of them are written.
+
+    `point` is the decimal sign of other cells, which decides whether 1,234 and 1.234 are thousands.
+    """
+    parsed = [_plain_numbers(column) if point != "," else None for column in columns]
     if all(prices is not None for prices in parsed):
         return [prices for prices in parsed if prices is not None], NUMBERS[0]
     texts = [_without_currency(column) for column in columns if _is_text(column)]
-    counts = [sum(pc.sum(_matches(column, style)).as_py() or 0 for column in texts) for style in NUMBERS]
+    counts = [
+        sum(pc.sum(_matches(column, style.pattern)).as_py() or 0 for column in texts) for style in NUMBERS
+    ]
     best = counts.index(max(counts))
-    if comma_separated and counts[best] == counts[1] == counts[2] > counts[0]:  # a comma before three digits
+    alike = [i for i, style in enumerate(NUMBERS) if counts[i] == counts[best] and style.point == point]
+    if alike:
+        best = alike[0]
+    elif (
+        comma_separated and counts[best] == counts[1] == counts[2] > counts[0]
+    ):  # a comma before three digits
         raise BarsError("1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.")
+    if NUMBERS[best].thousands == "'" and all(
+        pc.all(_matches(column, THIRTY_SECONDS)).as_py() for column in texts
+    ):
+        raise BarsError("1'165 may be 1165 or 1 and 16.5/32 here.\nExport the prices with a decimal point.")
     return [parse_numbers(column, NUMBERS[best]) for column in columns], NUMBERS[best]
 
 
@@ -63,7 +78,7 @@ def parse_numbers(column: pa.ChunkedArray, style: Number) -> Floats:
     if not _is_text(column):
         return _floats(column)
     column = _without_currency(column)
-    column = pc.if_else(_matches(column, style), column, pa.scalar(None, pa.string()))
+    column = pc.if_else(_matches(column, style.pattern), column, pa.scalar(None, pa.string()))
     for sign, instead in ((style.thousands, ""), (style.point, ".")):
         if sign not in ("", instead):
             column = pc.replace_substring(column, sign, instead)
@@ -156,8 +171,8 @@ def _without_currency(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _matches(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:
-    return pc.match_substring_regex(column, style.pattern)
+def _matches(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    return pc.match_substring_regex(column, pattern)
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:

@@ -9,19 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bt_neuro.bars.clock import Bound, bound, move
 from bt_neuro.bars.columns import several_instruments
 from bt_neuro.bars.dates import encode
 from bt_neuro.bars.formats import ABSENT
-from bt_neuro.bars.timeframe import Times, commonest_step, is_usual, other_timeframe, timeframe_name
+from bt_neuro.bars.timeframe import UNITS, Times, commonest_step, is_usual, other_timeframe, timeframe_name
 from bt_neuro.bars.times import runs_backward
-from bt_neuro.bars.validation import Inspector, Mask, Rows, counted, take
+from bt_neuro.bars.validation import LEAP, LEVEL, Inspector, Mask, Rows, counted, take
 from bt_neuro.bars.words import parse_name, plain
 from bt_neuro.errors import BarsError
 
 Move = Callable[[Times, Mask], Times]
 
+SECOND, MINUTE = 1_000_000, 60_000_000  # microseconds
 APART = 4.0  # prices of two instruments differ by as many moves of one
-LEVEL, LEAP = 20.0, 0.02  # ... and where one follows another: moves, and share of the price
 
 
 def select_symbol(rows: Rows, symbol: str, inspector: Inspector) -> Rows:
@@ -62,6 +63,53 @@ def _are_instruments(rows: Rows, codes: np.ndarray) -> bool:
     if np.isnan(within):  # one follows the other
         return bool(across > LEVEL * usual and across > LEAP)
     return bool(across > APART * within)
+
+
+def open_times(rows: Rows, inspector: Inspector, last_hour: bool) -> Rows:
+    """Return the rows with the times at which bars opened, where the file has those at which they closed.
+
+    The layout shows which, or times that all lie at the end of their bars: in the last second of a minute, in
+    the last minute of a longer bar, or at 24:00 (`last_hour`). Without proof a note names the convention that is
+    assumed.
+    """
+    table, times = inspector.table, rows["datetime"].astype("M8[us]").astype(np.int64)
+    if len(times) < 2:
+        return rows
+    minutes = -(-times // MINUTE) * MINUTE
+    last_second = bool(np.all((minutes > times) & (minutes - times <= SECOND)))
+    ends = minutes if last_second or table.roles.closing else times
+    ordered = ends if (np.diff(ends) > 0).all() else np.unique(ends)
+    timeframe = commonest_step(ordered.astype("M8[us]"))
+    step = timeframe.value // 1000
+    left = -times % step
+    last_minute = step >= 5 * MINUTE and bool(np.all((left > 0) & (left <= MINUTE)))
+    ends = times + left if last_minute else ends
+    dated = timeframe >= UNITS["D"] and not last_hour and not (times % (1440 * MINUTE)).any()
+    if dated or not (table.roles.closing or last_hour or last_second or last_minute):
+        if not (dated or table.format.opening or table.roles.opening):
+            inspector.notes.append(
+                "Times are taken for those at which bars opened; the layout shows neither."
+            )
+        return rows
+    inspector.notes.append(
+        f"{table.format.name}: times are those at which bars closed; {timeframe_name(timeframe)} was subtracted."
+    )
+    return rows | {"datetime": (ends - step).astype("M8[us]")}
+
+
+def cut(rows: Rows, here: str, there: str, start: Bound, end: Bound) -> Rows:
+    """Return the rows from `start` to `end`, which are on the clock of the result."""
+    times: Times = rows["datetime"]
+    inside = np.ones(len(times), dtype=bool)
+    for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to", ends=True), np.less)):
+        if edge is not None:
+            inside &= keep(times, move(np.array([edge]), there, here)[0])
+    if len(times) and not inside.any():
+        first, last = pd.Timestamp(times.min()), pd.Timestamp(times.max())
+        raise BarsError(
+            f"no bar lies between --from and --to.\nThe file runs from {first} to {last}; give a part of that."
+        )
+    return rows if inside.all() else take(rows, inside)
 
 
 def put_in_order(rows: Rows, inspector: Inspector, move: Move) -> Rows:

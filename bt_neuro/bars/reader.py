@@ -11,16 +11,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bt_neuro.bars.clock import Bound, bound, choose_zones, move
+from bt_neuro.bars.clock import Bound, choose_zones, move
+from bt_neuro.bars.dates import Reading
 from bt_neuro.bars.formats import Number
-from bt_neuro.bars.numbers import parse_prices, parse_volumes
-from bt_neuro.bars.order import check_timeframe, drop_flat_weekends, put_in_order, select_symbol
+from bt_neuro.bars.numbers import parse_prices, parse_volumes, written_digits
+from bt_neuro.bars.order import (
+    check_timeframe,
+    cut,
+    drop_flat_weekends,
+    open_times,
+    put_in_order,
+    select_symbol,
+)
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.source import read_source
 from bt_neuro.bars.table import Table, read_table
-from bt_neuro.bars.timeframe import Gaps, Times, commonest_step, find_gaps, parse_timeframe, timeframe_name
+from bt_neuro.bars.timeframe import Gaps, commonest_step, find_gaps, parse_timeframe, timeframe_name
 from bt_neuro.bars.times import parse_times
-from bt_neuro.bars.units import find_point, scale_prices, spread_in_points
+from bt_neuro.bars.units import find_point, scale_prices, spread_in_points, without_noise
 from bt_neuro.bars.validation import (
     REPAIRS,
     Inspector,
@@ -30,7 +38,6 @@ from bt_neuro.bars.validation import (
     check_times,
     counted,
     remarks,
-    take,
 )
 from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
@@ -169,12 +176,13 @@ def read_bars(
                 raise BarsError(f"--{option} must be above 0, got {value}.\nGive a number such as 0.00001.")
         table = read_table(read_source(path), symbol or "")
         inspector = Inspector(table, _repair_of(repair))
-        rows, zone, style = _parse(table, inspector, tz)
+        rows, times, style = _parse(table, inspector, tz)
         rows = select_symbol(rows, symbol or "", inspector)
-        rows = scale_prices(rows, scale, inspector, f"{path.name} {symbol or ''}")
-        point = point or find_point(rows, table, style)
-        here, there = choose_zones(tz, zone, table.format.zone or table.roles.zone)
-        rows = _cut(_opened(rows, inspector), here, there, start, end)
+        written = scale_prices(rows, scale, inspector, f"{path.name} {symbol or ''}")
+        rows = without_noise(written, inspector)
+        point = point or find_point(rows, table, style if rows is written else None)
+        here, there = choose_zones(tz, times.zone, table.format.zone or table.roles.zone)
+        rows = cut(open_times(rows, inspector, times.last_hour), here, there, start, end)
         rows = check_rows(check_cells(rows, inspector), inspector)
         rows, spread_unit = spread_in_points(rows, point, inspector)
         rows = put_in_order(rows, inspector, lambda times, second: move(times, here, there, second))
@@ -232,11 +240,11 @@ def _repair_of(repair: bool | str) -> str:
     return chosen
 
 
-def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, str, Number]:
-    """Return the rows that have a time, NaN where a cell is no number, the zone and the style of the cells."""
+def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, Reading, Number]:
+    """Return the rows that have a time, NaN where a cell is no number, the times and the style of the cells."""
     inspector.refuse_torn()
     columns = table.columns
-    prices, style = parse_prices([columns[role] for role in PRICES], table.comma_separated)
+    prices, style = parse_prices([columns[role] for role in PRICES], table.comma_separated, table.point)
     day_first = style.point == "," or not "".join(table.names).isascii()  # months come first in English alone
     source_zone = (tz or "").rpartition(",")[0].strip()
     times = parse_times(columns["date"], columns.get("clock"), source_zone, day_first)
@@ -246,63 +254,33 @@ def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, st
     if "spread" in columns:
         rows["spread"] = parse_volumes(columns["spread"], style)
     rows["row"] = np.arange(len(prices[0]))
-    if times.note:
-        inspector.notes.append(times.note)
+    if times.note or times.zone:
+        inspector.notes.append(times.note or f"Times name their zone: {times.zone}.")
     if style.point == ",":
         inspector.notes.append(f"Prices are written with a decimal comma, as {style.example}.")
-    if times.zone:
-        inspector.notes.append(f"Times name their zone: {times.zone}.")
-    return check_times(rows, inspector), times.zone, style
-
-
-def _opened(rows: Rows, inspector: Inspector) -> Rows:
-    """Return the rows with the times at which bars opened, where the file has those at which they closed.
-
-    The layout shows which, or times that all lie within the last second of a minute. Without proof a note
-    names the convention that is assumed.
-    """
-    table, times = inspector.table, rows["datetime"]
-    if len(times) < 2:
-        return rows
-    minute = np.timedelta64(1, "m")
-    whole = -(-times.astype(np.int64) // 60_000_000) * minute + np.datetime64(0, "us")
-    last_second = bool(np.all((whole > times) & (whole - times <= np.timedelta64(1, "s"))))
-    closing = table.roles.closing or last_second
-    ordered = np.sort(whole if closing else whole[:1000])
-    timeframe = commonest_step(ordered[np.append(True, np.diff(ordered) > np.timedelta64(0, "us"))])
-    daily = timeframe >= pd.Timedelta(days=1)
-    if not closing or (daily and (times == times.astype("M8[D]")).all()):
-        if not (daily or table.format.opening or table.roles.opening):
-            inspector.notes.append(
-                "Times are taken for those at which bars opened; the layout shows neither."
-            )
-        return rows
-    inspector.notes.append(
-        f"{table.format.name}: times are those at which bars closed; {timeframe_name(timeframe)} was subtracted."
-    )
-    return rows | {"datetime": whole - timeframe.to_timedelta64()}
-
-
-def _cut(rows: Rows, here: str, there: str, start: Bound, end: Bound) -> Rows:
-    """Return the rows from `start` to `end`, which are on the clock of the result."""
-    times: Times = rows["datetime"]
-    inside = np.ones(len(times), dtype=bool)
-    for edge, keep in ((bound(start, "--from"), np.greater_equal), (bound(end, "--to", ends=True), np.less)):
-        if edge is not None:
-            inside &= keep(times, move(np.array([edge]), there, here)[0])
-    if len(times) and not inside.any():
-        first, last = pd.Timestamp(times.min()), pd.Timestamp(times.max())
-        raise BarsError(
-            f"no bar lies between --from and --to.\nThe file runs from {first} to {last}; give a part of that."
-        )
-    return rows if inside.all() else take(rows, inside)
+    doubtful = table.layout.startswith("semicolon") and not (table.format.columns or table.point)
+    if (
+        doubtful
+        and all(written_digits(columns[role], style, 1) == 3 for role in PRICES)
+        and np.all(prices[0] < 1000)
+    ):
+        inspector.notes.append("Prices such as 1.234 were read with a decimal point, not as thousands.")
+    return check_times(rows, inspector), times, style
 
 
 def _column_notes(table: Table, rows: Rows) -> list[str]:
     """Return notes on the columns, for the reader of a run."""
     notes = list(table.notes)
     if not {"volume", "up"} & table.columns.keys():
-        notes.append("No column is known as volume; it is 0 in every bar.")
+        named = (
+            name for name in table.unused if parse_name(name).role == "volume" and not parse_name(name).rest
+        )
+        known = (
+            "No column is known as volume"
+            if (name := next(named, "")) == ""
+            else f"No number stands in {name}"
+        )
+        notes.append(f"{known}; volume is 0 in every bar.")
     elif not rows["volume"].any():
         notes.append("Volume is 0 in every bar.")
     elif "up" in table.columns:

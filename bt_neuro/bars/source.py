@@ -145,5 +145,7 @@ def _only_member(archive: zipfile.ZipFile) -> str:
         tables = [n for n in names if n.lower().endswith(suffixes)]
         if len(tables) == 1:
             return tables[0]
+    if len(names) == 1:  # of any name
+        return names[0]
     inside = ", ".join(names[:5]) or "nothing"
     raise BarsError(f"a zip must hold one bar file, got {inside}.\nUnpack it and name the file.")

@@ -25,7 +25,9 @@ from bt_neuro.errors import BarsError
 
 Line = tuple[int, str]
 
-
+_DECIMAL = re.compile(
+    r"[-+]?\d+(?:(?P<point>[.,])(?:\d{1,2}|\d{4,})|(?P<thousands>[.,])\d{3}(?P=thousands)\d{3}) ?(?:%|[^\W\d_]{1,3})?"
+)
 MOST_COLUMNS, MOST_CELLS, BATCH = 1000, 1 << 27, 1 << 16
 
 
@@ -43,6 +45,7 @@ class Table:
     layout: str  # how the rows are written, in words
     sha256: str  # of the file
     comma_separated: bool = False  # a comma is then a doubtful decimal sign
+    point: str = ""  # decimal sign of cells that are neither times nor prices
     notes: Sequence[str] = ()
 
     def name(self, role: str) -> str:
@@ -106,8 +109,18 @@ def _read_text(source: Source, symbol: str) -> Table:
         layout=f"{words}{source.coding}",
         sha256=source.sha256,
         comma_separated=layout.separator == ",",
+        point=_other_point(layout.sample, roles),
         notes=notes,
     )
+
+
+def _other_point(sample: Sequence[Sequence[str]], roles: Roles) -> str:
+    """Return the decimal sign of cells that are neither times nor prices, empty without one or with two."""
+    used = [i for role, i in roles.columns.items() if role in (*PRICES, "date", "clock")]
+    cells = (cell for row in sample for i, cell in enumerate(row) if i not in used)
+    matches = [match for cell in cells if (match := _DECIMAL.fullmatch(cell))]
+    signs = {match["point"] or ".,".replace(match["thousands"], "") for match in matches}
+    return signs.pop() if len(signs) == 1 else ""
 
 
 def _set_aside(torn: Sequence[Line], separator: str, last: int) -> tuple[list[Line], list[str]]:
@@ -120,8 +133,10 @@ def _set_aside(torn: Sequence[Line], separator: str, last: int) -> tuple[list[Li
             cell for cell in cells if cell not in dates and (is_absent(cell) or not looks_like_number(cell))
         ]
         is_footer = line > last or not cells
-        if len(dates) + len(words) < len(cells) or not (
-            is_footer if not dates else words and len(dates) == 1
+        named = is_footer and words[:1] == cells[:1]  # such as Highest,1.25
+        if not named and (
+            len(dates) + len(words) < len(cells)
+            or not (is_footer if not dates else words and len(dates) == 1)
         ):
             kept.append((line, text))
         elif cells:

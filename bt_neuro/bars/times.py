@@ -17,14 +17,14 @@ from bt_neuro.bars.dates import FORMS, Reading, read_dates
 from bt_neuro.bars.timeframe import Times, is_usual
 from bt_neuro.errors import BarsError
 
-# Pattern of the digits, nanoseconds a count, day of count 0. Of equally plausible readings, the first.
+# Pattern of the digits, nanoseconds a count, their name, day of count 0. Of equally plausible readings, the first.
 EPOCHS = (
-    (r"\d{9,10}(?:\.0+)?", 10**9, "1970-01-01"),
-    (r"\d{12,13}(?:\.0+)?", 10**6, "1970-01-01"),
-    (r"\d{15,16}(?:\.0+)?", 10**3, "1970-01-01"),
-    (r"\d{18,19}", 1, "1970-01-01"),
-    (r"6[2-4]\d{16}", 100, "0001-01-01"),  # of .NET
-    (r"1[23]\d{16}", 100, "1601-01-01"),  # of Windows
+    (r"\d{9,10}(?:\.0+)?", 10**9, "seconds", "1970-01-01"),
+    (r"\d{12,13}(?:\.0+)?", 10**6, "milliseconds", "1970-01-01"),
+    (r"\d{15,16}(?:\.0+)?", 10**3, "microseconds", "1970-01-01"),
+    (r"\d{18,19}", 1, "nanoseconds", "1970-01-01"),
+    (r"6[2-4]\d{16}", 100, ".NET's 100 ns", "0001-01-01"),
+    (r"1[23]\d{16}", 100, "Windows's 100 ns", "1601-01-01"),
 )
 SERIAL = r"[2-5]\d{4}(?:[.,]\d+)?"  # days of Excel, from 1954 to 2064
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
@@ -118,18 +118,18 @@ def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: st
     counts = [sum(bool(count.fullmatch(cell)) for cell in sample) for count in _COUNTS]
     most = max(*forms, *counts)
     if not most:
-        return [Reading(_of_serials(cells), "")]
+        return [_of_serials(cells)]
     readings = []
     for seen, form in zip(forms, FORMS, strict=True):
         if seen >= 0.9 * most:
             readings += read_dates(cells, clocks, form, source)
     for seen, epoch in zip(counts, EPOCHS, strict=True):
         if seen >= 0.9 * most:
-            readings.append(Reading(_of_counts(cells, *epoch)))
+            readings.append(_of_counts(cells, *epoch))
     return readings
 
 
-def _of_counts(cells: pa.ChunkedArray, pattern: str, unit: int, epoch: str) -> Times:
+def _of_counts(cells: pa.ChunkedArray, pattern: str, unit: int, name: str, epoch: str) -> Reading:
     fits = pc.match_substring_regex(cells, f"^(?:{pattern})$")
     whole = pc.replace_substring_regex(pc.if_else(fits, cells, pa.scalar(None, pa.string())), r"\.0+$", "")
     counts = pc.cast(whole, pa.int64())
@@ -137,14 +137,14 @@ def _of_counts(cells: pa.ChunkedArray, pattern: str, unit: int, epoch: str) -> T
     since = n * (unit // 1000) if unit >= 1000 else n // (1000 // unit)
     times: Times = np.datetime64(epoch, "us") + since.astype("m8[us]")
     times[np.asarray(counts.is_null())] = _NAT
-    return times
+    return Reading(times, note=f"Times were read as {name} since {epoch}, in UTC.")
 
 
-def _of_serials(cells: pa.ChunkedArray) -> Times:
+def _of_serials(cells: pa.ChunkedArray) -> Reading:
     fits = pc.match_substring_regex(cells, f"^(?:{SERIAL})$")
     days = pc.replace_substring(pc.if_else(fits, cells, pa.scalar(None, pa.string())), ",", ".")
     seconds = np.asarray(pc.cast(days, pa.float64()).to_numpy(), dtype=np.float64) * 86_400
     whole = np.rint(np.nan_to_num(seconds)).astype("m8[s]").astype("m8[us]")
     times: Times = np.datetime64("1899-12-30", "us") + whole
     times[np.isnan(seconds)] = _NAT
-    return times
+    return Reading(times, "", note="Times were read as days since 1899-12-30, as Excel counts.")

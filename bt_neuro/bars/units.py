@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bt_neuro.bars.formats import Number
 from bt_neuro.bars.numbers import Floats, price_digits, written_digits
@@ -36,15 +37,17 @@ def scale_prices(rows: Rows, scale: float | None, inspector: Inspector, name: st
     if divisor != 1:  # to divide by a whole number rounds once, to multiply by 1e-5 twice
         inspector.notes.append(f"Prices were divided by {divisor:,.10g}.")
         return rows | {role: rows[role] / divisor for role in PRICES}
-    if not scale and whole and (typical > 1e6 or (typical > 1e4 and _PAIR.search(name))):
+    if not scale and whole and typical > (1e3 if _PAIR.search(name) else 1e4):
         inspector.notes.append(
             f"Prices are whole numbers of about {typical:,.0f}; if they are scaled, give --scale, such as 0.00001."
         )
     return rows
 
 
-def find_point(rows: Rows, table: Table, style: Number) -> float:
+def find_point(rows: Rows, table: Table, style: Number | None) -> float:
     """Return the smallest step of the prices, the same for each part of a file.
+
+    `style` is that of the cells, None where prices were rounded since.
 
     Beside a spread, prices are written with all their decimals, zeros too, as MetaTrader does: 1.14920 has
     five. Other programs pad with zeros, or write the noise of floats, and there the values decide.
@@ -52,7 +55,7 @@ def find_point(rows: Rows, table: Table, style: Number) -> float:
     closes = rows["close"][~np.isnan(rows["close"])]
     digits = price_digits(closes)
     exact = np.abs(closes - np.round(closes, digits)) <= 1e-9 * closes if "spread" in table.columns else False
-    if np.mean(exact) > 0.95:
+    if style and np.mean(exact) > 0.95:
         digits = max(digits, written_digits(table.columns["close"], style))
     return 10.0**-digits
 
@@ -63,18 +66,23 @@ def spread_in_points(rows: Rows, point: float, inspector: Inspector) -> tuple[Ro
         return rows, ""
     spread = rows["spread"]
     seen = np.isfinite(spread) & (spread > 0)
-    unit = spread_unit(inspector.table.name("spread")) or _unit(spread[seen], rows["close"][seen], point)
-    if not unit:
+    stated = spread_unit(inspector.table.name("spread"))
+    units = [stated] if stated else _units(spread[seen], rows["close"][seen], point)
+    if not units:
         row = rows["row"][seen][0]
         raise BarsError(
             "the spread must be in points, pips or prices: "
             f"{inspector.describe(row, ('close', 'spread'))}, where a point is {point:g}.\n"
-            "Give --point, or rename the column."
+            "Give --point, or name the column spread_points, spread_pips or spread_price."
         )
     if np.mean(seen) < 1 - UNSET:
         share = f"{100 * (1 - np.mean(seen)):.0f} %"
         inspector.notes.append(f"The spread is 0 in {share} of the bars; give --spread for costs.")
-    if unit == "points":
+    if len(units) > 1 and not inspector.table.format.opening:
+        inspector.notes.append(
+            f"The spread is taken for points of {point:g}; if it is a price, name the column spread_price."
+        )
+    if (unit := units[0]) == "points":
         return rows, unit
     points = np.round(spread * (PIP if unit == "pips" else 1 / point), 3)
     inspector.notes.append(
@@ -83,15 +91,37 @@ def spread_in_points(rows: Rows, point: float, inspector: Inspector) -> tuple[Ro
     return rows | {"spread": points}, unit
 
 
-def _unit(spreads: Floats, prices: Floats, point: float) -> str:
-    """Return the unit of spreads: points if they are integers, else the one that makes them possible."""
-    if _whole(spreads):
-        return "points"
+def _units(spreads: Floats, prices: Floats, point: float) -> list[str]:
+    """Return the units of spreads: points if they are integers, else the one that makes them possible."""
+    if not len(spreads):
+        return ["points"]
     typical, widest = np.median(spreads), WIDE * np.median(prices) / point
     factors = {"price": 1 / point, "pips": PIP, "points": 1}
     possible = [unit for unit, factor in factors.items() if NARROW <= factor * typical <= widest]
+    if _whole(spreads):
+        return ["points", *(unit for unit in possible if unit == "price" and point < 1)]
     whole = [unit for unit in possible if _whole(spreads * factors[unit])]
-    return whole[0] if whole else possible[0] if len(possible) == 1 else ""
+    return whole[:1] or (possible if len(possible) == 1 else [])
+
+
+def without_noise(rows: Rows, inspector: Inspector) -> Rows:
+    """Return the rows with the decimals that prices had before they became 32-bit floats, with a note."""
+    closes = rows["close"][~np.isnan(rows["close"])]
+    few = closes[:: len(closes) // 1000 + 1]
+    if not len(few) or np.mean(np.abs(few.astype(np.float32) - few) <= 1e-9 * few) < 0.95:
+        return rows
+    step = np.spacing(np.float32(np.median(few)))
+    fitting = (n for n in range(8) if step < 0.8 / 10**n and np.mean(_is_float_of(few, few.round(n))) >= 0.95)
+    digits = next(fitting, None)
+    if digits is None or np.mean(np.abs(few.round(digits) - few) <= 1e-12 * few) > 0.05:
+        return rows  # without decimals of their own, or such as 1.25, the same in any precision
+    inspector.notes.append(f"Prices were 32-bit floats; they were rounded to {digits} decimals.")
+    prices = {role: (rows[role], rows[role].round(digits)) for role in PRICES}
+    return rows | {role: np.where(_is_float_of(was, now), now, was) for role, (was, now) in prices.items()}
+
+
+def _is_float_of(prices: Floats, rounded: Floats) -> NDArray[np.bool_]:
+    return prices.astype(np.float32) == rounded.astype(np.float32)
 
 
 def _whole(values: Floats) -> bool:

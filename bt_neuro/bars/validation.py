@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bt_neuro.bars.numbers import is_absent, looks_like_number, price_digits
+from bt_neuro.bars.numbers import is_absent, price_digits
 from bt_neuro.bars.table import Table
 from bt_neuro.bars.times import SOON
 from bt_neuro.bars.words import PRICES
@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 Rows = dict[str, NDArray[Any]]  # columns of bars; "row" is the index in the table
 Values = Mapping[str, Any]  # Rows, or the numbers of one bar
 
+LEVEL, LEAP = 20.0, 0.02  # bodies, and share of the price, by which one instrument rarely moves at once
 REPAIRS = ("drop", "widen", "all")
 SHOWN = 3  # rows in a message
 MOST_DROPPED = 0.02  # of all rows, unless --repair=all
@@ -155,18 +156,20 @@ class Inspector:
 
 
 def check_times(rows: Rows, inspector: Inspector) -> Rows:
-    """Return the rows that have a time; rows without any number, such as repeated headers, are no bars."""
+    """Return the rows that have a time; rows with words in its place, such as repeated headers, are no bars."""
     unread, roles = np.isnat(rows["datetime"]), list(inspector.table.columns)
     if unread.any():
         blank = inspector.match(rows, unread, roles, is_absent)
         rows, unread = take(rows, ~blank), unread[~blank]
-        words = inspector.match(
-            rows, unread, roles, lambda cell: is_absent(cell) or not looks_like_number(cell)
-        )
-        rows, unread = inspector.drop(rows, words, "without any number"), unread[~words]
+        words = inspector.match(rows, unread, [role for role in ("date", "clock") if role in roles], _is_word)
+        rows, unread = inspector.drop(rows, words, "with words for a time"), unread[~words]
         rows = inspector.refuse(rows, unread, "with an unreadable time")
     future = rows["datetime"] > np.datetime64("now") + SOON
     return inspector.refuse(rows, future, "in the future")
+
+
+def _is_word(cell: str) -> bool:
+    return not (is_absent(cell) or any(map(str.isdigit, cell)))
 
 
 def check_cells(rows: Rows, inspector: Inspector) -> Rows:
@@ -175,7 +178,9 @@ def check_cells(rows: Rows, inspector: Inspector) -> Rows:
     Rows that state no price are dropped and noted; a volume or spread that is absent is 0 and noted.
     """
     unread = ~np.isfinite(rows["open"] + rows["high"] + rows["low"] + rows["close"])
-    rows = inspector.drop(rows, inspector.match(rows, unread, PRICES, is_absent), "without prices")
+    absent = sum(inspector.match(rows, unread, [role], is_absent).astype(int) for role in PRICES)
+    events = np.any([inspector.match(rows, unread, [role], _is_word) for role in PRICES], axis=0)
+    rows = inspector.drop(rows, (absent == len(PRICES)) | ((absent > 1) & events), "without prices")
     for role in {"volume", "spread"} & inspector.table.columns.keys():
         absent = inspector.match(rows, np.isnan(rows[role]), [role], is_absent)
         if absent.any():
@@ -210,12 +215,12 @@ def check_rows(rows: Rows, inspector: Inspector) -> Rows:
 
 def remarks(rows: Rows) -> list[str]:
     """Return notes on bars that are kept but may be errors: rounding, long wicks and jumps."""
-    opens, closes = rows["open"], rows["close"]
-    jumps = opens / np.append(opens[:1], closes[:-1])
+    jumps = np.abs(np.log(rows["open"][1:] / rows["close"][:-1]))
+    usual = np.median(np.abs(np.log(rows["close"] / rows["open"])))
     found = (
         (excess(rows) > 0, "with open or close outside high and low by rounding"),
         (wicks(rows) > 1.2, "with a high or low a fifth away from open and close"),
-        ((jumps > 1.5) | (jumps < 1 / 1.5), "opening a third below or half above the close before"),
+        (np.append(False, jumps > max(LEAP, LEVEL * usual)), "opening far from the close before"),
     )
     return [
         f"{counted(int(some.sum()), 'bar')} {what}, the first at {pd.Timestamp(rows['datetime'][some][0])}; kept."

@@ -15,8 +15,8 @@ from pathlib import Path
 PRICES = ("open", "high", "low", "close")
 # Words that name a column only where no other word of its name does.
 WEAK = {
-    "price", "last", "first", "max", "min", "latest", "settle", "o", "h", "l", "c", "v", "t", "up", "down", "name",
-    "time", "data",
+    "price", "last", "first", "max", "min", "latest", "settle", "o", "h", "l", "c", "v", "t", "u", "d", "up", "down",
+    "name", "time", "data",
 }  # fmt: skip
 # A name with one of these beside its word is no price and no volume of the bar.
 STUDIES = {

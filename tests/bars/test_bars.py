@@ -83,7 +83,7 @@ class TestRemarks:
         [
             ("1.1000,1.1020,1.0990,1.1021", "with open or close outside high and low by rounding"),
             ("1.1000,1.7020,1.0990,1.1020", "with a high or low a fifth away from open and close"),
-            ("1.8000,1.8020,1.0990,1.1020", "opening a third below or half above the close before"),
+            ("1.8000,1.8020,1.0990,1.1020", "opening far from the close before"),
         ],
     )
     def test_prices(self, tmp_path: Path, prices: str, remark: str) -> None:

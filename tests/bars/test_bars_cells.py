@@ -125,3 +125,92 @@ class TestNumbers:
         bars = read_bars(save(tmp_path, text.replace("\r\n", "\r\n   \r\n,,,\r\n\r\n", 3) + ",,,,,,\n"))
         assert_same_bars(bars, frame_of(walk()))
         assert bars.dropped == {}
+
+    @pytest.mark.parametrize(
+        ("price", "volume", "close"),
+        [
+            ("82,800", "13.09M", 82_800),
+            ("82.800", "13,09M", 82_800),
+            ("82.800", "1.982.674", 82_800),
+            ("82,800", "1.982.674", 82.8),
+        ],
+    )
+    def test_other_cells_show_the_sign_of_thousands(
+        self, tmp_path: Path, price: str, volume: str, close: float
+    ) -> None:
+        cells = ",".join(f'"{cell}"' for cell in (*[price] * 4, volume))
+        rows = (f"2024-01-{day},{cells}\n" for day in range(10, 20))
+        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Vol.\n" + "".join(rows)))
+        assert set(bars.frame["close"]) == {close}
+
+    @pytest.mark.parametrize(("kind", "decimals"), [("float32", 5), ("float64", 5)])
+    def test_32_bit_floats_get_their_decimals_back(self, tmp_path: Path, kind: str, decimals: int) -> None:
+        frame = frame_of(walk())
+        prices = ["open", "high", "low", "close"]
+        floats = frame.astype(dict.fromkeys(prices, "float32")).astype(dict.fromkeys(prices, kind))
+        path = tmp_path / "bars.parquet"
+        floats.to_parquet(path)
+        bars = read_bars(path)
+        assert_same_bars(bars, frame)
+        assert f"Prices were 32-bit floats; they were rounded to {decimals} decimals." in bars.notes
+
+    def test_fractions_of_two_stay(self, tmp_path: Path) -> None:
+        rows = (f"2024-01-{day},1.125,1.25,1.0,1.125,5\n" for day in range(10, 20))
+        bars = read_bars(save(tmp_path, "Date,Open,High,Low,Close,Vol.\n" + "".join(rows)))
+        assert (bars.frame["close"] == 1.125).all()
+        assert not any("32-bit" in note for note in bars.notes)
+
+
+HEAD = "time,open,high,low,close,volume"
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("Total rows: 60", "Line 62 holds no bar: 'Total rows: 60'."),
+        ("Highest,1.25,Lowest: 1.18", "Line 62 holds no bar: 'Highest,1.25,Lowest: 1.18'."),
+        ("Average,1.1,1.2,1.0,1.1,5", "Dropped 1 row with words for a time, the first in line 62."),
+        ("Total,,,,,15000", "Dropped 1 row with words for a time, the first in line 62."),
+        ("2024-01-17 12:00,Dividend,0.24,,,", "Dropped 1 row without prices, the first in line 62."),
+    ],
+)
+def test_lines_behind_the_bars_are_no_bars(tmp_path: Path, line: str, note: str) -> None:
+    bars = read_bars(save(tmp_path, "\n".join([HEAD, *LAYOUTS["pandas"].rows(walk()), line, ""])))
+    assert_same_bars(bars, frame_of(walk()))
+    assert note in bars.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (("{s},1.1,1.2,1.0,1.1,5", HEAD), "Times were read as seconds since 1970-01-01, in UTC."),
+        (("{excel},1.1,1.2,1.0,1.1,5", HEAD), "Times were read as days since 1899-12-30, as Excel counts."),
+        (
+            ("{t.day}/{t.month}/64 {t:%H:%M},1.1,1.2,1.0,1.1,5", HEAD),
+            "Years of two digits were read as 1964 and the like.",
+        ),
+        (
+            ("{t:%Y-%m-%d};23.450;23.460;23.440;23.450", "Date;Open;High;Low;Close"),
+            "Prices such as 1.234 were read with a decimal point, not as thousands.",
+        ),
+        (("{t},110099,110200,109900,110099,5", HEAD), "Prices are whole numbers of about 110,099; if they are "),
+        (("{t},1.1,1.2,1.0,1.1,many", HEAD), "No number stands in volume; volume is 0 in every bar."),
+        (
+            ("{t},3871.02,3872.5,3870.25,3871.02,5,5", f"{HEAD},spread"),
+            "The spread is taken for points of 0.01; if it is a price, name the column spread_price.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_file_does_not_show_is_noted(tmp_path: Path, text: tuple[str, str], note: str) -> None:
+    row, head = text
+    daily = row.startswith("{t:%Y-%m-%d};")
+    bars = read_bars(save(tmp_path, Written(row, f"{head}\n").write(walk(daily=daily))))
+    assert any(said.startswith(note) for said in bars.notes), bars.notes
+
+
+def test_two_instruments_without_a_name_are_noted(tmp_path: Path) -> None:
+    rows = LAYOUTS["MetaTrader 4"].rows(walk(30)) + [
+        row.replace(",1.", ",1.2") for row in LAYOUTS["MetaTrader 4"].rows(walk(60)[30:])
+    ]
+    bars = read_bars(save(tmp_path, "\n".join(rows) + "\n"))
+    assert any(note.startswith("1 bar opening far from the close before") for note in bars.notes)

@@ -105,7 +105,7 @@ REFUSALS = {
         "time,open,high,low,close,spread\n"
         + "".join(f"2024-01-{day},1.10001,1.2,1.0,1.10002,{1.23 + day / 1000:.3f}\n" for day in range(10, 20)),
         "the spread must be in points, pips or prices: line 2: 2024-01-10, close 1.10002, spread 1.240, "
-        "where a point is 1e-05.\nGive --point, or rename the column.",
+        "where a point is 1e-05.\nGive --point, or name the column spread_points, spread_pips or spread_price.",
     ),
     "names of prices twice": Refusal(
         "Date,Open,High,Low,Volume,Close,Open,High,Low,EMA,Close\n"
@@ -242,6 +242,20 @@ REFUSALS = {
     "thousands or decimals": Refusal(
         HEAD + "".join(f'2024-01-{day},"12,345","12,350","12,340","12,344",5\n' for day in range(10, 20)),
         "1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.",
+    ),
+    "thirty-seconds": Refusal(
+        HEAD + "".join(f"2024-01-{day},132'165,132'200,132'100,132'165,5\n" for day in range(10, 20)),
+        "1'165 may be 1165 or 1 and 16.5/32 here.\nExport the prices with a decimal point.",
+    ),
+    "numbers of instruments": Refusal(
+        "time,id,open,high,low,close\n"
+        + "".join(
+            f"2024-01-15 0{h}:{m},{11 + h},{p / 1e4},{(p + 5) / 1e4},{(p - 5) / 1e4},{(p + 1) / 1e4}\n"
+            for h in range(2)
+            for m in range(10, 30)
+            for p in [11_000 + 5_000 * h + m]
+        ),
+        "a file must hold one instrument, got 11, 12.\nRead one with --symbol '11', or split the file.",
     ),
     "torn lines": Refusal(
         with_lines(

@@ -152,6 +152,12 @@ class TestClocks:
         assert_same_bars(bars, frame_of(walk()))
         assert any("at which bars closed; H1 was subtracted" in note for note in bars.notes)
 
+    def test_hours_to_24_are_closing_times(self, tmp_path: Path) -> None:
+        rows = [f"{b.time:%Y-%m-%d},{b.time.hour + 1},1.1,1.2,1.0,1.1" for b in walk()]
+        bars = read_bars(save(tmp_path, "\n".join(["date,hour,open,high,low,close", *rows])))
+        assert bars.frame["datetime"].tolist() == [b.time for b in walk()]
+        assert any("at which bars closed; H1 was subtracted" in note for note in bars.notes)
+
 
 class TestContainers:
     @pytest.mark.parametrize(
