@@ -15,6 +15,11 @@ from bt_neuro.cli.options import AccountOptions, BarFiles, BarOptions, OutputOpt
 from bt_neuro.cli.output import read_lines
 from bt_neuro.cli.progress import progress_bar
 
+NO_RESUME = (
+    "A portfolio cannot be resumed: the state of its account is not saved, which all its networks share. "
+    "If it is stopped, a new run begins at the first bar."
+)
+
 
 @command(group="Run", example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
@@ -63,10 +68,13 @@ def backtest(
             era_progress=lambda era, n, done, total: progress(done, total, f"era {era} of {n}, bar"),
             checkpoint_every=checkpoint_every,
         )
-    stopped_by = result.manifest.get("stopped_by", "")
-    # As shells do: 130 after Ctrl-C, 143 after SIGTERM.
-    exit_code = 128 + signals.Signals[stopped_by] if stopped_by in signals.Signals.__members__ else 0
-    return Outcome(result.manifest, render(result), exit_code)
+    return Outcome(result.manifest, render(result), _exit_code(result.manifest))
+
+
+def _exit_code(manifest: dict[str, Any]) -> int:
+    """Return 0, or as shells do 130 of a run that Ctrl-C has stopped, 143 of one that SIGTERM has."""
+    stopped_by = manifest.get("stopped_by", "")
+    return 128 + signals.Signals[stopped_by] if stopped_by in signals.Signals.__members__ else 0
 
 
 def _portfolio(
@@ -84,6 +92,7 @@ def _portfolio(
 
     if output.resume is not None or checkpoint_every is not None:
         raise NeuroError("--resume and --checkpoint-every take one file. Run each file alone.")
+    typer.echo(NO_RESUME, err=True)
     with progress_bar() as progress:
         result = portfolio(
             files,
@@ -95,7 +104,7 @@ def _portfolio(
             progress=progress,
             report=not output.no_report,
         )
-    return Outcome(result.manifest, render(result))
+    return Outcome(result.manifest, render(result), _exit_code(result.manifest))
 
 
 @command(

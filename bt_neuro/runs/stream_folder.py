@@ -42,12 +42,14 @@ class StreamStart:
     is_fast : whether it has the state of all indicators, so that no bar before it passes again
     first_live : number of the first bar that was traded
     counts : rows of the tables that are kept
+    reason : why all bars must pass again at a restart; None where they need not, or it is no restart
     """
 
     checkpoint: Checkpoint | None
     is_fast: bool
     first_live: int
     counts: dict[str, int]
+    reason: str | None = None
 
     @property
     def next_bar(self) -> int:
@@ -141,8 +143,12 @@ def start_of(folder: RunFolder, signature: dict[str, Any]) -> StreamStart:
     if (path / MODEL).exists():
         shutil.rmtree(path / ORIGIN, ignore_errors=True)
         checkpoint = Checkpoint.read(path)
-        is_fast = checkpoint.has_account and checkpoint.network.about.values.get("run") == signature
-        return StreamStart(checkpoint, is_fast, first_live, resume_in_place(checkpoint))
+        reason = None
+        if not checkpoint.has_account:
+            reason = "the checkpoint has no state of the account"
+        elif checkpoint.network.about.values.get("run") != signature:
+            reason = "the strategy, a parameter or bt-neuro is not that of the checkpoint"
+        return StreamStart(checkpoint, reason is None, first_live, resume_in_place(checkpoint), reason)
     for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
         (path / name).unlink(missing_ok=True)
     if (path / ORIGIN).exists():

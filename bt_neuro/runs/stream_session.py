@@ -83,6 +83,8 @@ class Session:
         self._start: StreamStart = start_of(self.folder, self._signature)
         self._log: BarsLog = stack.enter_context(self._start.open_log(self.folder.path))
         require_bars(self._start, self._log)
+        if self._start.reason is not None:
+            self._warn(f"{self._log.rows:,} bars pass again before a new one is taken: {self._start.reason}.")
         self._answers = AnswerLog(self.folder.path, self._log.rows - 1)
         stack.callback(self._answers.close)
         self._old_bars, self._position = self._log.rows, position

@@ -129,6 +129,7 @@ def test_the_command_takes_a_folder(tmp_path):
     words = ["backtest", tmp_path, "--device", "numpy", "--no-report", "--out", tmp_path / "run"]
     out = bt_neuro(*words, "--json")
     assert out.exit_code == 0, out.output
+    assert "A portfolio cannot be resumed" in out.stderr
     assert list(json.loads(out.stdout)["metrics"]["instruments"]) == ["A", "B"]
     refused = bt_neuro("backtest", tmp_path, "--resume", tmp_path / "run")
     assert refused.exit_code == 1

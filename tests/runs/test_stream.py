@@ -307,6 +307,17 @@ def test_a_stream_goes_on_in_place(cut, tested, tmp_path):
     assert weights(tmp_path) == weights(tested)
 
 
+def test_a_restart_that_is_slow_says_why(tmp_path):
+    first = Stream(as_lines(BARS)[:100], tmp_path)
+    fast = Stream(as_lines(BARS)[100:110], resume=tmp_path)
+    slow = Stream(as_lines(BARS)[110:120], resume=tmp_path, parameters={"size": 0.5})
+    assert first.complaints == fast.complaints == []
+    assert slow.complaints == [
+        "110 bars pass again before a new one is taken: the strategy, a parameter or bt-neuro is not that of the "
+        "checkpoint."
+    ]
+
+
 def test_a_stream_goes_on_from_a_backtest(tested, file, tmp_path):
     BARS[:150].to_csv(tmp_path / "begun.csv", index=False)
     begun = backtest(tmp_path / "begun.csv", strategy=Small, out=tmp_path / "begun").folder
