@@ -67,7 +67,7 @@ _OTHERS = {
     "plugin.observers": "RunningStatistics",
     "plugin.stamps": "stamped",
     "runs.results": "Comparison PermutationTest Portfolio Result Tuning WalkForward",
-    "validation.lookahead": "LookaheadResult",
+    "validation.lookahead_result": "LookaheadResult",
     "validation.warmup": "WarmupResult",
 }
 _MODULE = {

@@ -72,8 +72,8 @@ from bt_neuro.runs.results import Tuning as Tuning
 from bt_neuro.runs.results import WalkForward as WalkForward
 from bt_neuro.runs.results import open_run as open_run
 from bt_neuro.studies.compare import compare as compare
-from bt_neuro.validation.lookahead import LookaheadResult as LookaheadResult
 from bt_neuro.validation.lookahead import lookahead_check as lookahead_check
+from bt_neuro.validation.lookahead_result import LookaheadResult as LookaheadResult
 from bt_neuro.validation.permutation import permutation_test as permutation_test
 from bt_neuro.validation.tune import tune as tune
 from bt_neuro.validation.walk_forward import walk_forward as walk_forward

@@ -20,6 +20,10 @@ BarFiles = Annotated[
         metavar="FILE...", help="Bar files, or a folder: a MetaTrader export or any CSV of prices."
     ),
 ]
+Inputs = Annotated[
+    list[Path] | None,
+    option("Bars of another instrument as inputs, as they close. Repeatable.", "FILE", name="--input"),
+]
 Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a device's name.", "NAME")]
 Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
 Processes = Annotated[int, option("Number of runs at the same time.", "N", least=1)]

@@ -10,8 +10,10 @@ from bt_neuro.cli.common import FOUND, Outcome, command, option
 from bt_neuro.cli.options import (
     AccountOptions,
     BarFile,
+    BarFiles,
     BarOptions,
     FoldOptions,
+    Inputs,
     Kind,
     NoReport,
     Objective,
@@ -185,9 +187,10 @@ def tune(
     "lookahead-check", group="Test", example="bt-neuro lookahead-check EURUSD_H1.csv --strategy mine.py:Mine"
 )
 def lookahead_check(
-    file: BarFile,
+    files: BarFiles,
     strategy: StrategyOptions,
     bars: BarOptions,
+    inputs: Inputs = None,
     cuts: Annotated[
         int, option("Number of places where the future is cut and perturbed.", "N", least=1)
     ] = 12,
@@ -195,16 +198,20 @@ def lookahead_check(
     out: Out = None,
     no_report: NoReport = False,
 ) -> Outcome:
-    """Check that a strategy does not use bars that have not closed. Exit code 3 if it does."""
+    """Check that a strategy does not use bars that have not closed. Exit code 3 if it does.
+
+    Several files, or a folder of them, are checked as a portfolio.
+    """
     from bt_neuro.validation.check_run import write_check
     from bt_neuro.validation.lookahead import lookahead_check as run
 
     cls, parameters = strategy.load()
     with progress_bar() as progress:
         result = run(
-            file,
+            files,
             strategy=strategy.strategy or cls,
             parameters=parameters,
+            inputs=inputs or (),
             bars_options=bars.as_dict(),
             cuts=cuts,
             processes=processes,
@@ -212,7 +219,7 @@ def lookahead_check(
         )
     check = write_check(
         result,
-        file,
+        [*files, *(inputs or ())],
         strategy=cls,
         parameters=parameters,
         bars_options=bars.as_dict(),
@@ -263,7 +270,7 @@ def warmup_check(
         )
     check = write_check(
         result,
-        file,
+        [file],
         strategy=cls,
         parameters=parameters,
         bars_options=bars.as_dict(),

@@ -16,13 +16,19 @@ import numpy as np
 import pandas as pd
 from backtrader.utils.dateintern import Localizer, tzparse
 
-from bt_neuro.bars.closing import closing_times
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
 from bt_neuro.plugin.bar_loop import move_lines
 from bt_neuro.plugin.feed_frame import COLUMNS, require_bars
-from bt_neuro.plugin.stamps import CLOSE, length_of, require_closed, require_ours, timeframe_length
+from bt_neuro.plugin.stamps import (
+    CLOSE,
+    closings_of,
+    length_of,
+    require_closed,
+    require_ours,
+    timeframe_length,
+)
 
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing
 
@@ -126,11 +132,7 @@ class BarsFeed(bt.feed.DataBase):
 
     def _stamped_rows(self) -> Iterator[tuple[float, ...]]:
         bars, p = self.p.bars, self.p
-        months = p.compression if p.timeframe == bt.TimeFrame.Months else 0
-        length = timeframe_length(p.timeframe, p.compression) or commonest_step(
-            bars["datetime"].to_numpy("datetime64[us]")
-        )
-        closings = days(closing_times(bars["datetime"], length, months)).tolist()
+        closings = days(closings_of(bars["datetime"], p.timeframe, p.compression)).tolist()
         return ((*row, closing) for row, closing in zip(rows(bars), closings, strict=True))
 
     @property

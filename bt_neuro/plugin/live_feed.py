@@ -129,6 +129,7 @@ class LiveFeed(bt.feed.DataBase):
             except queue.Empty:
                 return None  # nothing yet
             if bar is None:
+                self._ended = True  # other feeds may go on
                 return False
             fault = self.p.limits.fault(bar, self.close_before) if self.p.limits else None
             if fault is not None:

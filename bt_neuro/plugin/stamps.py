@@ -12,7 +12,8 @@ from typing import Any, Literal
 import backtrader as bt
 import pandas as pd
 
-from bt_neuro.bars.timeframe import MONTH
+from bt_neuro.bars.closing import closing_times
+from bt_neuro.bars.timeframe import MONTH, commonest_step
 from bt_neuro.errors import StrategyError
 
 OPEN, CLOSE = "open", "close"
@@ -40,6 +41,13 @@ def timeframe_length(timeframe: int, compression: int) -> pd.Timedelta | None:
 def length_of(data: bt.feed.DataBase) -> pd.Timedelta | None:
     """Return the length of a feed's bars, as its timeframe and compression give it."""
     return timeframe_length(data._timeframe, data._compression)
+
+
+def closings_of(opens: pd.Series, timeframe: int, compression: int) -> pd.Series:
+    """Return the closing times of bars of a timeframe, from their openings."""
+    months = compression if timeframe == bt.TimeFrame.Months else 0
+    length = timeframe_length(timeframe, compression) or commonest_step(opens.to_numpy("datetime64[us]"))
+    return closing_times(opens, length, months)
 
 
 def stamped(data: bt.feed.DataBase, at: Literal["open", "close"]) -> bt.feed.DataBase:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from bt_neuro.plugin.learned_feed import feeds_of
 
 Floats = NDArray[np.float64]
 
@@ -18,53 +20,67 @@ LARGEST_MOVE = np.log(1000.0)  # of a perturbed price from the last true close
 
 
 class FutureMask:
-    """Other values in all lines beyond the present bar, at every bar.
+    """Other values in all lines beyond the present bar of their feed, at every bar.
 
     Indicators are computed from true bars before. Only values that `next` reads ahead, from a line or its
-    array, change. Each step of a line is reversed and multiplied by 100; times run at twice their pace.
+    array, change. Each step of a line is reversed and multiplied by 100; times run at twice their pace. Where
+    bars are loaded one by one, as beside a live or resampled feed, the lines hold none ahead.
     """
 
     def __init__(self) -> None:
-        self._lines: list[tuple[array[float], array[float]]] | None = None  # as shown, and the true values
+        self._feeds: list[tuple[Any, list[_HiddenLine]]] | None = None
 
     def show_bar(self, cerebro: bt.Cerebro) -> None:
-        """Show the bar that has just closed; the first call hides all others."""
-        if self._lines is None:
-            self._lines = [
-                (line, _hide(line, alias in ("datetime", "opened"))) for line, alias in _filled_lines(cerebro)
-            ]
-            for data in cerebro.datas:
-                _peek_at_true_times(data, self._lines)
-        bar = len(cerebro.datas[0]) - 1
-        for shown, true in self._lines:
-            shown[bar] = true[bar]
+        """Show the bars that have just closed; the first call hides all others."""
+        if self._feeds is None:
+            self._feeds = [_hidden(cerebro, data) for data in cerebro.datas] if cerebro._dopreload else []
+        for data, lines in self._feeds:
+            if (bars := len(data)) > 0:
+                for line in lines:
+                    line.shown[bars - 1] = line.true[bars - 1]
 
 
-def _hide(line: array[float], is_time: bool) -> array[float]:
+class _HiddenLine(NamedTuple):
+    shown: array[float]
+    true: array[float]
+
+
+def _hidden(cerebro: bt.Cerebro, data: Any) -> tuple[Any, list[_HiddenLine]]:
+    lines = [
+        _HiddenLine(line, _hide(line, alias in ("datetime", "opened"), begun=len(data) > 0))
+        for line, alias in _filled_lines(cerebro, data)
+    ]
+    # Cerebro reads the true time of the next bar, for timers and to pick the feed that comes next.
+    times = next(line.true for line in lines if line.shown is data.lines.datetime.array)
+    data.advance_peek = lambda: times[len(data)] if len(data) < len(times) else float("inf")
+    return data, lines
+
+
+def _hide(line: array[float], is_time: bool, begun: bool) -> array[float]:
     kept, true = line[:], np.array(line)
     if is_time:
         hidden = 2 * true - true[0] + 1.0  # ascending, and later than every true time before it
     else:
         steps = np.diff(true, prepend=true[0])
         hidden = np.roll(true, 1) - EXAGGERATION * np.where(steps == 0, 1.0, steps)
-    line[1:] = array("d", hidden[1:])
+    line[begun:] = array("d", hidden[begun:])
     return kept
 
 
-def _peek_at_true_times(data: Any, lines: list[tuple[array[float], array[float]]]) -> None:
-    """Give Cerebro the true time of the next bar, which it reads for timers."""
-    true = next(true for shown, true in lines if shown is data.lines.datetime.array)
-    data.advance_peek = lambda: true[len(data)] if len(data) < len(true) else float("inf")
-
-
-def _filled_lines(cerebro: bt.Cerebro) -> Iterator[tuple[array[float], str]]:
-    """Yield the array and name of each line that holds values for all bars."""
-    owners = [
-        *cerebro.datas,
-        *(indicator for strategy in cerebro.runningstrats for indicator in indicators_of(strategy)),
+def _filled_lines(cerebro: bt.Cerebro, data: Any) -> Iterator[tuple[array[float], str]]:
+    """Yield the array and name of each line that holds values for all bars of a feed."""
+    indicators = [
+        indicator
+        for strategy in cerebro.runningstrats
+        for indicator in indicators_of(strategy)
+        if data in feeds_of(indicator, cerebro.datas)[:1]
     ]
-    lines = {id(line.array): (line.array, alias) for owner in owners for line, alias in lines_of(owner)}
-    bars = cerebro.datas[0].buflen()
+    lines = {
+        id(line.array): (line.array, alias)
+        for owner in (data, *indicators)
+        for line, alias in lines_of(owner)
+    }
+    bars = data.buflen()
     yield from ((values, alias) for values, alias in lines.values() if len(values) == bars)
 
 

@@ -28,6 +28,7 @@ class Trace:
     states : digest of the network by number of bars
     files : data files that were opened
     failure : error that ended the run, or None
+    feed : number of the learned feed
     """
 
     features: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class Trace:
     states: dict[int, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     failure: str | None = None
+    feed: int = 0
 
     @property
     def bars(self) -> int:

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import backtrader as bt
-import numpy as np
 import pandas as pd
 
 from bt_neuro.account.account import Account
 from bt_neuro.account.broker import MarginBroker
+from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
-from bt_neuro.learning.signals import Signal
-from bt_neuro.nn.network import Network
-from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.feed import BarsFeed, backtrader_timeframe
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.validation.future import FutureMask, indicators_of, lines_of
+from bt_neuro.validation.future import FutureMask
 from bt_neuro.validation.opened_files import data_files, opened_files
-from bt_neuro.validation.parallel import report_progress
-from bt_neuro.validation.trace import Floats, Trace
+from bt_neuro.validation.recorder import Recorders
+from bt_neuro.validation.trace import Trace
 
-NO_OUTPUTS = (float("nan"),) * 3
-BARS_A_REPORT = 256
+AddFeeds = Callable[[bt.Cerebro, dict[str, pd.DataFrame]], object]
+
+
+class FeedBars(NamedTuple):
+    """Bars of a feed, its name, the smallest step of the price, and a timeframe that a short part may not reveal."""
+
+    name: str
+    frame: pd.DataFrame
+    point: float
+    timeframe: tuple[int, int]
+
+    @classmethod
+    def of(cls, bars: Bars) -> Self:
+        """Return the bars of a file; the name is the file's."""
+        return cls(bars.path.stem, bars.frame, bars.point, backtrader_timeframe(bars.frame["datetime"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,110 +45,101 @@ class TraceTask:
 
     Attributes
     ----------
-    frame : bars
+    feeds : the first one is learned, or several are in a portfolio; the others are inputs
     strategy : a class, or "FILE.py:Class", which is loaded anew for each run
     parameters : of the strategy
-    point : smallest step of the price
-    timeframe : pair of backtrader, which a short part of a file may not reveal
-    stop_after : number of bars after which to end the run
-    digest_after : number of bars after which to take a digest of the network
+    instruments : number of feeds that are learned, each by a strategy of its own
+    add_feeds : function of a Cerebro and the frames that adds the feeds in their order; a `BarsFeed` each by default
+    digest_after : bars of each feed after which to take a digest of its network
+    stops : whether the run ends there
     mask : whether to hide later bars from `next` (`FutureMask`)
     """
 
-    frame: pd.DataFrame
+    feeds: tuple[FeedBars, ...]
     strategy: type[NeuroStrategy] | str
     parameters: dict[str, Any]
-    point: float
-    timeframe: tuple[int, int]
-    stop_after: int | None = None
-    digest_after: int | None = None
+    instruments: int = 1
+    add_feeds: AddFeeds | None = None
+    digest_after: tuple[int, ...] | None = None
+    stops: bool = False
     mask: bool = False
 
 
 def record_trace(task: TraceTask) -> Trace:
-    """Run a strategy in backtrader's default mode, which preloads the file, and return its trace.
+    """Return the trace of a run with one learned feed; see `record_traces`."""
+    return record_traces(task)[0]
+
+
+def record_traces(task: TraceTask) -> list[Trace]:
+    """Run a strategy in backtrader's default mode, which preloads the files; return the trace of each learned feed.
 
     The number of bars done is reported as progress.
     """
-    trace = Trace()
-    timeframe, compression = task.timeframe
-    data = BarsFeed(bars=task.frame, timeframe=timeframe, compression=compression)
     with opened_files() as files:
         strategy = load_strategy(task.strategy) if isinstance(task.strategy, str) else task.strategy
-        broker = _Broker(trace, FutureMask() if task.mask else None)
-        cerebro = build_cerebro(data, strategy, task.parameters, Account(), point=task.point, broker=broker)
-        recorder = _Recorder(trace, task)
-        cerebro.addanalyzer(_BarAnalyzer, recorder=recorder)
+        recorders = Recorders(task.digest_after, task.stops, len(task.feeds))
+        broker = _Broker(recorders, FutureMask() if task.mask else None)
+        cerebro = _cerebro(task, strategy, broker)
+        cerebro.addanalyzer(_BarAnalyzer, recorders=recorders)
+        failure = None
         try:
             cerebro.run()
         except NeuroError as error:
-            if not recorder.bars:
+            if not recorders.has_begun:
                 raise  # a mistake that does not depend on the bars
-            trace.failure = str(error)
+            failure = str(error)
         except Exception as error:  # noqa: BLE001 - a strategy may fail in any way, and where is the question
-            trace.failure = f"{type(error).__name__}: {error}"
-    trace.files = data_files(files)
-    recorder.finish(cerebro)
-    return trace
+            failure = f"{type(error).__name__}: {error}"
+    return recorders.finish(failure, data_files(files))
 
 
-class _Recorder:
-    """Writer of a trace, called at every bar."""
-
-    def __init__(self, trace: Trace, task: TraceTask) -> None:
-        self._trace, self._task = trace, task
-        self._signals: list[Signal | None] = []  # None: no prediction
-        self._targets: dict[int, tuple[float, ...]] = {}
-        self._reported = 0
-
-    @property
-    def bars(self) -> int:
-        return len(self._signals)
-
-    def on_bar(self, strategy: NeuroStrategy) -> None:
-        bar, signal = len(strategy.data) - 1, strategy.signal
-        self._signals += [None] * (bar - self.bars)  # before the first bar that has all indicators
-        self._signals.append(signal if signal is not None and signal.bar == bar else None)
-        self._targets.update({scored.signal.bar: scored.target for scored in strategy.scored})
-        if self.bars == self._task.digest_after:
-            self._trace.states[self.bars] = digest(strategy.network)
-        if self.bars - self._reported >= BARS_A_REPORT:
-            self._report()
-        if self._task.stop_after is not None and self.bars >= self._task.stop_after:
-            strategy.env.runstop()
-
-    def _report(self) -> None:
-        report_progress(self.bars - self._reported)
-        self._reported = self.bars
-
-    def finish(self, cerebro: bt.Cerebro) -> None:
-        trace, signals, bars = self._trace, self._signals, self.bars
-        trace.signals = np.array([signal.name if signal else "" for signal in signals], "U4")
-        trace.outputs = _rows([signal.outputs if signal else NO_OUTPUTS for signal in signals])
-        trace.probabilities = _rows([signal.probabilities if signal else NO_OUTPUTS for signal in signals])
-        trace.targets = np.full((bars, 3), np.nan)
-        for bar, target in self._targets.items():
-            trace.targets[bar] = target
-        if bars:
-            (strategy,) = cerebro.runningstrats
-            trace.features = strategy.learner.feature_names
-            for name, line in named_lines(strategy):
-                trace.lines[name] = np.array(line.array[:bars], float)
-        self._report()
+def _cerebro(task: TraceTask, strategy: type[NeuroStrategy], broker: MarginBroker) -> bt.Cerebro:
+    account, feeds = Account(), task.feeds
+    if task.add_feeds is None and len(feeds) == 1:
+        return build_cerebro(
+            _feed(feeds[0]), strategy, task.parameters, account, point=feeds[0].point, broker=broker
+        )
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.broker = broker
+    broker.p.quiet = True
+    if task.add_feeds is None:
+        for feed in feeds:
+            cerebro.adddata(_feed(feed), name=feed.name)
+    else:
+        task.add_feeds(cerebro, {feed.name: feed.frame for feed in feeds})
+    for data, feed in zip(cerebro.datas, feeds, strict=False):
+        account.use(broker, feed.point, data._name or None)
+    for number in range(task.instruments):
+        part = {"data": number, "budget": 1 / task.instruments} if task.instruments > 1 else {}
+        cerebro.addstrategy(member_of(strategy) if part else strategy, **{**task.parameters, **part})
+    return cerebro
 
 
-def _rows(triples: Sequence[tuple[float, ...]]) -> Floats:
-    return np.array(triples, float).reshape(-1, 3)  # three columns of no rows too
+def _feed(feed: FeedBars) -> BarsFeed:
+    timeframe, compression = feed.timeframe
+    return BarsFeed(bars=feed.frame, timeframe=timeframe, compression=compression)
+
+
+def member_of(strategy: type[NeuroStrategy]) -> type[NeuroStrategy]:
+    """Return the strategy as the member of a portfolio, which trades before the feeds of the others begin."""
+    member: Any = type(
+        strategy.__name__, (strategy,), {"_is_member": True, "__module__": strategy.__module__}
+    )
+    return member
 
 
 class _BarAnalyzer(bt.Analyzer):
-    params = (("recorder", None),)
+    params = (("recorders", None),)
+
+    def start(self) -> None:
+        self.p.recorders.add(self.strategy)
 
     def prenext(self) -> None:
-        pass
+        if len(self.strategy.datas) > 1:  # others may not have begun
+            self.p.recorders.on_bar(self.strategy, begins=False)
 
     def next(self) -> None:
-        self.p.recorder.on_bar(self.strategy)
+        self.p.recorders.on_bar(self.strategy, begins=True)
 
 
 class _Broker(MarginBroker):
@@ -149,9 +148,9 @@ class _Broker(MarginBroker):
     backtrader notifies a strategy a bar later, which may be after the last bar before a cut.
     """
 
-    def __init__(self, trace: Trace, mask: FutureMask | None) -> None:
+    def __init__(self, recorders: Recorders, mask: FutureMask | None) -> None:
         super().__init__()
-        self._trace, self._mask = trace, mask
+        self._recorders, self._mask = recorders, mask
 
     def next(self) -> None:  # the first call in each bar, before the strategy's own
         if self._mask:
@@ -165,30 +164,4 @@ class _Broker(MarginBroker):
         text = f"{kind} {side} of {abs(order.created.size)!r} at {order.created.price!r} {state}"
         if filled.size:
             text += f", {abs(filled.size)!r} at {filled.price!r}"
-        self._trace.orders.append((len(self.cerebro.datas[0]) - 1, text))
-
-
-def named_lines(strategy: NeuroStrategy) -> Iterator[tuple[str, Any]]:
-    """Yield features by their names, then the lines of all other indicators as ``Indicator.line``."""
-    features = {
-        name: line if hasattr(line, "array") else line.lines[0]
-        for name, line in strategy._feature_lines.items()
-    }
-    yield from features.items()
-    seen, named = {id(line.array) for line in features.values()}, Counter[str]()
-    for indicator in indicators_of(strategy):
-        for line, alias in lines_of(indicator):
-            if id(line.array) not in seen:
-                name = ".".join(filter(None, (type(indicator).__name__.strip("_"), alias)))
-                named[name] += 1
-                yield (name if named[name] == 1 else f"{name} #{named[name]}"), line
-                seen.add(id(line.array))
-
-
-def digest(network: Network) -> str:
-    """Return 128 bits of a hash of a network: weights, moments, running statistics, steps."""
-    hashed = hashlib.blake2b(json.dumps(network.config(), sort_keys=True).encode(), digest_size=16)
-    for name, tensor in sorted(network.state().items()):
-        hashed.update(name.encode())
-        hashed.update(np.ascontiguousarray(tensor).tobytes())
-    return hashed.hexdigest()
+        self._recorders.add_order(order, text)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin.feed import backtrader_timeframe
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.validation.parallel import ProcessPool, UnitCounter
 from bt_neuro.validation.trace import Floats, Trace
-from bt_neuro.validation.trace_recording import TraceTask, record_trace
+from bt_neuro.validation.trace_recording import FeedBars, TraceTask, record_trace
 
 TOLERANCE = 1e-9  # of a feature, relative to its largest value
 AGREEMENT = 0.95  # share of equal buys and sells from which two networks count as agreeing
@@ -158,10 +157,9 @@ def warmup_check(
     frame, late = bars.frame, [step * (number + 1) for number in range(starts)]
     bars.require(late[-1] + 2, f"a start {late[-1]:,} bars later")
     span = min(span, len(frame) - late[-1])
-    timeframe = backtrader_timeframe(frame["datetime"])
-    whole = TraceTask(frame[: late[-1] + span], strategy, parameters or {}, bars.point, timeframe)
-    tasks = [whole, *(replace(whole, frame=frame[start : start + span]) for start in late)]
-    counter = UnitCounter(progress, sum(len(task.frame) for task in tasks))
+    feed, parts = FeedBars.of(bars), [slice(late[-1] + span), *(slice(start, start + span) for start in late)]
+    tasks = [TraceTask((feed._replace(frame=frame[part]),), strategy, parameters or {}) for part in parts]
+    counter = UnitCounter(progress, sum(len(frame[part]) for part in parts))
     with ProcessPool(record_trace, processes, counter) as pool:
         early, *later = pool.map(tasks)
     for trace in (early, *later):

@@ -24,7 +24,7 @@ from bt_neuro.plugin.feed_frame import require_bars
 from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.lookahead import places
 from bt_neuro.validation.trace import Trace, differences
-from bt_neuro.validation.trace_recording import TraceTask, record_trace
+from bt_neuro.validation.trace_recording import FeedBars, TraceTask, record_trace
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 LEAKY, HONEST = ROOT / "tests" / "validation" / "leaky", ROOT / "tests" / "validation" / "honest"
@@ -174,7 +174,8 @@ def test_perturbed_bars_are_bars_and_go_the_other_way(seed, cut):
 
 
 def run_of(strategy, bars, **options):
-    return TraceTask(bars, strategy, {}, 1e-5, backtrader_timeframe(bars["datetime"]), **options)
+    timeframe = backtrader_timeframe(bars["datetime"])
+    return TraceTask((FeedBars("euro", bars, 1e-5, timeframe),), strategy, {}, **options)
 
 
 def test_the_mask_hides_all_bars_to_come_and_no_other():
@@ -196,7 +197,7 @@ def test_the_mask_hides_all_bars_to_come_and_no_other():
 
 @pytest.fixture(scope="module")
 def trace():
-    return record_trace(run_of(Small, random_hours(60), digest_after=50))
+    return record_trace(run_of(Small, random_hours(60), digest_after=(50,)))
 
 
 def test_a_trace_is_equal_to_itself(trace):

@@ -14,8 +14,7 @@ from small import Small
 
 from bt_neuro import Dense, read_bars, warmup_check
 from bt_neuro.errors import NeuroError
-from bt_neuro.plugin.feed import backtrader_timeframe
-from bt_neuro.validation.trace_recording import TraceTask, record_trace
+from bt_neuro.validation.trace_recording import FeedBars, TraceTask, record_trace
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
 
@@ -79,7 +78,7 @@ def test_figures_of_learning_are_those_of_two_runs_by_hand():
 
     def predictions(first):
         frame = bars.frame[first : step + span]
-        trace = record_trace(TraceTask(frame, Small, {}, bars.point, backtrader_timeframe(frame["datetime"])))
+        trace = record_trace(TraceTask((FeedBars.of(bars)._replace(frame=frame),), Small, {}))
         table = pd.DataFrame(
             np.hstack([trace.outputs, trace.targets]), columns=list("nbsNBS"), index=frame.index
         )
