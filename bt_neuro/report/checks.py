@@ -16,7 +16,7 @@ def lookahead_summary(run: Any, m: Metrics) -> Summary:
     leak = m["leak"]
     found = "none" if leak is None else f"bar {leak['bar']:,}"
     return Summary(
-        title=f"{Path(run.manifest['data']['file']).name}, lookahead-check",
+        title=f"{run.metrics['file']}, lookahead-check",
         headline=(m["sentence"],),
         tiles=(
             ("Look-ahead", found, "" if leak is None else leak["what"]),

@@ -186,9 +186,10 @@ def test_the_command_takes_portfolios_and_inputs(files):
         "        self.target(0.3 if self.data1.close[1] > self.data1.close[0] else -0.3)\n"
     )
     words = ["lookahead-check", files / "A.csv", "--device", "numpy", "--processes", "1", "--cuts", "1"]
-    found = bt_neuro(*words, "--input", files / "C.csv", "--strategy", files / "mine.py")
+    words += ["--no-report", "--out"]
+    found = bt_neuro(*words, files / "1", "--input", files / "C.csv", "--strategy", files / "mine.py")
     assert found.exit_code == 3, found.output
     assert "of A, " in found.stdout
-    passed = bt_neuro(*words, files / "C.csv")
+    passed = bt_neuro(*words, files / "2", files / "C.csv")
     assert passed.exit_code == 0, passed.output
     assert "on A.csv, C.csv, 350 bars" in passed.stdout
