@@ -50,7 +50,7 @@ class Fingerprint:
         self.bars = self.agreed = 0
         self.first: float | None = None
         self.last: float | None = None
-        self._chain, self._block = b"", bytearray()
+        self._chain, self._block, self._row = b"", bytearray(), b""
         self._spacing, self._marks = 256, list[str]()
         self._expected = {} if saved is None else _expected(Fields(saved, "bars"))
 
@@ -62,7 +62,8 @@ class Fingerprint:
         CheckpointError
             If the bars so far differ from those of `saved`. Give the bars that the checkpoint was trained on.
         """
-        self._block += _ROW.pack(time, *values)
+        self._row = _ROW.pack(time, *values)
+        self._block += self._row
         self.bars += 1
         if self.bars % BLOCK_ROWS == 0:
             self._chain = sha256(self._chain + self._block).digest()
@@ -92,6 +93,7 @@ class Fingerprint:
             "marks": list(self._marks),
             "chain": self._chain.hex(),
             "block": self._block.hex(),
+            "row": self._row.hex(),
         }
 
     @classmethod
@@ -123,7 +125,8 @@ class Fingerprint:
         try:
             found._chain = bytes.fromhex(saved.text("chain"))
             found._block = bytearray.fromhex(saved.text("block"))
-        except ValueError:
+            found._row = bytes.fromhex(saved.values.get("row", ""))
+        except (TypeError, ValueError):
             raise saved.invalid("chain", "hexadecimal digits") from None
         if len(found._block) != found.bars % BLOCK_ROWS * _ROW.size:
             raise saved.invalid("block", f"the rows of {found.bars % BLOCK_ROWS} bars")
@@ -133,6 +136,14 @@ class Fingerprint:
 
     def _digest(self) -> str:
         return sha256(self._chain + self._block).hexdigest()
+
+
+def last_values(saved: Fields) -> tuple[float, ...] | None:
+    """Return open, high, low, close and volume of the last bar in a state; None in one of an older version."""
+    try:
+        return _ROW.unpack(bytes.fromhex(saved.values.get("row", "")))[1:]
+    except (TypeError, ValueError, struct.error):
+        return None
 
 
 def _expected(saved: Fields) -> dict[int, str]:

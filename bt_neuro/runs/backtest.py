@@ -30,7 +30,7 @@ from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES, Recording
 from bt_neuro.runs.results import Result
-from bt_neuro.runs.resume import resume_tables
+from bt_neuro.runs.resume import FORMING, keep_learned_bars, resume_tables
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import count_rows
@@ -113,10 +113,11 @@ def backtest(
     begun = time.perf_counter()
     account = account or Account()
     checkpoint = None if resume is None else Checkpoint.read(resume)
-    bars = read_bars(path, **(bars_options or {}))
+    bars, forming = read_bars(path, **(bars_options or {})), dict[str, list[float]]()
     params = _checked_parameters(strategy, parameters, bars)
     if checkpoint is not None:
         _require_new_bars(checkpoint, bars)
+        bars, forming = keep_learned_bars(checkpoint, bars)
         params["resume"] = str(checkpoint.path)
     broker = _TimedBroker()
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
@@ -144,7 +145,7 @@ def backtest(
             if params["pretrain"] is not None:
                 cerebro.addanalyzer(EpochRecord, folder=folder.path, report=era_progress)
             cerebro.addanalyzer(RunState, _name=RUN_STATE, continues=EQUITY in resumed)
-            about = {"data": {"file": bars.path.name, "sha256": bars.sha256}}
+            about = {"data": {"file": bars.path.name, "sha256": bars.sha256}, FORMING: forming}
             cerebro.addanalyzer(ModelCheckpoint, path=model, every_bars=checkpoint_every, about=about)
             try:
                 # exactbars=1: lines keep what indicators need, so that memory is flat in the number of bars.

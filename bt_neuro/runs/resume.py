@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bt_neuro.bars.fingerprint import last_values
+from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.runs.epoch_tables import EXAMPLES
 from bt_neuro.runs.recording import ARRAYS, EQUITY, FEATURES, OUTPUTS, PREDICTIONS, TRADES
 from bt_neuro.runs.tables import copy_text, read_array, truncate_array, truncate_text, write_array
+
+FORMING = "forming"  # in a checkpoint: bars with their prices of then, by number
+VALUES = ["open", "high", "low", "close", "volume"]
+
+
+def keep_learned_bars(saved: Checkpoint, bars: Bars) -> tuple[Bars, dict[str, list[float]]]:
+    """Return the bars, those that were learned while they formed with their prices of then, and these.
+
+    The last row of a vendor's file often grows until the next bar opens: same open, more range and volume. Later
+    bars follow in the run, so it keeps the prices that the network and the account have seen, and a note says so.
+    A row that differs in another way stays, for the fingerprint to find.
+    """
+    earlier: dict[str, Any] = saved.network.about.values.get(FORMING) or {}
+    last = last_values(saved.bars)
+    if last is not None and saved.last_bar is not None:
+        earlier = {**earlier, str(saved.last_bar): list(last)}
+    frame, kept = bars.frame, dict[str, list[float]]()
+    for index, row in earlier.items():
+        if int(index) >= len(frame):
+            continue
+        now = [float(frame[name].iloc[int(index)]) for name in VALUES]
+        grown = all(then <= value for then, value in zip((row[1], row[4]), (now[1], now[4]), strict=True))
+        if now != row and now[0] == row[0] and grown and now[2] <= row[2]:
+            kept[index] = row
+    if not kept:
+        return bars, kept
+    frame = frame.copy()
+    frame.loc[[int(index) for index in kept], VALUES] = list(kept.values())
+    times = ", ".join(str(frame["datetime"].iloc[int(index)]) for index in kept)
+    note = f"The bar of {times} was still forming when it was learned; its prices of then were kept."
+    return replace(bars, frame=frame, notes=(*bars.notes, note)), kept
 
 
 def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False) -> dict[str, int]:

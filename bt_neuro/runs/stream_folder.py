@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from bt_neuro.account.account import Account
 from bt_neuro.bars.limits import Limits
 from bt_neuro.bars.line_reader import Bar
-from bt_neuro.bars.reader import read_bars
+from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError, NeuroError
 from bt_neuro.io import open_no_follow
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
@@ -24,7 +25,7 @@ from bt_neuro.runs.epoch_tables import EXAMPLES
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.recording import ARRAYS, EQUITY, PREDICTIONS, TRADES
-from bt_neuro.runs.resume import resume_in_place, resume_tables
+from bt_neuro.runs.resume import keep_learned_bars, resume_in_place, resume_tables
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
 
 COMMANDS = "commands.jsonl"
@@ -213,13 +214,18 @@ def _past(
             raise CheckpointError(
                 f"{checkpoint.path} has no {MANIFEST} beside it. Give its bars as --history FILE."
             )
-        bars = read_bars(history)
-        return bars.frame, bars.point
+        return _learned(checkpoint, read_bars(history))
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))["data"]
         file, options = data["file"], data.get("options", {})
     except (ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{manifest} cannot be read: {error}") from error
     # The fingerprint finds a file that has changed since; one that has grown is welcome.
-    bars = read_bars(file if history is None else history, **options)
-    return bars.frame, bars.point
+    return _learned(checkpoint, read_bars(file if history is None else history, **options))
+
+
+def _learned(checkpoint: Checkpoint, bars: Bars) -> tuple[pd.DataFrame, float]:
+    kept, forming = keep_learned_bars(checkpoint, bars)
+    if forming:
+        warnings.warn(kept.notes[-1], stacklevel=2)
+    return kept.frame, kept.point

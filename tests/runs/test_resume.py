@@ -151,6 +151,27 @@ def test_three_runs_in_a_row_are_one_run(whole, files, tmp_path):
     assert_one_run(whole.folder, last)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [250, 256])  # 256 bars fill the blocks of the fingerprint
+def test_a_last_row_that_was_still_forming_keeps_its_prices(count, files, tmp_path):
+    """Most files end with a bar that grows until the next one opens; then also in the third run."""
+    forming = BARS.copy()
+    row = forming.index[count - 1]
+    open_ = forming.loc[row, "open"]
+    forming.loc[row, ["high", "low", "close", "volume"]] = [open_, open_, open_, 1]
+    run = partial(backtest, strategy=Small)
+    first = run(write(forming[:count], tmp_path / "forming.csv"), out=tmp_path / "first")
+    second = run(files(count + 50), out=tmp_path / "second", resume=first.folder)
+    third = run(files(), out=tmp_path / "third", resume=second.folder)
+    whole = run(write(forming, tmp_path / "whole.csv"), out=tmp_path / "whole")
+    note = f"The bar of {forming.datetime[row]} was still forming when it was learned; its prices of then were kept."
+    assert not any("forming" in said for said in first.manifest["data"]["notes"])
+    for resumed in (second, third):
+        assert note in resumed.manifest["data"]["notes"]
+    for name in TABLES[:-1]:
+        assert (whole.folder / name).read_bytes() == (third.folder / name).read_bytes(), f"{name} differs"
+
+
 def test_a_checkpoint_is_the_same_before_and_after_the_feed_has_ended(first, files, tmp_path):
     within = backtest(files(300), strategy=Small, out=tmp_path / "within", checkpoint_every=300)
     assert_one_run(first, within.folder)

@@ -330,6 +330,19 @@ def test_a_stream_goes_on_from_a_backtest(tested, file, tmp_path):
     assert weights(again.folder) == weights(tested)
 
 
+@pytest.mark.slow
+def test_a_last_row_that_was_still_forming_keeps_its_prices(file, tmp_path):
+    forming = BARS[:150].copy()
+    forming.loc[149, ["high", "low", "close", "volume"]] = [*[forming.loc[149, "open"]] * 3, 1]
+    forming.to_csv(tmp_path / "begun.csv", index=False)
+    begun = backtest(tmp_path / "begun.csv", strategy=Small, out=tmp_path / "begun").folder
+    with pytest.warns(
+        UserWarning, match=r"was still forming when it was learned; its prices of then were kept"
+    ):
+        ran = Stream([], tmp_path / "live", resume=begun, history=file)
+    assert ran.folder.exists()
+
+
 def test_a_bare_model_needs_its_bars(tested, file, tmp_path):
     model = shutil.copy(tested / "model.safetensors", tmp_path / "m.safetensors")
     with pytest.raises(CheckpointError, match=r"no run\.json beside it\. Give its bars as --history FILE"):
