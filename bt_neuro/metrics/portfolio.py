@@ -119,6 +119,6 @@ def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:
     else:
         text += ": no signals"
     return (
-        f"{text}; the account returned {money['return_pct']:+.1f} % against {money['equal_hold_pct']:+.1f} % "
+        f"{text}. The account returned {money['return_pct']:+.1f} % against {money['equal_hold_pct']:+.1f} % "
         "for an equal part held in each."
     )

@@ -125,7 +125,7 @@ def _spread(values: list[float | None]) -> Metrics:
 
 
 def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:
-    """Return a sentence of period, bars, signals, hit rate, best baseline, return and verdicts."""
+    """Return the result in short sentences: signals, their verdict, the account."""
     # A pretrained run counts its test alone.
     start, bars = (m["account_start"], m["account_bars"]) if pretraining else (m["start"], m["bars"])
     text = f"{file}, {start[:10]} to {m['end'][:10]}, {bars:,} bars"
@@ -139,23 +139,23 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
     elif not m["signals"]:
         text += ": no signals"
     else:
-        text += f": {_hit_text(m)}, {m['verdict']}{comparison_text(m)}"
+        text += f": {_hit_text(m)}. Signals: {m['verdict']}{comparison_text(m)}"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
-        text += f"; resumed at {m['account_start']} with a flat account"
-    return f"{text}; {money_text(m)}: {m['money_verdict']}."
+        text += f". Resumed at {m['account_start']} with a flat account"
+    return f"{text}. {money_text(m)}: {m['money_verdict']}."
 
 
 def money_text(m: Metrics) -> str:
     """Return return and ruin of the account, buy and hold, and refused orders, in words."""
-    text = f"the account returned {m['return_pct']:+.1f} % {after_costs(m)}"
+    text = f"returned {m['return_pct']:+.1f} % {after_costs(m)}"
     if m.get("lost_at") is not None:
-        text = f"the account lost all its money by {m['lost_at']}, {text.removeprefix('the account ')}"
+        text = f"lost all its money by {m['lost_at']}, {text}"
     if m["buy_and_hold_after_costs_pct"] is not None:
         text += f" against {m['buy_and_hold_after_costs_pct']:+.1f} % for buy and hold"
     if m.get("refused_orders"):
         reasons = [name for name in ("margin", "size", "ruin") if m[f"refused_{name}"]]
         text += f" ({m['refused_orders']:,} of {m['orders']:,} orders refused: {', '.join(reasons)})"
-    return text
+    return f"The account {text}"
 
 
 def comparison_text(m: Metrics) -> str:

@@ -141,7 +141,7 @@ def walk_forward_metrics(
 
 
 def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
-    """Return the result of a walk-forward in two sentences: the metrics, and whether they show skill.
+    """Return the result of a walk-forward in short sentences: signals, their verdict, the account, skill.
 
     Parameters
     ----------
@@ -167,17 +167,14 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
         text += (
             f": out of sample {m['signals']:,} signals on {m['coverage_pct']:.1f} % of the bars, "
             f"{m['hit_rate_pct']:.1f} % of them hit "
-            f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f}), {m['verdict']}"
+            f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
         )
-        text += comparison_text(m)
+        if m["hit_rate_of_in_sample_pct"] is not None:
+            text += f", {m['hit_rate_of_in_sample_pct']:.0f} % of the {m['in_sample_hit_rate_pct']:.1f} % in sample"
+        text += f". Signals: {m['verdict']}{comparison_text(m)}"
         if m["folds_compared"]:
             text += f", with the lower Brier score in {m['folds_better']} of {m['folds_compared']} folds"
-        if m["hit_rate_of_in_sample_pct"] is not None:
-            text += (
-                f"; that is {m['hit_rate_of_in_sample_pct']:.0f} % of the "
-                f"{m['in_sample_hit_rate_pct']:.1f} % in sample"
-            )
-    text += f"; {money_text(m)}. "
+    text += f". {money_text(m)}. "
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
     if m["money_verdict"] != PROFIT:

@@ -75,8 +75,8 @@ class LookaheadResult:
         checked = f"{self.strategy} on {self.file}, {self.bars:,} bars"
         if self.leak is None:
             return (
-                f"No look-ahead found: {checked}; with the future hidden at every bar, and cut off or "
-                f"perturbed at {len(self.cuts)}, nothing before it changes, to the bit."
+                f"No look-ahead found: {checked}. The future was hidden at every bar, and cut off and perturbed "
+                f"at {len(self.cuts)} bars. Nothing before the change differs, to the bit."
             )
         leak = self.leak
         changed = {
@@ -86,7 +86,7 @@ class LookaheadResult:
         }[leak.future]
         start = f" (run from bar {leak.start_bar:,} on)" if leak.start_bar else ""
         of = f" of {leak.instrument}" if leak.instrument else ""
-        where = f"{checked}; at bar {leak.bar:,}{of}, {leak.time}"
+        where = f"{checked}. At bar {leak.bar:,}{of}, {leak.time}"
         return f"Look-ahead found: {where}, {leak.what} is {leak.whole}, but {leak.other} {changed}{start}."
 
     @property

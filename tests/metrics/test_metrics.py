@@ -53,35 +53,35 @@ METRICS = {
             "complete",
             "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: 23,893 signals on 28.7 % of the bars, 58.2 % of "
             "them hit (95 % interval 57.6 to 58.9), a lift of -0.3 points over the visible half of a "
-            "fractal, worse than the best baseline (visible shape: Brier score 0.335 against 0.509, a "
+            "fractal. Signals: worse than the best baseline (visible shape: Brier score 0.335 against 0.509, a "
             "difference of +0.170 to +0.178; 71.2 % hit at equal coverage against 58.9 %, a difference of "
-            "-12.9 to -11.7); the account returned -46.3 % after costs against -8.4 % "
+            "-12.9 to -11.7). The account returned -46.3 % after costs against -8.4 % "
             "for buy and hold: no skill in money.",
         ),
         (
             {"signals": 0, "buy_and_hold_after_costs_pct": None, "return_pct": 0.0},
             "interrupted",
-            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars (interrupted before the end): no signals; the "
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars (interrupted before the end): no signals. The "
             "account returned +0.0 % after costs: no skill in money.",
         ),
         (
             {"scored_bars": 0, "signals": 0}
             | {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
             "complete",
-            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; resumed at 2010-01-04 "
-            "00:00:00 with a flat account; the account returned -46.3 % after costs against -8.4 % for buy "
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored. Resumed at 2010-01-04 "
+            "00:00:00 with a flat account. The account returned -46.3 % after costs against -8.4 % for buy "
             "and hold: no skill in money.",
         ),
         (
             {"signals": 0, "has_costs": False},
             "complete",
-            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: no signals; the account returned -46.3 % without "
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: no signals. The account returned -46.3 % without "
             "any costs against -8.4 % for buy and hold: no skill in money.",
         ),
         (
             {"scored_bars": 0, "signals": 0},
             "complete",
-            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored; the account returned "
+            "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: nothing could be scored. The account returned "
             "-46.3 % after costs against -8.4 % for buy and hold: no skill in money.",
         ),
     ],
@@ -96,7 +96,7 @@ def test_the_sentence(changed, status, expected):
         ({"account_start": "2006-01-02 00:00:00", "account_bars": 66_000}, ""),
         (
             {"account_start": "2010-01-04 00:00:00", "account_bars": 40_000},
-            "; resumed at 2010-01-04 00:00:00 with a flat account",
+            ". Resumed at 2010-01-04 00:00:00 with a flat account",
         ),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_sentence_of_a_run_with_eras(changed, resumed):
     told = sentence(metrics, "x.csv", "complete", eras)
     bars = f"{changed['account_bars']:,} bars"
     assert f", {bars}, tested after 10 eras on 2003-05-05..2005-12-31: nothing could be scored" in told
-    assert f"nothing could be scored{resumed}; the account returned" in told
+    assert f"nothing could be scored{resumed}. The account returned" in told
 
 
 def test_a_walk_has_sound_bars_and_its_seed():

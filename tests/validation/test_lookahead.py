@@ -75,7 +75,7 @@ def test_a_leak_that_begins_late_in_the_file_is_found():
 def test_the_sentence_says_where_and_the_remedy_what_to_do():
     result = check(LEAKY / "once_ahead.py")
     assert str(result) == (
-        f"Look-ahead found: {LEAKY / 'once_ahead.py'} on SYNTHETIC_EURUSD_H1.csv, 216 bars; at bar 36, "
+        f"Look-ahead found: {LEAKY / 'once_ahead.py'} on SYNTHETIC_EURUSD_H1.csv, 216 bars. At bar 36, "
         "2024-01-03 12:00:00, NextClose.close is 1.10691, but 1.10729 where the file ends before bar 37."
     )
     assert "bar by bar" in result.remedy
@@ -267,7 +267,7 @@ def test_the_command_exits_with_3_and_the_remedy_where_there_is_a_leak():
     folder = written.removeprefix("Written to ")
     assert str(open_run(folder)) == sentence
     assert remedy in unescape((Path(folder) / "report.html").read_text(encoding="utf-8"))
-    assert "at bar 50, " in sentence
+    assert "At bar 50, " in sentence
     assert "Read index 0" in remedy
 
 
