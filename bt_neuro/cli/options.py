@@ -20,10 +20,6 @@ BarFiles = Annotated[
         metavar="FILE...", help="Bar files, or a folder: a MetaTrader export or any CSV of prices."
     ),
 ]
-Inputs = Annotated[
-    list[Path] | None,
-    option("Bars of another instrument as inputs, as they close. Repeatable.", "FILE", name="--input"),
-]
 Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a device's name.", "NAME")]
 Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
 Processes = Annotated[int, option("Number of runs at the same time.", "N", least=1)]
@@ -125,6 +121,10 @@ class StrategyOptions:
         str | None,
         option("Coarser timeframes that join the features, such as H4,D1.", "TF,TF", name="--with"),
     ] = None
+    inputs: Annotated[
+        list[Path] | None,
+        option("Bars of another market whose shape joins the features. Repeatable.", "FILE", name="--input"),
+    ] = None
     device: Device = "auto"
     seed: Seed = 0
     seeds: Annotated[
@@ -140,6 +140,7 @@ class StrategyOptions:
         strategy = load_strategy(self.strategy) if self.strategy else NeuroStrategy
         options |= {"device": self.device, "seed": self.seed, "seeds": self.seeds}
         options |= {"learning": False if self.no_learning else None, "timeframes": self.timeframes}
+        options["inputs"] = ",".join(map(str, self.inputs)) if self.inputs else None
         by_option = {name: value for name, value in options.items() if value is not None}
         by_param = parse_parameters(self.param or [], strategy)
         for name in by_option.keys() & by_param.keys() - {"device", "seed"}:  # these always have a value

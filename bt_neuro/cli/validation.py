@@ -13,7 +13,6 @@ from bt_neuro.cli.options import (
     BarFiles,
     BarOptions,
     FoldOptions,
-    Inputs,
     Kind,
     NoReport,
     Objective,
@@ -190,7 +189,6 @@ def lookahead_check(
     files: BarFiles,
     strategy: StrategyOptions,
     bars: BarOptions,
-    inputs: Inputs = None,
     cuts: Annotated[
         int, option("Number of places where the future is cut and perturbed.", "N", least=1)
     ] = 12,
@@ -211,7 +209,6 @@ def lookahead_check(
             files,
             strategy=strategy.strategy or cls,
             parameters=parameters,
-            inputs=inputs or (),
             bars_options=bars.as_dict(),
             cuts=cuts,
             processes=processes,
@@ -219,7 +216,7 @@ def lookahead_check(
         )
     check = write_check(
         result,
-        [*files, *(inputs or ())],
+        [*files, *(strategy.inputs or ())],
         strategy=cls,
         parameters=parameters,
         bars_options=bars.as_dict(),

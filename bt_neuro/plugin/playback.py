@@ -66,7 +66,7 @@ def feature_rows(
     """
     own = any(getattr(strategy, name) is not getattr(NeuroStrategy, name) for name in OWN)
     plain = parameters["learning"] is True and parameters["pretrain"] is None and parameters["resume"] is None
-    if own or not plain:
+    if own or not plain or parameters["inputs"]:
         return None
     is_shape = parameters["features"] == SHAPE and not parameters["timeframes"]
     by_shape = _has_default_features(strategy) and is_shape

@@ -21,14 +21,13 @@ from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin import checks
 from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
+from bt_neuro.plugin.default_features import default_features
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
-from bt_neuro.plugin.features import article_features, shape_features
 from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
 from bt_neuro.plugin.make_learner import make_learner, resume_learner
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
 from bt_neuro.plugin.resume import ResumeVerification
-from bt_neuro.plugin.timeframe_features import timeframe_features
 
 
 class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
@@ -48,6 +47,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         features and its exact network
       - ``timeframes`` (default: ``None``): coarser timeframes of the same bars, such as ``"H4,D1"``: the shape of
         their last closed bars joins the features
+      - ``inputs`` (default: ``None``): other feeds by name, or by file such as ``"DXY_H1.csv"``: the shape of their
+        last closed bars joins the features
       - ``history_bars`` (default: ``None``): bars in a feature window; 3, or 20 for the article
       - ``learning_rate`` (default: ``None``): of Adam; 3e-4, or 2e-4 for the article
       - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
@@ -108,6 +109,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         ("wing", 1),
         ("features", "shape"),
         ("timeframes", None),
+        ("inputs", None),
         ("history_bars", None),
         ("learning_rate", None),
         ("size", 0.95),
@@ -153,11 +155,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:
         """Return the features of one bar as backtrader lines by name, from bars up to it; called once."""
-        if self.p.features == ARTICLE:
-            return article_features(self.data)
-        if self.p.timeframes:
-            return timeframe_features(self.data, self.p.timeframes, self.p.wing)
-        return shape_features(self.data, self.p.wing)
+        return default_features(self)
 
     def layers(self, inputs: int) -> list[Layer]:
         """Return the layers for that many inputs; the last one has three sigmoids or a softmax."""

@@ -121,7 +121,9 @@ def backtest(
         params["resume"] = str(checkpoint.path)
     broker = _TimedBroker()
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
-    cerebro = build_cerebro(data, strategy, params, account, point=bars.point, broker=broker)
+    cerebro = build_cerebro(
+        data, strategy, params, account, point=bars.point, broker=broker, bars_options=bars_options
+    )
     manifest = manifest_of(bars, bars_options or {}, strategy, params, account)
     folder = RunFolder.create(out, bars.path.stem, "backtest", manifest)
     model, resumed = folder.path / MODEL, dict[str, int]()

@@ -6,11 +6,13 @@ import hashlib
 import inspect
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from bt_neuro.account.account import Account
 from bt_neuro.account.costs import costs_used
 from bt_neuro.bars.reader import Bars
+from bt_neuro.plugin.default_features import input_files
 from bt_neuro.plugin.loading import strategy_file
 from bt_neuro.plugin.strategy import NeuroStrategy
 
@@ -25,6 +27,7 @@ def manifest_of(
     """Return the keys of a run over a file; `parameters` are all params of the strategy."""
     return {
         **strategy_manifest(strategy, parameters),
+        "inputs": {file: file_sha256(file) for file in input_files(parameters["inputs"])},
         "data": {
             **data_manifest(bars),
             "options": {name: _plain(value) for name, value in bars_options.items() if value},
@@ -36,6 +39,11 @@ def manifest_of(
             **costs_used(account, bars.frame, bars.point),
         },
     }
+
+
+def file_sha256(file: str) -> str:
+    """Return the hash of a file of inputs."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:

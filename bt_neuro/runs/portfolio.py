@@ -24,6 +24,7 @@ from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.cerebro import input_feeds
 from bt_neuro.runs.epoch_tables import read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
@@ -92,6 +93,9 @@ def portfolio(
     data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
     folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data})
     cerebro = _cerebro(bars, account)
+    for feed in input_feeds(params, bars_options):
+        cerebro.adddata(feed)
+        account.use(cerebro.broker, name=feed.p.name)
     written: list[TextTable] = []
     with folder.recording(lambda: any(table.rows for table in written)), ExitStack() as tables:
         stopped_by = tables.enter_context(graceful_shutdown(partial(request_stop, cerebro)))
@@ -107,7 +111,9 @@ def portfolio(
                 (ModelCheckpoint, {"path": folder.path / name / MODEL, "about": about}),
             ]
         total = sum(map(len, bars.values()))
-        analyzers[names[0]].append((PortfolioEquity, {"table": equity, "progress": progress, "total": total}))
+        analyzers[names[0]].append(
+            (PortfolioEquity, {"table": equity, "names": names, "progress": progress, "total": total})
+        )
         member = _member(strategy, analyzers)
         for name in names:
             cerebro.addstrategy(member, **{**params, "data": name, "budget": 1 / len(names)})
@@ -186,10 +192,11 @@ class PortfolioEquity(bt.Analyzer):
 
     Params:
       - ``table`` (required): the `TextTable`
+      - ``names`` (required): of the instruments; other feeds are inputs
       - ``progress`` (default: ``None``): called with the bars done and ``total`` now and then
     """
 
-    params = (("table", None), ("progress", None), ("total", 0))
+    params = (("table", None), ("names", ()), ("progress", None), ("total", 0))
     header = ("datetime", "cash", "equity", "positions")
 
     def start(self) -> None:
@@ -198,7 +205,7 @@ class PortfolioEquity(bt.Analyzer):
     def next(self) -> None:
         strategy, broker = self.strategy, self.strategy.broker
         feeds = zip(strategy.datas, self._lines, strict=True)
-        now = max(line[0] for data, line in feeds if len(data))
+        now = max((line[0] for data, line in feeds if len(data) and data._name in self.p.names), default=0.0)
         if now <= self._time:  # of a slower feed: it opened earlier
             return
         self._time = now

@@ -73,6 +73,9 @@ def repeat(
     data, options = manifest["data"], manifest["data"]["options"]
     if read_bars(data["file"], **options).sha256 != data["sha256"]:
         raise NeuroError(f"{data['file']} has changed since {folder}. Run the backtest anew.")
+    for file, sha256 in manifest["inputs"].items():
+        if _hash(Path(file)) != sha256:
+            raise NeuroError(f"{file} has changed since {folder}. Run the backtest anew.")
     strategy = _strategy_of(manifest)
     names = {field.name for field in fields(Account)}
     account = Account(**{name: value for name, value in manifest["account"].items() if name in names})

@@ -88,6 +88,10 @@ def stream(
     """
     begun = time.perf_counter()
     params, limits = all_parameters(strategy, parameters), limits or Limits()
+    if params["inputs"]:
+        raise NeuroError(
+            f"A stream must have no inputs, got {params['inputs']}: it reads one market. Leave them out."
+        )
     if tell_from != LAST_TOLD and (
         isinstance(tell_from, bool) or not isinstance(tell_from, int) or tell_from < 0
     ):

@@ -11,7 +11,9 @@ import numpy as np
 
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
+from bt_neuro.plugin.default_features import input_files
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.cerebro import shared_options
 from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.lookahead_result import CUT, MASK, PERTURBED, Leak, LookaheadResult
@@ -50,7 +52,7 @@ def lookahead_check(
     parameters : dict, optional
         Parameters of the strategy.
     inputs : sequence of files, optional
-        Further feeds, ``self.datas[1:]``, that are not traded.
+        Further feeds, ``self.datas[1:]``, that are not traded. Default: the files of the parameter ``inputs``.
     add_feeds : callable, optional
         Function of a Cerebro and a dict of frames by the files' names that adds the feeds itself, in the order of
         the files, to check feeds of backtrader and their stamps. The whole files are then of one strategy.
@@ -85,7 +87,9 @@ def lookahead_check(
     if cuts < 1:
         raise StrategyError(f"cuts must be 1 or more, got {cuts}. Give a higher number.")
     files = bar_files([path] if isinstance(path, str | Path) else path)
-    bars = [read_bars(file, **(bars_options or {})) for file in (*files, *inputs)]
+    inputs = inputs or input_files((parameters or {}).get("inputs"))
+    bars = [read_bars(file, **(bars_options or {})) for file in files]
+    bars += [read_bars(file, **shared_options(bars_options)) for file in inputs]
     feeds = tuple(map(FeedBars.of, bars))
     whole = TraceTask(
         feeds, strategy, parameters or {}, instruments=1 if add_feeds else len(files), add_feeds=add_feeds

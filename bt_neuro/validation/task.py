@@ -82,7 +82,12 @@ class RunTask:
         data = BarsFeed(bars=bars.frame, name=bars.path.stem)
         parameters = self.parameters | parameters
         return build_cerebro(
-            data, strategy or self.strategy_class, parameters, self.account, point=bars.point
+            data,
+            strategy or self.strategy_class,
+            parameters,
+            self.account,
+            point=bars.point,
+            bars_options=self.bars_options,
         )
 
 
