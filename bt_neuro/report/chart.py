@@ -27,7 +27,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from bt_neuro.report.curves import thinned
-from bt_neuro.report.style import BLUE, GREY, ORANGE, empty_figure, in_percent, mark_times
+from bt_neuro.report.style import BLUE, GREY, ORANGE, add_hover, empty_figure, in_percent, mark_times, tips_of
 
 MOST_BARS = 200_000  # of one page, 36 bytes each
 FIRST_BARS = 150  # of the first view, the last ones: few enough for single arrows on a phone
@@ -117,8 +117,10 @@ def _draw_bars(plot: figure, candles: ColumnDataSource, prices: list[str], digit
     else:
         drawn = plot.line("x", "close", source=candles, color=GREY)
     form = f"{{0.{'0' * digits}}}"
-    tips = [("", "@when"), *((name, f"@{name}{form}") for name in prices), ("signal", "@outcome")]
-    plot.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips, point_policy="follow_mouse"))
+    tips = {"": "@when", **{name: f"@{name}{form}" for name in prices}, "signal": "@outcome"}
+    plot.add_tools(
+        HoverTool(renderers=[drawn], mode="vline", tooltips=tips_of(tips), point_policy="follow_mouse")
+    )
     plot.yaxis.formatter = NumeralTickFormatter(format=form[1:-1])
 
 
@@ -141,8 +143,8 @@ def _draw_fills(plot: figure, fills: ColumnDataSource, trades: ColumnDataSource)
         alpha="ended",
     )
     marks: list[GlyphRenderer] = [entry, exit_, line]
-    tips = [("trade", "@side, @units{0,0.[00]} units"), ("net", "@net{0,0.00} (@net_pct{0.00} %)")]
-    plot.add_tools(HoverTool(renderers=[entry, exit_], tooltips=tips))
+    tips = {"trade": "@side, @units{0,0.[00]} units", "net": "@net{0,0.00} (@net_pct{0.00} %)"}
+    plot.add_tools(HoverTool(renderers=[entry, exit_], tooltips=tips_of(tips)))
     select = CustomJS(
         args={"trades": trades},
         code="const [at] = cb_data.source.inspected.indices\n"
@@ -163,12 +165,16 @@ def _account(source: ColumnDataSource, wheel: WheelZoomTool, shared: dict[str, A
     fall = below.line("x", "fall", source=source, color=ORANGE)
     below.y_range.default_span = 0.01  # of an account that never fell
     in_percent(below.yaxis)
-    tips = [("", "@when"), ("account", "@equity{0,0.00}"), ("buy and hold", "@hold{0,0.00}")]
-    tips.append(("drawdown", "@fall{0.0 %}"))
+    tips = {
+        "": "@when",
+        "account": "@equity{0,0.00}",
+        "buy and hold": "@hold{0,0.00}",
+        "drawdown": "@fall{0.0 %}",
+    }
     for one, drawn in ((plot, line), (below, fall)):
         one.yaxis.ticker.desired_num_ticks = 3
         one.xaxis.visible = False
-        one.add_tools(HoverTool(renderers=[drawn], mode="vline", tooltips=tips))
+        add_hover(one, drawn, **tips)
     return [plot, below]
 
 

@@ -3,6 +3,7 @@ const page = document.documentElement
 const find = (selector) => document.querySelector(selector)
 const NARROW_BARS = 70 // of the first view on a phone
 const PAPER = 680 // pixels, A4 less its margins
+const BUSY_MS = 100 // without a pause for the pointer and the keys
 // A frame, or 100 ms where there are none: in a tab behind another, or while a still picture is taken.
 const pause = () => new Promise((resume) => {
     requestAnimationFrame(() => setTimeout(resume))
@@ -13,9 +14,13 @@ const chart = () => model("bars")
 
 const draw_all = async () => {
     const style = getComputedStyle(page)
+    let begun = 0
     const colors = Object.entries(JSON.parse(page.dataset.colors)) // of the figures, and what the theme makes of them
     for (const script of document.querySelectorAll("script.figure")) {
-        await pause()
+        if (performance.now() - begun > BUSY_MS) {
+            await pause()
+            begun = performance.now()
+        }
         let text = script.textContent
         for (const [color, name] of colors) text = text.replaceAll(color, style.getPropertyValue(name))
         await Bokeh.embed.embed_item(JSON.parse(text), script.dataset.target)
@@ -71,10 +76,11 @@ find("#bars-0")?.addEventListener("keydown", (event) => {
 })
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload())
 
-// Paper is narrower than the screen that the figures were drawn for.
+// Paper is narrower than the screen that the figures were drawn for: they keep their width, and are zoomed.
 addEventListener("beforeprint", () => {
-    const figures = find(".figures")
-    if (figures) page.style.setProperty("--fit", Math.min(1, PAPER / figures.clientWidth))
+    const width = find(".figures")?.clientWidth
+    page.style.setProperty("--wide", `${width}px`)
+    page.style.setProperty("--fit", Math.min(1, PAPER / width))
 })
 
 Bokeh.set_log_level("error")

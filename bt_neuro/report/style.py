@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,10 @@ DASHES = ("solid", "dashed", "dotted", "dotdash", [1, 5], [9, 3, 1, 3, 1, 3])  #
 WHEN = "@x{%Y-%m-%d %H:%M}"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 SIZE = "12px"
+TIP = (  # in the colours of the page, light or dark; a notebook has none
+    "display: grid; grid-template-columns: auto auto; gap: 0 8px; margin: -5px; padding: 5px 8px; "
+    "background: var(--raised, #fff); color: var(--text, #000)"
+)
 LEGEND_ROW = 24
 
 
@@ -134,6 +140,14 @@ def add_legend(
 
 def add_hover(plot: figure, drawn: GlyphRenderer, mode: str = "vline", **tooltips: str) -> None:
     """Show values under the pointer, or with "mouse" those it touches; a format with a year makes ``x`` a time."""
-    tips = [(name.replace("_", " "), text) for name, text in tooltips.items()]
     formats = {"@x": "datetime"} if any("%Y" in text for text in tooltips.values()) else {}
-    plot.add_tools(HoverTool(renderers=[drawn], mode=mode, tooltips=tips, formatters=formats))
+    plot.add_tools(HoverTool(renderers=[drawn], mode=mode, tooltips=tips_of(tooltips), formatters=formats))
+
+
+def tips_of(tooltips: Mapping[str, str]) -> str:
+    """Return names and formats as HTML in the colours of the page; Bokeh's own have a pale blue for names."""
+    rows = [
+        f"<span>{escape(name.replace('_', ' '))}</span><span>{escape(text)}</span>"
+        for name, text in tooltips.items()
+    ]
+    return f'<div style="{TIP}">{"".join(rows)}</div>'

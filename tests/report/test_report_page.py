@@ -245,6 +245,19 @@ def test_nothing_sticks_out_on_a_phone_or_in_the_dark(browser, run, options):
     opened.tab.close()
 
 
+@pytest.mark.parametrize(
+    ("scheme", "background"), [("dark", "rgb(26, 32, 40)"), ("light", "rgb(246, 247, 249)")]
+)
+def test_tooltips_have_the_colours_of_the_page(browser, run, scheme, background):
+    opened = Opened(browser, run.folder / "report.html", color_scheme=scheme).drawn()
+    opened.tab.locator("#bars-0").scroll_into_view_if_needed()
+    opened.tab.locator("#bars-0").hover(position={"x": 400, "y": 120})
+    tip = opened.tab.locator("div[style*='--raised']").first
+    tip.wait_for()
+    assert tip.evaluate("tip => getComputedStyle(tip).backgroundColor") == background
+    opened.tab.close()
+
+
 def test_names_cannot_run_as_scripts(browser, run, tmp_path):
     evil = '</script><script>window.ran = true</script><img src=x onerror="window.ran = true">'
     source = tmp_path / "<script>window.ran = true<\N{DIVISION SLASH}script>.csv"
