@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A neural network that learns on every bar inside backtrader, with measured skill.",
-    epilog="Exit codes: 0 done, 1 problem, 2 wrong usage, 3 a check found something.",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 a check found something.",
 )
 
 SCHEMA_VERSION = 1  # of what --json prints
@@ -230,7 +230,7 @@ def message_of(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}.\nMake room there, or write elsewhere."
+        return f"{where}{error.strerror}.\nFree some space there, or write elsewhere."
     if "bt_neuro.plugin.loading" not in sys.modules:  # no strategy was loaded
         return None
     from bt_neuro.plugin.loading import user_line

@@ -124,7 +124,8 @@ def stream(
         Path | None, option("Folder of a backtest or a stream to continue, or a model.", "DIR")
     ] = None,
     tell_from: Annotated[
-        str, option("First bar whose answer is sent again, or those that were not told.", "BAR|last-told")
+        str,
+        option("First bar whose answer is sent again, or the answers that were not sent.", "BAR|last-told"),
     ] = "last-told",
     position: Annotated[float | None, option("Units that the real account holds.", "UNITS")] = None,
     point: Annotated[

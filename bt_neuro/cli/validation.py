@@ -56,7 +56,7 @@ def walk_forward(
     output: OutputOptions,
     retrain: Annotated[
         Retrain,
-        option("Network of a fold: a new one, one that continues to learn, or the first one as it is."),
+        option("Network of a fold: a new one, one that continues to learn, or the first one unchanged."),
     ] = Retrain.fold,
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
@@ -96,7 +96,7 @@ def permutation_test(
     output: OutputOptions,
     n: Annotated[int, option("Number of surrogates.", "N", name="--n", least=1)] = 19,
     kind: Annotated[
-        Kind, option("Surrogate: bars mirrored by a coin, permuted within the hour of the week, or permuted.")
+        Kind, option("Surrogate: bars mirrored at random, permuted within the hour of the week, or permuted.")
     ] = Kind.sign,
     scores_only: Annotated[bool, option("Leave out the account.", name="--scores-only")] = False,
 ) -> Outcome:

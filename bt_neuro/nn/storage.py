@@ -52,7 +52,9 @@ def write(path: Path, tensors: Tensors, about: dict[str, Any]) -> None:
         with atomic_write(path) as partial:
             partial.write_bytes(save(tensors, metadata))  # only its owner can read a file of save_file
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot write {path}: {error}; make room, or give another folder") from error
+        raise CheckpointError(
+            f"cannot write {path}: {error}; free some space, or give another folder"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

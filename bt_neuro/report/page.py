@@ -48,7 +48,7 @@ def write_page(run: Any, bars: Bars | None = None) -> Path:
             partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
     except OSError as error:
         raise NeuroError(
-            f"cannot write {path}: {error.strerror}.\nMake room there, or copy the run."
+            f"cannot write {path}: {error.strerror}.\nFree some space there, or copy the run."
         ) from error
     return path
 

@@ -85,8 +85,8 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
     if len(source.data["net"]):
         is_open = f" {len(open_trades)} still open, valued at the last close." if open_trades else ""
         caption = (
-            f"Headings sort, a row shows its trade on the chart. The signal is that of the bar before the "
-            f"entry.{is_open}"
+            "A click on a heading sorts; one on a row shows its trade on the chart. The signal is that of the "
+            f"bar before the entry.{is_open}"
         )
         yield Section("trades", "Trades", caption, trades=COLUMNS)
     elif run.manifest.get("metrics"):
@@ -110,7 +110,7 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
 def _eras(run: Any) -> Iterator[Section]:
     if (path := run.folder / "eras.csv").exists():
         caption = (
-            "Bars before the test, learned again and again. The article's averages over 10,000 samples at "
+            "Bars before the test, learned several times. The article's averages over 10,000 samples at "
             "the end of each era: of the error, of signals that hit (forecast), of fractals without a signal "
             "(undefine). All other sections are about the test."
         )

@@ -36,21 +36,19 @@ def _tune(run: Any) -> Iterator[Section]:
     figure = importance_figure(run.trials, names, objective)
     if figure is not None:
         caption = (
-            f"Share of the variance of the {objective.words}, by rank, that each parameter explains alone. The "
-            "mark is what shuffled trials exceed in 5 % of the cases: below it, chance explains as much."
+            f"Share of the variance of the {objective.words}, by rank, that each parameter explains alone. "
+            "Shuffled trials exceed the mark in 5 % of the cases: below it, chance explains as much."
         )
         yield Section("importance", "Importance of the parameters", caption, (figure,))
     figure = parallel_figure(run.trials, names, objective)
     if figure is not None:
-        caption = (
-            "A line a trial, from value to value. Each axis runs from its lowest value, left, to its highest."
-        )
+        caption = "One line per trial, from value to value. Each axis runs from its lowest value, left, to its highest."
         yield Section("parallel", "Parameters together", caption, (figure,))
     figure = luck_figure(run.trials, run.metrics)
     if figure is not None:
         caption = (
-            "Sharpe ratios of the trials. Best of luck is expected of the best of as many trials without skill; "
-            "with the needed one the deflated Sharpe ratio would be 95 %."
+            "Sharpe ratios of the trials. Best of luck: expected of the best of as many trials without skill. "
+            "Needed: the ratio at which the deflated Sharpe ratio is 95 %."
         )
         yield Section("luck", "The part of luck", caption, (figure,))
 
@@ -70,7 +68,7 @@ def era_sections(eras: pd.DataFrame) -> list[Section]:
     sample = "in sample" if eras["in_sample"].any() else "out of sample"
     caption = (
         f"{sample.capitalize()}, at the end of each era. Lines are means of the seeds, bands reach from the "
-        "lowest to the highest; dashed: published gradient and slips."
+        "lowest to the highest; dashed: published gradient, errors included."
     )
     titles = {which: f"{title}, {sample}" for which, title in RATES.items()}
     return [

@@ -41,8 +41,8 @@ def permutation_summary(run: Any, m: Metrics) -> Summary:
 
 SURROGATE_NOTES = {
     "sign": (
-        "Each bar of a surrogate is mirrored with its gap where a coin falls so: ranges, volumes, sessions, "
-        "calm and wild times stay; direction is lost."
+        "Each bar of a surrogate is mirrored with its gap, or not, by the toss of a coin: ranges, volumes, "
+        "sessions and volatility stay, direction is lost."
     ),
     "hour": (
         "Bars of a surrogate are permuted within the hour of the week: each hour's bars and their mean "
@@ -50,12 +50,13 @@ SURROGATE_NOTES = {
     ),
     "bars": (
         "Bars and gaps of a surrogate are permuted, each by itself (Masters 2020): their order is lost, and "
-        "with it sessions, calm and wild times."
+        "with it sessions and volatility."
     ),
 }
 P_NOTE = (
     "p is the share of markets, this one included, on which the figure is at least as good: with {n} "
-    "surrogates never below 1 / ({n} + 1). One of several figures is easily small: choose it before the test."
+    "surrogates never below 1 / ({n} + 1). Of several figures one is often small by chance: choose the figure "
+    "before the test."
 )
 
 
@@ -125,6 +126,6 @@ def convergence_summary(run: Any, m: Metrics) -> Summary:
 
 
 STARTS = (
-    "Starts: published, from 0, the first squared deviation not divided by the window, which is a slip; "
+    "Starts: published, from 0, the first squared deviation not divided by the window, an error; "
     "mended, divided."
 )

@@ -41,7 +41,7 @@ def summary_of(run: Any) -> Summary:
         return Summary("Portfolio", (metrics["sentence"],), tables=portfolio_tables(metrics))
     if not metrics:
         name = Path(run.manifest["data"].get("file", kind)).name
-        return Summary(f"{name}, {kind}", (f"{name}: no figures, for the {kind} did not get that far.",))
+        return Summary(f"{name}, {kind}", (f"{name}: no figures, because the {kind} ended too early.",))
     return KINDS[kind](run, metrics)
 
 

@@ -80,11 +80,11 @@ class Teller:
     ----------
     send : called with plain JSON values
     answers : the `AnswerLog`
-    end : called when nobody reads any more
+    end : called when the reader has gone
 
     Attributes
     ----------
-    is_broken : whether nobody reads
+    is_broken : whether the reader has gone
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], None], answers: Any, end: Callable[[], None]) -> None:

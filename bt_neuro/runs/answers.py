@@ -117,4 +117,4 @@ def _row(path: Path, line: bytes) -> dict[str, Any]:
             return values
     except (ValueError, LookupError, TypeError):
         pass
-    raise NeuroError(f"{path} is damaged: {line[:60]!r} is no answer. Move it away to go on without it.")
+    raise NeuroError(f"{path} is damaged: {line[:60]!r} is no answer. Move it away to continue without it.")

@@ -225,7 +225,7 @@ class RunFolder:
             message = str(error) or ("interrupted" if is_interrupted else type(error).__name__)
             self.save(status="interrupted" if is_interrupted else "failed", error=message)
             if is_interrupted and (can_resume or has_content)():
-                raise KeyboardInterrupt(f"{message}: go on with --resume {self.path}") from None
+                raise KeyboardInterrupt(f"{message}: continue with --resume {self.path}") from None
             raise
 
 

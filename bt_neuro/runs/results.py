@@ -278,7 +278,7 @@ def open_run(folder: str | Path) -> RunResult:
             f"{path / MANIFEST}: kind must be one of {', '.join(KINDS)}, got {manifest['kind']}."
         )
     if manifest["status"] == RUNNING:
-        remedy = "Wait for it. If it was killed, go on with --resume."
+        remedy = "Wait for it, or continue a killed run with --resume."
         raise NeuroError(f"{path}: the run has not ended.\n{remedy}")
     if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):
         raise damaged(path / MANIFEST, "metrics are missing")

@@ -116,7 +116,7 @@ def stream(
             folder.manifest["stopped_by"] = signal
         result = session.result()
         if session.tell.is_broken and not signal:
-            raise NeuroError(f"nobody reads the answers. Go on with --resume {folder.path}.")
+            raise NeuroError(f"no process reads the answers. Continue with --resume {folder.path}.")
         if reader.error is not None:
             raise reader.error
         folder.save(status="interrupted" if signal else "complete")

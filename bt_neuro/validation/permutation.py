@@ -94,7 +94,7 @@ def permutation_test(
     - ``return_before_costs_pct``, ``return_pct``, ``sharpe_ratio_daily_annualised``: without `scores_only`
 
     The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`. The figure must be
-    chosen before the test, since one of seven p-values is easily small. Figures are bit-identical for any
+    chosen before the test, since of seven p-values one is often small by chance. Figures are bit-identical for any
     number of jobs, and on a cluster of equal machines.
 
     The network learns and predicts all bars in long launches outside backtrader, with the same bits, unless

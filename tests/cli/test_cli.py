@@ -367,7 +367,7 @@ def test_no_room_left_is_one_clear_error():
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: No space left on device.\nMake room there, or write elsewhere.\n"
+    assert ended.stderr == "Error: No space left on device.\nFree some space there, or write elsewhere.\n"
 
 
 def test_a_strategy_that_is_no_python_file_is_told_so():

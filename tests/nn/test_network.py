@@ -759,7 +759,7 @@ def test_a_diverged_network_is_not_loaded(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path):
-    with pytest.raises(CheckpointError, match=r"cannot write .*; make room, or give another folder"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*; free some space, or give another folder"):
         network_of(DROPOUT, "numpy").save(tmp_path / "gone" / "n.safetensors")
     with pytest.raises(CheckpointError, match="must be plain JSON values"):
         network_of(DROPOUT, "numpy").save(tmp_path / "n.safetensors", about={"wing": {1, 2}})

@@ -352,7 +352,7 @@ def stopping(strategy, at):
 )
 def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    with pytest.raises(KeyboardInterrupt, match=rf"in era \d of 3: go on with --resume {first}"):
+    with pytest.raises(KeyboardInterrupt, match=rf"in era \d of 3: continue with --resume {first}"):
         backtest(file, strategy=stopping(strategy, at), out=first)
     stopped = open_run(first)
     kind, number = at
@@ -513,7 +513,7 @@ def test_killed_in_an_era_it_goes_on_to_the_same_end(sent, file, tmp_path):
     _, complained = killed.communicate(timeout=60)
     if sent is not signal.SIGKILL:
         assert killed.returncode == 130
-        assert f"go on with --resume {tmp_path / 'killed'}" in complained
+        assert f"continue with --resume {tmp_path / 'killed'}" in complained
     about = Checkpoint.read(tmp_path / "killed").network.about.group(PRETRAINING)
     assert 1 <= len(about.items("ended")) < 60
     assert ended(started("resumed", "--resume", tmp_path / "killed")) == 0

@@ -85,8 +85,13 @@ def test_a_new_and_an_old_folder_exclude_each_other(tmp_path):
 @pytest.mark.parametrize(
     ("error", "raised", "status", "message"),
     [
-        (KeyboardInterrupt("2 of 3 done"), "2 of 3 done: go on with --resume", "interrupted", "2 of 3 done"),
-        (KeyboardInterrupt(), "interrupted: go on with --resume", "interrupted", "interrupted"),
+        (
+            KeyboardInterrupt("2 of 3 done"),
+            "2 of 3 done: continue with --resume",
+            "interrupted",
+            "2 of 3 done",
+        ),
+        (KeyboardInterrupt(), "interrupted: continue with --resume", "interrupted", "interrupted"),
         (ValueError("no"), "no", "failed", "no"),
         (ZeroDivisionError(), "^$", "failed", "ZeroDivisionError"),
     ],

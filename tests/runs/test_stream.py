@@ -513,7 +513,9 @@ def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
     with process.process.stderr as complaints:
         said = complaints.read()
     assert process.process.wait(timeout=60) == 1
-    assert said.endswith(f"Error: nobody reads the answers. Go on with --resume {tmp_path / 'live'}.\n")
+    assert said.endswith(
+        f"Error: no process reads the answers. Continue with --resume {tmp_path / 'live'}.\n"
+    )
     assert Checkpoint.read(tmp_path / "live").last_bar == 50
 
 

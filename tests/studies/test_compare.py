@@ -405,7 +405,7 @@ def test_interrupted_anywhere_the_table_is_the_same(compared, tmp_path, stop_at)
         if done > stop_at * in_all:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"of 19 passes are finished: go on with --resume .*run"):
+    with pytest.raises(KeyboardInterrupt, match=r"of 19 passes are finished: continue with --resume .*run"):
         compare(SAMPLE, out=tmp_path / "run", progress=interrupt, **OPTIONS)
     begun = json.loads((tmp_path / "run" / "run.json").read_text())
     assert begun["status"] == "interrupted"

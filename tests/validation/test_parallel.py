@@ -84,7 +84,7 @@ def test_a_run_that_is_ended_goes_on_and_leaves_nothing_behind(tmp_path, result,
     assert 0 < len(finished) < 3
     if how != signal.SIGKILL:
         assert process.returncode == 130
-        assert f"go on with --resume {folder}" in said
+        assert f"continue with --resume {folder}" in said
         assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     again = subprocess.run([str(word) for word in [*COMMAND_2, "--resume", folder]], capture_output=True)
     assert again.returncode == 0

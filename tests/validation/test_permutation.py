@@ -273,7 +273,7 @@ def test_a_test_that_was_ended_goes_on(ending, result, tmp_path):
     done = len(pd.read_csv(table))
     if ending == signal.SIGINT:
         assert process.returncode == 130
-        assert re.search(rf"interrupted; {done} of 4 runs are finished: go on with --resume", error), error
+        assert re.search(rf"interrupted; {done} of 4 runs are finished: continue with --resume", error), error
     rest = subprocess.run(
         [*command, "--resume", tmp_path / "run"], capture_output=True, text=True, check=True
     )

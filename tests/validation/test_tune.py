@@ -378,7 +378,7 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
         if done > 2:  # of two folds a trial
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"[12] of 3 trials are done: go on with --resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"[12] of 3 trials are done: continue with --resume"):
         tune(SAMPLE, out=tmp_path, progress=interrupt, **HOW)
     manifest = json.loads((tmp_path / "run.json").read_text())
     assert (manifest["status"], manifest["metrics"]["holdout"]) == ("interrupted", None)
