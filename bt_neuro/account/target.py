@@ -84,6 +84,29 @@ def target_orders(
     return send(data=data, size=size, fit=True, **options)
 
 
+def share_left(strategy: bt.Strategy, share: float, budget: float, data: bt.feed.DataBase) -> float:
+    """Return `share` of a budget, or less where positions in other feeds, with their working orders, leave less.
+
+    What they leave is shared equally with the feeds that have none, so that it does not matter which comes first.
+
+    Parameters
+    ----------
+    share : of the equity, if all feeds had one budget together
+    budget : equal part of the equity that one feed may have
+    """
+    equity, held, idle = strategy.broker.getvalue(), 0.0, round(1 / budget)
+    for other in strategy.datas:
+        if other is not data and len(other):
+            size = strategy.broker.getposition(other).size
+            working = _working_orders(strategy.broker, other)
+            size += sum(order.executed.remsize for order in working if order.exectype == Order.Market)
+            info = strategy.broker.getcommissioninfo(other)
+            held += abs(_value(info, size, other.close[0]))
+            idle -= size != 0
+    left = max(0.0, abs(share) - held / equity) if equity > 0 else 0.0
+    return math.copysign(min(abs(share) * budget, left / max(idle, 1)), share)
+
+
 def repeat_targets(strategy: bt.Strategy) -> None:
     """Call `target_orders` again for the targets that wait for a cancellation."""
     waiting = _waiting(strategy)
@@ -97,20 +120,19 @@ def _waiting(strategy: bt.Strategy) -> dict[Any, tuple[float, float | None, dict
 
 
 def _market_orders(strategy: bt.Strategy, data: bt.feed.DataBase) -> list[Order]:
-    broker = strategy.broker
+    return [
+        order
+        for order in _working_orders(strategy.broker, data)
+        if order.owner is strategy and order.exectype == Order.Market and order.parent is None
+    ]
+
+
+def _working_orders(broker: bt.BrokerBase, data: bt.feed.DataBase) -> list[Order]:
     if hasattr(broker, "working_orders"):
         working = broker.working_orders(data)
     else:  # backtrader's own leaves out of get_orders_open() what was sent at this very bar
         working = [*broker.submitted, *broker.pending]
-    return [
-        order
-        for order in working
-        if order is not None
-        and order.data is data
-        and order.owner is strategy
-        and order.exectype == Order.Market
-        and order.parent is None
-    ]
+    return [order for order in working if order is not None and order.data is data]
 
 
 def _value(info: bt.CommInfoBase, size: float, price: float) -> float:

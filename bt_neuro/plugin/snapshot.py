@@ -29,7 +29,7 @@ from bt_neuro.learning.signals import ScoredSignal, Signal
 
 MOST_ITEMS = 10_000  # of a list or array: what grows with the bars would make checkpoints slow
 KIND = "$"
-_TUPLES = {kind.__name__: kind for kind in (Signal, ScoredSignal)}
+_TUPLES = {"Signal": Signal, "ScoredSignal": ScoredSignal, "FeedSignal": Signal}
 _OBJECTS: dict[str, type] = {
     kind.__name__: kind
     for kind in (

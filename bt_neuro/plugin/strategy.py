@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bt_neuro.account.bar_time import opening_time
-from bt_neuro.account.target import repeat_targets, target_orders
+from bt_neuro.account.target import repeat_targets, share_left, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import LayerError, NonFiniteError, StrategyError
 from bt_neuro.learning.checkpoint import Checkpoint
@@ -23,6 +23,7 @@ from bt_neuro.plugin.bar_loop import LeanStrategy
 from bt_neuro.plugin.bars_ahead import bars_ahead
 from bt_neuro.plugin.default_features import default_features
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
+from bt_neuro.plugin.feed_signal import FeedSignal
 from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
 from bt_neuro.plugin.make_learner import make_learner, resume_learner
 from bt_neuro.plugin.phase import Phase
@@ -175,7 +176,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         return FractalLabel(self.p.wing)
 
     def decide(self, signal: Signal) -> None:
-        """Trade; called at the close of each bar that has a signal. Orders execute at the next open.
+        """Trade ``signal.data``; called at the close of each bar with a signal. Orders execute at the next open.
 
         By default a buy signal holds ``size`` of the equity long until a sell signal reverses it.
         """
@@ -186,7 +187,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
 
     def target(self, share: float, data: Any = None, rebalance: float | None = None, **options: Any) -> Any:
         """Send the order that is missing for a position of `share` of the budget; see `target_orders`."""
-        return target_orders(self, share * self.p.budget, data, rebalance, **options)
+        data, budget = self.data if data is None else data, self.p.budget
+        if budget < 1:  # others use the rest
+            share = share_left(self, share, budget, data)
+        return target_orders(self, share, data, rebalance, **options)
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         """Receive an epoch of ``pretrain`` that has ended, one `Epoch` a network; in-sample."""
@@ -260,7 +264,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             self._signal = signal
             if trades and data._laststatus != data.DELAYED:
                 repeat_targets(self)
-                self.decide(signal)
+                self.decide(FeedSignal.at(data, signal))
 
     def _change_phase(self, bar: int) -> None:
         before: Phase = self._phase

@@ -39,7 +39,8 @@ class Buyer(Small):
     """Wants all of the equity in every instrument."""
 
     def decide(self, signal):
-        assert self.data._name in "ABCDEFGH"
+        assert signal.data is self.data
+        assert signal.data._name in "ABCDEFGH"
         self.target(1.0)
 
 
@@ -91,6 +92,32 @@ def test_positions_together_stay_within_the_equity(folder, tmp_path):
     assert 9_000 < invested < 11_000
     assert (tmp_path / "run" / "report.html").exists()
     assert open_run(tmp_path / "run").metrics["sentence"] == str(run)
+
+
+class LateBuyer(Small):
+    """Buys A at once; B and C when A has grown to most of the equity."""
+
+    def decide(self, signal):
+        if signal.data._name == "A" or signal.bar > 200:
+            self.target(1.0)
+
+
+def test_a_position_that_has_grown_leaves_less_to_the_others(tmp_path):
+    for name in "ABC":
+        bars = random_hours(260, seed=ord(name))
+        if name == "A":
+            rise = np.geomspace(1, 8, len(bars))
+            bars[["open", "high", "low", "close"]] = bars[["open", "high", "low", "close"]].mul(rise, axis=0)
+            bars["low"] = bars[["open", "low", "close"]].min(axis=1)
+        bars.to_csv(tmp_path / f"{name}.csv", index=False)
+    account = Account(cash=10_000.0, leverage=30.0, lot_step=1e-8)
+    options = {"strategy": LateBuyer, "parameters": PARAMETERS, "account": account, "report": False}
+    run = portfolio([tmp_path], **options, out=tmp_path / "run")
+    tables = [run.instrument(name).equity.set_index("datetime") for name in run.names]
+    held = sum((table["position"] * table["close"]).abs() for table in tables)
+    equity = run.equity.set_index("datetime")["equity"]
+    assert run.equity["positions"].max() == 3
+    assert 0.97 < (held / equity)[210:].max() < 1.01  # the bar of the fills moves after the order
 
 
 def test_the_order_of_files_does_not_matter(folder, tmp_path):
