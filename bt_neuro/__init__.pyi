@@ -58,7 +58,9 @@ from bt_neuro.plugin.features import shape_features as shape_features
 from bt_neuro.plugin.feed import BarsFeed as BarsFeed
 from bt_neuro.plugin.live_feed import LiveFeed as LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint as ModelCheckpoint
+from bt_neuro.plugin.observers import HitRateLine as HitRateLine
 from bt_neuro.plugin.observers import RunningStatistics as RunningStatistics
+from bt_neuro.plugin.observers import Signals as Signals
 from bt_neuro.plugin.stamps import stamped as stamped
 from bt_neuro.plugin.strategy import NeuroStrategy as NeuroStrategy
 from bt_neuro.runs import results as results
@@ -71,6 +73,7 @@ from bt_neuro.runs.results import Result as Result
 from bt_neuro.runs.results import Tuning as Tuning
 from bt_neuro.runs.results import WalkForward as WalkForward
 from bt_neuro.runs.results import open_run as open_run
+from bt_neuro.runs.run_record import RunRecord as RunRecord
 from bt_neuro.studies.compare import compare as compare
 from bt_neuro.validation.lookahead import lookahead_check as lookahead_check
 from bt_neuro.validation.lookahead_result import LookaheadResult as LookaheadResult

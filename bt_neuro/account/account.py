@@ -180,6 +180,7 @@ class Account:
         point : price of one point; None takes the decimals of a `BarsFeed`'s prices
         name : of the feed the conditions hold for; None for all
         """
+        broker.account = self
         broker.setcash(self.cash)
         broker.addcommissioninfo(self.instrument(point), name=name)
         p = broker.p

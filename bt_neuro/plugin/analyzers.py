@@ -14,11 +14,11 @@ from bt_neuro.learning.signals import ScoredSignal
 from bt_neuro.metrics.classification import RECENT_SIGNALS, percent, ratio, side_metrics
 from bt_neuro.plugin.checks import is_neural
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.plugin.observers import RunningStatistics
+from bt_neuro.plugin.observers import HitRateLine, RunningStatistics, Signals
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.run_observer import BarRecord
 
-__all__ = ["HitRate", "ModelCheckpoint", "RunningStatistics", "StepTime"]
+__all__ = ["HitRate", "HitRateLine", "ModelCheckpoint", "RunningStatistics", "Signals", "StepTime"]
 
 
 class HitRate(bt.Analyzer):

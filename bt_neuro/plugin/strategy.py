@@ -188,8 +188,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def target(self, share: float, data: Any = None, rebalance: float | None = None, **options: Any) -> Any:
         """Send the order that is missing for a position of `share` of the budget; see `target_orders`."""
         data, budget = self.data if data is None else data, self.p.budget
-        if budget < 1:  # others use the rest
-            share = share_left(self, share, budget, data)
+        # With less than all, others use the rest.
+        share = share_left(self, share, budget, data) if 0 < budget < 1 else share * budget
         return target_orders(self, share, data, rebalance, **options)
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:

@@ -148,6 +148,9 @@ def _seed_notes(metrics: Metrics) -> Iterator[str]:
 def _backtest_timing(manifest: Metrics) -> str:
     time = manifest["time"]
     bars = max(manifest["metrics"]["account_bars"], 1)
+    if "broker_s" not in time:  # an own Cerebro
+        network = 1e6 * time["network_s"] / bars
+        return f"{manifest['device']}: {time['wall_s']:.1f} s, {network:.0f} us a bar for the network"
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
     eras = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
     return (

@@ -168,11 +168,11 @@ def backtest(
             "status": "interrupted" if "stopped_by" in folder.manifest else "complete",
             "rows": recording.rows,
             "device": ran.network.device_name,
-            "network": _network(ran),
+            "network": network_manifest(ran),
             "open_trades": ran.analyzers.trades.get_analysis()["open_trades"],
         }
         result = Result(folder.path, folder.manifest)  # reads its tables once, for the scores and the page
-        metrics = _metrics(ran, bars, account, folder, result)
+        metrics = run_figures(ran, bars, account, folder, result)
         folder.save(metrics=metrics, time=_time(ran, broker, begun, ended))
     if report:
         from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
@@ -237,7 +237,8 @@ def _resumed(checkpoint: Checkpoint, bars: Bars, has_tables: bool, continues: bo
     }
 
 
-def _network(ran: NeuroStrategy) -> dict[str, Any]:
+def network_manifest(ran: NeuroStrategy) -> dict[str, Any]:
+    """Return layers, optimiser, features and size of a network."""
     network = ran.network
     return {
         "layers": [to_config(layer) for layer in network.layout.layers],
@@ -247,7 +248,7 @@ def _network(ran: NeuroStrategy) -> dict[str, Any]:
     }
 
 
-def _metrics(
+def run_figures(
     ran: NeuroStrategy, bars: Bars, account: Account, folder: RunFolder, result: Result
 ) -> dict[str, Any]:
     """Return the metrics of the run's tables, and write the probabilities of the baselines."""

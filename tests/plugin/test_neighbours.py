@@ -11,7 +11,16 @@ import pytest
 from modes import random_hours
 from small import Small
 
-from bt_neuro import FractalLabel, HitRate, ModelCheckpoint, RunningStatistics, StepTime, read_bars
+from bt_neuro import (
+    FractalLabel,
+    HitRate,
+    HitRateLine,
+    ModelCheckpoint,
+    RunningStatistics,
+    Signals,
+    StepTime,
+    read_bars,
+)
 from bt_neuro.errors import BarsError, StrategyError
 from bt_neuro.plugin.feed import BarsFeed
 
@@ -66,16 +75,33 @@ def run(*strategies: Any, analyzers: Any = (), observers: Any = ()) -> list[Any]
 def test_analyzers_and_observers_are_idle_beside_other_strategies(tmp_path: Any) -> None:
     path = tmp_path / "model.safetensors"
     analyzers = [(HitRate, {}), (StepTime, {}), (ModelCheckpoint, {"path": path})]
-    plain, small = run(
-        Plain, Small, analyzers=analyzers, observers=[(RunningStatistics, {"feature": "hour"})]
-    )
+    observers = [(RunningStatistics, {"feature": "hour"}), (Signals, {}), (HitRateLine, {})]
+    plain, small = run(Plain, Small, analyzers=analyzers, observers=observers)
     assert plain.analyzers.hitrate.get_analysis()["scored_bars"] == 0
     assert plain.analyzers.steptime.get_analysis()["bars"] == 0
     assert plain.analyzers.modelcheckpoint.get_analysis() == {"checkpoints": 0, "last_bar": None}
-    assert np.isnan(plain.observers[0].lines.mean[0])
+    assert all(np.isnan(line[0]) for observer in plain.observers for line in observer.lines)
     assert small.analyzers.hitrate.get_analysis()["scored_bars"] == 23
     assert small.analyzers.steptime.get_analysis()["bars"] == 27
     assert path.exists()
+
+
+def test_observers_show_signals_and_hit_rate() -> None:
+    (small,) = run(
+        Small,
+        observers=[(Signals, {}), (HitRateLine, {"window": 5})],
+        analyzers=[(HitRate, {"window": 5})],
+    )
+    signals, hits = small.observers
+    by_name = {
+        "buy": np.isfinite(signals.lines.buy.array[: len(BARS)]),
+        "sell": np.isfinite(signals.lines.sell.array[: len(BARS)]),
+    }
+    counted = small.analyzers.hitrate.get_analysis()
+    last = small.signal.name in by_name  # not scored yet
+    assert by_name["buy"].sum() + by_name["sell"].sum() in (counted["signals"], counted["signals"] + last)
+    assert not (by_name["buy"] & by_name["sell"]).any()
+    assert hits.lines.hit_rate[0] == pytest.approx(counted["window_hit_rate_pct"])
 
 
 def test_a_checkpoint_has_one_writer(tmp_path: Any) -> None:
