@@ -19,6 +19,7 @@ from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.lookahead_result import CUT, MASK, PERTURBED, Leak, LookaheadResult
 from bt_neuro.validation.moments import Moments, Part
 from bt_neuro.validation.parallel import ProcessPool, UnitCounter
+from bt_neuro.validation.task import processes_of
 from bt_neuro.validation.trace import Trace, differences
 from bt_neuro.validation.trace_recording import AddFeeds, FeedBars, TraceTask, record_traces
 
@@ -96,7 +97,7 @@ def lookahead_check(
     )
     learned = sum(map(len, bars[: whole.instruments]))
     counter = UnitCounter(progress, 2 * learned)
-    with ProcessPool(record_traces, processes, counter) as pool:
+    with ProcessPool(record_traces, processes_of(strategy, processes), counter) as pool:
         truth, masked = pool.map([whole, replace(whole, mask=True)])
         moments = Moments(feeds)
         first, warm_up = _first_prediction(truth, moments)

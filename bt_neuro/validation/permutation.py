@@ -21,10 +21,10 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import PermutationTest
-from bt_neuro.validation.parallel import cores, run_tasks
+from bt_neuro.validation.parallel import run_tasks
 from bt_neuro.validation.surrogate_task import MONEY, SCORES, SurrogateTask, run_surrogate_task
 from bt_neuro.validation.surrogates import require_kind
-from bt_neuro.validation.task import SAME, importable, interruptible
+from bt_neuro.validation.task import SAME, importable, interruptible, processes_of
 
 SURROGATES = "surrogates.csv"
 EVIDENCE = 0.05  # largest p-value that is evidence
@@ -119,6 +119,7 @@ def permutation_test(
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
     spec, cls = importable(strategy)
+    jobs = processes_of(spec, jobs, cluster)
     given = parameters or {}
     if given.get("resume") is not None:
         raise NeuroError("resume must not be a parameter: a surrogate has other bars than the checkpoint.")
@@ -157,12 +158,12 @@ def _run(
     tasks: Sequence[SurrogateTask],
     results: dict[int, dict[str, float]],
     folder: RunFolder,
-    jobs: int | None,
+    jobs: int,
     cluster: str | None,
     show: Callable[[], object],
 ) -> None:
     show()
-    with closing(run_tasks(run_surrogate_task, tasks, jobs=jobs or len(cores()), cluster=cluster)) as outputs:
+    with closing(run_tasks(run_surrogate_task, tasks, jobs=jobs, cluster=cluster)) as outputs:
         for task, output in outputs:
             if isinstance(output, NeuroError):
                 market = f"surrogate {task.number}" if task.number else str(task.path)

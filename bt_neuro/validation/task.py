@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import backtrader as bt
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
-from bt_neuro.errors import FoldError, NeuroError
+from bt_neuro.errors import FoldError, NeuroError, StrategyError
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.shutdown import graceful_shutdown
+from bt_neuro.validation.parallel import cores
 
 # Settings of a manifest that a resumed run must share.
 SAME = (
@@ -145,6 +147,31 @@ def file_sha256(spec: str) -> str:
     """Return the hash of the file in "FILE.py:Class"."""
     path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def processes_of(strategy: str | type[NeuroStrategy], jobs: int | None, cluster: str | None = None) -> int:
+    """Return the number of processes; 1 by default where only this one knows the strategy, as in a notebook.
+
+    Raises
+    ------
+    StrategyError
+        If others are to run a class of a notebook or of a function.
+    """
+    if isinstance(strategy, str) or _is_found_elsewhere(strategy):
+        return jobs or len(cores())
+    if cluster is not None or (jobs or 1) > 1:
+        raise StrategyError(
+            f"{strategy.__name__} must be in a file, got a class of a notebook or a function, which other processes "
+            "do not find. Give strategy='FILE.py:CLASS', or jobs=1."
+        )
+    return 1
+
+
+def _is_found_elsewhere(strategy: type[NeuroStrategy]) -> bool:
+    if "<locals>" in strategy.__qualname__:
+        return False
+    file = getattr(sys.modules.get(strategy.__module__), "__file__", None)
+    return strategy.__module__ != "__main__" or (file is not None and Path(file).is_file())
 
 
 def importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStrategy], type[NeuroStrategy]]:

@@ -22,8 +22,8 @@ from bt_neuro.runs.results import WalkForward
 from bt_neuro.validation.fold_store import FoldStore
 from bt_neuro.validation.fold_task import FoldTask, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
-from bt_neuro.validation.parallel import cores, run_tasks
-from bt_neuro.validation.task import SAME, importable, interruptible
+from bt_neuro.validation.parallel import run_tasks
+from bt_neuro.validation.task import SAME, importable, interruptible, processes_of
 
 RETRAINS = ("fold", "continue", "never")
 
@@ -118,6 +118,7 @@ def walk_forward(
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
     spec, cls = importable(strategy)
+    jobs = processes_of(spec, jobs, cluster)
     _require_free(parameters or {})
     given = {**(parameters or {}), "eras": eras, "embargo_bars": embargo_bars}
     given["learning"] = learning and retrain != "never"
@@ -163,7 +164,7 @@ def walk_forward(
 def _run(
     tasks: list[FoldTask],
     store: FoldStore,
-    jobs: int | None,
+    jobs: int,
     cluster: str | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
@@ -175,7 +176,7 @@ def _run(
     tasks = [task for task in tasks if any(fold.number not in finished for fold in task.folds)]
     tasks.sort(key=lambda task: len(task.span), reverse=True)  # so that no core idles at the end
     show()
-    with closing(run_tasks(run_fold_task, tasks, jobs=jobs or len(cores()), cluster=cluster)) as results:
+    with closing(run_tasks(run_fold_task, tasks, jobs=jobs, cluster=cluster)) as results:
         for task, outcome in results:
             if isinstance(outcome, NeuroError):
                 store.failed |= {fold.number: outcome for fold in task.folds}

@@ -10,6 +10,8 @@ import pytest
 from modes import random_hours, run_modes
 from small import Small
 
+from bt_neuro.account.broker import MarginBroker
+from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.analyzers import HitRate
 from bt_neuro.plugin.feed import BarsFeed
@@ -119,3 +121,38 @@ def test_foreign_feeds_must_be_declared() -> None:
     cerebro.addstrategy(Small)
     with pytest.raises(StrategyError, match="must declare its stamps"):
         cerebro.run()
+
+
+class TradesBoth(bt.Strategy):
+    """Buys one unit of each feed at its third bar."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, float] = {}
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        for data in self.datas:
+            if len(data) == 3 and data._name not in self.costs:
+                self.costs[data._name] = 0.0
+                self.buy(data=data, size=1)
+
+    def notify_order(self, order: bt.Order) -> None:
+        if order.status == order.Completed:
+            self.costs[order.data._name] = order.executed.comm
+
+
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}])
+def test_each_feed_pays_its_own_spread(mode: dict[str, Any]) -> None:
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    feeds = [BarsFeed(bars=EURO.assign(spread=10)), BarsFeed(bars=LATE.assign(spread=30))]
+    for name, feed in zip(("euro", "gold"), feeds, strict=True):
+        cerebro.adddata(feed, name=name)
+    four_hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 240}
+    cerebro.resampledata(BarsFeed(bars=EURO.assign(spread=20)), name="euro H4", **four_hours)
+    cerebro.broker = MarginBroker()
+    cerebro.broker.addcommissioninfo(Instrument(point=1e-4, data=feeds[0]))  # of the first, for all
+    cerebro.addstrategy(TradesBoth)
+    (ran,) = cerebro.run()
+    assert ran.costs == pytest.approx({"euro": 0.5e-3, "gold": 1.5e-3, "euro H4": 1e-3})

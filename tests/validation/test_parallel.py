@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from test_walk_forward import COMMAND, SAMPLE, SMALL, assert_same_folds, run
 
-from bt_neuro import FoldError, NeuroError
+from bt_neuro import FoldError, NeuroError, NeuroStrategy, StrategyError, walk_forward
 from bt_neuro.validation import cluster
 from bt_neuro.validation.parallel import run_tasks
+from bt_neuro.validation.task import processes_of
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +23,35 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     return run(tmp_path_factory.mktemp("walk") / "run")
+
+
+NOTEBOOK = (
+    "from bt_neuro import NeuroStrategy, walk_forward\n"
+    "class Mine(NeuroStrategy): pass\n"
+    f"walk_forward({str(SAMPLE)!r}, strategy=Mine, train='120b', test='100b', parameters={{'device': 'numpy'}}, "
+    "bars_options={'end': '2024-01-16'}, report=False, JOBS)\n"
+)
+
+
+@pytest.mark.parametrize("jobs", ["", "jobs=2"])
+def test_a_class_of_a_notebook_runs_here_alone(tmp_path, jobs):
+    code = NOTEBOOK.replace("JOBS", jobs)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    if jobs:
+        assert "Mine must be in a file, got a class of a notebook or a function" in out.stderr
+        assert not list(tmp_path.iterdir())
+    else:
+        assert out.returncode == 0, out.stderr
+
+
+def test_a_class_of_a_function_is_not_sent_to_other_processes():
+    class Local(NeuroStrategy):
+        pass
+
+    assert processes_of(Local, None) == 1
+    assert processes_of(NeuroStrategy, 3) == 3
+    with pytest.raises(StrategyError, match="Local must be in a file"):
+        walk_forward(SAMPLE, strategy=Local, train="300b", test="200b", jobs=2)
 
 
 @contextmanager
