@@ -80,6 +80,7 @@ from bt_neuro.validation.lookahead_result import LookaheadResult as LookaheadRes
 from bt_neuro.validation.permutation import permutation_test as permutation_test
 from bt_neuro.validation.tune import tune as tune
 from bt_neuro.validation.walk_forward import walk_forward as walk_forward
+from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio as walk_forward_portfolio
 from bt_neuro.validation.warmup import WarmupResult as WarmupResult
 from bt_neuro.validation.warmup import warmup_check as warmup_check
 

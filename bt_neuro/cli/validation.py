@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,7 @@ def _arguments(
 
 @command("walk-forward", group="Test", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
 def walk_forward(
-    file: BarFile,
+    files: BarFiles,
     folds: FoldOptions,
     strategy: StrategyOptions,
     account: AccountOptions,
@@ -61,16 +62,21 @@ def walk_forward(
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
 
-    With --no-learning the network trains on the training parts only.
+    With --no-learning the network trains on the training parts only. Several files, or a folder of them, are tested
+    one after another, each with an equal part of the cash, and scored together.
     """
     from bt_neuro.report.console import render
     from bt_neuro.validation.walk_forward import walk_forward as run
 
     arguments = _arguments(strategy, account, bars, workers, output)
     learning = arguments["parameters"].pop("learning", True)
+    if len(files) > 1 or files[0].is_dir():
+        return _walk_forward_portfolio(
+            files, arguments | folds.as_dict() | {"retrain": retrain.value, "learning": learning}
+        )
     with progress_bar("folds") as progress:
         result = run(
-            file,
+            files[0],
             **arguments,
             **folds.as_dict(),
             retrain=retrain.value,
@@ -82,6 +88,18 @@ def walk_forward(
     if result.failed:
         typer.echo(f"Run the failed folds again with --resume {result.folder}", err=True)
     return Outcome(result.manifest, render(result), 1 if result.failed else 0)
+
+
+def _walk_forward_portfolio(files: list[Path], arguments: dict[str, Any]) -> Outcome:
+    from bt_neuro.errors import NeuroError
+    from bt_neuro.report.console import render
+    from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio
+
+    if arguments.pop("resume") is not None:
+        raise NeuroError("--resume takes one file. Resume the folder of that file in the portfolio's.")
+    with progress_bar("folds") as progress:
+        result = walk_forward_portfolio(files, **arguments, progress=progress)
+    return Outcome(result.manifest, render(result), 1 if result.manifest["status"] == "failed" else 0)
 
 
 @command(

@@ -1,0 +1,168 @@
+"""Walk-forward over several bar files: folds of each, and the scores and the money of all together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bt_neuro.account.account import Account
+from bt_neuro.bars.reader import read_bars
+from bt_neuro.errors import NeuroError
+from bt_neuro.metrics.baselines import Predictors, table_probabilities
+from bt_neuro.metrics.portfolio import account_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.plugin.defaults import all_parameters
+from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.folder import RunFolder
+from bt_neuro.runs.manifest import data_manifest, strategy_manifest
+from bt_neuro.runs.portfolio import bar_files
+from bt_neuro.runs.recording import EQUITY
+from bt_neuro.runs.results import Portfolio, WalkForward
+from bt_neuro.validation.fold_task import BASELINES
+from bt_neuro.validation.task import importable
+from bt_neuro.validation.walk_forward import walk_forward
+
+OPTIONS = ("train", "test", "step", "window", "retrain", "eras", "embargo_bars", "learning")
+
+
+def walk_forward_portfolio(
+    paths: Sequence[str | Path],
+    *,
+    account: Account | None = None,
+    out: str | Path | None = None,
+    bars_options: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    report: bool = True,
+    **options: Any,
+) -> Portfolio:
+    """Run a walk-forward over each of several files, each with an equal part of the cash, and pool the tests.
+
+    Each file is cut into folds of its own, and its money stays its own; the equity is that of all parts together.
+
+    Parameters
+    ----------
+    paths : two or more bar files, or folders of them
+    account : cash of all files together, and costs
+    out : folder to write, new or empty; default ``runs/portfolio-walk-forward-<time>``. It holds the folder and page
+        of each file's walk-forward, whose folds that failed can be resumed there
+    bars_options, progress, report : as in `walk_forward`
+    **options : further parameters of `walk_forward` but ``resume``
+
+    Returns
+    -------
+    Portfolio
+
+    Raises
+    ------
+    NeuroError
+        If an argument is invalid, or all folds of a file fail.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder, sample = tempfile.mkdtemp(), read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-20").frame
+    >>> for name in ("EURUSD", "GBPUSD"):
+    ...     sample.to_csv(f"{folder}/{name}.csv", index=False)
+    >>> result = walk_forward_portfolio([folder], out=f"{folder}/run", train="120b", test="100b", jobs=1,
+    ...                                 parameters={"device": "numpy"}, report=False)
+    >>> pooled = result.metrics["pooled"]
+    >>> pooled["signals"] == 2 * result.metrics["instruments"]["EURUSD"]["signals"], pooled["scored_hours"]
+    (True, 198)
+    """
+    begun, account = time.perf_counter(), account or Account()
+    files = bar_files(paths)
+    names = [file.stem for file in files]
+    if len(set(names)) < max(2, len(names)):
+        raise NeuroError(f"Files must be two or more with names of their own, got {', '.join(names)}.")
+    bars = {file.stem: read_bars(file, **(bars_options or {})) for file in files}
+    _, cls = importable(options.get("strategy", NeuroStrategy))
+    manifest = {
+        **strategy_manifest(cls, all_parameters(cls, options.get("parameters"))),
+        "data": {name: data_manifest(one) for name, one in bars.items()},
+        "account": asdict(account),
+        "options": {name: options[name] for name in OPTIONS if name in options},
+    }
+    folder = RunFolder.create(out, "portfolio-walk-forward", "portfolio", manifest)
+    runs: dict[str, WalkForward] = {}
+    share = replace(account, cash=account.cash / len(files))
+    with folder.recording(lambda: bool(runs)):
+        for number, file in enumerate(files):
+            runs[file.stem] = walk_forward(
+                file,
+                account=share,
+                out=folder.path / file.stem,
+                bars_options=bars_options,
+                progress=_of_all(progress, number, len(files)),
+                report=report,
+                **options,
+            )
+        equity = _equity(runs, share.cash)
+        folder.write_table(EQUITY, equity)
+        rows = {
+            f"{name}/{table}": n for name, run in runs.items() for table, n in run.manifest["rows"].items()
+        }
+        status = "failed" if any(run.failed for run in runs.values()) else "complete"
+        folder.manifest |= {"status": status, "names": names, "rows": folder.manifest["rows"] | rows}
+        trades = [run.trades for run in runs.values()]
+        tested = [replace(bars[name], frame=run.equity[["datetime", "close"]]) for name, run in runs.items()]
+        counts = ("orders", "refused_orders", "cut_orders")
+        metrics: dict[str, Any] = {
+            "pooled": pooled_metrics([_predictors(run) for run in runs.values()]),
+            "account": {
+                **account_metrics(equity, trades, tested, account),
+                **{name: sum(run.metrics[name] for run in runs.values()) for name in counts},
+            },
+            "instruments": {name: _instrument(run, account.cash) for name, run in runs.items()},
+        }
+        metrics = {"sentence": f"Out of sample, {portfolio_sentence(metrics, names, status)}", **metrics}
+        folder.save(metrics=metrics, time={"wall_s": time.perf_counter() - begun})
+    result = Portfolio(folder.path, folder.manifest)
+    if report:
+        from bt_neuro.report.page import write_page  # loads Bokeh
+
+        write_page(result)
+    return result
+
+
+def _of_all(
+    progress: Callable[[int, int], None] | None, number: int, files: int
+) -> Callable[[int, int], None] | None:
+    """Return a progress of one file as that of all, which may have other numbers of folds."""
+    if progress is None:
+        return None
+    return lambda done, folds: progress(number * folds + done, files * folds)
+
+
+def _equity(runs: dict[str, WalkForward], cash: float) -> pd.DataFrame:
+    """Return the account of all parts at each time at which some bar was tested."""
+    parts = {
+        name: run.equity.drop_duplicates("datetime", keep="last").set_index("datetime")
+        for name, run in runs.items()
+    }
+
+    def together(column: str, before: float) -> pd.DataFrame:
+        table = pd.DataFrame({name: part[column] for name, part in parts.items()}).sort_index()
+        return table.ffill().fillna(before)
+
+    held = (together("position", 0.0) != 0).sum(axis=1)
+    columns = {"cash": together("cash", cash).sum(axis=1), "equity": together("equity", cash).sum(axis=1)}
+    return pd.DataFrame({**columns, "positions": held}).rename_axis("datetime").reset_index()
+
+
+def _predictors(run: WalkForward) -> Predictors:
+    table = pd.read_csv(run.folder / BASELINES, keep_default_na=False)
+    return Predictors(run.predictions, run.outputs, table_probabilities(table), table["shape"].to_numpy())
+
+
+def _instrument(run: WalkForward, cash: float) -> dict[str, Any]:
+    net, closes = float(run.trades["net"].sum()), run.equity["close"]
+    return {
+        **{name: value for name, value in run.metrics.items() if name != "sentence"},
+        "net": net,
+        "contribution_pct": 100 * net / cash,
+        "price_change_pct": 100 * (float(closes.iloc[-1]) / float(closes.iloc[0]) - 1),
+    }

@@ -1,0 +1,68 @@
+"""A walk-forward over several files: each as if it were alone, scored and counted together."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from command import bt_neuro
+from modes import random_hours
+from small import Small
+
+from bt_neuro import open_run, walk_forward
+from bt_neuro.account.account import Account
+from bt_neuro.errors import NeuroError
+from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio
+
+FOLDS = {"train": "150b", "test": "60b", "jobs": 1, "report": False}
+PARAMETERS = {"features": "shape", "history_bars": 2}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bars")
+    for name, bars in (("A", random_hours(340)), ("B", random_hours(340, seed=2)[50:])):
+        bars.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+@pytest.mark.slow
+def test_each_file_is_tested_alone_and_all_are_scored_together(files, tmp_path):
+    account = Account(cash=10_000.0, spread=2.0)
+    options = {"strategy": Small, "parameters": PARAMETERS, **FOLDS}
+    result = walk_forward_portfolio([files], account=account, out=tmp_path / "run", **options)
+    parts = []
+    for name in "AB":
+        own = Account(cash=5_000.0, spread=2.0)
+        alone = walk_forward(files / f"{name}.csv", account=own, out=tmp_path / name, **options)
+        assert np.array_equal(result.instrument(name).outputs, alone.outputs)
+        assert result.instrument(name).trades.equals(alone.trades)
+        assert result.metrics["instruments"][name]["lift_pct"] == alone.metrics["lift_pct"]
+        parts.append(alone)
+    pooled, money = result.metrics["pooled"], result.metrics["account"]
+    for key in ("signals", "hits", "scored_bars"):
+        assert pooled[key] == sum(part.metrics[key] for part in parts), key
+    hours = {time for part in parts for time in part.predictions["datetime"]}
+    assert pooled["scored_hours"] <= len(hours) < pooled["scored_bars"]  # bars of an hour are drawn together
+    assert money["equity_end"] == pytest.approx(sum(part.metrics["equity_end"] for part in parts))
+    assert money["net"] == pytest.approx(sum(part.trades["net"].sum() for part in parts))
+    assert result.equity["equity"].iloc[0] == pytest.approx(10_000.0, rel=0.01)
+    opened = open_run(tmp_path / "run")
+    assert str(opened).startswith("Out of sample, 2 instruments (A, B): ")
+
+
+@pytest.mark.slow
+def test_the_command_takes_several_files(files, tmp_path):
+    words = ["walk-forward", files, "--train", "150b", "--test", "100b", "--jobs", "1", "--device", "numpy"]
+    out = bt_neuro(*words, "--no-report", "--json", "--out", tmp_path / "run")
+    assert out.exit_code == 0, out.output
+    assert json.loads(out.stdout)["names"] == ["A", "B"]
+    refused = bt_neuro(*words, "--resume", tmp_path / "run")
+    assert refused.exit_code == 1
+    assert "--resume takes one file" in refused.stderr
+
+
+def test_files_need_names_of_their_own(files):
+    with pytest.raises(NeuroError, match="with names of their own, got A, A"):
+        walk_forward_portfolio([files / "A.csv", files / "A.csv"])
