@@ -16,9 +16,7 @@ BarFile = Annotated[
 ]
 BarFiles = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="FILE...", help="Bar files, or a folder: a MetaTrader export or any CSV of prices."
-    ),
+    typer.Argument(metavar="FILE...", help="Bar files or a folder: MetaTrader exports, CSV."),
 ]
 Device = Annotated[str, option("auto, cpu, gpu, numpy, an index, or part of a device's name.", "NAME")]
 Seed = Annotated[int, option("Seed of initial weights and dropout.", "N", least=0)]
@@ -119,11 +117,11 @@ class StrategyOptions:
     param: Annotated[list[str] | None, option("Parameter of the strategy. Repeatable.", "NAME=VALUE")] = None
     timeframes: Annotated[
         str | None,
-        option("Coarser timeframes that join the features, such as H4,D1.", "TF,TF", name="--with"),
+        option("Coarser timeframes as features, such as H4,D1.", "TF,TF", name="--with"),
     ] = None
     inputs: Annotated[
         list[Path] | None,
-        option("Bars of another market whose shape joins the features. Repeatable.", "FILE", name="--input"),
+        option("Bars of another market as features. Repeatable.", "FILE", name="--input"),
     ] = None
     device: Device = "auto"
     seed: Seed = 0

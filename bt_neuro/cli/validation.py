@@ -62,8 +62,8 @@ def walk_forward(
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
 
-    With --no-learning the network trains on the training parts only. Several files, or a folder of them, are tested
-    one after another, each with an equal part of the cash, and scored together.
+    With --no-learning the network trains on the training parts only. Several files, or a folder, have equal
+    parts of the cash and are scored together.
     """
     from bt_neuro.report.console import render
     from bt_neuro.validation.walk_forward import walk_forward as run
