@@ -69,6 +69,7 @@ _OTHERS = {
     "runs.run_record": "RunRecord",
     "runs.results": "Comparison PermutationTest Portfolio Result Tuning WalkForward",
     "validation.lookahead_result": "LookaheadResult",
+    "validation.permutation_portfolio": "permutation_test_portfolio",
     "validation.walk_forward_portfolio": "walk_forward_portfolio",
     "validation.warmup": "WarmupResult",
 }

@@ -78,6 +78,7 @@ from bt_neuro.studies.compare import compare as compare
 from bt_neuro.validation.lookahead import lookahead_check as lookahead_check
 from bt_neuro.validation.lookahead_result import LookaheadResult as LookaheadResult
 from bt_neuro.validation.permutation import permutation_test as permutation_test
+from bt_neuro.validation.permutation_portfolio import permutation_test_portfolio as permutation_test_portfolio
 from bt_neuro.validation.tune import tune as tune
 from bt_neuro.validation.walk_forward import walk_forward as walk_forward
 from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio as walk_forward_portfolio

@@ -46,6 +46,16 @@ def _arguments(
     }
 
 
+def _are_several(files: list[Path], arguments: dict[str, Any]) -> bool:
+    """Return whether files are a portfolio, which has no option ``resume``."""
+    several = len(files) > 1 or files[0].is_dir()
+    if several and arguments.pop("resume") is not None:
+        raise typer.BadParameter(
+            "takes one file: resume its folder in the portfolio's", param_hint="--resume"
+        )
+    return several
+
+
 @command("walk-forward", group="Test", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
 def walk_forward(
     files: BarFiles,
@@ -67,38 +77,26 @@ def walk_forward(
     """
     from bt_neuro.report.console import render
     from bt_neuro.validation.walk_forward import walk_forward as run
+    from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio
 
     arguments = _arguments(strategy, account, bars, workers, output)
     learning = arguments["parameters"].pop("learning", True)
-    if len(files) > 1 or files[0].is_dir():
-        return _walk_forward_portfolio(
-            files, arguments | folds.as_dict() | {"retrain": retrain.value, "learning": learning}
-        )
+    several = _are_several(files, arguments)
+    test: Any = walk_forward_portfolio if several else run
     with progress_bar("folds") as progress:
-        result = run(
-            files[0],
+        result = test(
+            files if several else files[0],
             **arguments,
             **folds.as_dict(),
             retrain=retrain.value,
             learning=learning,
             progress=progress,
         )
-    for number, problem in result.failed.items():
+    failed = result.manifest.get("failed", {})
+    for number, problem in failed.items():
         typer.echo(f"Error: fold {number}: {problem}", err=True)
-    if result.failed:
+    if failed:
         typer.echo(f"Run the failed folds again with --resume {result.folder}", err=True)
-    return Outcome(result.manifest, render(result), 1 if result.failed else 0)
-
-
-def _walk_forward_portfolio(files: list[Path], arguments: dict[str, Any]) -> Outcome:
-    from bt_neuro.errors import NeuroError
-    from bt_neuro.report.console import render
-    from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio
-
-    if arguments.pop("resume") is not None:
-        raise NeuroError("--resume takes one file. Resume the folder of that file in the portfolio's.")
-    with progress_bar("folds") as progress:
-        result = walk_forward_portfolio(files, **arguments, progress=progress)
     return Outcome(result.manifest, render(result), 1 if result.manifest["status"] == "failed" else 0)
 
 
@@ -106,7 +104,7 @@ def _walk_forward_portfolio(files: list[Path], arguments: dict[str, Any]) -> Out
     "permutation-test", group="Test", example="bt-neuro permutation-test EURUSD_H1.csv --n 99 --scores-only"
 )
 def permutation_test(
-    file: BarFile,
+    files: BarFiles,
     strategy: StrategyOptions,
     account: AccountOptions,
     bars: BarOptions,
@@ -120,15 +118,20 @@ def permutation_test(
 ) -> Outcome:
     """Compare a strategy's figures with those on randomised copies of the market, its surrogates.
 
-    With --resume and a larger --n a finished test gets further surrogates.
+    With --resume and a larger --n a finished test gets further surrogates. Several files have one coin for
+    each hour, and equal parts of the cash.
     """
     from bt_neuro.report.console import render
     from bt_neuro.validation.permutation import permutation_test as run
+    from bt_neuro.validation.permutation_portfolio import permutation_test_portfolio
 
+    arguments = _arguments(strategy, account, bars, workers, output)
+    several = _are_several(files, arguments)
+    test: Any = permutation_test_portfolio if several else run
     with progress_bar("markets") as progress:
-        result = run(
-            file,
-            **_arguments(strategy, account, bars, workers, output),
+        result = test(
+            files if several else files[0],
+            **arguments,
             n=n,
             kind=kind.value,
             seed=strategy.seed,

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import read_bars
@@ -52,6 +54,7 @@ def permutation_test(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
+    coin_times: NDArray[np.datetime64] | None = None,
 ) -> PermutationTest:
     """Compare a strategy's figures on a market with those on surrogates of it.
 
@@ -73,6 +76,8 @@ def permutation_test(
         Folder to write, new or empty. Default: ``runs/<file stem>-permutation-test-<time>``.
     resume : str or Path, optional
         Folder of a test that did not end, or that needs more surrogates. Finished ones are kept.
+    coin_times : array, optional
+        As of `surrogate`.
 
     Returns
     -------
@@ -125,7 +130,7 @@ def permutation_test(
         raise NeuroError("resume must not be a parameter: a surrogate has other bars than the checkpoint.")
     manifest = manifest_of(bars, bars_options, cls, all_parameters(cls, given), account)
     options = manifest["options"] = {"kind": kind, "seed": seed, "scores_only": scores_only}
-    task = SurrogateTask.of(bars, bars_options, spec, given, account, **options)
+    task = SurrogateTask.of(bars, bars_options, spec, given, account, **options, coin_times=coin_times)
     name = f"{bars.path.stem}-permutation-test"
     folder = RunFolder.open(out, resume, name, "permutation-test", manifest, SAME)
     results = _finished(folder)
@@ -139,7 +144,7 @@ def permutation_test(
     with folder.recording(lambda: bool(results)):
         with interruptible(lambda: f"{len(results)} of {total} runs are finished"):
             _run(tasks, results, folder, jobs, cluster, show)
-        figures = _compared(results, n, SCORES if scores_only else (*SCORES, *MONEY))
+        figures = compared(results, n, SCORES if scores_only else (*SCORES, *MONEY))
         folder.save(
             status="complete",
             figures=figures,
@@ -184,9 +189,8 @@ def _finished(folder: RunFolder) -> dict[int, dict[str, float]]:
     return {int(row.pop("number")): row for row in rows}
 
 
-def _compared(
-    results: dict[int, dict[str, float]], n: int, names: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def compared(results: dict[int, dict[str, float]], n: int, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return value, surrogates and p-value of each figure, from the figures by number."""
     figures = {}
     for name in names:
         value, *surrogates = (results[number][name] for number in range(n + 1))

@@ -36,7 +36,7 @@ SCORES = ("lift_pct", "brier_lead", "brier_lead_over_shape", "hit_rate_lead_pct"
 MONEY = ("return_before_costs_pct", "return_pct", "sharpe_ratio_daily_annualised")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SurrogateTask(RunTask):
     """Settings of a run over a surrogate.
 
@@ -44,12 +44,14 @@ class SurrogateTask(RunTask):
     ----------
     kind, seed, number : of the surrogate, see `surrogate`; number 0 is the market itself
     scores_only : whether to leave out the account
+    coin_times : as of `surrogate`
     """
 
     kind: str
     seed: int
     scores_only: bool
     number: int = 0
+    coin_times: NDArray[np.datetime64] | None = None
 
 
 @named_errors()
@@ -60,7 +62,7 @@ def run_surrogate_task(task: SurrogateTask) -> dict[str, float]:
     """
     bars = task.bars
     if task.number:
-        bars = surrogate(bars, task.kind, task.number, seed=task.seed)
+        bars = surrogate(bars, task.kind, task.number, seed=task.seed, coin_times=task.coin_times)
     parameters = all_parameters(task.strategy_class, task.parameters)
     if (rows := feature_rows(bars.frame, task.strategy_class, parameters)) is not None:
         try:

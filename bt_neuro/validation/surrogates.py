@@ -26,7 +26,14 @@ class _Moves(NamedTuple):
     body: Array  # close to open
 
 
-def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
+def surrogate(
+    bars: Bars,
+    kind: str,
+    number: int,
+    *,
+    seed: int = 0,
+    coin_times: NDArray[np.datetime64] | None = None,
+) -> Bars:
     """Return the bars of a surrogate market.
 
     Parameters
@@ -35,6 +42,8 @@ def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
     kind : "sign", "hour" or "bars"; see Notes
     number : of the surrogate, from 1 on
     seed : of all surrogates; equal seeds, kinds and numbers give equal bars
+    coin_times : ascending times, those of the bars among them, of each of which "sign" tosses one coin; the bars'
+        own by default. Markets that share them are mirrored together, and stay correlated
 
     Returns
     -------
@@ -74,7 +83,10 @@ def surrogate(bars: Bars, kind: str, number: int, *, seed: int = 0) -> Bars:
     rng = np.random.default_rng([seed, number, KINDS.index(kind)])
     moves, volume = _moves(frame), frame["volume"].to_numpy()
     if kind == "sign":
-        moves = _mirrored(moves, rng.integers(0, 2, len(frame)) == 1)
+        own = frame["datetime"].to_numpy("datetime64[us]")
+        times = own if coin_times is None else coin_times
+        coins = rng.integers(0, 2, len(times))
+        moves = _mirrored(moves, coins[np.searchsorted(times, own)] == 1)
     else:
         order, gaps = _orders(frame["datetime"], kind, rng)
         moves = _Moves(moves.gap[gaps], moves.up[order], moves.down[order], moves.body[order])

@@ -59,8 +59,8 @@ def test_the_command_takes_several_files(files, tmp_path):
     assert out.exit_code == 0, out.output
     assert json.loads(out.stdout)["names"] == ["A", "B"]
     refused = bt_neuro(*words, "--resume", tmp_path / "run")
-    assert refused.exit_code == 1
-    assert "--resume takes one file" in refused.stderr
+    assert refused.exit_code == 2
+    assert "takes one file" in refused.stderr
 
 
 def test_files_need_names_of_their_own(files):
