@@ -53,8 +53,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
       - ``history_bars`` (default: ``None``): bars in a feature window; 3, or 20 for the article
       - ``learning_rate`` (default: ``None``): of Adam; 3e-4, or 2e-4 for the article
       - ``size`` (default: ``0.95``): share of the equity in a position of the default `decide`
-      - ``budget`` (default: ``1.0``): share of the account's equity that ``size`` and `target` are shares of; a
-        portfolio gives each instrument an equal part
+      - ``budget`` (default: ``1.0``): share of the account's equity that ``size`` and `target` are shares of: an
+        equal part for each instrument of a portfolio, which then trades before other feeds begin
       - ``learning`` (default: ``True``): False predicts without learning
       - ``pretrain`` (default: ``None``): span of bars to learn before the first prediction,
         ``"2003-05-05..2005-12-31"`` or a pair of times, both inclusive; see Notes
@@ -132,8 +132,6 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     learner = checks.ReadOnly()
     network = checks.ReadOnly()
     phase = checks.ReadOnly()
-
-    _is_member = False  # of a portfolio: it trades before the feeds of the others begin
 
     def __init__(self, **unknown: Any) -> None:
         # backtrader passes on names that are no params; Python's TypeError would give no hint.
@@ -230,7 +228,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def prenext(self) -> None:
         """Take a bar while other feeds have not begun: as `next` where all features are known, without orders."""
         if len(self.datas) > 1 and self._has_features():
-            self._take_bar(trades=self._is_member)
+            self._take_bar(trades=self.p.budget < 1)  # in a portfolio it does not wait for the others
         elif len(self.data) > self.fingerprint.bars:  # or another feed's bar has come
             self._verification.add()
 

@@ -182,7 +182,7 @@ def _member(strategy: type[NeuroStrategy], analyzers: dict[str, Analyzers]) -> t
             self._addanalyzer(analyzer, **params)
         super(member, self)._start()
 
-    more = {"_start": start, "_is_member": True, "__module__": strategy.__module__}
+    more = {"_start": start, "__module__": strategy.__module__}
     member: Any = type(strategy.__name__, (strategy,), more)
     return member
 

@@ -111,21 +111,13 @@ def _cerebro(task: TraceTask, strategy: type[NeuroStrategy], broker: MarginBroke
         account.use(broker, feed.point, data._name or None)
     for number in range(task.instruments):
         part = {"data": number, "budget": 1 / task.instruments} if task.instruments > 1 else {}
-        cerebro.addstrategy(member_of(strategy) if part else strategy, **{**task.parameters, **part})
+        cerebro.addstrategy(strategy, **{**task.parameters, **part})
     return cerebro
 
 
 def _feed(feed: FeedBars) -> BarsFeed:
     timeframe, compression = feed.timeframe
     return BarsFeed(bars=feed.frame, timeframe=timeframe, compression=compression)
-
-
-def member_of(strategy: type[NeuroStrategy]) -> type[NeuroStrategy]:
-    """Return the strategy as the member of a portfolio, which trades before the feeds of the others begin."""
-    member: Any = type(
-        strategy.__name__, (strategy,), {"_is_member": True, "__module__": strategy.__module__}
-    )
-    return member
 
 
 class _BarAnalyzer(bt.Analyzer):

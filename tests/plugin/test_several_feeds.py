@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from typing import Any
 
 import backtrader as bt
@@ -10,11 +11,14 @@ import pytest
 from modes import random_hours, run_modes
 from small import Small
 
+from bt_neuro.account.account import margin_account
 from bt_neuro.account.broker import MarginBroker
 from bt_neuro.account.instrument import Instrument
+from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.analyzers import HitRate
 from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.live_feed import LiveFeed
 
 EURO, GOLD = random_hours(200, seed=1), random_hours(300, seed=2)
 LATE = GOLD[120:].reset_index(drop=True)
@@ -156,3 +160,23 @@ def test_each_feed_pays_its_own_spread(mode: dict[str, Any]) -> None:
     cerebro.addstrategy(TradesBoth)
     (ran,) = cerebro.run()
     assert ran.costs == pytest.approx({"euro": 0.5e-3, "gold": 1.5e-3, "euro H4": 1e-3})
+
+
+def test_live_feeds_are_learned_as_if_each_were_alone() -> None:
+    """A portfolio in an own Cerebro, whose feeds begin and end at different times."""
+    frames = {"euro": EURO, "gold": LATE}
+    cerebro = bt.Cerebro(stdstats=False)
+    for name, bars in frames.items():
+        arrived: queue.Queue[Bar | None] = queue.Queue()
+        for row in bars.itertuples(index=False):
+            prices = (row.open, row.high, row.low, row.close, row.volume)
+            arrived.put(Bar(row.datetime.to_pydatetime(), *prices))
+        arrived.put(None)
+        hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+        cerebro.adddata(LiveFeed(queue=arrived, qcheck=0.001, limits=None, **hours), name=name)
+        cerebro.addstrategy(Records, data=name, budget=0.5)
+    margin_account(cerebro, spread=2.0, point=1e-4)
+    for ran, bars in zip(cerebro.run(), frames.values(), strict=True):
+        alone = run(Records, bars)
+        assert ran.said == alone.said
+        assert len(ran.said) > 100

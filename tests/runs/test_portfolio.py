@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+from contextlib import chdir
 
+import backtrader as bt
 import numpy as np
 import pytest
 from command import bt_neuro
 from modes import random_hours
 from small import Small
 
-from bt_neuro import backtest, open_run
+from bt_neuro import BarsFeed, RunRecord, backtest, margin_account, open_run, read_bars
 from bt_neuro.account.account import Account
 from bt_neuro.errors import NeuroError
 from bt_neuro.runs.portfolio import portfolio
@@ -178,3 +180,25 @@ def test_a_signal_ends_all_instruments_at_the_same_bar(folder, tmp_path):
     assert (result.manifest["status"], result.manifest["stopped_by"]) == ("interrupted", "SIGTERM")
     times = {result.instrument(name).equity["datetime"].iloc[-1] for name in result.names}
     assert times == {WALK["datetime"][200]}
+
+
+@pytest.mark.parametrize("mode", [{}, {"exactbars": 1}, {"runonce": False}], ids=str)
+def test_an_own_cerebro_runs_the_same_portfolio(folder, tmp_path, mode):
+    paths = write(folder, "ABC")
+    account = Account.of("forex", spread=2.0, lot_step=1e-8)
+    options = {"strategy": Small, "parameters": PARAMETERS, "account": account, "report": False}
+    expected = portfolio(paths, **options, out=tmp_path / "run")
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    for path in paths:
+        cerebro.adddata(BarsFeed(bars=read_bars(path).frame), name=path.stem)
+    margin_account(cerebro, "forex", spread=2.0, lot_step=1e-8)
+    for path in paths:
+        cerebro.addstrategy(Small, data=path.stem, budget=1 / 3, **PARAMETERS)
+    cerebro.addanalyzer(RunRecord, report=False, out=None)
+    with chdir(tmp_path):
+        ran = cerebro.run()
+    for name, strategy in zip("ABC", ran, strict=True):
+        own, one = strategy.analyzers.runrecord.result, expected.instrument(name)
+        assert own.predictions.equals(one.predictions)
+        assert own.trades.equals(one.trades)
+    assert cerebro.broker.getvalue() == pytest.approx(expected.metrics["account"]["equity_end"])
