@@ -11,8 +11,11 @@ from bt_neuro.learning.learner import Learner
 from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam
+from bt_neuro.plugin.as_of import AsOf
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, DEFAULTS
 from bt_neuro.plugin.features import article_features, shape_features
+
+__all__ = ["AsOf", "NeuroSignal"]
 
 DIRECTIONS = {"none": 0.0, "buy": 1.0, "sell": -1.0}
 

@@ -39,14 +39,14 @@ def _index(cls: type, feeds: list[Any], wanted: Any) -> int:
     return wanted
 
 
-def feeds_of(line: Any, datas: list[Any]) -> list[Any]:
-    """Return the feeds from which a line is computed, each once."""
+def feeds_of(line: Any, datas: list[Any], as_of: bool = False) -> list[Any]:
+    """Return the feeds from whose bars a line is computed, each once; with `as_of` those that `AsOf` reads too."""
     found: list[Any] = []
-    _collect(line, datas, found, set())
+    _collect(line, datas, found, set(), as_of)
     return found
 
 
-def _collect(line: Any, datas: list[Any], found: list[Any], seen: set[int]) -> None:
+def _collect(line: Any, datas: list[Any], found: list[Any], seen: set[int], as_of: bool) -> None:
     if id(line) in seen:
         return
     seen.add(id(line))
@@ -60,9 +60,9 @@ def _collect(line: Any, datas: list[Any], found: list[Any], seen: set[int]) -> N
         parts = [line.lines[0]]
     if not parts and not isinstance(line, bt.Strategy):
         parts = [sources.get("_owner")]
-    for part in parts or ():
+    for part in [*(parts or ()), sources.get("as_of") if as_of else None]:
         if isinstance(part, bt.LineRoot):
-            _collect(part, datas, found, seen)
+            _collect(part, datas, found, seen, as_of)
 
 
 def require_one_clock(strategy: Any, features: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ def require_one_clock(strategy: Any, features: dict[str, Any]) -> None:
             names = " and ".join(map(name_of, feeds))
             raise StrategyError(
                 f"{type(strategy).__name__}.features(): {name} must come from one feed, got {names}. backtrader pairs "
-                "their bars by number, not by time. Return a line of each as a feature."
+                "their bars by number, not by time. Return a line of each, or bt_neuro.indicators.AsOf(...)."
             )
 
 

@@ -147,7 +147,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         self._feature_lines = checks.checked_features(self)
         require_one_clock(self, self._feature_lines)
         lines = self._feature_lines.values()
-        self._inputs = {self.data, *(feed for line in lines for feed in feeds_of(line, self.datas))}
+        self._inputs = {
+            self.data,
+            *(feed for line in lines for feed in feeds_of(line, self.datas, as_of=True)),
+        }
         self._is_checked = False
         self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
 

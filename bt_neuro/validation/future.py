@@ -73,7 +73,7 @@ def _filled_lines(cerebro: bt.Cerebro, data: Any) -> Iterator[tuple[array[float]
         indicator
         for strategy in cerebro.runningstrats
         for indicator in indicators_of(strategy)
-        if data in feeds_of(indicator, cerebro.datas)[:1]
+        if any(feed is data for feed in feeds_of(indicator, cerebro.datas)[:1])  # == compares prices
     ]
     lines = {
         id(line.array): (line.array, alias)

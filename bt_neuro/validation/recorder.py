@@ -102,7 +102,8 @@ class Recorders:
         self.has_begun = False  # some strategy's next() was called
 
     def add(self, strategy: NeuroStrategy) -> None:
-        after, number = self._digest_after, strategy.env.datas.index(strategy.data)
+        after = self._digest_after
+        number = [data is strategy.data for data in strategy.env.datas].index(True)  # == compares prices
         if number >= self._feeds:
             raise StrategyError(
                 f"The learned feed must be that of a file, got number {number}. Add it before others."

@@ -6,6 +6,7 @@ import queue
 from typing import Any
 
 import backtrader as bt
+import numpy as np
 import pandas as pd
 import pytest
 from modes import random_hours, run_modes
@@ -17,6 +18,7 @@ from bt_neuro.account.instrument import Instrument
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.analyzers import HitRate
+from bt_neuro.plugin.as_of import AsOf
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.live_feed import LiveFeed
 
@@ -100,6 +102,46 @@ def test_lines_of_other_feeds_are_inputs(mode: dict[str, Any]) -> None:
 class AcrossFeeds(Small):
     def features(self) -> dict[str, Any]:
         return {**super().features(), "gap": bt.ind.SMA(self.data.close - self.data1.close, period=3)}
+
+
+class KnownGap(Records):
+    """Has the distance from another feed as a feature."""
+
+    def features(self) -> dict[str, Any]:
+        self.known = AsOf(self.data, line=bt.ind.SMA(self.data1.close, period=2))
+        return {**super().features(), "gap": self.data.close - self.known}
+
+    def start(self) -> None:
+        super().start()
+        self.read: dict[Any, float] = {}
+
+    def _keep(self) -> None:
+        super()._keep()
+        self.read.setdefault(self.data.opened.datetime(0), self.known[0])
+
+
+@run_modes
+@pytest.mark.parametrize("other", [LATE, GAPS], ids=["late", "gaps"])
+def test_lines_of_two_feeds_go_together_as_of_a_bar(mode: dict[str, Any], other: pd.DataFrame) -> None:
+    ran = run(KnownGap, EURO, other, mode=mode)
+    means = other["close"].rolling(2).mean()
+    closed = other["datetime"] + other["datetime"].diff().min()
+    at = np.searchsorted(closed, EURO["datetime"] + pd.Timedelta(hours=1), side="right") - 1
+    known = {time: means[i] if i >= 0 else np.nan for time, i in zip(EURO["datetime"], at, strict=True)}
+    for time, value in ran.read.items():
+        np.testing.assert_allclose(value, known[pd.Timestamp(time).round("s")], rtol=1e-12)
+    assert len(ran.read) == len(EURO)
+    assert ran.said == run(KnownGap, EURO, other).said
+    assert len(ran.said) > 40
+
+
+def test_as_of_needs_a_line_of_one_feed() -> None:
+    class Wrong(Small):
+        def features(self) -> dict[str, Any]:
+            return {"known": AsOf(self.data, line=self.data1)}
+
+    with pytest.raises(StrategyError, match="line must be a line of one feed"):
+        run(Wrong, EURO, LATE)
 
 
 @pytest.mark.parametrize(
