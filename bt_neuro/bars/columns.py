@@ -1,31 +1,24 @@
 """Roles of columns: by name where the names are known, else by order, consistency and continuity.
 
-Prices are one group of neighbouring columns. Without names, high is the column that no other exceeds, low the
-one that exceeds no other, and open is the one that continues the close of the bar before.
+Prices are one group of neighbouring columns.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
+from bt_neuro.bars.consistency import Sample, cells_of, consistent_prices
 from bt_neuro.bars.dates import looks_like_clock, looks_like_date, zone_in_name
 from bt_neuro.bars.formats import Format
-from bt_neuro.bars.numbers import Floats, looks_like_number, looks_like_volume, parse_prices
+from bt_neuro.bars.numbers import looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
 from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain, spread_unit
 from bt_neuro.errors import BarsError
 
-Sample = Sequence[Sequence[str]]  # the first rows, all of one length
-
-CONSISTENT = 0.9  # share of rows in which high and low must be so; the checks of rows name the rest
-CONTINUOUS = 0.8  # open to the close before, against close to the open before: at most this
-ONLY = 0.5  # ... and against the next best four columns: at most this
-ALIKE = 2.0  # the largest of four prices of a bar over the smallest
 SIDES = ("", "trade", "trades", "bid", "mid", "ask")  # of equals, the first
 CLOCKS = frozenset(WORDS["clock"])
 
@@ -67,7 +60,7 @@ def find_columns(
     numeric = [i for i in range(width) if i not in times.values() and _mostly(tests[i], sample, i)]
     prices = _named_prices(names, numeric, symbol)
     if not prices:
-        prices = _consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
+        prices = consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
         exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
         if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
             raise _no_prices(header, exact, sample[0])
@@ -135,7 +128,10 @@ def _is_clock(name: str | None, sample: Sample, date: int, clock: int) -> bool:
         return False
     if name is not None or _mostly(lambda cell: ":" in cell, sample, clock):
         return True
-    times, days = best_times(_cells(sample, date), _cells(sample, clock)), best_times(_cells(sample, date))
+    times, days = (
+        best_times(cells_of(sample, date), cells_of(sample, clock)),
+        best_times(cells_of(sample, date)),
+    )
     zeros = all(not row[clock].strip("0") for row in sample)
     return not np.isnat(times).any() and (zeros or len(np.unique(times)) > len(np.unique(days)))
 
@@ -156,21 +152,26 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
         ]
         if found := _group(names, sorted(footnotes)):
             complete = {rest: complete.get(rest, found) for rest in groups if rest in complete or not rest}
+    if complete and "" not in complete and len({names[i].role for i in groups.get("", ())}) == 3:
+        raise _not_alike([names[i].role for i in groups[""]], next(iter(complete)))
     if symbol and (chosen := complete.get(plain(symbol))):
         return chosen
     instruments = [rest for rest in complete if not names[complete[rest]["open"]].is_study] or list(complete)
     sides = [side for side in SIDES if side in instruments]
     if sides and (len(sides) == len(instruments) or instruments[0] == ""):
         if before := [side for side in SIDES[: SIDES.index(sides[0])] if len(groups.get(side, ())) == 3]:
-            got = ", ".join(names[i].role for i in groups[before[0]])
-            raise BarsError(
-                f"open, high, low and close must be named alike, got {got} beside the four of {sides[0]}.\n"
-                "Correct the names of the columns."
-            )
+            raise _not_alike([names[i].role for i in groups[before[0]]], sides[0])
         return complete[sides[0]]
     if len(instruments) > 1 or (symbol and instruments):
         raise several_instruments([names[complete[rest]["open"]].rest for rest in instruments], symbol)
     return complete[instruments[0]] if instruments else {}
+
+
+def _not_alike(three: Sequence[str], other: str) -> BarsError:
+    return BarsError(
+        f"open, high, low and close must be named alike, got {', '.join(three)} beside the four of {other}.\n"
+        "Correct the names of the columns."
+    )
 
 
 def several_instruments(names: Sequence[str], symbol: str = "") -> BarsError:
@@ -224,46 +225,6 @@ def _volumes(names: Sequence[Name], columns: Sequence[int], prices: dict[str, in
     return parts if len(parts) == 2 else {}
 
 
-def _consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[int]) -> dict[str, int]:
-    """Return the four neighbouring columns that alone can be prices, empty if there are none."""
-    order = np.argsort(best_times(*(_cells(sample, i) for i in times.values())), kind="stable")
-    found = []
-    for first, rows in _windows([sample[i] for i in order], columns):
-        high, low = _extreme(rows, np.maximum), _extreme(rows, np.minimum)
-        if high is None or low is None:
-            continue
-        one, other = (i for i in range(4) if i not in (high, low))
-        follows, leads = (np.abs(rows[1:, a] - rows[:-1, b]).sum() for a, b in ((one, other), (other, one)))
-        if follows > leads:
-            one, other, follows, leads = other, one, leads, follows
-        if follows < CONTINUOUS * leads:
-            roles = {"open": first + one, "high": first + high, "low": first + low, "close": first + other}
-            found.append((float(follows / leads), roles))
-    found.sort(key=lambda four: four[0])
-    if not found or (len(found) > 1 and found[0][0] > ONLY * found[1][0]):
-        return {}
-    return found[0][1]
-
-
-def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floats]]:
-    """Yield the first of four neighbours among columns and their prices, where these are alike."""
-    for first in columns:
-        if set(range(first, first + 4)) <= set(columns):
-            four = np.stack(parse_prices([_cells(sample, i) for i in range(first, first + 4)])[0], axis=1)
-            four = four[(four > 0).all(axis=1)]
-            if len(four) > 1 and np.median(four.max(axis=1) / four.min(axis=1)) < ALIKE:
-                yield first, four
-
-
-def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
-    """Return the column that is the highest (or lowest) of the four in nearly every row; None if no one is."""
-    extreme = reduce.reduce(four, axis=1)
-    share = (four == extreme[:, None]).mean(axis=0)
-    best = int(share.argmax())
-    alone = (share == share[best]).sum() == 1
-    return best if share[best] >= CONSISTENT and alone else None
-
-
 def _no_prices(header: Sequence[str] | None, exact: dict[str, int], first: Sequence[str]) -> BarsError:
     names = [plain(name) for name in header or ()]
     if any("bid" in name for name in names) and any("ask" in name for name in names):
@@ -280,14 +241,14 @@ def _no_prices(header: Sequence[str] | None, exact: dict[str, int], first: Seque
 
 def _is_inside(sample: Sample, column: int, prices: dict[str, int]) -> bool:
     """Return whether a column lies between low and high in most rows, as prices do and volumes do not."""
-    cells = [_cells(sample, i) for i in (column, prices["low"], prices["high"])]
+    cells = [cells_of(sample, i) for i in (column, prices["low"], prices["high"])]
     value, low, high = parse_prices(cells)[0]
     return bool(np.mean((low <= value) & (value <= high)) > 0.5)
 
 
 def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:
     """Return whether most bars open within a second after the bar before closes."""
-    opens, closes = best_times(_cells(sample, opened)), best_times(_cells(sample, closed))
+    opens, closes = best_times(cells_of(sample, opened)), best_times(cells_of(sample, closed))
     order = np.argsort(closes, kind="stable")
     waits = opens[order][1:] - closes[order][:-1]
     at_once = (waits > np.timedelta64(0, "us")) & (waits <= np.timedelta64(1, "s"))
@@ -296,10 +257,6 @@ def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:
 
 def _is_text(cell: str) -> bool:
     return any(map(str.isalpha, cell)) and not (looks_like_number(cell) or looks_like_date(cell))
-
-
-def _cells(sample: Sample, column: int) -> pa.ChunkedArray:
-    return pa.chunked_array([[row[column] for row in sample]], pa.string())
 
 
 def _mostly(test: Callable[[str], bool], sample: Sample, column: int) -> bool:

@@ -67,10 +67,8 @@ def find_layout(data: bytes) -> Layout:
         raise _no_bars(lines, [row for table in tables.values() for row in enumerate(table, 1)])
     width = widths.most_common(1)[0][0]
     first = next(i for i, row in enumerate(rows) if _is_row(row))
-    names = (sum(parse_name(name).role in PRICES for name in row) for row in rows[:first])
-    titles = max(
-        (i for i, known in enumerate(names, 1) if known >= len(PRICES)), default=0
-    )  # some with dates
+    headers = (i for i, row in enumerate(rows[:first], 1) if _is_header(row))
+    titles = max(headers, default=0)  # some with dates
     start = next(i for i, row in enumerate(rows) if i >= titles and _has_data(row))
     body = lines[start : start + SAMPLE_ROWS]
     sample = [row for line in body if len(row := _split(line, separator, quote)) == width and any(row)]
@@ -131,6 +129,12 @@ def _is_row(row: Row) -> bool:
     if not times:
         return numbers >= 5 and looks_like_serial(cells[0])
     return numbers - looks_like_number(times[0]) >= 4
+
+
+def _is_header(row: Row) -> bool:
+    """Return whether a line names the prices, and is not joined with one of data."""
+    names = sum(parse_name(name).role in PRICES for name in row)
+    return names >= len(PRICES) and not any(looks_like_number(cell.strip()) for cell in row if cell)
 
 
 def _has_data(row: Row) -> bool:

@@ -23,10 +23,10 @@ from bt_neuro.bars.order import (
     put_in_order,
     select_symbol,
 )
-from bt_neuro.bars.resample import resample_bars
+from bt_neuro.bars.resample import coarser_bars
 from bt_neuro.bars.source import read_source
 from bt_neuro.bars.table import Table, read_table
-from bt_neuro.bars.timeframe import Gaps, commonest_step, find_gaps, parse_timeframe, timeframe_name
+from bt_neuro.bars.timeframe import Gaps, commonest_step, find_gaps, parse_timeframe
 from bt_neuro.bars.times import parse_times
 from bt_neuro.bars.units import find_point, scale_prices, spread_in_points, without_noise
 from bt_neuro.bars.validation import (
@@ -201,9 +201,8 @@ def read_bars(
         del rows["row"]
         frame = pd.DataFrame(rows, copy=False)
         if coarser is not None:
-            finer = f"{len(frame):,} {timeframe_name(timeframe)}"
-            frame, timeframe = resample_bars(frame, timeframe, coarser), coarser
-            notes.append(f"{len(frame):,} {timeframe_name(coarser)} bars were built from {finer} bars.")
+            frame, more = coarser_bars(frame, timeframe, coarser)
+            notes, timeframe = [*notes, *more], coarser
     return Bars(
         frame=frame,
         path=path,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bt_neuro.bars.closing import closing_time
 from bt_neuro.bars.timeframe import DAY, MONTH, UNITS, timeframe_name
 from bt_neuro.errors import BarsError
 
@@ -65,6 +66,21 @@ def resample_bars(frame: pd.DataFrame, finer: pd.Timedelta, coarser: pd.Timedelt
     late = _is_short(begins, edges["first"].to_numpy(), kinds == kinds[0], 0)
     early = _is_short(edges["last"].to_numpy() + finer.to_timedelta64(), ends, kinds == kinds[-1], -1)
     return bars.iloc[int(late) : len(bars) - int(early)].reset_index(drop=True)
+
+
+def coarser_bars(
+    fine: pd.DataFrame, finer: pd.Timedelta, coarser: pd.Timedelta
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return bars of a coarser timeframe, with notes on what they were built from."""
+    frame, times = resample_bars(fine, finer, coarser), fine["datetime"]
+    name, one = timeframe_name(coarser), f"{timeframe_name(finer)} bars"
+    if len(frame) < 2:
+        raise BarsError(f"{len(fine):,} {one} make less than two whole {name} bars.\nGive a longer file.")
+    notes = [f"{len(frame):,} {name} bars were built from {len(fine):,} {one}."]
+    end = closing_time(frame["datetime"].iloc[-1], coarser)
+    if n := int(((times < frame["datetime"].iloc[0]) | (times >= end)).sum()):
+        notes.append(f"Left out {n:,} {one} at the ends, where they make no whole {name} bar.")
+    return frame, notes
 
 
 def _is_short(before: NDArray[Any], after: NDArray[Any], alike: NDArray[Any], at: int) -> bool:

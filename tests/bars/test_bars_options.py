@@ -74,8 +74,11 @@ def test_days_that_begin_late_or_end_early_are_left_out(
     tmp_path: Path, options: dict[str, str], first: str, last: str
 ) -> None:
     path = save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(24 * 20)))
-    times = read_bars(path, resample="D1", **options).frame["datetime"]
+    bars = read_bars(path, resample="D1", **options)
+    times = bars.frame["datetime"]
     assert [times.iloc[0], times.iloc[-1]] == [pd.Timestamp(first), pd.Timestamp(last)]
+    left = "Left out 46 H1 bars at the ends, where they make no whole D1 bar."
+    assert (left in bars.notes) == bool(options)
 
 
 @pytest.mark.parametrize("name", ["M1", "M15", "H1", "H4", "D1", "W1", "MN1"])
@@ -144,6 +147,7 @@ AUTUMN = HOURS.replace(b"2024-01-15", b"2024-10-27").replace(b"2024-01-16", b"20
             {"resample": "M5"},
             "M5 bars cannot be built from H1 bars.\nGive --resample a multiple of H1.",
         ),
+        (HOURS, {"resample": "D1"}, "30 H1 bars make less than two whole D1 bars.\nGive a longer file."),
         (HOURS, {"resample": "H7"}, "'H7' is no timeframe.\nWrite M5, M15, H1, H4, D1, W1 or MN1."),
     ],
 )

@@ -1,0 +1,69 @@
+"""Prices without known names, found by order, consistency and continuity.
+
+High is the column that no other exceeds, low the one that exceeds no other, and open is the one that continues the
+close of the bar before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from bt_neuro.bars.numbers import Floats, parse_prices
+from bt_neuro.bars.times import best_times
+
+Sample = Sequence[Sequence[str]]  # the first rows, all of one length
+
+CONSISTENT = 0.9  # share of rows in which high and low must be so; the checks of rows name the rest
+CONTINUOUS = 0.8  # open to the close before, against close to the open before: at most this
+ONLY = 0.5  # ... and against the next best four columns: at most this
+USUAL = 0.9  # share of the steps that a damaged price cannot stretch
+ALIKE = 2.0  # the largest of four prices of a bar over the smallest
+
+
+def consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[int]) -> dict[str, int]:
+    """Return the four neighbouring columns that alone can be prices, empty if there are none."""
+    order = np.argsort(best_times(*(cells_of(sample, i) for i in times.values())), kind="stable")
+    found = []
+    for first, rows in _windows([sample[i] for i in order], columns):
+        high, low = _extreme(rows, np.maximum), _extreme(rows, np.minimum)
+        if high is None or low is None:
+            continue
+        one, other = (i for i in range(4) if i not in (high, low))
+        steps = (np.abs(rows[1:, a] - rows[:-1, b]) for a, b in ((one, other), (other, one)))
+        follows, leads = (np.minimum(step, np.quantile(step, USUAL)).sum() for step in steps)
+        if follows > leads:
+            one, other, follows, leads = other, one, leads, follows
+        if follows < CONTINUOUS * leads:
+            roles = {"open": first + one, "high": first + high, "low": first + low, "close": first + other}
+            found.append((float(follows / leads), roles))
+    found.sort(key=lambda four: four[0])
+    if not found or (len(found) > 1 and found[0][0] > ONLY * found[1][0]):
+        return {}
+    return found[0][1]
+
+
+def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floats]]:
+    """Yield the first of four neighbours among columns and their prices, where these are alike."""
+    for first in columns:
+        if set(range(first, first + 4)) <= set(columns):
+            four = np.stack(parse_prices([cells_of(sample, i) for i in range(first, first + 4)])[0], axis=1)
+            four = four[(four > 0).all(axis=1)]
+            if len(four) > 1 and np.median(four.max(axis=1) / four.min(axis=1)) < ALIKE:
+                yield first, four
+
+
+def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
+    """Return the column that is the highest (or lowest) of the four in nearly every row; None if no one is."""
+    extreme = reduce.reduce(four, axis=1)
+    share = (four == extreme[:, None]).mean(axis=0)
+    best = int(share.argmax())
+    alone = (share == share[best]).sum() == 1
+    return best if share[best] >= CONSISTENT and alone else None
+
+
+def cells_of(sample: Sample, column: int) -> pa.ChunkedArray:
+    """Return the cells of a column."""
+    return pa.chunked_array([[row[column] for row in sample]], pa.string())
