@@ -37,7 +37,7 @@ FEED = ("time_before", "close_before", "digits", "ignored", "rejected")
 
 
 class RunState(bt.Analyzer):
-    """Save the state of a run with one feed in its checkpoints, and restore it.
+    """Save the state of a run of one strategy that trades one feed in its checkpoints, and restore it.
 
     It holds lines and attributes of indicators, the strategy's own attributes, and all of the broker: positions,
     money, working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, and
@@ -63,7 +63,20 @@ class RunState(bt.Analyzer):
     def _anchors(self) -> dict[str, Any]:
         strategy = self.strategy
         info = strategy.broker.getcommissioninfo(self.data)
-        return {"data": self.data, "strategy": strategy, "broker": strategy.broker, "conditions": info}
+        inputs = {f"data{number}": data for number, data in enumerate(strategy.datas) if number}
+        return {
+            "data": self.data,
+            **inputs,
+            "strategy": strategy,
+            "broker": strategy.broker,
+            "conditions": info,
+        }
+
+    @property
+    def _trades_one_feed(self) -> bool:
+        strategy = self.strategy
+        others = [data for data in strategy.datas[1:] if data in strategy.broker.positions]
+        return len(strategy.env.runningstrats) == 1 and not others
 
     # -- save ------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
@@ -71,7 +84,7 @@ class RunState(bt.Analyzer):
 
         In the phase FIT there is no account yet, and its bars pass again.
         """
-        if self.strategy.phase is Phase.FIT or len(self.strategy.datas) > 1:
+        if self.strategy.phase is Phase.FIT or not self._trades_one_feed:
             return {"bar": None}
         if self.strategy.fingerprint.bars < len(
             self.data
