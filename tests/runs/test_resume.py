@@ -214,7 +214,7 @@ def test_the_account_starts_flat_with_other_settings_and_the_run_says_so(first, 
     equity = resumed.equity
     assert equity["bar"].tolist() == list(range(300, len(BARS)))
     assert (equity["position"].iloc[0], equity["equity"].iloc[0]) == (0, 10_000)
-    assert f"resumed at {BARS['datetime'][300]} with a flat account" in str(resumed)
+    assert f"Resumed at {BARS['datetime'][300]} with a flat account" in str(resumed)
     assert resumed.manifest["resumed"]["last_bar"] == 299
     assert resumed.metrics["buy_and_hold_return_pct"] == pytest.approx(
         100 * (BARS["close"].iloc[-1] / BARS["close"][300] - 1)
