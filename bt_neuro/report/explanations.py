@@ -104,6 +104,15 @@ EXPLAINED = {
     "Bars tested": "Bars of all test parts.",
     "Mean Squared Error": "Mean of (target less output)², over bars and classes of the test parts.",
     "Mean Squared Error, in sample": "The same on the training parts.",
+    "95 % Interval": "Range that holds the true figure in 95 of 100 such runs.",
+    "95 % Interval [%]": "Range that holds the true figure in 95 of 100 such runs.",
+    # Figures of a permutation test.
+    "Hit rate over the visible half (lift), %": "Hit rate less what the visible half of the fractal explains alone.",
+    "Brier score below the best baseline's": "How far the Brier score is below that of the best baseline.",
+    "Brier score below the counters'": "How far the Brier score is below that of counters of the visible half.",
+    "Hit rate over the best baseline, equal coverage, %": "Hit rate less the best baseline's with as many signals.",
+    "Return before costs, %": "Growth of the account if the same fills had cost nothing.",
+    "Return after costs, %": "Growth of the account after costs.",
     # Headings of tables.
     "predictor": "Network, or simple rule on the same bars under the same delay.",
     "network": "One of the networks that vote.",
@@ -184,3 +193,10 @@ EXPLAINED = {
     "error, late": "Mean squared error of the networks that started late.",
     "error, early": "Mean squared error of the network that started at the first bar, on the same bars.",
 }
+
+
+def explanation_of(name: str) -> str:
+    """Return the line on a figure or heading; empty for one that needs none, such as a month."""
+    if name.startswith("Over "):  # a baseline's name follows
+        return "Hit rate less that of this baseline with as many signals."
+    return EXPLAINED.get(name, "")

@@ -16,7 +16,7 @@ from bokeh.resources import Resources
 from bokeh.settings import settings
 
 from bt_neuro.report.alternative import text_alternative
-from bt_neuro.report.explanations import EXPLAINED
+from bt_neuro.report.explanations import explanation_of
 from bt_neuro.report.parts import Section, Summary
 from bt_neuro.report.style import BLUE, GREY, ORANGE
 
@@ -43,7 +43,7 @@ def render_html(summary: Summary, sections: list[Section], manifest: dict[str, A
             figures=figures,
             alternatives=alternatives,
             colors={BLUE: "--blue", ORANGE: "--orange", GREY: "--soft"},
-            explained=EXPLAINED,
+            explanation_of=explanation_of,
             manifest=manifest,
             lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
             bokeh=_bokeh(),
