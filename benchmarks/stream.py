@@ -47,10 +47,14 @@ def lines(count: int) -> Iterator[bytes]:
             yield f"{start + np.timedelta64(bar, 'm')},{open_},{high},{low},{close},500\n".encode()
 
 
-def process(folder: Path, device: str, strategy: Path | None, **pipes: int) -> subprocess.Popen[bytes]:
-    words = ["-m", "bt_neuro", "stream", "--resume" if folder.exists() else "--out", str(folder)]
+def process(
+    folder: Path, device: str, strategy: Path | None, *more: str, **pipes: object
+) -> subprocess.Popen[bytes]:
+    """Start a stream in a new folder, or in place."""
+    words = ["-m", "bt_neuro", "stream", "--resume" if folder.exists() else "--out", str(folder), *more]
     words += ["--device", device] + (["--strategy", str(strategy)] if strategy else [])
-    return subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **pipes)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE} | pipes
+    return subprocess.Popen([sys.executable, *words], **pipes)
 
 
 def restart(folder: Path, device: str, strategy: Path | None, times: int = 5) -> dict[str, float]:

@@ -32,7 +32,7 @@ LATER = {
     "_sizer",
     "sizer",
 }
-STRATEGY = ("_orders", "_orderspending", "_tradespending", "_signal", "_waiting_targets")
+STRATEGY = ("_signal", "_waiting_targets")  # not what waits for `_notify`: it has had this bar
 FEED = ("time_before", "close_before", "digits", "ignored", "rejected")
 
 

@@ -1,6 +1,6 @@
 """Kills at any moment: of a stream with a source that sends again what was not answered, and of runs over a file.
 
-BT_NEURO_KILLS=100 kills a stream as often; the default is a tenth of it.
+BT_NEURO_KILLS=100 kills a stream as often, and a third of it each of backtest, walk-forward, tune and compare.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
+import pandas as pd
 import pytest
 from modes import random_hours
 from paths import ROOT
 
+from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.runs.stream import stream
 
 KILLS = int(os.environ.get("BT_NEURO_KILLS", "10"))
 BRACKETS = f"{ROOT / 'tests' / 'brackets.py'}:Brackets"
+STRATEGY = ("--device", "numpy", "--strategy", BRACKETS)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals"),
@@ -133,55 +137,103 @@ def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
     assert source.ready >= KILLS // 2
 
 
-def test_a_killed_backtest_is_finished_by_resume(tmp_path):
-    """Also one that was killed after its last bar; tables, metrics and account are those of one long run."""
-    random_hours(3000).to_csv(tmp_path / "bars.csv", index=False)
+WALK = ("--train", "300b", "--test", "200b", "--jobs", 1)
+SEARCH = (
+    "--holdout",
+    0,
+    "--trials",
+    2,
+    "--search",
+    "learning_rate=1e-3..1e-1:log",
+    "--objective",
+    "brier_score",
+)
+STUDY = (
+    "--seeds",
+    1,
+    "--eras",
+    2,
+    "--grid",
+    "1e-3",
+    "--history",
+    "110b",
+    "--test",
+    "110b",
+    "--to",
+    "2024-01-19",
+)
+KINDS = {
+    "backtest": ("--checkpoint-every", 200, *STRATEGY),
+    "walk-forward": (*WALK, *STRATEGY),
+    "tune": (*WALK, *SEARCH, *STRATEGY),
+    "compare": STUDY,
+}
 
-    def start(folder, *words):
-        command = [sys.executable, "-m", "bt_neuro", "backtest", tmp_path / "bars.csv", "--no-report"]
-        command += [
-            "--device",
-            "numpy",
-            "--strategy",
-            BRACKETS,
-            "--checkpoint-every",
-            200,
-            "--out",
-            folder,
-            *words,
-        ]
-        return subprocess.Popen(
-            list(map(str, command)),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
 
-    def end(process):
-        _, said = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), said.decode()
-        return process.returncode == 0
+def start(kind, bars, folder, before):
+    """Start a run: in place of the one before that was killed, a backtest in a folder of its own."""
+    words = ["--out", folder] if before is None or kind == "backtest" else ["--resume", before]
+    words += ["--resume", before] if before is not None and kind == "backtest" else []
+    command = [sys.executable, "-m", "bt_neuro", kind, bars, "--no-report", *KINDS[kind], *words]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(list(map(str, command)), cwd=ROOT, env=environment, **pipes)
 
+
+def end(process):
+    """Return whether a run ended by itself."""
+    _, said = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), said.decode()
+    return process.returncode == 0
+
+
+def content(folder):
+    """Return what a run wrote: tables, model, metrics; without seconds."""
+    found = {
+        path.name: path.read_bytes() for kind in ("*.npy", "*.safetensors") for path in folder.glob(kind)
+    }
+    for path in folder.glob("*.csv"):
+        table = pd.read_csv(path)
+        if path.name == "trials.csv":  # a trial that was lost leaves its number unused
+            table["trial"] = table["trial"].rank()
+        found[path.name] = table.drop(columns=[name for name in table if name.endswith("seconds")]).to_csv()
+    return found | {"metrics": without_times(read_manifest(folder)["metrics"])}
+
+
+def without_times(values):
+    if isinstance(values, dict):
+        return {
+            name: without_times(value)
+            for name, value in values.items()
+            if name not in ("step_time", "trial") and not name.endswith("seconds")
+        }
+    return [without_times(value) for value in values] if isinstance(values, list) else values
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_killed_at_any_moment_is_finished_by_resume(kind, tmp_path):
+    """Killed up to three times, also after the last bar; all that it wrote is that of one long run."""
+    bars, whole, chance = tmp_path / "bars.csv", tmp_path / "whole", random.Random(6)
+    random_hours(3000 if kind == "backtest" else 760).to_csv(bars, index=False)
     begun = time.perf_counter()
-    assert end(start(tmp_path / "whole"))
-    seconds, chance = time.perf_counter() - begun, random.Random(6)
-    for number in range(max(KILLS // 3, 2)):
-        killed, resumed = tmp_path / f"killed{number}", tmp_path / f"resumed{number}"
-        process = start(killed)
-        time.sleep(chance.uniform(0.3, 1.0) * seconds)
-        process.kill()
-        is_done = end(process)
-        if not is_done:
-            has_model = (killed / "model.safetensors").exists()
-            assert end(start(resumed, *(("--resume", killed) if has_model else ())))
-        folder = killed if is_done else resumed
-        for name in (
-            "predictions.csv",
-            "equity.csv",
-            "trades.csv",
-            "features.npy",
-            "outputs.npy",
-            "model.safetensors",
-        ):
-            assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert end(start(kind, bars, whole, None))
+    seconds, expected, kills, runs = time.perf_counter() - begun, content(whole), 0, 0
+    while kills < max(KILLS // 3, 2):
+        before, is_done, runs = None, False, runs + 1
+        for attempt in range(4):
+            folder = tmp_path / f"{runs}-{attempt if kind == 'backtest' else 0}"
+            begun, process = time.perf_counter(), start(kind, bars, folder, before)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(None if attempt == 3 else chance.uniform(0.2, 1.0) * seconds)
+                seconds = time.perf_counter() - begun  # the machine may have become faster
+            process.kill()
+            if is_done := end(process):
+                break
+            kills += 1
+            if (folder / ("model.safetensors" if kind == "backtest" else "run.json")).exists():
+                before = folder
+        assert is_done
+        found = content(folder)
+        assert found.keys() == expected.keys()
+        assert [name for name in found if found[name] != expected[name]] == []
+    print(f"{kind}: {runs} runs with {kills} kills are as the one without")
