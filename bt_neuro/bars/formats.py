@@ -125,7 +125,7 @@ SUFFIXES = {  # of volumes
     "MRD": 1e9, "MLD": 1e9, "MN": 1e6, "BN": 1e9, "TSD": 1e3, "CR": 1e7,
 }  # fmt: skip
 CURRENCY = (
-    r"^(?:[A-Z]{1,3})?[$€£¥₹₽₩₺]|^(?:[A-Z]{3}|kr|zł) ?|"
+    r"^(?:[A-Z]{1,3})?[$€£¥₹₽₩₺] ?|^(?:[A-Z]{3}|kr|zł) ?|"
     r" ?[$€£¥₹₽₩₺]$| [A-Z]{3}$| (?:kr|zł|Kč|Ft|лв|руб|lei)\.?$"
 )
 ABSENT = frozenset(

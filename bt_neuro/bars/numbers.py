@@ -123,12 +123,21 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
 
 def written_digits(column: pa.ChunkedArray, style: Number, share: float = 0.95) -> int:
     """Return the decimals with which at least `share` of the cells are written, 0 where that differs."""
-    if not _is_text(column):
-        return 0
+    most = pc.mode(_decimals(column, style)).to_pylist() if _is_text(column) else []
+    filled = (pc.count(column).as_py() - (pc.sum(pc.equal(column, "")).as_py() or 0)) if most else 0
+    return most[0]["mode"] if most and most[0]["count"] >= share * filled else 0
+
+
+def without_short(prices: Floats, column: pa.ChunkedArray, style: Number) -> Floats:
+    """Return prices, NaN where a cell has fewer decimals than nearly all: a blank may stand for its last digit."""
+    if not (most := written_digits(column, style)):
+        return prices
+    return np.where(np.asarray(pc.less(_decimals(column, style), most).fill_null(False)), np.nan, prices)
+
+
+def _decimals(column: pa.ChunkedArray, style: Number) -> pa.ChunkedArray:
     at = pc.find_substring(column, style.point)
-    digits = pc.if_else(pc.less(at, 0), 0, pc.subtract(pc.subtract(pc.utf8_length(column), at), 1))
-    most = pc.mode(digits).to_pylist()
-    return most[0]["mode"] if most and most[0]["count"] >= share * len(column) else 0
+    return pc.if_else(pc.less(at, 0), 0, pc.subtract(pc.subtract(pc.utf8_length(column), at), 1))
 
 
 def _fitting(prices: Floats, digits: int) -> float:
@@ -167,7 +176,9 @@ def _without_currency(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Remove the signs of currencies where most cells have one; a sign in a few stands for a lost digit."""
     signs = pc.sum(pc.match_substring_regex(column, CURRENCY)).as_py() or 0
     if 2 * signs > len(column) - column.null_count:
-        return pc.utf8_trim_whitespace(pc.replace_substring_regex(column, CURRENCY, ""))
+        return pc.replace_substring_regex(
+            column, CURRENCY, ""
+        )  # untrimmed: a blank may stand for a lost digit
     return column
 
 

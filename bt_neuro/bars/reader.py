@@ -14,7 +14,7 @@ import pandas as pd
 from bt_neuro.bars.clock import Bound, choose_zones, move
 from bt_neuro.bars.dates import Reading
 from bt_neuro.bars.formats import Number
-from bt_neuro.bars.numbers import parse_prices, parse_volumes, written_digits
+from bt_neuro.bars.numbers import parse_prices, parse_volumes, without_short, written_digits
 from bt_neuro.bars.order import (
     check_timeframe,
     cut,
@@ -244,6 +244,10 @@ def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, Re
     inspector.refuse_torn()
     columns = table.columns
     prices, style = parse_prices([columns[role] for role in PRICES], table.comma_separated, table.point)
+    if table.padded:
+        prices = [
+            without_short(cells, columns[role], style) for role, cells in zip(PRICES, prices, strict=True)
+        ]
     day_first = style.point == "," or not "".join(table.names).isascii()  # months come first in English alone
     source_zone = (tz or "").rpartition(",")[0].strip()
     times = parse_times(columns["date"], columns.get("clock"), source_zone, day_first)

@@ -46,6 +46,7 @@ class Table:
     sha256: str  # of the file
     comma_separated: bool = False  # a comma is then a doubtful decimal sign
     point: str = ""  # decimal sign of cells that are neither times nor prices
+    padded: bool = False  # whether blanks stand around cells
     notes: Sequence[str] = ()
 
     def name(self, role: str) -> str:
@@ -109,6 +110,7 @@ def _read_text(source: Source, symbol: str) -> Table:
         layout=f"{words}{source.coding}",
         sha256=source.sha256,
         comma_separated=layout.separator == ",",
+        padded=layout.padded or layout.separator == " ",
         point=_other_point(layout.sample, roles),
         notes=notes,
     )

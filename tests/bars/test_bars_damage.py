@@ -175,6 +175,10 @@ def test_nothing_raises_but_our_errors(
             b"109952, 1.09974",
         ),  # one price in the sample that decides on columns
         ("Barchart", b"2024-01-15,", b"2024-01-15"),
+        ("blanks", b"1.09946", b"1.0994\t"),  # a blank of any kind in place of the last digit
+        ("blanks and trailing separators", b"1.09946", b"1.0994 "),
+        ("Sierra Chart", b"1.09946", b"1.0994\xa0"),
+        ("currency before", b"1.09946", b"1.0994\x1d"),
     ],
 )
 def test_damage_that_was_once_not_seen(tmp_path: Path, name: str, true: bytes, damaged: bytes) -> None:
