@@ -61,7 +61,7 @@ def summary_of_runs(runs: Sequence[Any]) -> Summary:
     settings = [_flat({key: run.manifest.get(key) for key in SETTINGS}) for run in runs]
     differing = sum(map(_differs, _rows(settings)))
     sentence = (
-        f"{len(runs)} runs; {differing} settings differ."
+        f"{len(runs)} runs; {differing} {'setting differs' if differing == 1 else 'settings differ'}."
         if differing
         else f"{len(runs)} runs of the same settings."
     )
