@@ -114,6 +114,8 @@ class RunRecord(bt.Analyzer):
             }
             result = Result(folder.path, folder.manifest)
             metrics = run_figures(strategy, bars, self._account, folder, result)
+            if len(strategy.env.runningstrats) > 1:  # the account is that of all, the trades are not
+                metrics.pop("reconciliation")
             seconds = {"wall_s": time.perf_counter() - begun, "network_s": strategy.learner.network_s}
             folder.save(metrics=metrics, time=seconds)
         self.result = result

@@ -201,4 +201,5 @@ def test_an_own_cerebro_runs_the_same_portfolio(folder, tmp_path, mode):
         own, one = strategy.analyzers.runrecord.result, expected.instrument(name)
         assert own.predictions.equals(one.predictions)
         assert own.trades.equals(one.trades)
+        assert "reconciliation" not in own.metrics  # of the whole account with the trades of a part
     assert cerebro.broker.getvalue() == pytest.approx(expected.metrics["account"]["equity_end"])
