@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 
 from bt_neuro.report.parts import Section
-from bt_neuro.report.style import BLUE, GREY, add_hover, add_legend, empty_figure, in_percent
+from bt_neuro.report.style import BLUE, GREY, add_hover, add_legend, empty_figure
 from bt_neuro.report.tables import Metrics
 
 
@@ -31,21 +31,19 @@ def _stage_figures(stages: list[Metrics]) -> list[figure]:
         source = ColumnDataSource({"x": ends, "y": values})
         drawn = plot.line("x", "y", source=source, color=color, line_width=2, line_dash=dash)
         dots = plot.scatter("x", "y", source=source, color=color, size=6)
-        add_hover(
-            plot, dots, **{"bars since the start": "up to @x{0,0}", key.replace("_", " "): f"@y{{{form}}}"}
-        )
+        name = key.removesuffix("_pct").replace("_", " ")
+        add_hover(plot, dots, **{"bars since the start": "up to @x{0,0}", name: f"@y{{{form}}}"})
         return [drawn, dots]
 
-    agree = empty_figure(200, name="agreement", title="equal signals")
+    agree = empty_figure(200, name="agreement", title="equal signals, %")
     add_legend(
         agree,
         {
-            "all bars": line(agree, "same_signals", GREY, "0.0 %"),
-            "buys and sells": line(agree, "same_trades", BLUE, "0.0 %"),
+            "all bars": line(agree, "same_signals_pct", GREY, "0.0"),
+            "buys and sells": line(agree, "same_trades_pct", BLUE, "0.0"),
         },
     )
-    agree.y_range.start, agree.y_range.end = 0, 1.02
-    in_percent(agree.yaxis)
+    agree.y_range.start, agree.y_range.end = 0, 102
     errors = empty_figure(200, name="errors", title="mean squared error")
     add_legend(
         errors,

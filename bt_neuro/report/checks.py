@@ -56,7 +56,7 @@ def warmup_summary(run: Any, m: Metrics) -> Summary:
             ("Features agree after", _bars(features), f"slowest: {m['slowest_feature']}"),
             ("Signals agree after", _bars(signals), "95 % of buys and sells equal"),
             ("First prediction", _bars(m["first_prediction"]), "after the start"),
-            ("Equal buys and sells", _share(last["same_trades"]), "at the end"),
+            ("Equal buys and sells", shown(last["same_trades_pct"], ".1f", " %"), "at the end"),
         ),
         notes=(AGREEMENT,),
         tables=(stage_table(m["stages"]),),
@@ -75,8 +75,8 @@ def stage_table(stages: list[Metrics]) -> Table:
     rows = [
         (
             f"{stage['from_bar']:,} to {stage['to_bar']:,}",
-            _share(stage["same_signals"]),
-            _share(stage["same_trades"]),
+            shown(stage["same_signals_pct"], ".1f", " %"),
+            shown(stage["same_trades_pct"], ".1f", " %"),
             shown(stage["mean_difference"], ".4f"),
             shown(stage["late_error"], ".4f"),
             shown(stage["early_error"], ".4f"),
@@ -96,7 +96,3 @@ def stage_table(stages: list[Metrics]) -> Table:
 
 def _bars(number: int | None) -> str:
     return "never" if number is None else f"{number:,} bars"
-
-
-def _share(value: float | None) -> str:
-    return shown(None if value is None else 100 * value, ".1f", " %")

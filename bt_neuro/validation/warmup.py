@@ -45,6 +45,14 @@ class Stage:
     late_error: float | None
     early_error: float | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values, the shares in per cent."""
+        shares = {name: getattr(self, name) for name in ("same_signals", "same_trades")}
+        plain = {name: value for name, value in asdict(self).items() if name not in shares}
+        return plain | {
+            f"{name}_pct": None if share is None else 100 * share for name, share in shares.items()
+        }
+
 
 @dataclass(frozen=True)
 class WarmupResult:
@@ -101,7 +109,8 @@ class WarmupResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        plain = asdict(self) | {"starts": list(self.starts), "stages": [asdict(s) for s in self.stages]}
+        stages = [stage.as_dict() for stage in self.stages]
+        plain = asdict(self) | {"starts": list(self.starts), "stages": stages}
         return {**plain, "trades_agree_after": self.trades_agree_after, "sentence": str(self)}
 
 

@@ -300,19 +300,23 @@ def tuned(folder):
 def looked(folder):
     words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
     result = lookahead_check(SAMPLE, cuts=2, **words)
-    return write_check(result, SAMPLE, strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+    return (
+        write_check(result, [SAMPLE], strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+    )
 
 
 def leaked(folder):
     words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
     result = lookahead_check(SAMPLE, strategy=f"{LEAKY}:CloseAhead", cuts=2, **words)
-    return write_check(result, SAMPLE, strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+    return (
+        write_check(result, [SAMPLE], strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
+    )
 
 
 def warmed(folder):
     words = {"bars_options": {"end": "2024-01-31"}, "parameters": {}}
     result = warmup_check(SAMPLE, strategy=Small, step=50, starts=1, span=300, **words)
-    return write_check(result, SAMPLE, strategy=Small, options={}, out=folder, **words).folder / PAGE
+    return write_check(result, [SAMPLE], strategy=Small, options={}, out=folder, **words).folder / PAGE
 
 
 def streamed(folder):

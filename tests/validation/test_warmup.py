@@ -139,4 +139,5 @@ def test_the_command_prints_a_sentence_and_a_table(tmp_path, monkeypatch):
     assert "compare the errors" in out.stdout
     printed = json.loads(bt_neuro(*WORDS, "--json").stdout)
     assert printed["starts"] == [50]
+    assert f"{printed['stages'][0]['same_signals_pct']:.1f} %" in rows[0]
     assert printed["sentence"] == sentence
