@@ -121,6 +121,6 @@ def test_a_file_reads_the_same_line_by_line():
     with SAMPLE.open(encoding="utf-8") as lines:
         bars = [bar for line in lines if (bar := reader.read(line))]
     frame = read_bars(SAMPLE).frame
-    assert [bar.time for bar in bars] == frame["datetime"].dt.to_pydatetime().tolist()
+    assert [bar.time for bar in bars] == [time.to_pydatetime() for time in frame["datetime"]]
     for column in ("open", "high", "low", "close", "volume", "spread"):
         assert [getattr(bar, column) for bar in bars] == frame[column].tolist(), column

@@ -14,6 +14,7 @@ from bt_neuro import Dense, Network, NeuroError, RunningBatchNorm, open_run
 from bt_neuro.cli import app
 from bt_neuro.report.page import write_page
 from bt_neuro.report.study_figures import average_figures
+from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.studies.ema_convergence import (
     CLAIMS,
     DEFINITIONS,
@@ -177,7 +178,7 @@ def test_the_page_is_written_again_from_the_folder(folder):
 def test_the_command_prints_json_alone(done):
     printed, folder = done
     assert printed.exit_code == 0, printed.output
-    assert json.loads(printed.stdout) == json.loads((folder / "run.json").read_text())
+    assert json.loads(printed.stdout) == read_manifest(folder)
 
 
 @pytest.mark.slow
