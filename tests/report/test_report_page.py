@@ -258,6 +258,18 @@ def test_tooltips_have_the_colours_of_the_page(browser, run, scheme, background)
     opened.tab.close()
 
 
+def test_what_a_finger_touches_has_44_pixels(browser, run):
+    opened = Opened(browser, run.folder / "report.html", **PHONE, is_mobile=True).drawn()
+    sizes = opened.tab.evaluate(
+        """() => [...document.querySelectorAll("a, button, select, input, summary")]
+            .map((one) => [one.textContent.trim() || one.name, one.getBoundingClientRect()])
+            .map(([name, { width, height }]) => [name, width, height])"""
+    )
+    assert len(sizes) > 50
+    assert [size for size in sizes if min(size[1:]) < 44] == []
+    opened.tab.close()
+
+
 def test_names_cannot_run_as_scripts(browser, run, tmp_path):
     evil = '</script><script>window.ran = true</script><img src=x onerror="window.ran = true">'
     source = tmp_path / "<script>window.ran = true<\N{DIVISION SLASH}script>.csv"
