@@ -248,7 +248,9 @@ def _place(folder: RunFolder, kind: str, trial: int) -> Path:
 
 def _require_storage(folder: Path, storage: str | None) -> None:
     if storage is None and not (folder / DATABASE).is_file():
-        read_manifest(folder)  # raises where it is no run folder at all
+        manifest = read_manifest(folder)  # raises where it is no run folder at all
+        if "study" not in manifest and not (folder / "trials").exists():
+            return  # killed before its first trial
         raise NeuroError(f"{folder} must hold {DATABASE}, got none. Give the storage that holds its trials.")
 
 
