@@ -14,16 +14,31 @@ import pytest
 from bt_neuro.plugin.feed import BarsFeed
 
 # exactbars=1 turns preload and runonce off itself; the other twelve are the ones backtrader tests with.
+# All sixteen, and ``live``, are `EVERY_MODE`.
 MODES = [
     {"preload": preload, "runonce": runonce, "exactbars": exactbars}
     for preload, runonce, exactbars in product((True, False), (True, False), (0, -1, -2))
 ] + [{"exactbars": 1}]
+EVERY_MODE = [
+    *MODES,
+    *(
+        {"preload": preload, "runonce": runonce, "exactbars": 1}
+        for preload, runonce in ((0, 0), (0, 1), (1, 0))
+    ),
+    *({"live": True, "exactbars": exactbars} for exactbars in (0, 1)),
+]
 QUICK = (MODES[0], MODES[-2], MODES[-1])  # as a Cerebro runs by itself, the other end, and as a backtest runs
-run_modes = pytest.mark.parametrize(
-    "mode",
-    [pytest.param(mode, marks=[] if mode in QUICK else pytest.mark.slow) for mode in MODES],
-    ids=lambda mode: ",".join(f"{name}={value:d}" for name, value in mode.items()),
-)
+
+
+def parametrized(modes: list[dict[str, Any]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "mode",
+        [pytest.param(mode, marks=[] if mode in QUICK else pytest.mark.slow) for mode in modes],
+        ids=lambda mode: ",".join(f"{name}={value:d}" for name, value in mode.items()),
+    )
+
+
+run_modes, run_every_mode = parametrized(MODES), parametrized(EVERY_MODE)
 
 
 def hours(opens: list[float], **columns: Any) -> pd.DataFrame:

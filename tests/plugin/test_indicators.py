@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import queue
+from pathlib import Path
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
-from modes import random_hours, run_modes
+from modes import random_hours, run_every_mode, run_modes
 
 from bt_neuro import NeuroStrategy
+from bt_neuro.bars.line_reader import Bar
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.indicators import NeuroSignal
+from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.timeframe_features import CoarserShape
+from bt_neuro.runs.stream import stream
 
 BARS, OTHER = random_hours(90), random_hours(200, seed=5)[40:].reset_index(drop=True)
 PARAMETERS = {"device": "numpy", "history_bars": 2}
@@ -62,10 +67,39 @@ def expected() -> dict[int, tuple[float, ...]]:
     return said
 
 
-@run_modes
-def test_the_indicator_equals_the_strategy(mode: dict[str, Any], expected: dict[int, Any]) -> None:
+@run_every_mode
+def test_strategy_and_indicator_are_equal_in_every_mode(
+    mode: dict[str, Any], expected: dict[int, Any]
+) -> None:
+    assert run(Learns, BARS, mode=mode, **PARAMETERS) == expected
     assert run(Shows, BARS, mode=mode) == expected
     assert run(Shows, BARS, OTHER, mode=mode) == expected
+
+
+@pytest.mark.parametrize("strategy", [Learns, Shows])
+@run_every_mode
+def test_bars_that_come_live_give_the_same(
+    strategy: type[bt.Strategy], mode: dict[str, Any], expected: dict[int, Any]
+) -> None:
+    bars: queue.Queue[Bar | None] = queue.Queue()
+    for row in BARS[["datetime", "open", "high", "low", "close", "volume", "spread"]].itertuples(index=False):
+        bars.put(Bar(row[0].to_pydatetime(), *map(float, row[1:])))
+    bars.put(None)
+    cerebro = bt.Cerebro(stdstats=False, **mode)
+    cerebro.adddata(LiveFeed(queue=bars, qcheck=0.01))
+    cerebro.addstrategy(strategy, **(PARAMETERS if strategy is Learns else {}))
+    assert cerebro.run()[0].said == expected
+
+
+def test_lines_of_a_stream_give_the_same(expected: dict[int, Any], tmp_path: Path) -> None:
+    names = ["datetime", "open", "high", "low", "close", "volume", "spread"]
+    lines = [
+        ",".join([str(row[0]), *map(repr, row[1:])]) for row in BARS[names].itertuples(index=False, name=None)
+    ]
+    answers: list[dict[str, Any]] = []
+    stream(iter(lines), answers.append, parameters=PARAMETERS, out=tmp_path / "stream")
+    said = {one["bar"]: tuple(one["probabilities"].values()) for one in answers if one.get("probabilities")}
+    assert said == expected
 
 
 def test_the_indicator_sees_no_bar_ahead(expected: dict[int, Any]) -> None:
