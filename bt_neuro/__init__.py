@@ -65,6 +65,7 @@ _OTHERS = {
     "plugin.features": "article_features shape_features",
     "plugin.model_checkpoint": "ModelCheckpoint",
     "plugin.observers": "HitRateLine RunningStatistics Signals",
+    "plugin.shared": "SharedNetwork",
     "plugin.stamps": "stamped",
     "runs.run_record": "RunRecord",
     "runs.results": "Comparison PermutationTest Portfolio Result Tuning WalkForward",

@@ -61,6 +61,7 @@ from bt_neuro.plugin.model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from bt_neuro.plugin.observers import HitRateLine as HitRateLine
 from bt_neuro.plugin.observers import RunningStatistics as RunningStatistics
 from bt_neuro.plugin.observers import Signals as Signals
+from bt_neuro.plugin.shared import SharedNetwork as SharedNetwork
 from bt_neuro.plugin.stamps import stamped as stamped
 from bt_neuro.plugin.strategy import NeuroStrategy as NeuroStrategy
 from bt_neuro.runs import results as results

@@ -40,10 +40,13 @@ def backtest(
     checkpoint_every: Annotated[
         int | None, option("Bars between checkpoints.", "N", default="at the end only", least=1)
     ] = None,
+    shared: Annotated[
+        bool, option("Let one network learn from all files, in the order of time.", name="--shared")
+    ] = False,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
-    Of several files, or a folder of them, each has a network of its own.
+    Of several files, or a folder of them, each has a network of its own; or all have one, with --shared.
     --resume continues a run or a model.safetensors with the file that has grown.
     """
     from bt_neuro.errors import StrategyError
@@ -55,7 +58,9 @@ def backtest(
     if eras is not None and parameters.get("pretrain", cls.params.pretrain) is None:
         raise StrategyError("--eras needs a span to pretrain on. Give --pretrain FROM..TO too.")
     if len(files) > 1 or files[0].is_dir():
-        return _portfolio(files, cls, parameters, account, bars, output, checkpoint_every)
+        return _portfolio(files, cls, parameters, account, bars, output, checkpoint_every, shared)
+    if shared:
+        raise StrategyError("--shared needs several files, got one. Give more, or leave it out.")
     with progress_bar() as progress:
         result = run(
             files[0],
@@ -85,6 +90,7 @@ def _portfolio(
     bars: BarOptions,
     output: OutputOptions,
     checkpoint_every: int | None,
+    shared: bool,
 ) -> Outcome:
     from bt_neuro.errors import NeuroError
     from bt_neuro.report.console import render
@@ -99,6 +105,7 @@ def _portfolio(
             strategy=strategy,
             parameters=parameters,
             account=account.account(),
+            shared=shared,
             out=output.out,
             bars_options=bars.as_dict(),
             progress=progress,

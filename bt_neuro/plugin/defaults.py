@@ -34,5 +34,6 @@ def all_parameters(strategy: Any, parameters: dict[str, Any] | None = None) -> d
     if params["timeframes"] and params["features"] == ARTICLE:
         raise StrategyError("timeframes need features='shape', got 'article'. Leave one of them out.")
     for name, default in DEFAULTS[params["features"]].items():
-        params[name] = default if params[name] is None else params[name]
+        share = strategy._rate_share if name == "learning_rate" else 1
+        params[name] = default * share if params[name] is None else params[name]
     return params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bt_neuro.errors import CheckpointError, StrategyError
@@ -28,34 +29,49 @@ def make_learner(strategy: Any, checkpoint: Checkpoint | None) -> Learner:
     CheckpointError
         Another number of seeds.
     """
-    p, names = strategy.p, list(strategy._feature_lines)
-    inputs = p.history_bars * len(names)
-    layers, label, seeds = strategy.layers(inputs), strategy.label(), p.seeds
-    name = type(strategy).__name__
-    if not isinstance(layers, list | tuple):
-        raise StrategyError(f"{name}.layers() must return a list of layers, got {layers!r}")
+    p = strategy.p
+    seed = None
+    if checkpoint is not None:
+        seed, saved = checkpoint.network.seed, len(checkpoint.network.seeds)
+        if p.seeds not in (1, saved):
+            raise CheckpointError(
+                f"cannot resume {checkpoint.path}: seeds must be {saved}, got {p.seeds}. Leave seeds out."
+            )
+    network = make_network(strategy, seed)
+    names = list(strategy._feature_lines)
+    return Learner(network, label_of(strategy), names, p.history_bars, learning=p.learning)
+
+
+def label_of(strategy: Any) -> Label:
+    """Return the label of a strategy."""
+    label, name = strategy.label(), type(strategy).__name__
     if isinstance(label, type):
         raise StrategyError(f"{name}.label() must return a label, got the class {label.__name__}. Add ().")
     if not isinstance(label, Label):
         parts = "classes, delay_bars, update, state, restore"
         raise StrategyError(f"{name}.label() must return a Label ({parts}), got {label!r}")
-    seed = p.seed if seeds == 1 else range(p.seed, p.seed + seeds)
-    if checkpoint is not None:
-        seed, saved = checkpoint.network.seed, len(checkpoint.network.seeds)
-        if seeds not in (1, saved):
-            raise CheckpointError(
-                f"cannot resume {checkpoint.path}: seeds must be {saved}, got {seeds}. Leave seeds out."
-            )
-    network = Network(
+    return label
+
+
+def make_network(strategy: Any, seed: int | Sequence[int] | None = None) -> Network:
+    """Return a new network of a strategy, with its own seeds or those given."""
+    p = strategy.p
+    inputs = p.history_bars * len(strategy._feature_lines)
+    layers = strategy.layers(inputs)
+    if not isinstance(layers, list | tuple):
+        raise StrategyError(
+            f"{type(strategy).__name__}.layers() must return a list of layers, got {layers!r}"
+        )
+    own = p.seed if p.seeds == 1 else range(p.seed, p.seed + p.seeds)
+    return Network(
         layers,
         inputs,
         optimizer=strategy.optimizer(),
         loss=strategy.loss(),
-        seed=seed,
+        seed=own if seed is None else seed,
         device=p.device,
         precision=p.precision,
     )
-    return Learner(network, label, names, p.history_bars, learning=p.learning)
 
 
 def resume_learner(strategy: Any, checkpoint: Checkpoint) -> None:

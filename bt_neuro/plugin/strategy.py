@@ -133,6 +133,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     network = checks.ReadOnly()
     phase = checks.ReadOnly()
 
+    _rate_share = 1.0  # of the default learning rate
+
     def __init__(self, **unknown: Any) -> None:
         # backtrader passes on names that are no params; Python's TypeError would give no hint.
         require_known(type(self), unknown)

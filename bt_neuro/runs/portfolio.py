@@ -23,6 +23,7 @@ from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.shared import SharedNetwork
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import input_feeds
 from bt_neuro.runs.epoch_tables import read_examples
@@ -45,6 +46,7 @@ def portfolio(
     strategy: type[NeuroStrategy] = NeuroStrategy,
     parameters: dict[str, Any] | None = None,
     account: Account | None = None,
+    shared: bool = False,
     out: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -55,6 +57,9 @@ def portfolio(
     Every file gets a strategy of its own, whose predictions are those of a backtest of that file alone, to the
     bit. In `decide` ``self.data`` is the instrument. ``size`` and `target` are shares of an equal part of the
     equity, so that all positions together never exceed it.
+
+    With ``shared`` one network learns from all files, in the order of time and then of their names; see
+    `SharedNetwork`. It is saved in the run folder, and cannot be resumed.
 
     Parameters
     ----------
@@ -83,15 +88,18 @@ def portfolio(
     """
     begun = time.perf_counter()
     account = account or Account()
-    params = all_parameters(strategy, parameters)
+    learning = SharedNetwork().of(strategy) if shared else strategy
+    params = all_parameters(learning, parameters)
     for name in REFUSED:
         if params[name] != getattr(NeuroStrategy.params, name):
             raise NeuroError(f"{name} must not be given with several files. Run each file alone.")
     bars = _read(paths, bars_options or {})
+    if shared:
+        bars = dict(sorted(bars.items()))
     names = list(bars)
     manifests = [manifest_of(one, bars_options or {}, strategy, params, account) for one in bars.values()]
     data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
-    folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data})
+    folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data, "shared": shared})
     cerebro = _cerebro(bars, account)
     for feed in input_feeds(params, bars_options):
         cerebro.adddata(feed)
@@ -106,15 +114,16 @@ def portfolio(
             (folder.path / name).mkdir()
             recordings[name] = tables.enter_context(Recording(folder.path / name))
             about = {"data": {"file": one.path.name, "sha256": one.sha256}}
-            analyzers[name] = [
-                *recordings[name].analyzers(),
-                (ModelCheckpoint, {"path": folder.path / name / MODEL, "about": about}),
-            ]
+            analyzers[name] = recordings[name].analyzers()
+            if not shared:
+                analyzers[name].append(
+                    (ModelCheckpoint, {"path": folder.path / name / MODEL, "about": about})
+                )
         total = sum(map(len, bars.values()))
         analyzers[names[0]].append(
             (PortfolioEquity, {"table": equity, "names": names, "progress": progress, "total": total})
         )
-        member = _member(strategy, analyzers)
+        member = _member(learning, analyzers)
         for name in names:
             cerebro.addstrategy(member, **{**params, "data": name, "budget": 1 / len(names)})
         ran = dict(zip(names, cerebro.run(exactbars=1), strict=True))
@@ -126,6 +135,8 @@ def portfolio(
             folder.manifest["stopped_by"] = signal
         status = "interrupted" if signal else "complete"
         first = ran[names[0]]
+        if shared:
+            first.network.save(folder.path / MODEL, about={"data": data})
         folder.manifest |= {"status": status, "rows": {EQUITY: equity.rows, **rows}, "names": names}
         folder.manifest["device"] = first.network.device_name
         result = Portfolio(folder.path, folder.manifest)

@@ -1,0 +1,61 @@
+"""SharedNetwork: one network that learns from several instruments, in the order of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bt_neuro.errors import StrategyError
+from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.learning.shared_learner import SharedLearner
+from bt_neuro.nn.network import Network
+from bt_neuro.plugin.make_learner import label_of, make_network
+from bt_neuro.plugin.strategy import NeuroStrategy
+
+
+class SharedNetwork:
+    """One network for the strategies of several instruments.
+
+    Each strategy scales its features by their running mean and deviation, learns the label that its bar confirms,
+    and predicts; then the next one does. Where bars close together, strategies go in the order in which they were
+    added. The default learning rate is half of that of one instrument.
+
+    Examples
+    --------
+    >>> import backtrader as bt
+    >>> from bt_neuro import BarsFeed, read_bars
+    >>> cerebro, shared = bt.Cerebro(), SharedNetwork()
+    >>> frame = read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-08").frame
+    >>> for name in ("EURUSD", "GBPUSD"):
+    ...     _ = cerebro.adddata(BarsFeed(bars=frame), name=name)
+    ...     _ = cerebro.addstrategy(shared.of(NeuroStrategy), data=name, device="numpy")
+    >>> first, second = cerebro.run()
+    >>> first.network is second.network
+    True
+    """
+
+    def __init__(self) -> None:
+        self._network: Network | None = None
+        self._started: set[int] = set()
+
+    def of(self, strategy: type[NeuroStrategy]) -> type[NeuroStrategy]:
+        """Return a subclass whose strategies share this network."""
+
+        def make_learner(self_: NeuroStrategy, checkpoint: Checkpoint | None) -> SharedLearner:
+            return self._learner(self_)
+
+        more = {"_make_learner": make_learner, "_rate_share": 0.5, "__module__": strategy.__module__}
+        shared: Any = type(strategy.__name__, (strategy,), more)
+        return shared
+
+    def _learner(self, strategy: Any) -> SharedLearner:
+        p = strategy.p
+        for name in ("pretrain", "resume"):
+            if getattr(p, name) is not None:
+                raise StrategyError(f"{name} must not be given with a shared network. Leave it out.")
+        if id(strategy.data) in self._started:  # the Cerebro runs again
+            self._started.clear()
+            self._network = None
+        self._started.add(id(strategy.data))
+        self._network = self._network or make_network(strategy)
+        names = list(strategy._feature_lines)
+        return SharedLearner(self._network, label_of(strategy), names, p.history_bars, learning=p.learning)
