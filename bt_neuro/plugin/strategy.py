@@ -132,7 +132,6 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     learner = checks.ReadOnly()
     network = checks.ReadOnly()
     phase = checks.ReadOnly()
-
     _rate_share = 1.0  # of the default learning rate
 
     def __init__(self, **unknown: Any) -> None:
@@ -149,10 +148,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         self._feature_lines = checks.checked_features(self)
         require_one_clock(self, self._feature_lines)
         lines = self._feature_lines.values()
-        self._inputs = {
-            self.data,
-            *(feed for line in lines for feed in feeds_of(line, self.datas, as_of=True)),
-        }
+        feeds = (feed for line in lines for feed in feeds_of(line, self.datas, as_of=True))
+        self._inputs = {self.data, *feeds}
         self._is_checked = False
         self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
 
@@ -274,8 +271,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         pretraining: Any = self.pretraining
         if not self._verification.is_past(bar):
             self._phase = Phase.FIT if self._is_fitting else Phase.LIVE
-        pending = pretraining is not None and pretraining.is_pending
-        if pending and pretraining.is_over(bar, opening_time(self.data)):
+        if self._is_fitting and pretraining.is_over(bar, opening_time(self.data)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
         begins = self._phase is Phase.LIVE and before is not Phase.LIVE

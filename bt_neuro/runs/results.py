@@ -231,15 +231,11 @@ class Portfolio(RunResult):
         """
         if name not in self.names:
             raise NeuroError(f"{self.folder} has no instrument {name!r}.{did_you_mean(name, self.names)}")
-        rows = {
-            file.removeprefix(f"{name}/"): n
-            for file, n in self.manifest["rows"].items()
-            if file.startswith(f"{name}/")
-        }
+        all_rows, own = self.manifest["rows"].items(), f"{name}/"
+        rows = {file.removeprefix(own): n for file, n in all_rows if file.startswith(own)}
         metrics = self.manifest.get("metrics", {}).get("instruments", {}).get(name, {})
-        return Result(
-            self.folder / name, {"rows": rows, "metrics": metrics, "status": self.manifest["status"]}
-        )
+        manifest = {"rows": rows, "metrics": metrics, "status": self.manifest["status"]}
+        return Result(self.folder / name, manifest)
 
 
 KINDS: dict[str, type[RunResult]] = {
@@ -274,9 +270,8 @@ def open_run(folder: str | Path) -> RunResult:
     manifest = read_manifest(path)
     kind = KINDS.get(manifest["kind"])
     if kind is None:
-        raise NeuroError(
-            f"{path / MANIFEST}: kind must be one of {', '.join(KINDS)}, got {manifest['kind']}."
-        )
+        allowed = ", ".join(KINDS)
+        raise NeuroError(f"{path / MANIFEST}: kind must be one of {allowed}, got {manifest['kind']}.")
     if manifest["status"] == RUNNING:
         remedy = "Wait for it, or continue a killed run with --resume."
         raise NeuroError(f"{path}: the run has not ended.\n{remedy}")

@@ -191,7 +191,7 @@ def test_an_empty_run_has_empty_answers(tables):
 
 
 def test_features_of_another_run_are_refused(tables):
-    with pytest.raises(ValueError, match="402 rows of features; windows of 4 bars need 403"):
+    with pytest.raises(ValueError, match="features must have 403 rows, for windows of 4 bars, got 402"):
         tables.answered(baseline_probabilities, features=tables.features[1:])
 
 

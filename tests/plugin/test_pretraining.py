@@ -406,7 +406,7 @@ def test_more_eras_go_on_where_the_fewer_ended(file, tmp_path):
         def notify_epoch(self, eras):
             raise KeyboardInterrupt("by a script")
 
-    with pytest.raises(KeyboardInterrupt, match="by a script: go on with"):
+    with pytest.raises(KeyboardInterrupt, match="by a script: continue with"):
         backtest(file, strategy=Ends, parameters={"eras": 1}, out=tmp_path / "first")
     six = backtest(file, strategy=Watched, parameters={"eras": 2}, out=tmp_path / "two")
     resumed = backtest(

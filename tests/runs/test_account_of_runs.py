@@ -41,7 +41,7 @@ def test_orders_beyond_margin_are_told(file, tmp_path):
 def test_ruin_is_told_and_ends_trading(file, tmp_path):
     result = run(file, tmp_path, Sells, leverage=500, stop_out=0.0)
     m = result.metrics
-    assert "the account lost all its money by" in m["sentence"]
+    assert "The account lost all its money by" in m["sentence"]
     assert m["sharpe_ratio_daily_annualised"] is None
     after = result.equity[result.equity["datetime"] >= pd.Timestamp(m["lost_at"])]
     assert set(after["position"]) == {0.0}
