@@ -63,7 +63,7 @@ test-lowest:
 	$(PYTHON) -m venv .venv-lowest
 	$(PYTHON) .ci/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/constraints.txt \
-		--editable ".[cpu,tune,excel]" pytest pytest-xdist hypothesis scikit-learn scipy empyrical-reloaded playwright \
+		--editable ".[cpu,tune,excel,river]" pytest pytest-xdist hypothesis scikit-learn scipy empyrical-reloaded playwright \
 		axe-playwright-python deptry import-linter ruff
 	.venv-lowest/bin/python -m pytest -m "not slow" -n auto
 

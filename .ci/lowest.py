@@ -6,7 +6,7 @@ from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
 extras = project["optional-dependencies"]
-for wanted in [*project["dependencies"], *extras["tune"], *extras["excel"]]:
+for wanted in [*project["dependencies"], *extras["tune"], *extras["excel"], *extras["river"]]:
     name, found, lowest = re.match(r"([\w-]+)(>=)?([\w.]*)", wanted).groups()
     if found:
         print(f"{name}=={lowest}")

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bt_neuro.metrics.adwin import Adwin
 from bt_neuro.metrics.predictions import ScoredBars, brier_scores
 
 
 def error_changes(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the bars at which the network's error changed, by river's ADWIN.
+    """Return the bars at which the network's error changed, by ADWIN.
 
     Parameters
     ----------
@@ -26,8 +27,8 @@ def error_changes(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    Bifet and Gavalda 2007. The error is the Brier score, halved to lie in 0 to 1. ADWIN's buckets grow with
-    age, so the bar is exact to some hundred bars.
+    The error is the Brier score, halved to lie in 0 to 1. The buckets of `Adwin` grow with age, so the bar is
+    exact to some hundred bars.
     """
     rows, targets, probabilities, _ = ScoredBars.of(predictions)
     errors = brier_scores(probabilities, targets)
@@ -48,10 +49,7 @@ def error_changes(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def _cuts(errors: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
     """Yield the row at which ADWIN cut its window, and the number of rows it kept."""
-    from river.drift import ADWIN  # loads scipy.stats
-
-    adwin = ADWIN()
+    window = Adwin()
     for row, error in enumerate(errors.tolist()):
-        adwin.update(error)
-        if adwin.drift_detected:
-            yield row, int(adwin.width)
+        if window.update(error):
+            yield row, window.width

@@ -28,7 +28,7 @@ from bt_neuro.runs.saved_manifest import (
 )
 from bt_neuro.runs.tables import is_numeric, write_numbers
 
-PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl", "river")
+PACKAGES = ("bt-neuro", "numpy", "pandas", "backtrader", "pyopencl")
 
 
 class RunFolder:
