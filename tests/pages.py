@@ -54,8 +54,8 @@ def prepare(folder: Path) -> None:
     bars = {"high": np.maximum(open_, close) * up, "low": np.minimum(open_, close) / down, "close": close}
     table = pd.DataFrame({"open": open_, **bars, "volume": 1000, "spread": 12}).round(5)
     table.insert(0, "time", times.strftime("%Y-%m-%d"))
-    for name in ("EURUSD", "GBPUSD"):
-        table.to_csv(folder / f"{name}_H1.csv", index=False)
+    for name in ("EURUSD_H1", "EURUSD_D1", "GBPUSD_H1"):
+        table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "data").mkdir()
     shutil.copy(SAMPLE, folder / "data")
     shutil.copytree(ROOT / "strategies", folder / "strategies")

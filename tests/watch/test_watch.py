@@ -121,10 +121,10 @@ def test_the_page_follows_a_stream(running, tmp_path):
                 "bars": 150, "equity": 150, "signals": 0, "fills": 0,
             }  # fmt: skip
             running.give(LINES[150:])
-            page.wait_for_function(f"({COUNTS})().bars === 300", timeout=10_000)
-            counts = page.evaluate(COUNTS)
-            assert counts["signals"] == sum(one["signal"] in ("buy", "sell") for one in running.told)
-            assert counts["fills"] == sum(len(one["fills"]) for one in running.told)
+            signals = sum(one["signal"] in ("buy", "sell") for one in running.told)
+            fills = sum(len(one["fills"]) for one in running.told)
+            arrived = f"(c => c.bars === 300 && c.signals === {signals} && c.fills === {fills})(({COUNTS})())"
+            page.wait_for_function(arrived, timeout=10_000)
             assert "at work" in page.evaluate(HEALTH)
             assert errors == []
             assert all(url.startswith((address, address.replace("http", "ws"))) for url in asked), asked
