@@ -116,6 +116,7 @@ def test_any_text_is_a_sound_bar_or_one_clear_error(text):
     assert bar is None or bar.fault() is None
 
 
+@pytest.mark.slow
 def test_a_file_reads_the_same_line_by_line():
     reader = LineReader()
     with SAMPLE.open(encoding="utf-8") as lines:

@@ -50,6 +50,7 @@ def test_unconfirmed_labels_are_not_learned(rng, wing, embargo):
     assert learner.network.steps == steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_examples_are_learned_in_their_order_as_if_one_by_one(rng, epochs):
     some = bars(rng, 1400)  # more than one launch

@@ -218,6 +218,7 @@ def test_one_side_in_a_trend_is_no_skill(side, fixed):
         assert verdict.startswith(f"{NO_SKILL}: the profit is not clearly above that of always")
 
 
+@pytest.mark.slow
 def test_a_walk_with_drift_is_called_skill_seldom():
     """Positions by a coin, by the last move, and mostly with the drift, in 20 walks each."""
     called = []

@@ -138,6 +138,7 @@ def test_little_to_show_is_still_a_page(broken, table, change, expected):
     assert expected in render_page(rewritten(without_open_trade, table, change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [

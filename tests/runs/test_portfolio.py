@@ -182,6 +182,7 @@ def test_a_signal_ends_all_instruments_at_the_same_bar(folder, tmp_path):
     assert times == {WALK["datetime"][200]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [{}, {"exactbars": 1}, {"runonce": False}], ids=str)
 def test_an_own_cerebro_runs_the_same_portfolio(folder, tmp_path, mode):
     paths = write(folder, "ABC")

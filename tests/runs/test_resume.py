@@ -295,6 +295,7 @@ def test_the_seed_is_the_checkpoints(files, tmp_path):
     assert_one_run(whole.folder, second.folder)
 
 
+@pytest.mark.slow
 def test_a_model_can_be_put_to_work_without_learning(first, files, tmp_path):
     words = ["backtest", files(), "--strategy", f"{ROOT / 'tests' / 'small.py'}:Small", "--device", "numpy"]
     words += ["--resume", first, "--no-learning", "--out", tmp_path / "second"]

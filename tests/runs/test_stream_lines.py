@@ -165,6 +165,7 @@ class Plain(Small):
         self.target(0.5 if signal.bar % 3 else -0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [Plain, Brackets])
 def test_idle_periods_change_nothing(strategy, tmp_path):
     """Before the first bar, while an order waits, after a restart: nothing depends on when bars come."""

@@ -346,6 +346,7 @@ def test_the_sentence_says_that_it_helps(planted):
     assert ": in a single pass batch normalisation helps this network, mean squared error 0.0" in str(planted)
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_a_result(tmp_path):
     skill = {"plain": 0.1, "dropout": 0.1, "batch_norm": np.nan, "batch_norm-published": 0.1}
     grid = {"batch_norm": (np.nan, 0.5)}

@@ -101,6 +101,7 @@ def test_an_honest_strategy_passes(strategy, end):
     assert "No look-ahead found" in str(result)
 
 
+@pytest.mark.slow
 def test_opened_files_are_named_as_not_covered():
     result = check(HONEST / "reads_file.py")
     assert result.files == (str(HONEST / "levels.csv"),)

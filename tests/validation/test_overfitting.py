@@ -44,6 +44,7 @@ def test_it_is_that_of_every_split():
     assert overfitting_probability("sharpe", sums_of(returns)) == pytest.approx(by_hand(returns), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_without_skill_it_is_about_a_half():
     found = [overfitting_probability("sharpe", sums_of(noise(20, seed=seed))) for seed in range(6)]
     assert 0.3 < np.mean(found) < 0.7

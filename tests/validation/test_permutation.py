@@ -93,6 +93,7 @@ def test_the_markets_figures_are_those_of_its_backtest(strategy, tmp_path):
     assert {name: found[name] for name in MONEY} == {name: m[name] or 0.0 for name in MONEY}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [Threshold, *SLOW[:2]], ids=lambda s: s.__name__)
 def test_long_launches_change_no_figure(strategy, tmp_path, monkeypatch):
     fast = run(tmp_path / "fast", strategy=strategy, n=1)
@@ -229,6 +230,7 @@ def test_scores_alone_have_no_account(tmp_path):
     assert set(test.surrogates) == {"number", *SCORES}
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same(result, tmp_path):
     two = run(tmp_path / "two", jobs=2)
     assert (two.folder / "surrogates.csv").read_bytes() == (result.folder / "surrogates.csv").read_bytes()

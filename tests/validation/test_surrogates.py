@@ -53,6 +53,7 @@ def sample():
     return read_bars(SAMPLE)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(market=markets(), kind=st.sampled_from(KINDS), number=st.integers(1, 99), seed=st.integers(0, 9))
 def test_a_surrogate_is_a_market_of_the_same_form(market, kind, number, seed):

@@ -118,6 +118,7 @@ def test_the_summary_counts_all_folds_together(result):
     assert f"{len(rows)} folds of 200b after 300b of training (rolling window, retrain fold)" in m["sentence"]
 
 
+@pytest.mark.slow
 def test_several_networks_vote_in_each_fold_and_fare_alone_as_alone(tmp_path):
     options = {"bars_options": {"end": "2024-02-01"}}  # one fold
     vote = run(tmp_path / "vote", parameters={"seeds": 2, "seed": 3}, **options)
