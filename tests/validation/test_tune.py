@@ -396,6 +396,19 @@ def test_a_search_goes_on_and_keeps_what_is_done(tuning, tmp_path):
     assert result.metrics["holdout"] == tuning.metrics["holdout"]
 
 
+@pytest.mark.slow
+def test_a_search_killed_before_its_first_trial_goes_on(tuning, tmp_path):
+    manifest = tuning.manifest | {"status": "running"}
+    del manifest["sha256"]
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(NeuroError, match=r"must hold study\.db, got none"):  # the trials are lost
+        tune(SAMPLE, resume=tmp_path, **HOW)
+    for later in ("study", "metrics", "rows"):
+        del manifest[later]
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    assert tune(SAMPLE, resume=tmp_path, **HOW).best == tuning.best
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
