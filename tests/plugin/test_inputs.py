@@ -36,6 +36,7 @@ def inputs(files):
     return {**PARAMETERS, "inputs": f"{files / 'DXY.csv'},{files / 'VIX.csv'}"}
 
 
+@pytest.mark.slow
 def test_inputs_are_those_of_the_last_closed_bar(files):
     parameters = {**inputs(files), "device": "numpy"}
     run = backtest(files / "EURO.csv", parameters=parameters, out=files / "run", report=False)

@@ -122,6 +122,7 @@ def test_a_position_that_has_grown_leaves_less_to_the_others(tmp_path):
     assert 0.97 < (held / equity)[210:].max() < 1.01  # the bar of the fills moves after the order
 
 
+@pytest.mark.slow
 def test_the_order_of_files_does_not_matter(folder, tmp_path):
     paths = write(folder, "ABD")
     runs = [
@@ -153,6 +154,7 @@ def test_a_folder_needs_two_files_with_names_of_their_own(folder, tmp_path):
         portfolio([path, path])
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_folder(tmp_path):
     write(tmp_path, "AB")
     words = ["backtest", tmp_path, "--device", "numpy", "--no-report", "--out", tmp_path / "run"]

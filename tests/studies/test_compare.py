@@ -493,6 +493,7 @@ def bt_neuro(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_sentence_first_and_a_table_each_regime(compared, tmp_path):
     out = bt_neuro(*command(tmp_path / "run"))
     assert out.exit_code == 0, out.output

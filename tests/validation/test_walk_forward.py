@@ -293,6 +293,7 @@ def bt_neuro(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, result):
     out = bt_neuro(*COMMAND, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path)
     assert out.exit_code == 0, out.output
