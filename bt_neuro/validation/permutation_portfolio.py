@@ -12,16 +12,14 @@ import numpy as np
 import pandas as pd
 
 from bt_neuro.account.account import Account
-from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
-from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.runs.results import PermutationTest
 from bt_neuro.validation.permutation import SURROGATES, compared, permutation_test, sentence
-from bt_neuro.validation.task import importable
+from bt_neuro.validation.task import importable, progress_of_all, read_several
 
 SIGN = "sign"
 
@@ -70,11 +68,8 @@ def permutation_test_portfolio(
     begun, account = time.perf_counter(), account or Account()
     if kind != SIGN:
         raise NeuroError(f"kind must be {SIGN} with several files, got {kind!r}. Test each file alone.")
-    files = bar_files(paths)
-    names = [file.stem for file in files]
-    if len(set(names)) < max(2, len(names)):
-        raise NeuroError(f"Files must be two or more with names of their own, got {', '.join(names)}.")
-    bars = {file.stem: read_bars(file, **(bars_options or {})) for file in files}
+    bars = read_several(paths, bars_options)
+    files = [one.path for one in bars.values()]
     times = [one.frame["datetime"].to_numpy("datetime64[us]") for one in bars.values()]
     share = replace(account, cash=account.cash / len(files))
     _, cls = importable(strategy)
@@ -105,7 +100,7 @@ def permutation_test_portfolio(
                     account=share,
                     out=folder.path / file.stem,
                     bars_options=bars_options,
-                    progress=_of_all(progress, number, len(files)),
+                    progress=progress_of_all(progress, number, len(files)),
                     report=report,
                     coin_times=np.unique(np.concatenate(times)),
                     **workers,
@@ -130,11 +125,3 @@ def permutation_test_portfolio(
 
         write_page(result)
     return result
-
-
-def _of_all(
-    progress: Callable[[int, int], None] | None, number: int, files: int
-) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, runs: progress(number * runs + done, files * runs)

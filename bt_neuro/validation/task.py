@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
+from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.validation.parallel import cores
 
@@ -182,3 +183,21 @@ def importable(strategy: str | type[NeuroStrategy]) -> tuple[str | type[NeuroStr
     is_named = colon and path.endswith(".py")
     spec = f"{Path(path).resolve()}:{name}" if is_named else str(Path(strategy).resolve())
     return spec, load_strategy(strategy)
+
+
+def read_several(paths: Sequence[str | Path], options: dict[str, Any] | None) -> dict[str, Bars]:
+    """Return the bars of two or more files, or folders of them, by the files' names."""
+    files = bar_files(paths)
+    names = [file.stem for file in files]
+    if len(set(names)) < max(2, len(names)):
+        raise NeuroError(f"Files must be two or more with names of their own, got {', '.join(names)}.")
+    return {file.stem: read_bars(file, **(options or {})) for file in files}
+
+
+def progress_of_all(
+    progress: Callable[[int, int], None] | None, number: int, files: int
+) -> Callable[[int, int], None] | None:
+    """Return what the runs of file `number` call in place of `progress`; other files may have more or fewer runs."""
+    if progress is None:
+        return None
+    return lambda done, runs: progress(number * runs + done, files * runs)

@@ -11,19 +11,16 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.account.account import Account
-from bt_neuro.bars.reader import read_bars
-from bt_neuro.errors import NeuroError
 from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.metrics.portfolio import account_metrics, pooled_metrics, portfolio_sentence
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
-from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.runs.recording import EQUITY
 from bt_neuro.runs.results import Portfolio, WalkForward
 from bt_neuro.validation.fold_task import BASELINES
-from bt_neuro.validation.task import importable
+from bt_neuro.validation.task import importable, progress_of_all, read_several
 from bt_neuro.validation.walk_forward import walk_forward
 
 OPTIONS = ("train", "test", "step", "window", "retrain", "eras", "embargo_bars", "learning")
@@ -64,6 +61,7 @@ def walk_forward_portfolio(
     Examples
     --------
     >>> import tempfile
+    >>> from bt_neuro import read_bars
     >>> folder, sample = tempfile.mkdtemp(), read_bars("data/SYNTHETIC_EURUSD_H1.csv", end="2024-01-20").frame
     >>> for name in ("EURUSD", "GBPUSD"):
     ...     sample.to_csv(f"{folder}/{name}.csv", index=False)
@@ -74,11 +72,9 @@ def walk_forward_portfolio(
     (True, 198)
     """
     begun, account = time.perf_counter(), account or Account()
-    files = bar_files(paths)
-    names = [file.stem for file in files]
-    if len(set(names)) < max(2, len(names)):
-        raise NeuroError(f"Files must be two or more with names of their own, got {', '.join(names)}.")
-    bars = {file.stem: read_bars(file, **(bars_options or {})) for file in files}
+    bars = read_several(paths, bars_options)
+    files = [one.path for one in bars.values()]
+    names = list(bars)
     _, cls = importable(options.get("strategy", NeuroStrategy))
     manifest = {
         **strategy_manifest(cls, all_parameters(cls, options.get("parameters"))),
@@ -96,7 +92,7 @@ def walk_forward_portfolio(
                 account=share,
                 out=folder.path / file.stem,
                 bars_options=bars_options,
-                progress=_of_all(progress, number, len(files)),
+                progress=progress_of_all(progress, number, len(files)),
                 report=report,
                 **options,
             )
@@ -126,15 +122,6 @@ def walk_forward_portfolio(
 
         write_page(result)
     return result
-
-
-def _of_all(
-    progress: Callable[[int, int], None] | None, number: int, files: int
-) -> Callable[[int, int], None] | None:
-    """Return a progress of one file as that of all, which may have other numbers of folds."""
-    if progress is None:
-        return None
-    return lambda done, folds: progress(number * folds + done, files * folds)
 
 
 def _equity(runs: dict[str, WalkForward], cash: float) -> pd.DataFrame:

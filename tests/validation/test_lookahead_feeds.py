@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from command import bt_neuro
 from foreign_feeds import HALF_HOURS, csv, live, ours, pandas, replayed, timeframe
+from leaky.once_ahead import NextClose
 from modes import random_hours
 from small import Small
 
@@ -38,18 +39,6 @@ class PeeksAhead(Small):
 
     def decide(self, signal):
         self.target(0.5 if self.data1.close[1] > self.data.close[0] else 0.0)
-
-
-class NextClose(bt.Indicator):
-    lines = ("close",)
-
-    def next(self):
-        self.lines.close[0] = self.data.close[0]
-
-    def once(self, start, end):
-        closes = self.data.close.array
-        for bar in range(start, end):
-            self.lines.close.array[bar] = closes[min(bar + 1, end - 1)]
 
 
 class Computes(Small):
