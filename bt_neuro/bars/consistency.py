@@ -56,7 +56,7 @@ def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floa
 
 
 def _extreme(four: Floats, reduce: np.ufunc) -> int | None:
-    """Return the column that is the highest (or lowest) of the four in nearly every row; None if no one is."""
+    """Return the one column that holds the highest (or lowest) price of nearly every row, or None."""
     extreme = reduce.reduce(four, axis=1)
     share = (four == extreme[:, None]).mean(axis=0)
     best = int(share.argmax())

@@ -132,7 +132,7 @@ def _by_name(tables: dict[str, Rows]) -> Rows:
 
 
 def _leaves(value: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values of an object and of the objects within it, by their paths."""
+    """Return all values of an object by their paths, those of nested objects included."""
     leaves: dict[str, Any] = {}
     for key, part in value.items():
         alone = isinstance(part, list) and len(part) == 1

@@ -47,7 +47,7 @@ def looks_like_volume(cell: str) -> bool:
 def parse_prices(
     columns: Sequence[pa.ChunkedArray], comma_separated: bool = False, point: str = ""
 ) -> tuple[list[Floats], Number]:
-    """Return the prices of columns and the way in which most cells of all of them are written.
+    """Return the prices in some columns, and the notation that most of their cells have.
 
     `point` is the decimal sign of other cells, which decides whether 1,234 and 1.234 are thousands.
     """

@@ -13,7 +13,7 @@ CONSTANT = 1e-9  # deviation, as a share of the mean, that only rounding gives
 
 
 class RunningScale:
-    """Running mean and deviation of each feature, and rows in units of them.
+    """Scales rows of features by the running mean and deviation of each feature.
 
     Up to `bars` rows all count alike, then older ones fade. At bar t only bars up to t count. A feature that has
     been constant is 0; none is beyond the square root of `bars`.
@@ -35,7 +35,7 @@ class RunningScale:
         self._variance: NDArray[np.float64] | float = 0.0
 
     def scaled(self, row: Sequence[float]) -> NDArray[np.float64]:
-        """Take the next row and return it scaled; a row that is not finite is returned as it is."""
+        """Take the next row and return it scaled; a row with a number that is not finite stays unscaled."""
         values = np.array(row, np.float64)
         if not math.isfinite(values.sum()):
             return values

@@ -12,9 +12,10 @@ FEW = 3  # values that are groups; of more the ranks are a number, with a curve
 
 
 def importance(parameter: ArrayLike, figure: ArrayLike, *, seed: int = 0) -> tuple[float, float]:
-    """Return the share of a figure's rank variance that one parameter explains alone, and that of chance.
+    """Return how much of a figure's variance one parameter explains alone, and how much chance would.
 
-    A number explains it by a parabola of its ranks; a text, or a number of few values, by its groups.
+    The variance is that of the figure's ranks. A number explains it by a parabola of its ranks; a text, or a
+    number of few values, by its groups.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def importance(parameter: ArrayLike, figure: ArrayLike, *, seed: int = 0) -> tup
 
 
 def _basis(parameter: ArrayLike) -> Floats:
-    """Return orthonormal columns that span what a parameter can explain."""
+    """Return orthonormal columns that span the parabolas, or the groups, of a parameter."""
     values = pd.Series(parameter)
     if not pd.api.types.is_numeric_dtype(values) or values.nunique() <= FEW:
         columns = pd.get_dummies(values.astype(str)).to_numpy(np.float64)

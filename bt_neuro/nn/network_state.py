@@ -198,7 +198,9 @@ class NetworkState:
         try:
             storage.require_numbers(self.layout, tensors, self.dtype)
         except CheckpointError as error:
-            raise CheckpointError(f"{path} was not written, an old file is unchanged: {error}") from error
+            raise CheckpointError(
+                f"{path} was not written; a file that was there is unchanged: {error}"
+            ) from error
         values = {**(about or {}), "network": self.config()}
         storage.write(Path(path), {**tensors, **(extra or {})}, values)
 

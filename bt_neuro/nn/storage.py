@@ -154,7 +154,7 @@ def _described(config: Any, kind: Any, most_blocks: int) -> Any:
     except TypeError as error:  # an option is missing, or cannot be compared
         raise CheckpointError(str(error)) from error
     if not isinstance(described, kind):
-        raise CheckpointError(f"a {kind.__name__.lower()} must be in this place, got {described}")
+        raise CheckpointError(f"must be a {kind.__name__.lower()}, got {described}")
     return described
 
 

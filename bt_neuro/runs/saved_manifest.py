@@ -1,4 +1,4 @@
-"""run.json: written, read and verified, with the checksums of the tables beside it."""
+"""Writes, reads and verifies the manifest `run.json`, which holds checksums of the tables."""
 
 from __future__ import annotations
 

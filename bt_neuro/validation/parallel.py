@@ -1,4 +1,4 @@
-"""Process pool; tasks run in it or on a cluster."""
+"""Process pool: runs tasks in processes of this machine, or on a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State of a run at work, read from the ends of its files; nothing is locked or written."""
+"""Reads the state of a running run from the ends of its files, without locking or writing them."""
 
 from __future__ import annotations
 

@@ -718,7 +718,7 @@ def test_a_damaged_file_is_named(damage, tmp_path):
         ({"layers": [{"class": "Dense", "unit": 3}]}, "Dense has no option 'unit'. Did you mean units"),
         ({"layers": [{"class": "Dense", "units": 7}]}, "dense_0.kernel must have the shape (1, 24, 7), got"),
         ({"layers": [{"class": "Dense", "units": "3"}]}, "units must be an integer"),
-        ({"layers": [{"class": "Adam"}]}, "a layer must be in this place, got Adam"),
+        ({"layers": [{"class": "Adam"}]}, "must be a layer, got Adam"),
         ({"optimizer": {"class": "SGD", "momentum": -1}}, "rates must be 0 or more"),
         ({"optimizer": []}, "one for each of 1 seeds, got 0"),
         ({"loss": None}, "loss"),

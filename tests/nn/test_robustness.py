@@ -143,7 +143,7 @@ def test_a_network_that_cannot_be_loaded_is_not_saved_over_a_good_one(damage, tm
     state = network.state()
     state[damage][0].flat[0] = np.inf
     network.set_state(state, 0)
-    kept = f"an old file is unchanged: tensor {re.escape(damage)} must be finite"
+    kept = f"a file that was there is unchanged: tensor {re.escape(damage)} must be finite"
     with pytest.raises(CheckpointError, match=kept):
         network.save(path)
     assert path.read_bytes() == before

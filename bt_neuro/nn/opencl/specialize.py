@@ -56,7 +56,7 @@ class KernelShape:
         return next(width for width in fits if width % heads == 0 or heads % width == 0)
 
     def tile(self, rows: int, vectors: int, *, overlaps: bool = False) -> tuple[int, int]:
-        """Return the tile of sums, rows by vectors, with the fewest loads per useful product."""
+        """Return the rows and vectors of the block of sums that needs the fewest loads per product used."""
         tiles = dict[tuple[int, int], float]()
         for cols in range(min(self.registers - 1, vectors), 0, -1):
             if overlaps or vectors % cols == 0:
