@@ -68,6 +68,8 @@ class Checkpoint:
             When it is missing, damaged, of a newer version, or a network without bars.
         """
         path = Path(path)
+        if path.is_dir() and not (path / MODEL).exists():
+            raise CheckpointError(f"{path} must hold a {MODEL}, got none. Start the run again with --out.")
         network = SavedNetwork.read(path / MODEL if path.is_dir() else path)
         if "learner" not in network.about.values:
             raise CheckpointError(

@@ -8,7 +8,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class RunFolder:
         manifest: dict[str, Any],
         fill: Callable[[Path], None] = lambda path: None,
     ) -> RunFolder:
-        """Create a folder and write its manifest; after a kill it is there with both, or not at all.
+        """Create a folder and write its manifest; after a kill a new one is there with both, or not at all.
 
         Parameters
         ----------
@@ -93,20 +93,15 @@ class RunFolder:
         NeuroError
             If the folder is not empty or cannot be written.
         """
-        is_theirs = out is not None and Path(out).exists()  # perhaps where a shell stands
-        wanted = _new_folder(out, name)
-        partial = wanted
-        if not is_theirs:
-            partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
-            partial.mkdir()
+        wanted, partial = _new_folder(out, name)
         try:
             fill(partial)
             folder = cls(partial, kind, manifest)
             folder._rename(wanted)
         except BaseException:
-            for path in {partial, wanted}:
-                if path.exists():
-                    remove(path)
+            remove(partial)
+            with suppress(OSError):
+                wanted.rmdir()  # empty, or it is not ours
             raise
         return folder
 
@@ -159,9 +154,12 @@ class RunFolder:
     def _rename(self, wanted: Path) -> None:
         """Give a folder that is whole its name; an empty one of that name is replaced."""
         if self.path != wanted:
-            if sys.platform == "win32":
-                wanted.rmdir()
-            self.path.replace(wanted.resolve())
+            try:
+                if sys.platform == "win32" and wanted.exists():
+                    wanted.rmdir()
+                self.path.replace(wanted.resolve())
+            except OSError as error:  # another run has written to it since
+                raise NeuroError(f"{wanted} must be empty: {error}. Give another --out.") from error
             self.path = wanted
 
     def save(self, **changes: Any) -> None:
@@ -229,15 +227,21 @@ class RunFolder:
             raise
 
 
-def _new_folder(out: str | Path | None, name: str) -> Path:
+def _new_folder(out: str | Path | None, name: str) -> tuple[Path, Path]:
+    """Return the folder of a run, and the new one that is to be filled and renamed to it."""
     try:
         if out is None:
-            return _unused_folder(Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}"))
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise NeuroError(f"{folder} must be empty. Give another --out.")
-        return folder
+            wanted = _unused_folder(Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}"))
+        else:
+            wanted = Path(out)
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            if wanted.exists():  # perhaps where a shell stands: not to be replaced
+                if any(wanted.iterdir()):
+                    raise NeuroError(f"{wanted} must be empty. Give another --out.")
+                return wanted, wanted
+        partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
+        partial.mkdir()
+        return wanted, partial
     except OSError as error:
         raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}. Give another --out.") from error
 

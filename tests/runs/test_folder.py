@@ -35,6 +35,24 @@ def test_a_new_folder_has_a_manifest_at_once(tmp_path):
     assert folder.kind == written["kind"] == "compare"
 
 
+def test_a_new_folder_appears_whole(tmp_path):
+    """So that a run which is killed at its start either has a folder to resume or none."""
+    out, seen = tmp_path / "deep" / "run", []
+    RunFolder.create(out, "x", "stream", {}, lambda path: seen.append((out.exists(), path.exists())))
+    assert seen == [(False, True)]
+    assert [path.name for path in out.parent.iterdir()] == ["run"]
+
+
+def test_a_folder_that_another_run_took_meanwhile_is_left_to_it(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(NeuroError, match=r"run must be empty: .*Give another --out"):
+        RunFolder.create(
+            out, "x", "stream", {}, lambda path: RunFolder.create(out, "x", "stream", {"mine": 1})
+        )
+    assert manifest_of(out)["mine"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_save_merges_and_tables_count_their_rows(tmp_path):
     folder = create(tmp_path)
     times = pd.to_datetime(["2024-01-01 10:00", "2024-01-02 00:00"])

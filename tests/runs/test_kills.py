@@ -54,7 +54,7 @@ class Source:
 
     def __init__(self, lines, folder, chance):
         self.lines, self.folder, self.chance = lines, folder, chance
-        self.answers, self.doubled, self.ready = {}, [], 0
+        self.answers, self.doubled, self.ready, self.said = {}, [], 0, b""
 
     def live(self, seconds, *, once_ready=False):
         """Start a stream and kill it so many seconds later; None lets it end. Return its exit code."""
@@ -93,7 +93,8 @@ class Source:
             self._take(json.loads(line))
         code = process.wait()
         writer.join()
-        self.ready += b'"ready"' in b"".join([*said, process.stderr.read()])
+        self.said = b"".join([*said, process.stderr.read()])
+        self.ready += b'"ready"' in self.said
         process.stderr.close()
         process.stdout.close()
         return code
@@ -128,8 +129,8 @@ def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
     for number in range(KILLS):
         once_ready = number % 3 > 0
         code = source.live(chance.uniform(0.0, 1.0 if once_ready else 3.0), once_ready=once_ready)
-        assert code in (-signal.SIGKILL, 0)
-    assert source.live(None) == 0
+        assert code in (-signal.SIGKILL, 0), source.said.decode()
+    assert source.live(None) == 0, source.said.decode()
     assert source.doubled == []
     for answer, expected in zip(source.answers.values(), json.loads(json.dumps(whole)), strict=True):
         assert answer == expected
