@@ -7,9 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from bt_neuro.errors import DeviceError
 from bt_neuro.nn.opencl.device import Device, listed, tried
+
+# The same examples in every run, so that a change is not blamed for what it did not do; other examples with
+# `pytest --hypothesis-profile random`.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ class Anything(bt.Strategy):
         assert abs(broker.books.closing(open_profit) - broker.getvalue()) <= 1e-6 * scale
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     frames=st.tuples(bars(), bars()),
     account=accounts,

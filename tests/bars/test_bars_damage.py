@@ -36,7 +36,7 @@ TIMES = int(os.environ.get("BT_NEURO_EXAMPLES", "1"))
 
 
 def examples(number: int) -> settings:
-    return settings(max_examples=number * TIMES, deadline=None, derandomize=TIMES == 1)
+    return settings(max_examples=number * TIMES, derandomize=TIMES == 1)
 
 
 @st.composite

@@ -67,7 +67,7 @@ def test_the_fifths_begin_at_the_low_and_a_bar_without_a_range_is_in_the_middle(
     assert visible_shapes(flat, np.array([0])).tolist() == [2]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 5), row=st.integers(0, 119), wing=st.integers(1, 3))
 def test_counters_do_not_depend_on_later_bars(seed, row, wing):
     tables = make_tables(seed, rows=120, wing=wing)

@@ -87,7 +87,7 @@ def test_without_signals_there_is_no_rate(tables):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(n=st.integers(0, 40), seed=st.integers(0, 99), levels=st.sampled_from([2, 5, 1000]))
 def test_the_most_confident_bars_signal_and_equal_ones_share(n, seed, levels):
     rng = np.random.default_rng(seed)

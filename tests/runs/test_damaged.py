@@ -193,7 +193,7 @@ NETWORK = st.fixed_dictionaries(
 
 
 @given(st.fixed_dictionaries({}, optional={"network": NETWORK | PLAIN, "learner": GROUP}))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_values_at_all_are_no_network(tmp_path_factory, values):
     path = tmp_path_factory.getbasetemp() / "any.safetensors"
     storage.write(path, {"dense_0.bias": np.zeros((1, 3), np.float32)}, values)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_neuro.runs.tables import is_numeric, write_numbers
@@ -11,7 +11,6 @@ from bt_neuro.runs.tables import is_numeric, write_numbers
 NUMBERS = st.floats(allow_nan=False) | st.floats(0, 1).map(np.float32).map(float)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-(2**53), 2**53), NUMBERS, NUMBERS), max_size=5))
 @pytest.mark.parametrize("float_format", ["%.6g", "%.10g"])
 def test_bytes_are_those_of_pandas(tmp_path_factory, float_format, rows):

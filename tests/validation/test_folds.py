@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bt_neuro import FoldError
@@ -57,7 +57,6 @@ def test_an_expanding_window_holds_all_that_came_before():
     ]
 
 
-@settings(deadline=None)
 @given(
     bars=st.integers(1, 6_000),
     train=st.integers(1, 2_000),

@@ -157,7 +157,7 @@ def test_what_cannot_be_checked_is_refused(strategy, options, complaint):
 
 
 # -- its parts -----------------------------------------------------------------------------------------------
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 59))
 def test_perturbed_bars_are_bars_and_go_the_other_way(seed, cut):
     bars = random_hours(60, seed)

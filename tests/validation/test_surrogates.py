@@ -54,7 +54,7 @@ def sample():
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(market=markets(), kind=st.sampled_from(KINDS), number=st.integers(1, 99), seed=st.integers(0, 9))
 def test_a_surrogate_is_a_market_of_the_same_form(market, kind, number, seed):
     found = surrogate(market, kind, number, seed=seed)
@@ -85,7 +85,7 @@ def moves(frame):
     return pd.DataFrame({"gap": gap.fillna(0)} | {name: log[name] - log["open"] for name in PRICES[1:]})
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(market=markets(levels=(150_000,)), number=st.integers(1, 9))
 def test_sign_mirrors_a_bar_as_a_whole_or_leaves_it(market, number):
     old, new = moves(market.frame), moves(surrogate(fine(market), "sign", number).frame)
@@ -94,7 +94,7 @@ def test_sign_mirrors_a_bar_as_a_whole_or_leaves_it(market, number):
     assert (close[0] | close[1]).all()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(market=markets(levels=(150_000,)), number=st.integers(1, 9))
 def test_hour_moves_bars_within_their_hour_and_bars_keeps_bars_and_gaps(market, number):
     frame = market.frame
