@@ -184,7 +184,7 @@ def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[S
             if digits < 4:
                 year += 1911 if digits == 3 else 2000 if year <= date.today().year % 100 else 1900
                 if year < 1970:
-                    note = f"Years of two digits were read as {year} and the like."
+                    note = f"Two-digit years were read as in {year}."
             elif year >= 2400:
                 year, note = year - 543, "Years are Buddhist; 543 was subtracted."
             with suppress(ValueError):

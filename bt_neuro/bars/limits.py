@@ -51,7 +51,7 @@ class Limits:
 
         Parameters
         ----------
-        bar : the bar, or what a feed takes for one
+        bar : the bar; an object of another type breaks a rule
         close : the last close; None before the first bar
         now : naive UTC; the clock's by default
         """

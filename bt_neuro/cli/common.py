@@ -223,7 +223,7 @@ def errors() -> Iterator[None]:
 
 
 def message_of(error: Exception) -> str | None:
-    """Return what a user can mend about an error; None of one that only a traceback explains."""
+    """Return the remedy of an error; None where only a traceback explains it."""
     from bt_neuro.errors import NeuroError
 
     if isinstance(error, NeuroError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 LONGEST_LINE = 1 << 16
-PIECE = getattr(select, "PIPE_BUF", 512)  # what a pipe that is ready takes without blocking
+PIECE = getattr(select, "PIPE_BUF", 512)  # bytes that a ready pipe accepts without blocking
 POLL_S = 0.1
 LAST_S = 1.0  # after `stop`, for what is left of a line
 

@@ -79,7 +79,7 @@ class Layout:
             raise LayerError(f"{self.loss} must have one weight for each of {self.n_outputs} outputs.")
 
     def parts(self, batch_size: int) -> Iterator[LayerPlan]:
-        """Yield the layers that run, in order, where so many windows make one step."""
+        """Yield the layers that run, in order, for this batch size."""
         for plan in self.plans:
             shape = plan.input_shape
             for layer in plan.layer.parts(batch_size):

@@ -139,9 +139,8 @@ class Network(NetworkState):
         """At each step learn one window, then predict the next: the arithmetic of one bar, in one launch.
 
         The prediction moves the running statistics, learning does not: they hold its window already. Where
-        the window to learn is the one predicted just before, its activations are still in place, and the
-        forward pass of learning is spared; the results are the same to the bit. With averaged weights each
-        of the two moves statistics of its own.
+        the window to learn is the one predicted just before, learning reuses its activations; the results
+        are bit-identical. With averaged weights, predicting and learning have separate statistics.
 
         Returns
         -------

@@ -60,7 +60,7 @@ class Optimizer(Config, internal=True):
     ----------
     learning_rate : a number, or a `CosineDecay`
     global_clipnorm : keyword; the whole gradient is scaled down to this length
-    average : keyword; predict with the running mean of the weights over about so many steps, 10 or more;
+    average : keyword; steps over which to average the weights for predicting, 10 or more;
         learning goes on with the weights themselves. None predicts with these
 
     Attributes
@@ -125,8 +125,9 @@ class Adam(Optimizer):
     def rates(self, step: int) -> tuple[float, float, float, float]:
         """Return step size, epsilon, decay and learning rate of learning step 1, 2, ...
 
-        Moments are sums, m = beta_1 m + g and v = beta_2 v + g^2. What makes them means, and the bias
-        corrections, are folded in, in double precision: 1 - beta_2^t loses three digits in float32.
+        Moments are sums, m = beta_1 m + g and v = beta_2 v + g^2. The step size and epsilon contain the
+        factors (1 - beta) and the bias corrections, in double precision: 1 - beta_2^t loses three digits
+        in float32.
         """
         root, rate = math.sqrt((1 - self.beta_2**step) / (1 - self.beta_2)), rate_at(self.learning_rate, step)
         size = rate * root * (1 - self.beta_1) / (1 - self.beta_1**step)

@@ -28,7 +28,7 @@ class LiveFeed(bt.feed.DataBase):
       - ``queue`` (required): a ``queue.Queue`` of `Bar`; ``None`` in it ends the feed
       - ``history`` (default: ``()``): closed bars to begin with, an iterable of `Bar`; they are delivered
         with the status ``DELAYED``, those of the queue with ``LIVE``
-      - ``limits`` (default: ``Limits()``): what a plausible bar is; others are left out
+      - ``limits`` (default: ``Limits()``): limits of plausible bars; others are skipped
       - ``reject`` (default: ``None``): called with each bar that was left out, and the reason
       - ``qcheck`` (default: ``0.25``): seconds to wait for a bar before Cerebro may do other work
       - ``timeframe`` and ``compression`` (default: ``None``): of the bars; needed beside other feeds. They stamp

@@ -153,7 +153,7 @@ def require_ours(data: bt.feed.DataBase) -> None:
 
 
 def _stamps(data: bt.feed.DataBase) -> str | None:
-    """Return what a feed declares; a clone has its source's stamps."""
+    """Return the time stamps that a feed declares; a clone has those of its source."""
     declared = getattr(data, "stamps", None)
     source = getattr(data, "data", None)
     return declared or (_stamps(source) if data._clone and source is not None else None)

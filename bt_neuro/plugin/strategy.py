@@ -151,7 +151,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         feeds = (feed for line in lines for feed in feeds_of(line, self.datas, as_of=True))
         self._inputs = {self.data, *feeds}
         self._is_checked = False
-        self._framework = frozenset(vars(self))  # what a subclass adds is its own, see `RunState`
+        self._framework = frozenset(vars(self))  # `RunState` saves what a subclass adds
 
     # -- to override -----------------------------------------------------------------------------------------
     def features(self) -> dict[str, Any]:

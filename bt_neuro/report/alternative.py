@@ -13,7 +13,7 @@ MOST = 8  # lines of a figure
 
 
 def text_alternative(figure: Model) -> str:
-    """Return a figure in words, for those who cannot see it.
+    """Return the text alternative of a figure, for screen readers.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def _plot_text(plot: Any) -> str:
 
 
 def _numbers(renderer: GlyphRenderer, label: str) -> Iterator[str]:
-    """Yield the first, last, lowest and highest value of what a glyph draws upwards."""
+    """Yield the first, last, lowest and highest y value of a glyph."""
     glyph, data = renderer.glyph, renderer.data_source.data
     for name in ("y", "top", "y1"):
         field = getattr(glyph, name, None)

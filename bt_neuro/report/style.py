@@ -92,7 +92,7 @@ def floats(table: pd.DataFrame, *names: str) -> dict[str, Any]:
 
 
 def thin_source(times: pd.Series, values: Any, points: int = 1200) -> ColumnDataSource:
-    """Return times ``x`` and values ``y`` with at most so many points, highest and lowest ones kept."""
+    """Return times ``x`` and values ``y``, thinned to at most `points`; the extremes are kept."""
     at = thinned(values, points)
     return ColumnDataSource({"x": times.to_numpy()[at], "y": np.asarray(values, dtype=np.float32)[at]})
 

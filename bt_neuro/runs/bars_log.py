@@ -27,7 +27,7 @@ class BarsLog(TextTable):
     Parameters
     ----------
     path : file, written by `create`
-    known : what a checkpoint knows of it, see `state`: only lines after that are parsed
+    known : `state` at a checkpoint; only later lines are parsed
 
     Attributes
     ----------

@@ -111,7 +111,7 @@ class PaperBroker(MarginBroker):
         """Carry out ``{"position": units}`` or ``{"settle": "broker"}``; return the `position_state`.
 
         The position is that of the real account. It agrees if it is ours, before or after the market orders
-        that still work. If it differs, new orders are refused until an equal one is told, or until ``settle``
+        that still work. If it differs, new orders are refused until an equal one is reported, or until ``settle``
         moves ours to it, at the next open.
 
         Raises

@@ -19,12 +19,12 @@ from bt_neuro.runs.epoch_tables import EXAMPLES
 from bt_neuro.runs.recording import ARRAYS, EQUITY, FEATURES, OUTPUTS, PREDICTIONS, TRADES
 from bt_neuro.runs.tables import copy_text, read_array, truncate_array, truncate_text, write_array
 
-FORMING = "forming"  # in a checkpoint: bars with their prices of then, by number
+FORMING = "forming"  # in a checkpoint: unfinished bars as they were learned, by number
 VALUES = ["open", "high", "low", "close", "volume"]
 
 
 def keep_learned_bars(saved: Checkpoint, bars: Bars) -> tuple[Bars, dict[str, list[float]]]:
-    """Return the bars, those that were learned while they formed with their prices of then, and these.
+    """Restore unfinished bars as they were learned; return all bars, and the restored ones.
 
     The last row of a vendor's file often grows until the next bar opens: same open, more range and volume. Later
     bars follow in the run, so it keeps the prices that the network and the account have seen, and a note says so.
@@ -47,7 +47,7 @@ def keep_learned_bars(saved: Checkpoint, bars: Bars) -> tuple[Bars, dict[str, li
     frame = frame.copy()
     frame.loc[[int(index) for index in kept], VALUES] = list(kept.values())
     times = ", ".join(str(frame["datetime"].iloc[int(index)]) for index in kept)
-    note = f"The bar of {times} was still forming when it was learned; its prices of then were kept."
+    note = f"The bar of {times} was still forming when learned; its prices of that time are kept."
     return replace(bars, frame=frame, notes=(*bars.notes, note)), kept
 
 

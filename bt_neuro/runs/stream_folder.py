@@ -29,7 +29,7 @@ from bt_neuro.runs.resume import keep_learned_bars, resume_in_place, resume_tabl
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
 
 COMMANDS = "commands.jsonl"
-ORIGIN = "origin"  # what a stream began with, until its own first checkpoint
+ORIGIN = "origin"  # the initial model, until the first checkpoint
 BARS_COUNT = "bars"  # name of the analyzer
 
 

@@ -148,7 +148,7 @@ def write_array(path: Path, rows: NDArray[np.floating]) -> None:
 
 
 def truncate_text(path: Path, rows: int, size: int) -> None:
-    """Cut a CSV file back to the size that it had with so many rows.
+    """Truncate a CSV file to the `size` bytes of its first `rows` rows.
 
     Raises
     ------

@@ -97,7 +97,7 @@ class LookaheadResult:
 
     @property
     def covered(self) -> tuple[str, ...]:
-        """Sentences on what a pass shows; none with a leak."""
+        """Sentences on the meaning of a passed check; none with a leak."""
         if self.leak:
             return ()
         return (

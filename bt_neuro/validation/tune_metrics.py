@@ -94,8 +94,8 @@ def luck_metrics(best: Metrics | None, ratios: Sequence[float], trials: int) -> 
     Returns
     -------
     dict
-        ``deflated_sharpe_ratio_pct``: probability that the true ratio of the best is above 0, after so many
-        trials. ``needed_sharpe_ratio``: the ratio at which it would be 95 %. ``luck_sharpe_ratio``: expected
+        ``deflated_sharpe_ratio_pct``: probability that the true ratio of the best is above 0, given the
+        number of trials. ``needed_sharpe_ratio``: the ratio at which it would be 95 %. ``luck_sharpe_ratio``: expected
         of the best trial without skill. The last two are annualised. None if undefined.
 
     Notes

@@ -49,7 +49,7 @@ def watch(
     Parameters
     ----------
     folder : of the run
-    host : address to bind; others than loopback show the account to everybody who reaches them
+    host : address to bind; any but loopback shows the account to everybody who can reach it
     port : 0 for a free one
     started : called with the address of the page
 

@@ -187,7 +187,7 @@ def test_lines_behind_the_bars_are_no_bars(tmp_path: Path, line: str, note: str)
         (("{excel},1.1,1.2,1.0,1.1,5", HEAD), "Times were read as days since 1899-12-30, as Excel counts."),
         (
             ("{t.day}/{t.month}/64 {t:%H:%M},1.1,1.2,1.0,1.1,5", HEAD),
-            "Years of two digits were read as 1964 and the like.",
+            "Two-digit years were read as in 1964.",
         ),
         (
             ("{t:%Y-%m-%d};23.450;23.460;23.440;23.450", "Date;Open;High;Low;Close"),

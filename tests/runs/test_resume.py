@@ -164,7 +164,7 @@ def test_a_last_row_that_was_still_forming_keeps_its_prices(count, files, tmp_pa
     second = run(files(count + 50), out=tmp_path / "second", resume=first.folder)
     third = run(files(), out=tmp_path / "third", resume=second.folder)
     whole = run(write(forming, tmp_path / "whole.csv"), out=tmp_path / "whole")
-    note = f"The bar of {forming.datetime[row]} was still forming when it was learned; its prices of then were kept."
+    note = f"The bar of {forming.datetime[row]} was still forming when learned; its prices of that time are kept."
     assert not any("forming" in said for said in first.manifest["data"]["notes"])
     for resumed in (second, third):
         assert note in resumed.manifest["data"]["notes"]

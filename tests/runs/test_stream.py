@@ -336,9 +336,7 @@ def test_a_last_row_that_was_still_forming_keeps_its_prices(file, tmp_path):
     forming.loc[149, ["high", "low", "close", "volume"]] = [*[forming.loc[149, "open"]] * 3, 1]
     forming.to_csv(tmp_path / "begun.csv", index=False)
     begun = backtest(tmp_path / "begun.csv", strategy=Small, out=tmp_path / "begun").folder
-    with pytest.warns(
-        UserWarning, match=r"was still forming when it was learned; its prices of then were kept"
-    ):
+    with pytest.warns(UserWarning, match=r"was still forming when learned; its prices of that time are kept"):
         ran = Stream([], tmp_path / "live", resume=begun, history=file)
     assert ran.folder.exists()
 

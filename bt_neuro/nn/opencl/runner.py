@@ -220,7 +220,7 @@ class Runner:
 
     @_naming_device
     def read(self, first: int = 0, size: int | None = None, copy: _Copy | None = None) -> Array:
-        """Return the state of all members, (members, layout.size), or so many numbers of it; or a copy's."""
+        """Return `size` columns of the state of all members or of a copy, (members, size); by default all."""
         state = np.empty((self._members, self._program.layout.size if size is None else size), self._dtype)
         buffer, queue, after = self._networks, self._queue, None
         if copy is not None:  # a queue of its own: launches that were sent later are not waited for

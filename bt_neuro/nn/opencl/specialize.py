@@ -17,7 +17,7 @@ _WIDTHS = (16, 8, 4, 2, 1)
 
 
 def aligned(size: int) -> int:
-    """Return the smallest multiple of the alignment that holds so many numbers."""
+    """Return a number of elements rounded up to the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
@@ -111,7 +111,7 @@ class Emitter:
         self._macros: dict[tuple[str, str], dict[str, Any]] = {}
 
     def scratch(self, size: int) -> int:
-        """Return the offset of so many numbers of scratch memory."""
+        """Reserve scratch memory for a number of elements; return its offset."""
         offset = self.size
         self.size += aligned(size)
         return offset
