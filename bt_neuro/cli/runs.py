@@ -43,6 +43,12 @@ def backtest(
     shared: Annotated[
         bool, option("Let one network learn from all files, in the order of time.", name="--shared")
     ] = False,
+    no_seed_money: Annotated[
+        bool,
+        option(
+            "Do not trade each of --seeds networks alone, which takes as long again.", name="--no-seed-money"
+        ),
+    ] = False,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
@@ -72,6 +78,7 @@ def backtest(
             progress=progress,
             era_progress=lambda era, n, done, total: progress(done, total, f"era {era} of {n}, bar"),
             checkpoint_every=checkpoint_every,
+            seed_money=not no_seed_money,
         )
     return Outcome(result.manifest, render(result), _exit_code(result.manifest))
 

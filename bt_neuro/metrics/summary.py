@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
-from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.calibration import calibration_error, reliability_curve
 from bt_neuro.metrics.classification import (
@@ -19,11 +17,10 @@ from bt_neuro.metrics.classification import (
     Metrics,
     percent,
     predictor_scores,
-    score,
     signal_metrics,
 )
 from bt_neuro.metrics.information_coefficient import information_coefficients
-from bt_neuro.metrics.predictions import ScoredBars, probabilities_of
+from bt_neuro.metrics.seeds import SeedMoney, money_spread_text, seed_metrics
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
 
@@ -41,6 +38,7 @@ def run_metrics(
     status: str = "complete",
     pretraining: dict[str, Any] | None = None,
     orders: Metrics | None = None,
+    seed_money: SeedMoney | None = None,
 ) -> Metrics:
     """Return every metric of a run that follows from its tables, and the sentence on them.
 
@@ -53,6 +51,7 @@ def run_metrics(
     status : "complete" or "interrupted"
     pretraining : the manifest's entry, if epochs came before the test
     orders : number of orders by outcome, see `OrderCounts.as_dict`
+    seed_money : of each network of a vote
     """
     predictions, outputs = run.predictions, run.outputs
     scores = predictor_scores(*run)
@@ -71,7 +70,7 @@ def run_metrics(
         **network,
         "calibration_error_pct": percent(calibration_error(reliability_curve(predictions))),
         **signal_metrics(predictions, outputs),
-        "seeds": seed_metrics(predictions, outputs),
+        "seeds": seed_metrics(predictions, outputs, seed_money),
         "baselines": scores,
         **compared,
         **information_coefficients(predictions, bars.frame),
@@ -96,34 +95,6 @@ def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: A
     return {**counts, **network, **signal_metrics(predictions, outputs), "sentence": f"{text}."}
 
 
-def seed_metrics(predictions: pd.DataFrame, outputs: Array) -> Metrics | None:
-    """Return the scores of each member of an ensemble; None for a single network.
-
-    Keys are ``networks`` (their number), ``hit_rate_pct``, ``coverage_pct`` and ``brier_score``, each a dict
-    with ``median``, ``low``, ``high`` and ``each``.
-    """
-    members = outputs.shape[1]
-    if members < 2:
-        return None
-    scored, targets, _, _ = ScoredBars.of(predictions)
-    each = []
-    for own in outputs[scored].transpose(1, 0, 2).astype(float):
-        probabilities = probabilities_of(own)
-        each.append(score(probabilities, signals_of(probabilities), targets, own))
-    names = ("hit_rate_pct", "coverage_pct", "brier_score")
-    return {"networks": members, **{name: _spread([one[name] for one in each]) for name in names}}
-
-
-def _spread(values: list[float | None]) -> Metrics:
-    known = sorted(value for value in values if value is not None)
-    return {
-        "median": median(known) if known else None,
-        "low": known[0] if known else None,
-        "high": known[-1] if known else None,
-        "each": values,
-    }
-
-
 def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:
     """Return the result in short sentences: signals, their verdict, the account."""
     # A pretrained run counts its test alone.
@@ -142,7 +113,7 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
         text += f": {_hit_text(m)}. Signals: {m['verdict']}{comparison_text(m)}"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f". Resumed at {m['account_start']} with a flat account"
-    return f"{text}. {money_text(m)}: {m['money_verdict']}."
+    return f"{text}. {money_text(m)}: {m['money_verdict']}.{money_spread_text(m['seeds'])}"
 
 
 def money_text(m: Metrics) -> str:

@@ -22,6 +22,7 @@ from bt_neuro.learning.visible_shape import VisibleShape
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.defaults import SHAPE
 from bt_neuro.plugin.feed import BarsFeed
+from bt_neuro.plugin.make_learner import label_of
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 Array = NDArray[np.floating]
@@ -73,8 +74,7 @@ def feature_rows(
     cerebro = bt.Cerebro(stdstats=False, oldsync=True)
     # The visible shape needs no event loop, which takes five times as long: only the network is made there.
     cerebro.adddata(BarsFeed(bars=bars[: parameters["wing"] + 2] if by_shape else bars))
-    silent = {"decide": _pass, "stop": NeuroStrategy.stop}
-    cerebro.addstrategy(_with(strategy, _Recorder, silent), **parameters)
+    cerebro.addstrategy(_recording(strategy), **parameters)
     (ran,) = cerebro.run(exactbars=1)
     recorder: _Recorder = ran.learner
     if type(recorder.label) is not FractalLabel:
@@ -93,22 +93,29 @@ def feature_rows(
 
 
 def playing(
-    strategy: type[NeuroStrategy], rows: FeatureRows, first_bar: int, outputs: Array
+    strategy: type[NeuroStrategy], warm_up_bars: int, first_bar: int, outputs: Array
 ) -> type[NeuroStrategy]:
     """Return a subclass whose signals come from known outputs; it raises `NeedsNetwork` if it reads its network.
 
+    No network is made, and default features are not computed.
+
     Parameters
     ----------
-    strategy, rows : what `feature_rows` has recorded
+    strategy : the class
+    warm_up_bars : bars up to the first one whose features are all known, included
     first_bar : the first bar with a signal
     outputs : (bars, members, 3)
     """
+    rows = outputs.reshape(len(outputs), -1).tolist()
 
     def features(self: NeuroStrategy) -> dict[str, Any]:
-        return {"none": _WarmUp(self.data, bars=rows.first_bar + 1)}
+        return {"none": _WarmUp(self.data, bars=warm_up_bars)}
 
-    more = {"features": features} if _has_default_features(strategy) else {}
-    return _with(strategy, _Player, more, first_bar, outputs.reshape(len(outputs), -1).tolist())
+    def make_player(self: NeuroStrategy, checkpoint: None) -> Any:
+        return _Player(label_of(self), first_bar, rows)
+
+    more: dict[str, Any] = {"features": features} if _has_default_features(strategy) else {}
+    return type(strategy.__name__, (strategy,), {"_make_learner": make_player, **more})
 
 
 class _WarmUp(bt.Indicator):
@@ -136,13 +143,12 @@ def _shape_rows(bars: pd.DataFrame, wing: int) -> list[tuple[float, ...]]:
     return rows[wing:]
 
 
-def _with(
-    strategy: type[NeuroStrategy], learner: type[Any], more: dict[str, Any], *values: Any
-) -> type[NeuroStrategy]:
+def _recording(strategy: type[NeuroStrategy]) -> type[NeuroStrategy]:
     def make(self: NeuroStrategy, checkpoint: None) -> Any:
-        return learner(strategy._make_learner(self, checkpoint), *values)
+        return _Recorder(strategy._make_learner(self, checkpoint))
 
-    return type(strategy.__name__, (strategy,), {"_make_learner": make, **more})
+    silent = {"decide": _pass, "stop": NeuroStrategy.stop}
+    return type(strategy.__name__, (strategy,), {"_make_learner": make, **silent})
 
 
 def _pass(self: NeuroStrategy, signal: Signal) -> None:
@@ -175,8 +181,8 @@ class _Recorder:
 class _Player:
     """Stand-in for a `Learner` that returns signals from known outputs, and scores them."""
 
-    def __init__(self, learner: Any, first_bar: int, outputs: Sequence[Sequence[float]]) -> None:
-        self._label, self.delay_bars = learner.label, learner.delay_bars
+    def __init__(self, label: Label, first_bar: int, outputs: Sequence[Sequence[float]]) -> None:
+        self._label, self.delay_bars = label, label.delay_bars
         self._first_bar, self._outputs = first_bar, outputs
         self._waiting: dict[int, Signal] = {}
         self.last_bar, self.network = None, _NoNetwork()

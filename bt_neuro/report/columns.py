@@ -113,6 +113,12 @@ PREDICTORS: Columns = (
     ("kappa, majority", "kappa_majority", ".3f"),
     ("kappa, last label", "kappa_no_change", ".3f"),
 )
+SEED_MONEY: Columns = (
+    ("return, %", "return_pct", "+.1f"),
+    ("Sharpe ratio", "sharpe_ratio_daily_annualised", ".2f"),
+    ("max. drawdown, %", "max_drawdown_pct", ".1f"),
+    ("trades", "trades", ",.0f"),
+)
 FOLDS: Columns = (
     ("test from", "test_start", "%Y-%m-%d"),
     ("to", "test_end", "%Y-%m-%d"),

@@ -28,11 +28,15 @@ from bt_neuro.report.style import (
     time_line,
 )
 
-SPREADS = (("hit_rate_pct", "hit rate, %", "0.0"), ("brier_score", "Brier score, lower is better", "0.0000"))
+SPREADS = (
+    ("hit_rate_pct", "hit rate, %", "0.0"),
+    ("brier_score", "Brier score, lower is better", "0.0000"),
+    ("return_pct", "return after costs, %", "0.0"),
+)
 
 
 def spread_figures(metrics: Mapping[str, Any]) -> list[figure]:
-    """Return hit rate and Brier score of each network alone, beside those of their vote.
+    """Return hit rate, Brier score and return of each network alone, beside those of their vote.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ def spread_figures(metrics: Mapping[str, Any]) -> list[figure]:
     """
     plots = []
     for key, title, form in SPREADS:
+        if key not in metrics["seeds"]:
+            continue
         each, vote = metrics["seeds"][key]["each"], metrics[key]
         numbers = {f"network {n}": value for n, value in enumerate(each, 1) if value is not None}
         rows = ["vote", *reversed(numbers)]

@@ -61,7 +61,7 @@ def _run(run: Any, m: Metrics) -> Summary:
     if "baselines" in m:
         tables.append(predictor_table(m))
     if m.get("seeds"):
-        tables.append(seed_table(m["seeds"]))
+        tables.append(seed_table(m))
     return Summary(
         title=Path(manifest["data"]["file"]).name,
         headline=(m["sentence"],),
@@ -143,19 +143,23 @@ def _seed_notes(metrics: Metrics) -> Iterator[str]:
             f"{shown(rate['median'], '.1f')} % (median; {interval(rate, '')}), "
             f"their Brier score {shown(error['median'], '.4f')}."
         )
+        if reason := seeds.get("no_money"):
+            yield f"The money of each network alone is unknown: {reason}."
 
 
 def _backtest_timing(manifest: Metrics) -> str:
     time = manifest["time"]
-    bars = max(manifest["metrics"]["account_bars"], 1)
+    metrics = manifest["metrics"]
+    bars = max(metrics["account_bars"], 1)
     if "broker_s" not in time:  # an own Cerebro
         network = 1e6 * time["network_s"] / bars
         return f"{manifest['device']}: {time['wall_s']:.1f} s, {network:.0f} us a bar for the network"
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
     eras = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
+    seeds = f"{time['seed_money_s']:.1f} to trade each network alone, " if time.get("seed_money_s") else ""
     return (
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
-        f"{time['start_s']:.1f} of them to start, {eras}{time['scores_s']:.1f} for baselines and scores\n"
+        f"{time['start_s']:.1f} of them to start, {eras}{seeds}{time['scores_s']:.1f} for baselines and scores\n"
         f"{sum(a_bar.values()):.0f} us a bar: network {a_bar['network']:.0f}, broker {a_bar['broker']:.0f}, "
         f"feed and the rest {a_bar['feed']:.0f}"
     )

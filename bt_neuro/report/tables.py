@@ -9,7 +9,15 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.metrics.classification import NETWORK
-from bt_neuro.report.columns import COMPARISON, CONVERGENCE, FOLDS, PREDICTORS, TRIALS, Columns
+from bt_neuro.report.columns import (
+    COMPARISON,
+    CONVERGENCE,
+    FOLDS,
+    PREDICTORS,
+    SEED_MONEY,
+    TRIALS,
+    Columns,
+)
 
 Metrics = Mapping[Any, Any]
 BEST_TRIALS = 10
@@ -102,11 +110,17 @@ def predictor_table(metrics: Metrics) -> Table:
     return Table.of("predictor", predictors.items(), PREDICTORS, "Predictors on the same bars", [0])
 
 
-def seed_table(seeds: Metrics) -> Table:
-    """Return the scores of each network of a vote by itself."""
-    columns = tuple(column for column in PREDICTORS if column[1] in seeds and not column[2].endswith("~"))
-    records = [{key: seeds[key]["each"][n] for _, key, _ in columns} for n in range(seeds["networks"])]
-    return Table.of("network", enumerate(records, 1), columns, "Each network alone")
+def seed_table(metrics: Metrics) -> Table:
+    """Return scores and money of each network of a vote by itself, their spread, and those of the vote."""
+    seeds = metrics["seeds"]
+    known = [column for column in (*PREDICTORS, *SEED_MONEY) if column[1] in seeds and column[2][-1] != "~"]
+    keys = [key for _, key, _ in known]
+    each = [{key: seeds[key]["each"][n] for key in keys} for n in range(seeds["networks"])]
+    spread = [(name, {key: seeds[key][name] for key in keys}) for name in ("low", "median", "high")]
+    records = [*enumerate(each, 1), *spread, ("vote", metrics)]
+    return Table.of(
+        "network", records, tuple(known), "Each network alone, and their vote", [len(records) - 1]
+    )
 
 
 def fold_table(folds: pd.DataFrame) -> Table:

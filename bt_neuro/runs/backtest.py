@@ -15,9 +15,6 @@ from bt_neuro.bars.clock import Span
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import MODEL, RUN_STATE, Checkpoint
-from bt_neuro.metrics.baselines import Predictors
-from bt_neuro.metrics.summary import run_metrics
-from bt_neuro.nn.config import to_config
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
@@ -25,13 +22,15 @@ from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, read_examples
+from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest
+from bt_neuro.runs.figures import network_manifest, run_figures
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resume import FORMING, keep_learned_bars, resume_tables
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
+from bt_neuro.runs.seed_money import NOT_WANTED, VotePlayer
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import count_rows
 
@@ -64,6 +63,7 @@ def backtest(
     checkpoint_every: int | None = None,
     resume: str | Path | None = None,
     report: bool = True,
+    seed_money: bool = True,
 ) -> Result:
     """Run a strategy over a bar file and write the run folder.
 
@@ -75,13 +75,15 @@ def backtest(
     account : cash and costs
     out : folder to write, new or empty; default ``runs/<file stem>-<time>``
     bars_options : options of `read_bars`
-    progress : called with (bars done, number of bars)
+    progress : called with (bars done, number of bars); with several ``seeds`` once more from the start, while each
+        network is traded alone
     era_progress : called in pretraining with (era, number of eras, bars learned in it, bars of an era)
     checkpoint_every : bars between checkpoints; by default only at the end
     resume : folder of a run, or its ``model.safetensors``, to resume on the same file or one that has grown.
         A new folder is written. Its predictions are bit-identical to those of one long run. Its account
         continues if the settings are the same, else it starts flat at the first new bar.
     report : whether to write ``report.html``, which takes a second or two
+    seed_money : whether to trade each of several ``seeds`` alone too, which takes about as long again
 
     Returns
     -------
@@ -172,8 +174,11 @@ def backtest(
             "open_trades": ran.analyzers.trades.get_analysis()["open_trades"],
         }
         result = Result(folder.path, folder.manifest)  # reads its tables once, for the scores and the page
-        metrics = run_figures(ran, bars, account, folder, result)
-        folder.save(metrics=metrics, time=_time(ran, broker, begun, ended))
+        player = VotePlayer(ran, result, strategy, params, account, bars, bars_options)
+        money = player.play(progress) if seed_money else NOT_WANTED
+        played = time.perf_counter()
+        metrics = run_figures(ran, bars, account, folder, result, money)
+        folder.save(metrics=metrics, time=_time(ran, broker, begun, ended, played))
     if report:
         from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
 
@@ -237,47 +242,9 @@ def _resumed(checkpoint: Checkpoint, bars: Bars, has_tables: bool, continues: bo
     }
 
 
-def network_manifest(ran: NeuroStrategy) -> dict[str, Any]:
-    """Return layers, optimiser, features and size of a network."""
-    network = ran.network
-    return {
-        "layers": [to_config(layer) for layer in network.layout.layers],
-        "optimizer": to_config(network.layout.optimizer),
-        "parameters": network.n_parameters,
-        "features": list(ran.learner.feature_names),
-    }
-
-
-def run_figures(
-    ran: NeuroStrategy, bars: Bars, account: Account, folder: RunFolder, result: Result
-) -> dict[str, Any]:
-    """Return the metrics of the run's tables, and write the probabilities of the baselines."""
-    learner, examples = ran.learner, read_examples(folder.path)
-    sizes = learner.history_bars, learner.delay_bars
-    run = Predictors.of(result.predictions, result.outputs, bars.frame, result.features, *sizes, examples)
-    folder.write_table("baselines.csv", run.table(), float_format="%.6g")
-    return {
-        **run_metrics(
-            run,
-            equity=result.equity,
-            trades=result.trades,
-            bars=bars,
-            account=account,
-            status=folder.manifest["status"],
-            pretraining=folder.manifest.get("pretraining"),
-            orders=ran.broker.counts.as_dict() | {"order_notes": list(ran.broker.messages.values())},
-        ),
-        "reconciliation": _reconciliation(ran, result),
-        "step_time": ran.analyzers.run_observer.get_analysis()["step_time"],
-    }
-
-
-def _reconciliation(ran: NeuroStrategy, result: Result) -> dict[str, Any]:
-    open_trade = ran.analyzers.trades.get_analysis()["open_trade"]
-    return ran.broker.books.statement(float(result.trades["net"].sum()), open_trade, ran.broker.getvalue())
-
-
-def _time(ran: NeuroStrategy, broker: _TimedBroker, begun: float, ended: float) -> dict[str, float]:
+def _time(
+    ran: NeuroStrategy, broker: _TimedBroker, begun: float, ended: float, played: float
+) -> dict[str, float]:
     first_bar = broker.first_bar or begun
     pretraining_s = ran.pretraining.seconds if ran.pretraining is not None else 0.0
     network_s = ran.learner.network_s
@@ -288,7 +255,8 @@ def _time(ran: NeuroStrategy, broker: _TimedBroker, begun: float, ended: float) 
         "network_s": network_s,  # analyzers work meanwhile
         "broker_s": broker.seconds,
         "feed_s": ended - first_bar - pretraining_s - network_s - broker.seconds,  # indicators, orders, files
-        "scores_s": time.perf_counter() - ended,  # baselines, metrics
+        "seed_money_s": played - ended,  # each network of a vote, traded alone
+        "scores_s": time.perf_counter() - played,  # baselines, metrics
     }
 
 

@@ -17,14 +17,17 @@ from bt_neuro.account.costs import costs_used
 from bt_neuro.bars.reader import Bars
 from bt_neuro.bars.timeframe import commonest_step, find_gaps
 from bt_neuro.errors import StrategyError
+from bt_neuro.metrics.seeds import SeedMoney
 from bt_neuro.plugin.checks import is_neural
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.feed_frame import COLUMNS
-from bt_neuro.runs.backtest import network_manifest, run_figures
+from bt_neuro.runs.figures import network_manifest, run_figures
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.recording import EQUITY, Recording
 from bt_neuro.runs.results import Result
+
+NO_SEED_MONEY = SeedMoney(reason="RunRecord cannot run your Cerebro again")
 
 
 class RunRecord(bt.Analyzer):
@@ -113,7 +116,7 @@ class RunRecord(bt.Analyzer):
                 "open_trades": strategy.analyzers.trades.get_analysis()["open_trades"],
             }
             result = Result(folder.path, folder.manifest)
-            metrics = run_figures(strategy, bars, self._account, folder, result)
+            metrics = run_figures(strategy, bars, self._account, folder, result, NO_SEED_MONEY)
             if len(strategy.env.runningstrats) > 1:  # the account is that of all, the trades are not
                 metrics.pop("reconciliation")
             seconds = {"wall_s": time.perf_counter() - begun, "network_s": strategy.learner.network_s}

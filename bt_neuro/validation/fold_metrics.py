@@ -18,12 +18,14 @@ from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio, score
 from bt_neuro.metrics.predictions import probabilities_of
-from bt_neuro.metrics.summary import comparison_text, money_text, seed_metrics
+from bt_neuro.metrics.seeds import SeedMoney, seed_metrics
+from bt_neuro.metrics.summary import comparison_text, money_text
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison
 
 Array = NDArray[np.floating]
 Metrics = dict[str, Any]
+NO_SEED_MONEY = SeedMoney(reason="a walk-forward trades the vote alone")
 SIGNALS = (
     *("scored_bars", "signals", "hits", "coverage_pct", "hit_rate_pct", "hit_rate_low_pct"),
     *("hit_rate_high_pct", "mean_squared_error", "brier_score", "impossible_pct", "base_rate_pct"),
@@ -128,7 +130,7 @@ def walk_forward_metrics(
         "bars": len(equity),
         **{name: network[name] for name in SIGNALS},
         **compared,
-        "seeds": seed_metrics(run.predictions, run.outputs),
+        "seeds": seed_metrics(run.predictions, run.outputs, NO_SEED_MONEY),
         "folds_compared": len(judged),
         "folds_better": better,
         "folds_better_pct": percent(ratio(better, len(judged))),

@@ -21,14 +21,13 @@ from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.playback import FeatureRows, NeedsNetwork, feature_rows, playing
-from bt_neuro.plugin.run_observer import RunObserver
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.epoch_tables import EpochRecord, read_examples
-from bt_neuro.runs.recording import EQUITY, TRADES, EquityTable, Recording, TradeRecord, forget
+from bt_neuro.runs.money_tables import run_money
+from bt_neuro.runs.recording import Recording
 from bt_neuro.runs.results import Result
-from bt_neuro.runs.tables import TextTable
 from bt_neuro.validation.surrogates import surrogate
-from bt_neuro.validation.task import RunTask, named_errors, run_to_end
+from bt_neuro.validation.task import RunTask, named_errors, require_end, run_to_end
 
 Array = NDArray[np.floating]
 
@@ -79,7 +78,9 @@ def _in_launches(task: SurrogateTask, bars: Bars, rows: FeatureRows) -> dict[str
     first_bar = len(bars) - len(outputs)
     figures = {}
     if not task.scores_only:
-        equity, trades = _trade(task, bars, playing(task.strategy_class, rows, first_bar, outputs))
+        equity, trades = _trade(
+            task, bars, playing(task.strategy_class, rows.first_bar + 1, first_bar, outputs)
+        )
         figures = _money(task, bars, equity, trades, first_bar if len(outputs) else None)
     table = _prediction_table(np.arange(first_bar, len(bars)), outputs, targets, rows.delay_bars)
     examples = pd.DataFrame({"bar": [], "label": [], "known_bar": []})
@@ -90,15 +91,9 @@ def _in_launches(task: SurrogateTask, bars: Bars, rows: FeatureRows) -> dict[str
 def _trade(
     task: SurrogateTask, bars: Bars, strategy: type[NeuroStrategy]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    with tempfile.TemporaryDirectory(prefix="bt-neuro-surrogate-") as name:
-        folder, cerebro = Path(name), task.cerebro(bars, strategy)
-        with EquityTable(folder / EQUITY) as equity, TextTable(folder / TRADES, TradeRecord.header) as trades:
-            cerebro.addanalyzer(TradeRecord, _name="trades", table=trades)
-            subscribers = {"equity": equity}
-            cerebro.addanalyzer(RunObserver, subscribers=subscribers, now_and_then=(forget,))
-            run_to_end(cerebro, bars)
-        run = Result(folder, {})
-        return run.equity, run.trades
+    ran, equity, trades = run_money(task.cerebro(bars, strategy))
+    require_end(ran, bars)
+    return equity, trades
 
 
 def _bar_by_bar(task: SurrogateTask, bars: Bars, parameters: dict[str, Any]) -> dict[str, float]:

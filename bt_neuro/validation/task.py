@@ -113,10 +113,15 @@ def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
 def run_to_end(cerebro: bt.Cerebro, bars: Bars) -> NeuroStrategy:
     """Run a Cerebro; raise FoldError if the strategy ends before the last bar."""
     (ran,) = cerebro.run(exactbars=1)
+    require_end(ran, bars)
+    return ran
+
+
+def require_end(ran: NeuroStrategy, bars: Bars) -> None:
+    """Raise FoldError if a strategy has ended before the last bar."""
     if len(ran.data) < len(bars):
         done = f"{len(ran.data):,} of {len(bars):,} bars"
         raise FoldError(f"The strategy must run to the end, got {done}. Do not call runstop().")
-    return ran
 
 
 @contextmanager
