@@ -15,11 +15,6 @@ from bt_neuro.cli.options import AccountOptions, BarFiles, BarOptions, OutputOpt
 from bt_neuro.cli.output import read_lines
 from bt_neuro.cli.progress import progress_bar
 
-NO_RESUME = (
-    "A portfolio cannot be resumed: the state of its account is not saved, which all its networks share. "
-    "If it is stopped, a new run begins at the first bar."
-)
-
 
 @command(group="Run", example="bt-neuro backtest EURUSD_H1.csv --spread 10 --param wing=2")
 def backtest(
@@ -53,7 +48,7 @@ def backtest(
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
     Of several files, or a folder of them, each has a network of its own; or all have one, with --shared.
-    --resume continues a run or a model.safetensors with the file that has grown.
+    --resume continues a run, or the model.safetensors of one file, with the files that have grown.
     """
     from bt_neuro.errors import StrategyError
     from bt_neuro.report.console import render
@@ -99,13 +94,9 @@ def _portfolio(
     checkpoint_every: int | None,
     shared: bool,
 ) -> Outcome:
-    from bt_neuro.errors import NeuroError
     from bt_neuro.report.console import render
     from bt_neuro.runs.portfolio import portfolio
 
-    if output.resume is not None or checkpoint_every is not None:
-        raise NeuroError("--resume and --checkpoint-every take one file. Run each file alone.")
-    typer.echo(NO_RESUME, err=True)
     with progress_bar() as progress:
         result = portfolio(
             files,
@@ -113,10 +104,10 @@ def _portfolio(
             parameters=parameters,
             account=account.account(),
             shared=shared,
-            out=output.out,
+            **output.as_dict(),
             bars_options=bars.as_dict(),
             progress=progress,
-            report=not output.no_report,
+            checkpoint_every=checkpoint_every,
         )
     return Outcome(result.manifest, render(result), _exit_code(result.manifest))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,40 @@ def contents(
     analyzers : state of each analyzer that has one, by name
     about : further plain JSON values
     """
-    arrays, values = learner.state()
-    label, network = learner.label, learner.network
-    values["label_kind"] = {"class": type(label).__name__, "delay_bars": learner.delay_bars}
-    parts = {"learner": values, "bars": bars, "analyzers": analyzers, "versions": _versions()}
+    network = learner.network
+    arrays, parts = _parts(learner, bars, analyzers)
+    parts["versions"] = _versions()
     return {**network.state(), **arrays}, {**about, **parts, "network": network.config()}
+
+
+def shared_contents(
+    learners: dict[str, Learner],
+    parts: dict[str, tuple[dict[str, Any], dict[str, Any]]],
+    about: dict[str, Any],
+) -> tuple[Tensors, dict[str, Any]]:
+    """Return the contents of a checkpoint of one network with the learners of several instruments.
+
+    Parameters
+    ----------
+    learners : by instrument
+    parts : the arguments `bars` and `analyzers` of `contents`, by instrument
+    about : further plain JSON values
+    """
+    network = next(iter(learners.values())).network
+    tensors, instruments = network.state(), {}
+    for name, learner in learners.items():
+        arrays, instruments[name] = _parts(learner, *parts[name])
+        tensors |= {f"{name}/{key}": array for key, array in arrays.items()}
+    values = {"instruments": instruments, "versions": _versions(), "network": network.config()}
+    return tensors, {**about, **values}
+
+
+def _parts(
+    learner: Learner, bars: dict[str, Any], analyzers: dict[str, Any]
+) -> tuple[Tensors, dict[str, Any]]:
+    arrays, values = learner.state()
+    values["label_kind"] = {"class": type(learner.label).__name__, "delay_bars": learner.delay_bars}
+    return arrays, {"learner": values, "bars": bars, "analyzers": analyzers}
 
 
 @cache
@@ -76,6 +105,19 @@ class Checkpoint:
                 f"{network.path} must hold the state of a run, got a network alone. Use Network.load."
             )
         return cls(network, network.about.group("learner").integer_or_none("last_bar"))
+
+    @classmethod
+    def read_shared(cls, path: Path) -> dict[str, Checkpoint]:
+        """Read a checkpoint of `shared_contents`: one of each instrument, with the same network; raises as `read`."""
+        network, found = SavedNetwork.read(path), dict[str, Checkpoint]()
+        instruments = network.about.group("instruments")
+        for name in instruments.values:
+            part, prefix = instruments.group(name), f"{name}/"
+            arrays = {key.removeprefix(prefix): array for key, array in network.tensors.items()}
+            about = Fields({**network.about.values, **part.values}, part.where)
+            last_bar = part.group("learner").integer_or_none("last_bar")
+            found[name] = cls(replace(network, tensors=arrays, about=about), last_bar)
+        return found
 
     @property
     def path(self) -> Path:

@@ -130,6 +130,10 @@ class Learner:
         self._signals.add(bar, signal)
         return signal, scored
 
+    def scaled(self, features: Sequence[float]) -> Sequence[float]:
+        """Return the features of the next bar as the network gets them: here as they are."""
+        return features
+
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         """Take a closed bar as an example for `take_examples`, without prediction; raises as `on_bar`."""
         plan = self._planner.plan(bar, features, high, low, close)

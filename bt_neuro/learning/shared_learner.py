@@ -37,4 +37,9 @@ class SharedLearner(Learner):
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
     ) -> tuple[Signal | None, list[ScoredSignal]]:
         """Take a closed bar, its features not scaled yet; returns and raises as `Learner.on_bar`."""
-        return super().on_bar(bar, self._scale.scaled(features).tolist(), high, low, close)
+        return super().on_bar(bar, self.scaled(features), high, low, close)
+
+    def scaled(self, features: Sequence[float]) -> Sequence[float]:
+        """Return the features of the next bar in units of their own deviation."""
+        scaled: list[float] = self._scale.scaled(features).tolist()
+        return scaled

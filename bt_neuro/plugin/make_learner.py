@@ -11,7 +11,13 @@ from bt_neuro.learning.labels import Label
 from bt_neuro.learning.learner import Learner
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.phase import Phase
+from bt_neuro.plugin.replay import RecordedCheckpoint, Replay
 from bt_neuro.plugin.run_observer import with_state
+
+
+def read_checkpoint(strategy: Any) -> Checkpoint | None:
+    """Return the checkpoint that a strategy resumes, if any."""
+    return None if strategy.p.resume is None else Checkpoint.read(strategy.p.resume)
 
 
 def make_learner(strategy: Any, checkpoint: Checkpoint | None) -> Learner:
@@ -76,6 +82,9 @@ def make_network(strategy: Any, seed: int | Sequence[int] | None = None) -> Netw
 
 def resume_learner(strategy: Any, checkpoint: Checkpoint) -> None:
     """Restore the learner, phase, pretraining and analyzers of a strategy."""
+    if isinstance(checkpoint, RecordedCheckpoint):
+        strategy._learner, strategy._phase = Replay(strategy, checkpoint), Phase.REPLAY
+        return
     if strategy.pretraining is not None:
         strategy.pretraining.restore(checkpoint)
     if strategy._is_fitting:  # the bars of the span pass again, and are collected again

@@ -106,9 +106,6 @@ class ModelCheckpoint(bt.Analyzer):
         self._writer: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def prenext(self) -> None:  # backtrader's own calls next
-        pass
-
     def next(self) -> None:
         if self._is_idle:
             return

@@ -41,13 +41,13 @@ class SharedNetwork:
         """Return a subclass whose strategies share this network."""
 
         def make_learner(self_: NeuroStrategy, checkpoint: Checkpoint | None) -> SharedLearner:
-            return self._learner(self_)
+            return self._learner(self_, checkpoint and checkpoint.network.seed)
 
         more = {"_make_learner": make_learner, "_rate_share": 0.5, "__module__": strategy.__module__}
         shared: Any = type(strategy.__name__, (strategy,), more)
         return shared
 
-    def _learner(self, strategy: Any) -> SharedLearner:
+    def _learner(self, strategy: Any, seed: Any) -> SharedLearner:
         p = strategy.p
         for name in ("pretrain", "resume"):
             if getattr(p, name) is not None:
@@ -56,6 +56,6 @@ class SharedNetwork:
             self._started.clear()
             self._network = None
         self._started.add(id(strategy.data))
-        self._network = self._network or make_network(strategy)
+        self._network = self._network or make_network(strategy, seed)
         names = list(strategy._feature_lines)
         return SharedLearner(self._network, label_of(strategy), names, p.history_bars, learning=p.learning)

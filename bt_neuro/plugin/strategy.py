@@ -8,7 +8,6 @@ from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.target import repeat_targets, share_left, target_orders
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import LayerError, NonFiniteError, StrategyError
-from bt_neuro.learning.checkpoint import Checkpoint
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fractals import FractalLabel
 from bt_neuro.learning.labels import Label
@@ -25,9 +24,10 @@ from bt_neuro.plugin.default_features import default_features
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
 from bt_neuro.plugin.feed_signal import FeedSignal
 from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_feeds_together, require_one_clock
-from bt_neuro.plugin.make_learner import make_learner, resume_learner
+from bt_neuro.plugin.make_learner import make_learner, read_checkpoint, resume_learner
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
+from bt_neuro.plugin.replay import end_replay
 from bt_neuro.plugin.resume import ResumeVerification
 
 
@@ -62,10 +62,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
       - ``until_settled`` (default: ``False``): end with the epoch in which the figures settle
       - ``embargo_bars`` (default: ``0``): bars at the end of ``pretrain`` that are not learned
       - ``resume`` (default: ``None``): checkpoint, or folder of a run, to resume; see Notes
-      - ``seeds`` (default: ``1``): number of networks, from ``seed`` on; the signal is their vote, by the
-        mean of their probabilities
-      - ``seed`` (default: ``0``), ``device`` (default: ``"auto"``), ``precision`` (default: ``"single"``):
-        as in `Network`
+      - ``seeds`` (default: ``1``): number of networks, from ``seed`` on; they vote by the mean of their probabilities
+      - ``seed`` (default: ``0``), ``device`` (``"auto"``), ``precision`` (``"single"``): as in `Network`
 
     Attributes
     ----------
@@ -200,7 +198,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         """Make the network: here, not in ``__init__``, so that a device belongs to the process that runs."""
         checks.require_init(self)
         require_feeds_together(self)
-        checkpoint = None if self.p.resume is None else Checkpoint.read(self.p.resume)
+        checkpoint = self._read_checkpoint()
         try:
             self._learner = self._make_learner(checkpoint)
         except LayerError as error:
@@ -212,7 +210,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             resume_learner(self, checkpoint)
         self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
 
-    _make_learner = make_learner
+    _read_checkpoint, _make_learner = read_checkpoint, make_learner
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -255,7 +253,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
                 self._verification.compare(bar, row)
             if self._is_fitting:
                 self._learner.observe(bar, row, high, low, close)
-            if self._phase is not Phase.LIVE:
+            if self._phase not in (Phase.LIVE, Phase.REPLAY):
                 return
             signal, self._scored = self._learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
@@ -274,9 +272,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         if self._is_fitting and pretraining.is_over(bar, opening_time(self.data)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
-        begins = self._phase is Phase.LIVE and before is not Phase.LIVE
-        if begins and (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
-            self._learner.run_ahead(bar, bars)
+        if self._phase is Phase.LIVE and before is not Phase.LIVE:
+            end_replay(self)
+            if (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
+                self._learner.run_ahead(bar, bars)
 
     def _next_analyzers(self, minperstatus: int, once: bool = False) -> None:
         if minperstatus <= 0 and not self._is_checked:  # the first bar that next() has had
@@ -296,4 +295,5 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             self._verification.require_end(self.fingerprint.bars)
             if self.pretraining is not None:
                 self.pretraining.require_over()
+        end_replay(self)
         super()._stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,21 +16,25 @@ from bt_neuro.account.bar_time import opening_line
 from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import NeuroError
-from bt_neuro.learning.checkpoint import MODEL
+from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.replay import is_replaying
 from bt_neuro.plugin.shared import SharedNetwork
+from bt_neuro.plugin.shared_checkpoint import SharedCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import input_feeds
 from bt_neuro.runs.epoch_tables import read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.portfolio_resume import SavedPortfolio
 from bt_neuro.runs.recording import EQUITY, Recording
 from bt_neuro.runs.results import Portfolio, Result
+from bt_neuro.runs.resume import FORMING
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import TextTable
 from bt_neuro.runs.trades import time_text
@@ -48,6 +52,8 @@ def portfolio(
     account: Account | None = None,
     shared: bool = False,
     out: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
@@ -59,13 +65,17 @@ def portfolio(
     equity, so that all positions together never exceed it.
 
     With ``shared`` one network learns from all files, in the order of time and then of their names; see
-    `SharedNetwork`. It is saved in the run folder, and cannot be resumed.
+    `SharedNetwork`.
 
     Parameters
     ----------
     paths : two or more bar files, or folders of them
     strategy, parameters, account, bars_options, progress, report : as in `backtest`
     out : folder to write, new or empty; default ``runs/portfolio-<time>``
+    checkpoint_every : bars between checkpoints of an instrument, or with ``shared`` moments at which bars close;
+        by default only at the end
+    resume : folder of a portfolio of these files to resume; they may have grown. A new folder is written, equal to
+        that of one long run. Bars that were learned are traded again on their recorded signals.
 
     Returns
     -------
@@ -96,47 +106,66 @@ def portfolio(
     bars = _read(paths, bars_options or {})
     if shared:
         bars = dict(sorted(bars.items()))
-    names = list(bars)
+    names, forming = list(bars), dict[str, dict[str, list[float]]]()
+    saved = None if resume is None else SavedPortfolio.read(resume, bars, shared=shared)
+    if saved is not None:
+        bars, forming = saved.keep_learned_bars(bars)
     manifests = [manifest_of(one, bars_options or {}, strategy, params, account) for one in bars.values()]
     data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
-    folder = RunFolder.create(out, "portfolio", "portfolio", {**manifests[0], "data": data, "shared": shared})
+    manifest = {**manifests[0], "data": data, "shared": shared}
+
+    def fill(new: Path) -> None:
+        for name in names:
+            (new / name).mkdir()
+        if saved is not None:
+            manifest["resumed"] = saved.manifest
+            saved.copy_to(new)
+
+    folder = RunFolder.create(out, "portfolio", "portfolio", manifest, fill)
     cerebro = _cerebro(bars, account)
     for feed in input_feeds(params, bars_options):
         cerebro.adddata(feed)
         account.use(cerebro.broker, name=feed.p.name)
     written: list[TextTable] = []
-    with folder.recording(lambda: any(table.rows for table in written)), ExitStack() as tables:
+
+    def has_content() -> bool:
+        return any(table.rows for table in written) and not is_replaying(cerebro)
+
+    with (
+        folder.recording(has_content, can_resume=lambda: any(folder.path.rglob(MODEL))),
+        ExitStack() as tables,
+    ):
         stopped_by = tables.enter_context(graceful_shutdown(partial(request_stop, cerebro)))
         equity = tables.enter_context(TextTable(folder.path / EQUITY, PortfolioEquity.header))
         written.append(equity)
         recordings, analyzers = {}, dict[str, Analyzers]()
         for name, one in bars.items():
-            (folder.path / name).mkdir()
-            recordings[name] = tables.enter_context(Recording(folder.path / name))
-            about = {"data": {"file": one.path.name, "sha256": one.sha256}}
+            resumed = {} if saved is None else saved.rows(name)
+            recordings[name] = tables.enter_context(Recording(folder.path / name, resumed))
+            about = {"data": {"file": one.path.name, "sha256": one.sha256}, FORMING: forming.get(name, {})}
             analyzers[name] = recordings[name].analyzers()
             if not shared:
-                analyzers[name].append(
-                    (ModelCheckpoint, {"path": folder.path / name / MODEL, "about": about})
-                )
+                options = {"every_bars": checkpoint_every, "about": about}
+                analyzers[name].append((ModelCheckpoint, {"path": folder.path / name / MODEL, **options}))
         total = sum(map(len, bars.values()))
         analyzers[names[0]].append(
             (PortfolioEquity, {"table": equity, "names": names, "progress": progress, "total": total})
         )
-        member = _member(learning, analyzers)
+        if shared:
+            options = {"every_bars": checkpoint_every, "about": {"data": data}}
+            analyzers[names[-1]].append((SharedCheckpoint, {"path": folder.path / MODEL, **options}))
+        member = _member(learning, analyzers, {} if saved is None else saved.checkpoints)
         for name in names:
             cerebro.addstrategy(member, **{**params, "data": name, "budget": 1 / len(names)})
         ran = dict(zip(names, cerebro.run(exactbars=1), strict=True))
         equity.flush()
         rows = {f"{name}/{table}": n for name in names for table, n in recordings[name].rows.items()}
-        if not equity.rows:
-            raise KeyboardInterrupt("interrupted before the first bar")
+        if not has_content():
+            raise KeyboardInterrupt(f"interrupted before the first {'new ' if saved else ''}bar")
         if signal := stopped_by():
             folder.manifest["stopped_by"] = signal
         status = "interrupted" if signal else "complete"
         first = ran[names[0]]
-        if shared:
-            first.network.save(folder.path / MODEL, about={"data": data})
         folder.manifest |= {"status": status, "rows": {EQUITY: equity.rows, **rows}, "names": names}
         folder.manifest["device"] = first.network.device_name
         result = Portfolio(folder.path, folder.manifest)
@@ -185,15 +214,20 @@ def _cerebro(bars: dict[str, Bars], account: Account) -> bt.Cerebro:
     return cerebro
 
 
-def _member(strategy: type[NeuroStrategy], analyzers: dict[str, Analyzers]) -> type[NeuroStrategy]:
+def _member(
+    strategy: type[NeuroStrategy], analyzers: dict[str, Analyzers], saved: Mapping[str, Checkpoint]
+) -> type[NeuroStrategy]:
     """Return the strategy with analyzers of its own by instrument; `addanalyzer` would give each all of them."""
+
+    def read_checkpoint(self: NeuroStrategy) -> Checkpoint | None:
+        return saved.get(self.data._name)
 
     def start(self: NeuroStrategy) -> None:
         for analyzer, params in analyzers[self.data._name]:
             self._addanalyzer(analyzer, **params)
         super(member, self)._start()
 
-    more = {"_start": start, "__module__": strategy.__module__}
+    more = {"_start": start, "_read_checkpoint": read_checkpoint, "__module__": strategy.__module__}
     member: Any = type(strategy.__name__, (strategy,), more)
     return member
 

@@ -73,7 +73,7 @@ def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False)
     if not (old / PREDICTIONS).exists():
         arrays = {FEATURES: _waiting_features(saved), OUTPUTS: _waiting_outputs(saved)}
     else:
-        arrays = {name: read_array(old / name, _rows(states, name)) for name in ARRAYS}
+        arrays = read_arrays(saved, old)
     for name, rows in arrays.items():
         write_array(folder / name, rows)
     counts = {name: len(rows) for name, rows in arrays.items()}
@@ -86,6 +86,16 @@ def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False)
         counts[name] = _rows(states, name)
         copy_text(old / name, folder / name, counts[name])
     return counts
+
+
+def read_arrays(saved: Checkpoint, folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Return the rows of the arrays in a folder that belong to a checkpoint; raises as `resume_tables`."""
+    return {name: read_array(folder / name, rows) for name, rows in rows_of(saved).items()}
+
+
+def rows_of(saved: Checkpoint) -> dict[str, int]:
+    """Return the number of rows of each array that belong to a checkpoint."""
+    return {name: _rows(saved.analyzers, name) for name in ARRAYS}
 
 
 def resume_in_place(saved: Checkpoint) -> dict[str, int]:
