@@ -82,6 +82,7 @@ class Written:
             as_json_lines,
             as_json_nested,
             as_json_chart,
+            as_json_columns,
         )
 
     def cells(self, bar: Bar) -> dict[str, object]:
@@ -105,6 +106,7 @@ class Written:
             "thai": time.year + 543,
             "unpadded": int(f"{time:%H%M%S}"),
             "clock": time.hour * 100 + time.minute,
+            "easy": (time.year - 1900) * 10_000 + time.month * 100 + time.day,
             "ms_of_day": 1_000 * (time.hour * 3_600 + time.minute * 60),
         }
         return {"t": time, "v": bar.volume} | cells | whole | unix | others
@@ -196,6 +198,19 @@ def as_json_chart(text: str) -> bytes:
     times = columns.pop("timestamp")
     chart = {"meta": {"symbol": "EURUSD=X"}, "timestamp": times, "indicators": {"quote": [columns]}}
     return json.dumps({"chart": {"result": [chart], "error": None}}).encode()
+
+
+def as_json_columns(text: str) -> bytes:
+    """Return objects by times in an object by columns, as DataFrame.to_json does."""
+    names, *rows = csv.reader(io.StringIO(text))
+    return json.dumps(
+        {name: {row[0]: as_json(row[i]) for row in rows} for i, name in enumerate(names) if i}
+    ).encode()
+
+
+def quoted(text: str) -> bytes:
+    """Return lines that are quoted as wholes, as Excel saves text of one column."""
+    return "".join(f'"{line}"\n' for line in text.splitlines()).encode()
 
 
 def as_json_lines(text: str) -> bytes:
@@ -458,6 +473,32 @@ LAYOUTS = {
     "zip of a name without suffix": Written(
         ISO_ROW, "time,open,high,low,close,volume\n", pack=as_named_zip),
     "bz2": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: bz2.compress(text.encode())),
+    "EasyLanguage": Written("{easy},{clock},{o},{h},{l},{c},{v}", "Date,Time,Open,High,Low,Close,Volume\n"),
+    "CSI": Written("{t:%y%m%d},{o},{h},{l},{c},{v},9", "Date,Open,High,Low,Close,Volume,OI\n", daily=True),
+    "Finam, short dates": Written(
+        "EURUSD;60;{t:%y%m%d};{t:%H%M};{o};{h};{l};{c};{v}",
+        "<TICKER>;<PER>;<DATE>;<TIME>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<VOL>\n", "Finam or Stooq"),
+    "Forex Tester": Written(
+        "EURUSD,{t:%Y%m%d},{t:%H%M%S},{o},{h},{l},{c},{v}",
+        "<TICKER>,<DTYYYYMMDD>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n"),
+    "AlgoSeek": Written(
+        "{t:%Y%m%d},EURUSD,{t:%H:%M},{o},{h},{l},{c},{avg},{v},12",
+        "Date,Ticker,TimeBarStart,FirstTradePrice,HighTradePrice,LowTradePrice,LastTradePrice,VolumeWeightPrice,Volume,"
+        "TotalTrades\n"),
+    "BitMEX": Written(
+        "{t:%Y-%m-%dT%H:%M:%S}.000Z,XBTUSD,{o},{h},{l},{c},9,{v},{avg},9",
+        "timestamp,symbol,open,high,low,close,trades,volume,vwap,lastSize\n", "BitMEX", ahead=1, clock="UTC"),
+    "TradeStation, open interest": Written(
+        "{t:%m/%d/%Y},{t:%H:%M},{o},{h},{l},{c},{v},9", '"Date","Time","Open","High","Low","Close","Vol","OI"\n',
+        "TradeStation", ahead=1),
+    "Interactive Brokers, currencies": Written(
+        "{t:%Y%m%d %H:%M:%S},{o},{h},{l},{c},-1,-1.0,-1", "date,open,high,low,close,volume,average,barCount\n",
+        volume=False),
+    "pandas, JSON": Written(
+        "{ms},{o},{h},{l},{c},{v}", "time,Open,High,Low,Close,Volume\n", "pandas", clock="UTC", pack=as_json_columns),
+    "quoted lines": Written(
+        MT4_ROW, "Date,Time,Open,High,Low,Close,Volume\n", "MetaTrader 4 rows under a header", pack=quoted),
+    "kdb+": Written("{t:%Y.%m.%d}D{t:%H:%M:%S}.000000000,{o},{h},{l},{c},{v}", "time,open,high,low,close,vol\n"),
     "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip
 

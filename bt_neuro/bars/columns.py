@@ -63,7 +63,7 @@ def find_columns(
         prices = consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
         exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
         if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
-            raise _no_prices(header, exact, sample[0])
+            raise _no_prices(header, names, exact, sample[0])
     rest = [i for i in numeric if i not in prices.values()]
     roles = times | prices | _volumes(names, rest, prices)
     if not header:
@@ -107,7 +107,8 @@ def _time_columns(titles: Sequence[str], sample: Sample) -> tuple[dict[str, int]
         if not found:
             continue
         first = found[0]
-        for clock in (beside for beside in (first + 1, first - 1) if 0 <= beside < len(names)):
+        apart = [i for i in named if names[i].startswith("time")]
+        for clock in (i for i in (first + 1, first - 1, *apart) if i != first and 0 <= i < len(names)):
             if _is_clock(names[clock] if any(names) else None, sample, first, clock):
                 return {"date": first, "clock": clock}, closes[first]
         others = (i for i in every if i != first and _mostly(test, sample, i))
@@ -225,12 +226,17 @@ def _volumes(names: Sequence[Name], columns: Sequence[int], prices: dict[str, in
     return parts if len(parts) == 2 else {}
 
 
-def _no_prices(header: Sequence[str] | None, exact: dict[str, int], first: Sequence[str]) -> BarsError:
-    names = [plain(name) for name in header or ()]
-    if any("bid" in name for name in names) and any("ask" in name for name in names):
+def _no_prices(
+    header: Sequence[str] | None, names: Sequence[Name], exact: dict[str, int], first: Sequence[str]
+) -> BarsError:
+    titles = [plain(title) for title in header or ()]
+    if any("bid" in title for title in titles) and any("ask" in title for title in titles):
         return BarsError(
             f"ticks, not bars: the columns are {', '.join(header or ())}.\nBuild bars of them first."
         )
+    for title, name, cell in zip(header or (), names, first, strict=False):
+        if name.role in PRICES and name.role not in exact and not (name.rest or looks_like_number(cell)):
+            return BarsError(f"{title} must hold numbers, got {cell!r}.\nWrite prices as 1.2345.")
     missing = " or ".join(role for role in PRICES if role not in exact)
     shown = ", ".join(header or first)[:200]
     return BarsError(

@@ -111,13 +111,17 @@ def _rows_of(value: Any, depth: int = 0) -> Rows:
     if len(sizes) >= len(PRICES) and len(set(sizes)) == 1:
         whole = [[name, *column] for name, column in columns.items() if len(column) == sizes[0]]
         return [list(row) for row in zip(*whole, strict=True)]
+    tables = {name: part for name, part in value.items() if isinstance(part, dict)}
+    if sum(parse_name(name).role in PRICES for name in tables) >= len(PRICES):  # of pandas: orient="columns"
+        index = dict.fromkeys(key for part in tables.values() for key in part)
+        return [["", *tables], *([key, *(part.get(key) for part in tables.values())] for key in index)]
     by_time = [{"time": time, **row} for time, row in value.items() if isinstance(row, dict)]
     if by_time and sum(parse_name(key).role in PRICES for key in by_time[0]) >= len(PRICES):
         return _rows_of_objects(by_time)
-    tables = {name: rows for name, part in value.items() if len(rows := _rows_of(part, depth + 1)) > 1}
-    if len(tables) > 1 and len({len(rows[0]) for rows in tables.values()}) == 1:
-        return _by_name(tables)
-    return max(tables.values(), key=len, default=[])
+    lists = {name: rows for name, part in value.items() if len(rows := _rows_of(part, depth + 1)) > 1}
+    if len(lists) > 1 and len({len(rows[0]) for rows in lists.values()}) == 1:
+        return _by_name(lists)
+    return max(lists.values(), key=len, default=[])
 
 
 def _by_name(tables: dict[str, Rows]) -> Rows:

@@ -30,7 +30,7 @@ DATES = (
     (r"(\d{4})[-./] ?(\d{1,2})[-./] ?(\d{1,2})\.?", ("ymd",), False),
     (r"(\d{4})[年년] ?(\d{1,2})[月월] ?(\d{1,2})[日일]", ("ymd",), True),
     (r"((?:19|2[0-6])\d\d)(\d\d)(\d\d)(?:\.0+)?", ("ymd",), True),
-    (r"(1\d\d)[-./](\d\d)[-./](\d\d)", ("ymd",), False),  # years of the Republic of China
+    (r"(1\d\d)[-./](\d\d)[-./](\d\d)", ("rmd",), False),  # r: year of the Republic of China
     (r"(\d{1,2})[-./] ?(\d{1,2})[-./] ?(\d{4})\.?", ("dmy", "mdy"), False),
     (r"(\d{1,2})[-./](\d{1,2})[-./](\d\d)", ("dmy", "mdy", "ymd"), False),
     (r"(\pL{3,10})\.?[- ](\d{1,2})(?:,? |-)(\d{4})", ("mdy",), False),
@@ -38,7 +38,9 @@ DATES = (
     (r"(\d\d)(\pL{3})(\d{4}|\d\d)", ("dmy",), False),
     (r"(\d{4})[- ](\pL{3,10})\.?[- ](\d{1,2})", ("ymd",), False),
 )
-SAME_ZONE_MINUTES = 120  # summer time moves an offset by no more
+# Dates that may be any number: 240131, and EasyLanguage's 1240131 of years since 1900.
+SHORT_DATE = (r"(1?\d\d)(0[1-9]|[12]\d|3[01])(0[1-9]|[12]\d|3[01])", ("ymd", "rmd", "dmy", "mdy"), False)
+SAME_ZONE_MINUTES, TWO_OFFSETS = 120, 0.9  # summer time moves by no more; share of two: 09:30-09:35 is none
 
 _HALF = r"[AaPp]\.? ?[Mm]\b\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|(?:SA|CH)\b|[صم]"  # not in America
 _SIGN = "[:.h時时시點点]"
@@ -72,7 +74,7 @@ class Form:
 
     def __init__(self, date: str, orders: Sequence[str], fixed: bool) -> None:
         date = r"(?:\pL{2,10}\.?,? )?" + date + r"(?: ?\(\pL+\))?"  # day of the week before or behind
-        between, hour = (r"(?:[T_-]|,? *)", r"|\d\d") if fixed else (r"(?:[T_:-]|,? +(?:à )?)", "")
+        between, hour = (r"(?:[T_-]|,? *)", r"|\d\d") if fixed else (r"(?:[TD_:-]|,? +(?:à )?)", "")
         rest = f"(?:{between}(?P<clock>{_CLOCK + hour}))?{_ZONE}"
         self.orders = orders
         self.date, self.rest = _compile(date), _compile(rest)
@@ -85,6 +87,7 @@ def _without_groups(pattern: str) -> str:
 
 
 FORMS = tuple(Form(*form) for form in DATES)
+SHORT_FORM = Form(*SHORT_DATE)
 _ANY_DATE = _compile("|".join(_without_groups(form.cell) for form in FORMS))
 
 
@@ -95,7 +98,7 @@ class Reading:
     values: Times  # naive, NaT where a cell holds no time
     zone: str = "UTC"  # that the cells name; empty for the file's own clock
     days: int = 0  # number of distinct dates; 0 where cells are no dates
-    order: str = ""  # of day, month and year
+    order: str = ""  # of day, month and year, as in DATES
     note: str = ""
     last_hour: bool = False  # whether a clock shows 24:00, and none 0:00
 
@@ -179,10 +182,13 @@ def _days(cells: Sequence[str], pattern: re.Pattern[str], order: str) -> tuple[S
     days, note = np.full(len(cells), _NAT), ""
     for i, cell in enumerate(cells):
         if match := pattern.fullmatch(cell):
-            parts = dict(zip(order, match.groups(), strict=True))
+            parts = dict(zip(order.replace("r", "y"), match.groups(), strict=True))
             year, digits = int(parts["y"]), len(parts["y"])
+            if "r" in order and digits < 3:
+                continue
             if digits < 4:
-                year += 1911 if digits == 3 else 2000 if year <= date.today().year % 100 else 1900
+                recent = digits == 2 and year <= date.today().year % 100
+                year += 1911 if "r" in order else 2000 if recent else 1900
                 if year < 1970:
                     note = f"Two-digit years were read as in {year}."
             elif year >= 2400:
@@ -247,6 +253,10 @@ def _offsets(zones: Sequence[str | None], counts: NDArray[np.int64], source: str
     spans = np.array([minutes or 0 for minutes in offsets], dtype="m8[m]").astype("m8[us]")
     usual = spans[int(np.argmax(counts))] if len(spans) else _NAT
     other = np.abs(spans - usual) > np.timedelta64(SAME_ZONE_MINUTES, "m")
+    by_offset: Counter[int | None] = Counter()
+    for minutes, n in zip(offsets, counts.tolist(), strict=True):
+        by_offset[minutes] += n
+    other |= sum(n for _, n in by_offset.most_common(2)) < TWO_OFFSETS * counts.sum()
     spans[np.array([kind != most for kind in kinds], dtype=np.bool_) | other] = _NAT
     return spans, _zone_names().get(most.casefold(), most)
 

@@ -127,7 +127,7 @@ def _is_row(row: Row) -> bool:
     numbers = sum(map(looks_like_number, cells))
     times = [cell for cell in cells if _looks_like_time(cell)]
     if not times:
-        return numbers >= 5 and looks_like_serial(cells[0])
+        return numbers >= 5 and any(map(looks_like_serial, cells[:3]))  # behind a ticker and a period
     return numbers - looks_like_number(times[0]) >= 4
 
 
@@ -147,14 +147,15 @@ def _has_data(row: Row) -> bool:
 def _no_bars(lines: Sequence[str], rows: Sequence[tuple[int, Row]]) -> BarsError:
     """Return the error for a text without bars, about the line and cell nearest to one."""
 
-    def nearness(row: tuple[int, Row]) -> tuple[int, int]:
-        return sum(looks_like_number(cell.strip()) and not is_absent(cell) for cell in row[1]), len(row[1])
+    def nearness(row: tuple[int, Row]) -> int:
+        tests = (looks_like_number, looks_like_date)
+        return sum(any(test(cell.strip()) for test in tests) and not is_absent(cell) for cell in row[1])
 
     number, row = max(rows, key=nearness)
     cells = [cell.strip() for cell in row]
     words = [i for i, cell in enumerate(cells) if not looks_like_number(cell)]
     times = [i for i, cell in enumerate(cells) if _looks_like_time(cell)]
-    if nearness((number, row))[0] < 2:
+    if nearness((number, row)) < 2:
         first = next((line for line in lines if line.strip()), "")
         return BarsError(f"the file must hold bars, got {first[:60]!r} and no row of numbers.\n{EXPECTED}")
     if times and not (words := [i for i in words if i > times[0]]):

@@ -20,6 +20,7 @@ _ANY_NUMBER = re.compile("|".join(f"(?:{number.pattern})" for number in NUMBERS)
 _CURRENCY = re.compile(CURRENCY)
 _SUFFIX = re.compile(rf" ?({'|'.join(filter(None, SUFFIXES))})\.?$", re.IGNORECASE)
 THIRTY_SECONDS = r"^\d{1,3}'([0-2]\d|3[01])[0257]$"  # in which bonds are quoted
+NONE = -1  # Interactive Brokers' volume of a market without one
 _PLAIN = np.zeros(256, dtype=np.bool_)  # bytes of 1234.5
 _PLAIN[list(b"0123456789.")] = True
 
@@ -89,6 +90,8 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
     """Return volumes, which beside the style of the prices may have thousands and a suffix such as K."""
     plain = _plain_numbers(column) if style is NUMBERS[0] else None
     volumes = parse_numbers(column, style) if plain is None else plain
+    if (volumes == NONE).all():
+        return np.zeros(len(volumes))
     rest = np.flatnonzero(np.isnan(volumes))
     if not len(rest) or not _is_text(column):
         return volumes

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bt_neuro.bars.clock import Bound, bound, move
 from bt_neuro.bars.columns import several_instruments
@@ -149,6 +150,12 @@ def put_in_order(rows: Rows, inspector: Inspector, move: Move) -> Rows:
         alone[order] = _alone(times[order])
         if (misplaced & alone).any():
             return inspector.refuse(rows, misplaced, "where time goes backwards")
+    if _path(rows, order) > APART * _path(rows, slice(None)):
+        first = int(np.argmax(np.diff(times) < np.timedelta64(0, "us")))
+        both = "; ".join(inspector.describe(row, ("close",)) for row in rows["row"][first : first + 2])
+        raise BarsError(
+            f"prices continue from row to row, but times do not: {both}.\nWrite dates as 2020-01-31."
+        )
     inspector.notes.append(f"The rows were put in order; time went backwards {counted(backward, 'time')}.")
     return take(rows, order)
 
@@ -203,6 +210,11 @@ def _misplaced(times: Times) -> Mask:
     padded = np.concatenate(([np.datetime64("0000", "us")], times, [np.datetime64("9999", "us")]))
     before, after = padded[:-2], padded[2:]
     return (before < after) & ((times < before) | (times > after))
+
+
+def _path(rows: Rows, order: NDArray[np.int64] | slice) -> float:
+    """Return the sum of the moves from close to open between rows in some order."""
+    return float(np.abs(np.log(rows["open"][order][1:] / rows["close"][order][:-1])).sum())
 
 
 def _alone(times: Times) -> Mask:

@@ -75,6 +75,8 @@ def _read_text(source: Source, symbol: str) -> Table:
     data = source.data
     if b', "' in data[:10_000]:
         data = re.sub(rb'([,;\t|]) +"', rb'\1"', data)
+    if re.match(rb'(?:"[^"\n]*"\r?\n){2}', data):  # whole lines in quotation marks
+        data = re.sub(rb'(?m)^"([^"\n]*)"(\r?)$', rb"\1\2", data)
     layout = find_layout(data)
     if layout.separator == " ":
         data = single_blanks(data)

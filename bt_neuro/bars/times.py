@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bt_neuro.bars.dates import FORMS, Reading, read_dates
+from bt_neuro.bars.dates import FORMS, SHORT_FORM, Reading, read_dates
 from bt_neuro.bars.timeframe import Times, is_usual
 from bt_neuro.errors import BarsError
 
@@ -28,6 +28,7 @@ EPOCHS = (
 )
 SERIAL = r"[2-5]\d{4}(?:[.,]\d+)?"  # days of Excel, from 1954 to 2064
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
+BEGINS = {"d": "day", "m": "month", "y": "year", "r": "year of the Republic of China"}
 SOON = np.timedelta64(32, "D")  # a month that has begun may be stamped with its end
 
 _COUNTS = [re.compile(pattern) for pattern, *_ in EPOCHS]
@@ -41,8 +42,8 @@ def looks_like_epoch(cell: str) -> bool:
 
 
 def looks_like_serial(cell: str) -> bool:
-    """Return whether a cell may be a day of Excel, as may many prices."""
-    return bool(_SERIAL.fullmatch(cell))
+    """Return whether a cell may be a day of Excel or a short date, as may many prices."""
+    return bool(_SERIAL.fullmatch(cell)) or bool(SHORT_FORM.looks.fullmatch(cell))
 
 
 def parse_times(
@@ -67,10 +68,10 @@ def parse_times(
     rivals = [r for r in equals if r.days and not np.array_equal(r.values, best.values, equal_nan=True)]
     if best.days and rivals:
         first = str(dates.drop_null()[0].as_py())
-        year_first = any(rival.order == "ymd" for rival in rivals)
-        if year_first or not (day_first or re.match(r"\d+\.", first)):
+        other = next((rival.order[0] for rival in rivals if rival.order[0] in "yr"), rivals[0].order[0])
+        if best.order[0] + other != "dm" or not (day_first or re.match(r"\d+\.", first)):
             raise BarsError(
-                f"dates such as {first} may begin with the day or the {'year' if year_first else 'month'}.\n"
+                f"dates such as {first} may begin with the {BEGINS[best.order[0]]} or the {BEGINS[other]}.\n"
                 "Write dates as 2020-01-31."
             )
         best = replace(best, note=f"No day is above 12; dates such as {first} were read day first.")
@@ -118,7 +119,8 @@ def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: st
     counts = [sum(bool(count.fullmatch(cell)) for cell in sample) for count in _COUNTS]
     most = max(*forms, *counts)
     if not most:
-        return [_of_serials(cells)]
+        is_short = 2 * sum(map(bool, map(SHORT_FORM.looks.fullmatch, sample))) > len(sample)
+        return read_dates(cells, clocks, SHORT_FORM, source) if is_short else [_of_serials(cells)]
     readings = []
     for seen, form in zip(forms, FORMS, strict=True):
         if seen >= 0.9 * most:

@@ -188,7 +188,7 @@ def check(folder: Path, name: str, seed: int, start: datetime, changes: list[str
 
 
 # A column beside them is no longer the layout that shows closing times.
-KEEPS_CLOSING = {"NinjaTrader", "TradeStation"}
+KEEPS_CLOSING = {"NinjaTrader", "TradeStation", "TradeStation, open interest"}
 
 
 def case(seed: int) -> tuple[str, int, datetime, list[str]]:

@@ -114,6 +114,35 @@ REFUSALS = {
         "high in column 3, low in column 4, close in column 6, open in column 7, high in column 8, "
         "low in column 9, close in column 11.\nRename the columns of studies.",
     ),
+    "clocks from and to": Refusal(
+        HEAD + "".join(f"2024-01-15 {h:02}:00-{h + 1:02}:00,1.1,1.2,1.0,1.1,5\n" for h in range(9, 13)),
+        "4 rows with an unreadable time: line 2: 2024-01-15 09:00-10:00; line 3: 2024-01-15 10:00-11:00; "
+        "line 4: 2024-01-15 11:00-12:00; and 1 more.\nCorrect them, or let --repair drop them.",
+    ),
+    "years since 1900 or 1911": Refusal(
+        HEAD + "".join(f"11301{day},1.1,1.2,1.0,1.1,5\n" for day in range(10, 20)),
+        "dates such as 1130110 may begin with the year or the year of the Republic of China.\n"
+        "Write dates as 2020-01-31.",
+    ),
+    "months for days": Refusal(
+        HEAD
+        + "".join(
+            f"{f'{day}.1' if day > 12 else f'1.{day}'}.2024,{p},{p + 2},{p - 2},{p + 1},5\n"
+            for day in range(2, 30)
+            for p in [1000 + day]
+        ),
+        "prices continue from row to row, but times do not: line 12: 1.12.2024, close 1013; "
+        "line 13: 13.1.2024, close 1014.\nWrite dates as 2020-01-31.",
+    ),
+    "price with a sign": Refusal(
+        HEAD + "2024-01-15,1.1000,1.1020,1.0990,\u25b21.1011,100\n" * 3,
+        "Close must hold numbers, got '\u25b21.1011'.\nWrite prices as 1.2345.",
+    ),
+    "prices in eighths": Refusal(
+        HEAD + "2024-01-15,452'4,455'2,450'6,453'0,100\n" * 3,
+        "line 2, column 2 must be a number, got \"452'4\".\n"
+        "Expected are lines such as 2020-01-31 23:00,1.1,1.2,1.0,1.15,500.",
+    ),
     "repeated hour": Refusal(
         HEAD
         + "".join(
