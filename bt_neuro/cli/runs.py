@@ -59,7 +59,9 @@ def backtest(
     if eras is not None and parameters.get("pretrain", cls.params.pretrain) is None:
         raise StrategyError("--eras needs a span to pretrain on. Give --pretrain FROM..TO too.")
     if len(files) > 1 or files[0].is_dir():
-        return _portfolio(files, cls, parameters, account, bars, output, checkpoint_every, shared)
+        return _portfolio(
+            files, cls, parameters, account, bars, output, checkpoint_every, shared, not no_seed_money
+        )
     if shared:
         raise StrategyError("--shared needs several files, got one. Give more, or leave it out.")
     with progress_bar() as progress:
@@ -93,6 +95,7 @@ def _portfolio(
     output: OutputOptions,
     checkpoint_every: int | None,
     shared: bool,
+    seed_money: bool,
 ) -> Outcome:
     from bt_neuro.report.console import render
     from bt_neuro.runs.portfolio import portfolio
@@ -108,6 +111,7 @@ def _portfolio(
             bars_options=bars.as_dict(),
             progress=progress,
             checkpoint_every=checkpoint_every,
+            seed_money=seed_money,
         )
     return Outcome(result.manifest, render(result), _exit_code(result.manifest))
 

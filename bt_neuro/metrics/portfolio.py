@@ -13,6 +13,7 @@ from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio
 from bt_neuro.metrics.predictions import ScoredBars, is_hit
+from bt_neuro.metrics.seeds import money_spread_text
 from bt_neuro.metrics.sharpe import sharpe_ratio
 from bt_neuro.metrics.skill import expected_hits
 from bt_neuro.metrics.trading import YEAR_S, daily_returns, lost_at, max_drawdown, trade_metrics
@@ -120,5 +121,5 @@ def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:
         text += ": no signals"
     return (
         f"{text}. The account returned {money['return_pct']:+.1f} % against {money['equal_hold_pct']:+.1f} % "
-        "for an equal part held in each."
+        f"for an equal part held in each.{money_spread_text(metrics['seeds'])}"
     )

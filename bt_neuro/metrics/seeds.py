@@ -46,11 +46,15 @@ def seed_metrics(
     for own in outputs[scored].transpose(1, 0, 2).astype(float):
         probabilities = probabilities_of(own)
         each.append(score(probabilities, signals_of(probabilities), targets, own))
-    metrics = {"networks": members, **{name: _spread(each, name) for name in SCORES}}
-    if money is not None:
-        metrics["no_money"] = money.reason
-        metrics |= {name: _spread(money.each, name) for name in MONEY if money.each}
-    return metrics
+    scores = {name: _spread(each, name) for name in SCORES}
+    return {"networks": members, **scores, **(money_spread(money) if money is not None else {})}
+
+
+def money_spread(money: SeedMoney) -> Metrics:
+    """Return the keys of `MONEY`, as `seed_metrics` does, or none of them and ``no_money``, the reason."""
+    if not money.each:
+        return {"no_money": money.reason}
+    return {name: _spread(money.each, name) for name in MONEY}
 
 
 def money_spread_text(seeds: Metrics | None) -> str:
@@ -61,7 +65,7 @@ def money_spread_text(seeds: Metrics | None) -> str:
     won = sum(value > 0 for value in spread["each"])
     return (
         f" Traded alone, the {len(spread['each'])} networks returned {spread['low']:+.1f} to {spread['high']:+.1f} % "
-        f"(median {spread['median']:+.1f} %), {won or 'none'} of them a profit."
+        f"(median {spread['median']:+.1f} %), {won or 'none'} of them at a profit."
     )
 
 

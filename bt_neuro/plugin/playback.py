@@ -106,7 +106,7 @@ def playing(
     first_bar : the first bar with a signal
     outputs : (bars, members, 3)
     """
-    rows = outputs.reshape(len(outputs), -1).tolist()
+    rows = outputs.reshape(len(outputs), 3 * outputs.shape[1]).tolist()
 
     def features(self: NeuroStrategy) -> dict[str, Any]:
         return {"none": _WarmUp(self.data, bars=warm_up_bars)}

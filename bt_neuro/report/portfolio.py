@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bt_neuro.report.tables import Table
+from bt_neuro.report.tables import Table, seed_table
 
 UNKNOWN = "–"
 LIFT = ("lift_low_pct", "lift_high_pct")
 
 
 def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
-    """Return the table of instruments with the pooled row, and the figures of the account."""
+    """Return the table of instruments with the pooled row, the account, and each network of a vote alone."""
     headings = ("", "bars", "signals", "hits %", "lift", "best baseline", "trades", "net", "price %")
     rows = [
         (
@@ -48,9 +48,11 @@ def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
         ("orders refused", f"{money['refused_orders']:,} of {money['orders']:,}"),
         ("lift, 95 % interval", " to ".join(_number(pooled[name], "+.1f") for name in LIFT)),
     )
+    seeds = m.get("seeds") or {}
     return (
         Table(headings, [*rows, together], "Instruments", frozenset([len(rows)])),
         Table(("", ""), account, "Account"),
+        *([seed_table({**money, "seeds": seeds})] if "return_pct" in seeds else ()),
     )
 
 

@@ -38,7 +38,8 @@ def summary_of(run: Any) -> Summary:
         text = f"{len(run.bars):,} bars, {len(run.predictions):,} predicted."
         return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
     if kind == "portfolio" and metrics:
-        return Summary("Portfolio", (metrics["sentence"],), tables=portfolio_tables(metrics))
+        notes = tuple(_no_money_note(metrics))
+        return Summary("Portfolio", (metrics["sentence"],), notes=notes, tables=portfolio_tables(metrics))
     if not metrics:
         name = Path(run.manifest["data"].get("file", kind)).name
         return Summary(f"{name}, {kind}", (f"{name}: no figures, because the {kind} ended too early.",))
@@ -143,8 +144,12 @@ def _seed_notes(metrics: Metrics) -> Iterator[str]:
             f"{shown(rate['median'], '.1f')} % (median; {interval(rate, '')}), "
             f"their Brier score {shown(error['median'], '.4f')}."
         )
-        if reason := seeds.get("no_money"):
-            yield f"The money of each network alone is unknown: {reason}."
+        yield from _no_money_note(metrics)
+
+
+def _no_money_note(metrics: Metrics) -> Iterator[str]:
+    if reason := (metrics.get("seeds") or {}).get("no_money"):
+        yield f"The money of each network alone is unknown: {reason}."
 
 
 def _backtest_timing(manifest: Metrics) -> str:

@@ -30,9 +30,10 @@ from bt_neuro.runs.recording import EQUITY, PREDICTIONS, TRADES, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.resume import FORMING, keep_learned_bars, resume_tables
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
-from bt_neuro.runs.seed_money import NOT_WANTED, VotePlayer
+from bt_neuro.runs.seed_money import BacktestPlayer
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import count_rows
+from bt_neuro.runs.vote_player import NOT_WANTED
 
 WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 
@@ -174,7 +175,7 @@ def backtest(
             "open_trades": ran.analyzers.trades.get_analysis()["open_trades"],
         }
         result = Result(folder.path, folder.manifest)  # reads its tables once, for the scores and the page
-        player = VotePlayer(ran, result, strategy, params, account, bars, bars_options)
+        player = BacktestPlayer(ran, result, strategy, params, account, bars, bars_options)
         money = player.play(progress) if seed_money else NOT_WANTED
         played = time.perf_counter()
         metrics = run_figures(ran, bars, account, folder, result, money)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import backtrader as bt
-
 from bt_neuro.account.account import Account
-from bt_neuro.account.bar_time import opening_line
-from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import NeuroError
-from bt_neuro.learning.checkpoint import MODEL, Checkpoint
+from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.metrics.seeds import SeedMoney, money_spread
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
-from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.replay import is_replaying
 from bt_neuro.plugin.shared import SharedNetwork
@@ -31,17 +27,18 @@ from bt_neuro.runs.cerebro import input_feeds
 from bt_neuro.runs.epoch_tables import read_examples
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
+from bt_neuro.runs.portfolio_cerebro import Analyzers, PortfolioEquity, member_of, portfolio_cerebro
 from bt_neuro.runs.portfolio_resume import SavedPortfolio
+from bt_neuro.runs.portfolio_seed_money import PortfolioPlayer
 from bt_neuro.runs.recording import EQUITY, Recording
 from bt_neuro.runs.results import Portfolio, Result
 from bt_neuro.runs.resume import FORMING
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import TextTable
-from bt_neuro.runs.trades import time_text
+from bt_neuro.runs.vote_player import NOT_WANTED
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".htm", ".html", ".xlsx", ".parquet")
 REFUSED = ("pretrain", "resume", "data", "budget")
-Analyzers = list[tuple[type[bt.Analyzer], dict[str, Any]]]
 
 
 def portfolio(
@@ -57,6 +54,7 @@ def portfolio(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
+    seed_money: bool = True,
 ) -> Portfolio:
     """Run a strategy over several bar files on one account; each network learns from its own first bar.
 
@@ -70,7 +68,7 @@ def portfolio(
     Parameters
     ----------
     paths : two or more bar files, or folders of them
-    strategy, parameters, account, bars_options, progress, report : as in `backtest`
+    strategy, parameters, account, bars_options, progress, report, seed_money : as in `backtest`
     out : folder to write, new or empty; default ``runs/portfolio-<time>``
     checkpoint_every : bars between checkpoints of an instrument, or with ``shared`` moments at which bars close;
         by default only at the end
@@ -122,10 +120,7 @@ def portfolio(
             saved.copy_to(new)
 
     folder = RunFolder.create(out, "portfolio", "portfolio", manifest, fill)
-    cerebro = _cerebro(bars, account)
-    for feed in input_feeds(params, bars_options):
-        cerebro.adddata(feed)
-        account.use(cerebro.broker, name=feed.p.name)
+    cerebro = portfolio_cerebro(bars, account, input_feeds(params, bars_options))
     written: list[TextTable] = []
 
     def has_content() -> bool:
@@ -154,7 +149,7 @@ def portfolio(
         if shared:
             options = {"every_bars": checkpoint_every, "about": {"data": data}}
             analyzers[names[-1]].append((SharedCheckpoint, {"path": folder.path / MODEL, **options}))
-        member = _member(learning, analyzers, {} if saved is None else saved.checkpoints)
+        member = member_of(learning, analyzers, {} if saved is None else saved.checkpoints)
         for name in names:
             cerebro.addstrategy(member, **{**params, "data": name, "budget": 1 / len(names)})
         ran = dict(zip(names, cerebro.run(exactbars=1), strict=True))
@@ -169,7 +164,9 @@ def portfolio(
         folder.manifest |= {"status": status, "rows": {EQUITY: equity.rows, **rows}, "names": names}
         folder.manifest["device"] = first.network.device_name
         result = Portfolio(folder.path, folder.manifest)
-        metrics = _metrics(ran, bars, account, folder, result)
+        player = PortfolioPlayer(ran, result, strategy, params, account, bars, bars_options)
+        money = player.play(progress) if seed_money else NOT_WANTED
+        metrics = _metrics(ran, bars, account, folder, result, money)
         network_s = sum(one.learner.network_s for one in ran.values())
         seconds = {"wall_s": time.perf_counter() - begun, "network_s": network_s}
         folder.save(metrics=metrics, time=seconds)
@@ -204,68 +201,13 @@ def _read(paths: Sequence[str | Path], options: dict[str, Any]) -> dict[str, Bar
     return bars
 
 
-def _cerebro(bars: dict[str, Bars], account: Account) -> bt.Cerebro:
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.broker = MarginBroker()
-    cerebro.broker.p.quiet = True  # a run tells what was refused in its results
-    for name, one in bars.items():
-        cerebro.adddata(BarsFeed(bars=one.frame), name=name)
-        account.use(cerebro.broker, one.point, name)
-    return cerebro
-
-
-def _member(
-    strategy: type[NeuroStrategy], analyzers: dict[str, Analyzers], saved: Mapping[str, Checkpoint]
-) -> type[NeuroStrategy]:
-    """Return the strategy with analyzers of its own by instrument; `addanalyzer` would give each all of them."""
-
-    def read_checkpoint(self: NeuroStrategy) -> Checkpoint | None:
-        return saved.get(self.data._name)
-
-    def start(self: NeuroStrategy) -> None:
-        for analyzer, params in analyzers[self.data._name]:
-            self._addanalyzer(analyzer, **params)
-        super(member, self)._start()
-
-    more = {"_start": start, "_read_checkpoint": read_checkpoint, "__module__": strategy.__module__}
-    member: Any = type(strategy.__name__, (strategy,), more)
-    return member
-
-
-class PortfolioEquity(bt.Analyzer):
-    """One row for each time at which some instrument has a new bar: the common account at its close.
-
-    Params:
-      - ``table`` (required): the `TextTable`
-      - ``names`` (required): of the instruments; other feeds are inputs
-      - ``progress`` (default: ``None``): called with the bars done and ``total`` now and then
-    """
-
-    params = (("table", None), ("names", ()), ("progress", None), ("total", 0))
-    header = ("datetime", "cash", "equity", "positions")
-
-    def start(self) -> None:
-        self._time, self._lines = 0.0, [opening_line(data) for data in self.strategy.datas]
-
-    def next(self) -> None:
-        strategy, broker = self.strategy, self.strategy.broker
-        feeds = zip(strategy.datas, self._lines, strict=True)
-        now = max((line[0] for data, line in feeds if len(data) and data._name in self.p.names), default=0.0)
-        if now <= self._time:  # of a slower feed: it opened earlier
-            return
-        self._time = now
-        held = sum(1 for data in strategy.datas if broker.getposition(data).size)
-        self.p.table.append(time_text(now), f"{broker.getcash():.10g}", f"{broker.getvalue():.10g}", held)
-        if self.p.progress is not None and self.p.table.rows % 256 == 0:
-            self.p.progress(sum(map(len, strategy.datas)), self.p.total)
-
-
 def _metrics(
     ran: dict[str, NeuroStrategy],
     bars: dict[str, Bars],
     account: Account,
     folder: RunFolder,
     result: Portfolio,
+    seed_money: SeedMoney,
 ) -> dict[str, Any]:
     runs, trades, by_name = [], [], {}
     for name, strategy in ran.items():
@@ -279,6 +221,7 @@ def _metrics(
         trades.append(one.trades)
     broker = next(iter(ran.values())).broker
     open_trades = sum(one.analyzers.trades.get_analysis()["open_trade"] for one in ran.values())
+    networks = len(next(iter(ran.values())).network.seeds)
     closed = float(sum(one["net"].sum() for one in trades))
     metrics: dict[str, Any] = {
         "pooled": pooled_metrics(runs),
@@ -288,6 +231,7 @@ def _metrics(
             "order_notes": list(broker.messages.values()),
             "reconciliation": broker.books.statement(closed, open_trades, broker.getvalue()),
         },
+        "seeds": {"networks": networks, **money_spread(seed_money)} if networks > 1 else None,
         "instruments": by_name,
     }
     return {"sentence": portfolio_sentence(metrics, list(ran), folder.manifest["status"]), **metrics}

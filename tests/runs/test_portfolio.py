@@ -17,6 +17,8 @@ from small import Small
 from bt_neuro import BarsFeed, RunRecord, backtest, margin_account, open_run, read_bars
 from bt_neuro.account.account import Account
 from bt_neuro.errors import NeuroError
+from bt_neuro.metrics.seeds import MONEY
+from bt_neuro.report.summary import summary_of
 from bt_neuro.runs.portfolio import portfolio
 
 WALK = random_hours(420, seed=4)
@@ -75,6 +77,36 @@ def assert_as_alone(paths, tmp_path, where):
     pooled = together.metrics["pooled"]
     assert pooled["signals"] == sum(one["signals"] for one in together.metrics["instruments"].values())
     assert pooled["lift_low_pct"] < pooled["lift_pct"] < pooled["lift_high_pct"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_networks_of_a_vote_are_traded_alone(folder, tmp_path, shared):
+    options = {
+        "strategy": Small,
+        "account": Account.of("forex", spread=12),
+        "shared": shared,
+        "report": False,
+    }
+    parameters, paths = {**PARAMETERS, "learning_rate": 0.05}, write(folder, "AB")
+    votes = portfolio(
+        paths, **options, parameters={**parameters, "seeds": 2, "seed": 3}, out=tmp_path / "votes"
+    )
+    seeds = votes.metrics["seeds"]
+    for number in range(2):
+        own = {**parameters, "seed": 3 + number}
+        alone = portfolio(paths, **options, parameters=own, out=tmp_path / str(number)).metrics
+        assert alone["account"]["trades"] > 5
+        assert {name: seeds[name]["each"][number] for name in MONEY} == {
+            name: alone["account"][name] for name in MONEY
+        }
+        assert alone["seeds"] is None
+    assert "Traded alone, the 2 networks returned" in votes.metrics["sentence"]
+    assert "vote" in [row[0] for row in summary_of(votes).tables[-1].rows]
+    unasked = portfolio(
+        paths, **options, parameters={**parameters, "seeds": 2}, out=tmp_path / "not", seed_money=False
+    )
+    assert summary_of(unasked).notes == ("The money of each network alone is unknown: it was not asked for.",)
 
 
 def test_positions_together_stay_within_the_equity(folder, tmp_path):
@@ -143,7 +175,7 @@ def test_the_order_of_files_does_not_matter(folder, tmp_path):
 )
 def test_what_takes_one_file_is_refused(folder, parameters, message):
     with pytest.raises(NeuroError, match=message):
-        portfolio(write(folder, "AB"), parameters=parameters)
+        portfolio(write(folder, "ABCD"), parameters=parameters)
 
 
 def test_a_folder_needs_two_files_with_names_of_their_own(folder, tmp_path):
