@@ -67,10 +67,10 @@ def compare(
 
 @command(group="Run", example="bt-neuro repeat runs/EURUSD_H1-20261120-160448")
 def repeat(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a complete backtest.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a complete backtest or portfolio.")],
     out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")] = None,
 ) -> Outcome:
-    """Run a backtest again from its manifest. Exit code 3 if a bit of the results differs."""
+    """Run a backtest or a portfolio again from its manifest. Exit code 3 if a bit of the results differs."""
     from bt_neuro.runs.repeat import repeat as run_again
 
     with progress_bar() as progress:

@@ -1,4 +1,4 @@
-"""Repetition of a backtest from its manifest, with a comparison to the bit."""
+"""Repetition of a backtest or a portfolio from its manifest, with a comparison to the bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import backtest
 from bt_neuro.runs.manifest import strategy_manifest
-from bt_neuro.runs.results import Result
+from bt_neuro.runs.portfolio import portfolio
+from bt_neuro.runs.recording import EQUITY
+from bt_neuro.runs.results import Portfolio, Result
 from bt_neuro.runs.saved_manifest import read_manifest
 
 TABLES = ("predictions.csv", "trades.csv", "equity.csv", "outputs.npy", "features.npy")
@@ -32,7 +34,7 @@ class Repetition:
     changed : differences of the device and of versions of packages
     """
 
-    result: Result
+    result: Result | Portfolio
     differs: tuple[str, ...]
     changed: tuple[str, ...]
 
@@ -50,45 +52,54 @@ class Repetition:
 def repeat(
     run: str | Path, *, out: str | Path | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Repetition:
-    """Run a backtest again as its manifest describes it, and compare the bits.
+    """Run a backtest or a portfolio again as its manifest describes it, and compare the bits.
 
     Parameters
     ----------
-    run : folder of a complete backtest that was not resumed
-    out : folder to write; default as of `backtest`
-    progress : as of `backtest`
+    run : folder of a complete backtest or portfolio that was not resumed
+    out, progress : as of `backtest` and `portfolio`
 
     Raises
     ------
     NeuroError
-        If the run is of another kind, or its bar file or strategy is not as it was.
+        If the run is of another kind, or a bar file or its strategy is not as it was.
     """
     folder = Path(run)
     manifest = read_manifest(folder)
-    if manifest["kind"] != "backtest" or "resumed" in manifest or manifest["status"] != "complete":
+    kind = manifest["kind"]
+    if kind not in ("backtest", "portfolio") or "resumed" in manifest or manifest["status"] != "complete":
         raise NeuroError(
-            f"{folder} must be a complete backtest that was not resumed, got {manifest['status']} "
-            f"{manifest['kind']}. Give another run."
+            f"{folder} must be a complete backtest or portfolio that was not resumed, got {manifest['status']} "
+            f"{kind}. Give another run."
         )
-    data, options = manifest["data"], manifest["data"]["options"]
-    if read_bars(data["file"], **options).sha256 != data["sha256"]:
-        raise NeuroError(f"{data['file']} has changed since {folder}. Run the backtest anew.")
+    instruments = manifest["data"] if kind == "portfolio" else {"": manifest["data"]}
+    for data in instruments.values():
+        if read_bars(data["file"], **data["options"]).sha256 != data["sha256"]:
+            raise NeuroError(f"{data['file']} has changed since {folder}. Run it anew.")
     for file, sha256 in manifest["inputs"].items():
         if _hash(Path(file)) != sha256:
-            raise NeuroError(f"{file} has changed since {folder}. Run the backtest anew.")
+            raise NeuroError(f"{file} has changed since {folder}. Run it anew.")
     strategy = _strategy_of(manifest)
     names = {field.name for field in fields(Account)}
     account = Account(**{name: value for name, value in manifest["account"].items() if name in names})
-    result = backtest(
-        data["file"],
-        strategy=strategy,
-        parameters=manifest["parameters"],
-        account=account,
-        out=out,
-        bars_options=options,
-        progress=progress,
-    )
-    differs = tuple(name for name in TABLES if _hash(folder / name) != _hash(result.folder / name))
+    files = [data["file"] for data in instruments.values()]
+    settings: dict[str, Any] = {
+        "strategy": strategy,
+        "parameters": manifest["parameters"],
+        "account": account,
+        "out": out,
+        "bars_options": next(iter(instruments.values()))["options"],
+        "progress": progress,
+    }
+    result: Result | Portfolio
+    if kind == "portfolio":
+        result = portfolio(files, shared=manifest["shared"], **settings)
+    else:
+        result = backtest(files[0], **settings)
+    tables = [f"{name}/{table}" if name else table for name in instruments for table in TABLES]
+    if kind == "portfolio":
+        tables.insert(0, EQUITY)
+    differs = tuple(name for name in tables if _hash(folder / name) != _hash(result.folder / name))
     return Repetition(result, differs, tuple(_changes(manifest, result.manifest)))
 
 
@@ -100,11 +111,11 @@ def _strategy_of(manifest: dict[str, Any]) -> type[NeuroStrategy]:
         if file is None:
             raise NeuroError(
                 f"{manifest['strategy']} was not run from a file, so it cannot be run again from here. "
-                "Call backtest() with it."
+                "Call backtest() or portfolio() with it."
             )
         strategy = load_strategy(f"{file}:{manifest['strategy'].partition(':')[2]}")
         if strategy_manifest(strategy, {})["strategy_sha256"] != manifest["strategy_sha256"]:
-            raise NeuroError(f"{file} has changed since the run. Run the backtest anew.")
+            raise NeuroError(f"{file} has changed since the run. Run it anew.")
     return strategy
 
 

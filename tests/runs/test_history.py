@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from command import bt_neuro
 from paths import ROOT
+from test_portfolio import write
 
 from bt_neuro import NeuroError, open_run
 from bt_neuro.runs.listing import list_runs
@@ -72,6 +73,27 @@ def test_a_bit_that_differs_is_found(folder, tmp_path):
     np.save(copy / "outputs.npy", outputs)
     out = bt_neuro("repeat", copy, "--out", tmp_path / "again")
     assert (out.exit_code, out.stdout.splitlines()[0]) == (3, "Not bit-identical: outputs.npy differ.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--shared"]], ids=["one each", "shared"])
+def test_a_repeated_portfolio_has_the_same_bits(more, tmp_path):
+    write(tmp_path, "AB")
+    words = ["backtest", tmp_path, "--spread", 3, "--from", "2024-01-02", "--strategy", SMALL, "--no-report"]
+    assert bt_neuro(*words, *more, "--out", tmp_path / "run").exit_code == 0
+    out = bt_neuro("repeat", tmp_path / "run", "--out", tmp_path / "again", "--json")
+    found = json.loads(out.stdout)
+    assert (out.exit_code, found["is_identical"], found["differs"]) == (0, True, [])
+    outputs = np.load(tmp_path / "run" / "B" / "outputs.npy")
+    outputs[3, 0, 0] = np.nextafter(outputs[3, 0, 0], np.float32(1))
+    np.save(tmp_path / "run" / "B" / "outputs.npy", outputs)
+    out = bt_neuro("repeat", tmp_path / "run", "--out", tmp_path / "other")
+    assert (out.exit_code, out.stdout.splitlines()[0]) == (3, "Not bit-identical: B/outputs.npy differ.")
+    with (tmp_path / "B.csv").open("a") as file:
+        file.write("2024-12-01 00:00:00,1,1,1,1,1,1\n")
+    out = bt_neuro("repeat", tmp_path / "run")
+    assert out.exit_code == 1
+    assert "B.csv has changed since" in out.stderr
 
 
 @pytest.mark.parametrize(
