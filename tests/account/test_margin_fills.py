@@ -133,3 +133,63 @@ def test_every_way_of_running_gives_the_same(mode: dict[str, Any]) -> None:
     strategy = trade(steps, bars, mode=mode, **settings)
     assert strategy.equity == trade(steps, bars, **settings).equity
     assert len({round(equity, 2) for equity in strategy.equity}) > 8
+
+
+# --- beside another feed --------------------------------------------------------------------------------
+
+
+class Every(bt.Strategy):
+    """Sends every kind of order for the first feed, at its bars, and remembers each fill."""
+
+    def start(self) -> None:
+        self.seen, self.fills, self.chance = 0, [], np.random.default_rng(3)
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        if len(self.data) == self.seen:
+            return
+        self.seen, close, kinds = len(self.data), self.data.close[0], bt.Order
+        if self.seen % 8 == 0:
+            for order in self.broker.get_orders_open():
+                self.cancel(order)
+            return
+        near = close * (1 + 0.001 * self.chance.uniform(-1, 1))
+        match self.seen % 4:
+            case 0:
+                self.buy(size=3, exectype=kinds.Limit, price=near)
+            case 1:
+                self.sell(size=2, exectype=kinds.StopTrail, trailamount=0.0005)
+            case 2:
+                self.buy(size=2, exectype=kinds.StopLimit, price=near, plimit=close)
+            case 3:
+                self.sell_bracket(
+                    size=1, exectype=kinds.Market, stopprice=1.001 * close, limitprice=0.999 * close
+                )
+
+    def notify_order(self, order: bt.Order) -> None:
+        if order.status == order.Completed:
+            self.fills.append(
+                (len(self.data), order.getordername(), order.executed.price, order.executed.size)
+            )
+
+
+@pytest.mark.parametrize("minutes", [20, 60])
+def test_orders_fill_as_if_their_feed_were_alone(minutes: int) -> None:
+    """backtrader tries an order again at each bar of any feed, also within the bar that sent or activated it."""
+    fills = []
+    for beside in (False, True):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(BarsFeed(bars=random_hours(240)), name="own")
+        if beside:
+            other = random_hours(3 * 240, seed=1)
+            start, step = other["datetime"].iloc[0], np.timedelta64(minutes, "m")
+            other["datetime"] = start + step * np.arange(len(other))
+            cerebro.adddata(BarsFeed(bars=other[40:]), name="other")
+        margin_account(cerebro, cash=10_000, spread=0.0)
+        cerebro.addstrategy(Every)
+        (ran,) = cerebro.run()
+        fills.append(ran.fills)
+    assert fills[0] == fills[1]
+    assert {name for _, name, *_ in fills[0]} >= {"Limit", "StopTrail", "StopLimit", "Stop", "Market"}
