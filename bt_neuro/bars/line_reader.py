@@ -61,6 +61,19 @@ class Bar(NamedTuple):
         return None
 
 
+class SymbolBar(Bar):
+    """A `Bar` that knows its instrument; equal to the plain one."""
+
+    symbol: str
+
+    @classmethod
+    def of(cls, symbol: str, bar: Bar) -> SymbolBar:
+        """Return a bar of an instrument."""
+        named = cls(*bar)
+        named.symbol = symbol
+        return named
+
+
 class LineReader:
     """Read bars from lines, one at a time.
 
@@ -72,6 +85,12 @@ class LineReader:
     Parameters
     ----------
     checks : False skips the validation of bars, for a file that was validated before
+    symbols : of the instruments, if there are several: a line must name one of them, in a column with a header or
+        in a key of its object, and is then a `SymbolBar`
+
+    Attributes
+    ----------
+    symbol : that the last line has named; None if it has named none of `symbols`
 
     Examples
     --------
@@ -86,11 +105,12 @@ class LineReader:
     4
     """
 
-    def __init__(self, *, checks: bool = True) -> None:
-        self._checks = checks
+    def __init__(self, *, checks: bool = True, symbols: Sequence[str] = ()) -> None:
+        self._checks, self._symbols = checks, tuple(symbols)
         self._columns: dict[str, int] | None = None  # of the last header
         self._width = 0
-        self._digits = 0  # most decimals of any bar so far
+        self._digits: dict[str | None, int] = {}  # most decimals of any bar so far, by symbol
+        self.symbol: str | None = None
 
     def read(self, line: str) -> Bar | None:
         """Return the bar of a line; None for a header or an empty line.
@@ -100,7 +120,7 @@ class LineReader:
         BarsError
             If the line holds no bar, or one that is not valid.
         """
-        line = line.strip("\ufeff \r\n")
+        line, self.symbol = line.strip("\ufeff \r\n"), None
         if not line:
             return None
         if line.startswith("{"):
@@ -109,18 +129,43 @@ class LineReader:
 
     def read_values(self, values: Mapping[str, Any]) -> Bar | None:
         """Return the bar of a JSON object; raises as `read`."""
+        values = self.without_symbol(values)
         roles = _roles(list(values))
         if roles is None:
             raise BarsError("an object must have a time, open, high, low and close")
         cells = list(values.values())
         return self._checked(_bar({role: cells[index] for role, index in roles.items()}))
 
+    def without_symbol(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a JSON object without its symbol, which is kept as `symbol`; the object itself if there are none.
+
+        Raises
+        ------
+        BarsError
+            If it has none, or one that is none of `symbols`.
+        """
+        self.symbol = None
+        if not self._symbols:
+            return values
+        names = [name for name in values if parse_name(name).role == "symbol" and not parse_name(name).rest]
+        self._take_symbol(values[names[0]] if names else None)
+        return {name: value for name, value in values.items() if name != names[0]}
+
+    def _take_symbol(self, cell: Any) -> None:
+        if self._symbols and cell not in self._symbols:
+            got = "none" if cell is None else f"{str(cell)[:40]!r}"
+            raise BarsError(f"a line must have a symbol, one of {', '.join(self._symbols)}, got {got}")
+        self.symbol = cell if self._symbols else None
+
     def _checked(self, bar: Bar | None) -> Bar | None:
-        if bar is not None and self._checks:
-            if fault := bar.fault(self._digits):
+        if bar is None:
+            return None
+        if self._checks:
+            digits = self._digits.get(self.symbol, 0)
+            if fault := bar.fault(digits):
                 raise BarsError(fault)
-            self._digits = max(self._digits, bar.digits)
-        return bar
+            self._digits[self.symbol] = max(digits, bar.digits)
+        return bar if self.symbol is None else SymbolBar.of(self.symbol, bar)
 
     def _of_cells(self, line: str) -> Bar | None:
         separator = next((sign for sign in "\t;" if sign in line), ",")
@@ -130,6 +175,7 @@ class LineReader:
             return None
         columns = self._columns
         if columns is None:
+            self._take_symbol(None)  # such a line has no cell for it
             names = list(ORDER)
             if len(cells) > 1 and looks_like_clock(cells[1], named=False):
                 names.insert(1, "clock")
@@ -138,6 +184,8 @@ class LineReader:
             columns = {name: index for index, name in enumerate(names[: len(cells)])}
         elif len(cells) != self._width:
             raise BarsError(f"{len(cells)} cells under a header of {self._width}")
+        else:
+            self._take_symbol(cells[columns["symbol"]] if "symbol" in columns else None)
         return _bar({role: cells[index] for role, index in columns.items()})
 
 

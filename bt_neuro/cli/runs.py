@@ -124,9 +124,15 @@ def _portfolio(
 def stream(
     strategy: StrategyOptions,
     account: AccountOptions,
-    checkpoint_every: Annotated[int, option("Bars between checkpoints.", "N", least=1)] = 100,
+    symbols: Annotated[
+        str | None, option("Several instruments, one of which each line names.", "NAME,NAME,...")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, option("Bars between checkpoints.", "N", default="100", least=1)
+    ] = None,
     history: Annotated[
-        Path | None, option("Bars to learn first, or those a resumed model has seen.", "FILE")
+        Path | None,
+        option("Bars to learn first, or those a resumed model has seen; with --symbols a folder.", "FILE"),
     ] = None,
     out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/stream-TIME")] = None,
     resume: Annotated[
@@ -152,7 +158,8 @@ def stream(
 ) -> None:
     """Read bars from standard input, learn from each, print one answer per line as JSON.
 
-    A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object.
+    A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object. With --symbols
+    a column or key "symbol" names the instrument; each has its own network, and all share one account.
     """
     from bt_neuro.bars.limits import Limits
     from bt_neuro.cli.output import Output
@@ -182,6 +189,7 @@ def stream(
             tell_from=int(tell_from) if tell_from.isdigit() else tell_from,
             position=position,
             heartbeat_s=heartbeat,
+            symbols=None if symbols is None else [name.strip() for name in symbols.split(",")],
         )
     signal = result.manifest.get("stopped_by")
     ended = f"stopped by {signal}" if signal else "end of input"
@@ -199,7 +207,7 @@ def watch(
     no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> None:
     """Follow a run at work on a local page; /healthz answers 200 while it is well."""
-    from bt_neuro.runs.results import latest_run
+    from bt_neuro.runs.listing import latest_run
     from bt_neuro.watch.server import watch as serve
 
     def started(address: str) -> None:
@@ -220,7 +228,8 @@ def report(
 ) -> Outcome:
     """Write the report.html of any run anew, and open it. The page needs no network."""
     from bt_neuro.report.page import write_page
-    from bt_neuro.runs.results import latest_run, open_run
+    from bt_neuro.runs.listing import latest_run
+    from bt_neuro.runs.results import open_run
 
     page = write_page(open_run(run or latest_run()))
     if not no_open and sys.stdout.isatty():

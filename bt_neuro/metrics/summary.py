@@ -86,13 +86,31 @@ def stream_metrics(counts: dict[str, int], predictions: pd.DataFrame, outputs: A
 
     Parameters
     ----------
-    counts : ``bars``, ``new_bars`` and further counts
+    counts : ``bars``, perhaps ``new_bars``, and further counts
     predictions, outputs : as in `Predictors`
     """
     network = predictor_scores(predictions, outputs, {})[NETWORK]
-    text = f"{counts['bars']:,} bars, {counts['new_bars']:,} of them new: "
+    new = f", {counts['new_bars']:,} of them new" if "new_bars" in counts else ""
+    text = f"{counts['bars']:,} bars{new}: "
     text += "no signals" if not network["signals"] else _hit_text(network)
     return {**counts, **network, **signal_metrics(predictions, outputs), "sentence": f"{text}."}
+
+
+def portfolio_stream_metrics(
+    counts: dict[str, int], account: Metrics, instruments: dict[str, Metrics]
+) -> Metrics:
+    """Return the metrics of a stream of several instruments, and the sentence on them.
+
+    Parameters
+    ----------
+    counts : as in `stream_metrics`
+    account : of the common account
+    instruments : by name, as `stream_metrics` returns them
+    """
+    signals, hits = (sum(one[name] for one in instruments.values()) for name in ("signals", "hits"))
+    text = f"{counts['bars']:,} bars of {', '.join(instruments)}, {counts['new_bars']:,} of them new: "
+    text += f"{signals:,} signals, {hits / signals:.1%} of them hit" if signals else "no signals"
+    return {"sentence": f"{text}.", **counts, "account": account, "instruments": instruments}
 
 
 def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | None = None) -> str:

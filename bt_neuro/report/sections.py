@@ -41,7 +41,7 @@ def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
     kind = run.manifest["kind"]
     if kind in STUDIES:
         return list(STUDIES[kind](run)) if run.manifest.get("metrics") else []
-    if kind in ("portfolio", "lookahead-check"):
+    if kind in ("portfolio", "portfolio-stream", "lookahead-check"):
         return []  # their tables and words are in the summary
     if kind == "stream":
         return list(_stream(run))

@@ -37,6 +37,9 @@ def summary_of(run: Any) -> Summary:
     if kind == "stream":
         text = f"{len(run.bars):,} bars, {len(run.predictions):,} predicted."
         return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
+    if kind == "portfolio-stream":
+        text = metrics["sentence"] if metrics else f"{len(run.bars):,} bars."
+        return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
     if kind == "portfolio" and metrics:
         notes = tuple(_no_money_note(metrics))
         return Summary("Portfolio", (metrics["sentence"],), notes=notes, tables=portfolio_tables(metrics))

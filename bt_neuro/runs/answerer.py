@@ -9,6 +9,7 @@ import backtrader as bt
 
 from bt_neuro.account.bar_time import opening_line
 from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
+from bt_neuro.runs.answers import BAR
 from bt_neuro.runs.trades import time_text
 
 
@@ -16,7 +17,8 @@ class Answerer(bt.Analyzer):
     """Answer each new bar: signal, labels of earlier bars, orders, fills and account.
 
     The answer is stored, then the bar, then the answer is sent: a bar that is stored has an answer. Add it
-    first, so that tables and checkpoints do not delay it.
+    first, so that tables and checkpoints do not delay it. Of several instruments each has one, and the answer
+    begins with the ``row`` of the bar in the log, and its ``symbol``.
 
     Params:
       - ``lines`` (required): the `LineQueue`
@@ -39,21 +41,26 @@ class Answerer(bt.Analyzer):
         if data._laststatus != data.LIVE:
             return
         line, log, answers = self.p.lines.line, self.p.log, self.p.answers
-        if bar < log.rows and bar <= answers.last_bar:
+        about, row = {}, bar
+        if answers.key != BAR:
+            row = self.p.lines.row
+            about = {answers.key: row, "symbol": data._name}
+        if row < log.rows and row <= answers.last_bar:
             return  # it runs again
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
-        message = signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored) | taken
+        said = signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored)
+        message = about | said | taken
         message["account"] = {
             "position": broker.getposition(data).size,
             "cash": broker.getcash(),
             "equity": broker.getvalue(),
             "costs": broker.books.paid,
-            "is_settled": broker.is_settled,
+            "is_settled": data._name not in broker.unsettled,
         }
         if line is not None and line.has_id:
             message["id"] = line.id
         answers.add(message)
-        if line is not None and bar >= log.rows:
+        if line is not None and row >= log.rows:
             log.add(line.bar)
         self.p.tell(message)
 
@@ -100,5 +107,5 @@ class Teller:
             self.is_broken = True
             self._end()
             return
-        if "bar" in message:
-            self._answers.tell(message["bar"])
+        if self._answers.key in message:
+            self._answers.tell(message[self._answers.key])

@@ -15,6 +15,10 @@ from bt_neuro.io import open_no_follow
 ANSWERS, EARLIER, TOLD = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
 MOST_ROWS = 10_000  # of a file; the answers before them lie in the second one, older ones nowhere
 WIDTH = 20
+BAR, ROW = (
+    "bar",
+    "row",
+)  # number of an answer: that of the only instrument's bar, or of the row in ``bars.csv``
 
 
 class AnswerLog:
@@ -24,6 +28,7 @@ class AnswerLog:
     ----------
     folder : of the stream
     last_bar : number of the last bar stored; a later answer was never told, and is removed
+    key : of an answer's number, with which it begins
 
     Attributes
     ----------
@@ -31,7 +36,8 @@ class AnswerLog:
     told_bar : number of the last bar whose answer was told, -1 for none
     """
 
-    def __init__(self, folder: Path, last_bar: int) -> None:
+    def __init__(self, folder: Path, last_bar: int, key: str = BAR) -> None:
+        self.key = key
         self._path, self._earlier = folder / ANSWERS, folder / EARLIER
         self._lock = threading.Lock()  # checkpoints are written, and this file flushed, in another thread
         self._open(last_bar)
@@ -41,7 +47,7 @@ class AnswerLog:
     def _open(self, last_bar: int) -> None:
         self._file = open_no_follow(self._path, "a+b")
         self._file.seek(0)
-        self._rows, complete, last, orphan = 0, 0, b"", f'{{"bar": {last_bar + 1},'.encode()
+        self._rows, complete, last, orphan = 0, 0, b"", f'{{"{self.key}": {last_bar + 1},'.encode()
         for line in self._file:
             if not line.endswith(b"\n") or line.startswith(orphan):  # cut off by a kill, and never told
                 break
@@ -50,7 +56,7 @@ class AnswerLog:
         if not last and self._earlier.exists():
             for line in open_no_follow(self._earlier, "rb"):
                 last = line
-        self.last_bar = int(_row(self._path, last)["bar"]) if last else -1
+        self.last_bar = int(self._row(self._path, last)[self.key]) if last else -1
 
     def add(self, values: dict[str, Any]) -> None:
         """Append an answer; on return the operating system has it."""
@@ -61,7 +67,7 @@ class AnswerLog:
                 self._file, self._rows = open_no_follow(self._path, "a+b"), 0
         self._file.write(json.dumps(values).encode() + b"\n")
         self._file.flush()
-        self._rows, self.last_bar = self._rows + 1, values["bar"]
+        self._rows, self.last_bar = self._rows + 1, values[self.key]
 
     def since(self, bar: int) -> Iterator[dict[str, Any]]:
         """Yield the answers from a bar on.
@@ -77,18 +83,30 @@ class AnswerLog:
                 continue
             with open_no_follow(path, "rb") as file:
                 for line in file:
-                    values = _row(path, line)
-                    if first and bar < values["bar"] and self._has_rotated:
+                    values = self._row(path, line)
+                    number = values[self.key]
+                    if first and bar < number and self._has_rotated:
                         raise NeuroError(
-                            f"answers are kept from bar {values['bar']} on, got {bar}. Give a later --tell-from."
+                            f"answers are kept from {self.key} {number} on, got {bar}. Give a later --tell-from."
                         )
                     first = False
-                    if values["bar"] >= bar:
+                    if number >= bar:
                         yield values
 
     @property
     def _has_rotated(self) -> bool:
         return self._earlier.exists()
+
+    def _row(self, path: Path, line: bytes) -> dict[str, Any]:
+        try:
+            values = json.loads(line)
+            if isinstance(values[self.key], int):
+                return values
+        except (ValueError, LookupError, TypeError):
+            pass
+        raise NeuroError(
+            f"{path} is damaged: {line[:60]!r} is no answer. Move it away to continue without it."
+        )
 
     def tell(self, bar: int) -> None:
         """Note that the answer of a bar was told."""
@@ -108,13 +126,3 @@ class AnswerLog:
 
 def _number(text: bytes) -> int:
     return int(text) if text.strip().isdigit() else -1
-
-
-def _row(path: Path, line: bytes) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-        if isinstance(values["bar"], int):
-            return values
-    except (ValueError, LookupError, TypeError):
-        pass
-    raise NeuroError(f"{path} is damaged: {line[:60]!r} is no answer. Move it away to continue without it.")

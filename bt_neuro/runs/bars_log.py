@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from bt_neuro.bars.line_reader import Bar, LineReader
+from bt_neuro.bars.line_reader import Bar, LineReader, SymbolBar
 from bt_neuro.errors import BarsError, CheckpointError
 from bt_neuro.io import Fields, atomic_write, open_no_follow
 from bt_neuro.runs.tables import TextTable
 
 BARS = "bars.csv"
 CHUNK = 1 << 20
+SYMBOL = "symbol"
 COLUMNS = ("datetime", "open", "high", "low", "close", "volume", "spread")
 
 
@@ -28,6 +29,7 @@ class BarsLog(TextTable):
     ----------
     path : file, written by `create`
     known : `state` at a checkpoint; only later lines are parsed
+    symbols : of several instruments, whose bars have a column more
 
     Attributes
     ----------
@@ -39,10 +41,11 @@ class BarsLog(TextTable):
         If the file is empty, or does not begin with what is known.
     """
 
-    def __init__(self, path: Path, known: Fields | None = None) -> None:
+    def __init__(self, path: Path, known: Fields | None = None, symbols: Sequence[str] = ()) -> None:
         if not path.stat().st_size:
             raise BarsError(f"{path} must have a header, but is empty. Give another folder.")
         super().__init__(path, COLUMNS)
+        self._symbols = symbols
         try:
             self._known = (-1, 0) if known is None else (known.integer("bars"), known.integer("size"))
             self._digest = sha256()
@@ -52,15 +55,16 @@ class BarsLog(TextTable):
             raise
 
     @staticmethod
-    def create(path: Path, frame: pd.DataFrame | None) -> None:
+    def create(path: Path, frame: pd.DataFrame | None, *, has_symbols: bool = False) -> None:
         """Write a file with the bars of a frame, or with none."""
-        frame = pd.DataFrame(columns=COLUMNS) if frame is None else frame
+        columns = [*COLUMNS, SYMBOL] if has_symbols else list(COLUMNS)
+        frame = pd.DataFrame(columns=columns) if frame is None else frame
         with atomic_write(path) as partial:
-            frame.reindex(columns=COLUMNS, fill_value=0.0).to_csv(partial, index=False, lineterminator="\n")
+            frame.reindex(columns=columns, fill_value=0.0).to_csv(partial, index=False, lineterminator="\n")
 
     def read(self, first: int = 0) -> Iterator[Bar]:
         """Yield the bars from number `first` on that the file has now."""
-        reader, start = LineReader(checks=False), 0
+        reader, start = LineReader(checks=False, symbols=self._symbols), 0
         with open_no_follow(self.path, "r", encoding="utf-8", newline="") as lines:
             reader.read(lines.readline())
             if 0 <= self._known[0] <= first:
@@ -72,7 +76,8 @@ class BarsLog(TextTable):
 
     def add(self, bar: Bar) -> None:
         """Append a bar; on return the operating system has it."""
-        line = ",".join((str(bar.time), *map(repr, bar[1:])))
+        named = (bar.symbol,) if isinstance(bar, SymbolBar) else ()
+        line = ",".join((str(bar.time), *map(repr, bar[1:]), *named))
         self.append(line)
         self._digest.update(f"{line}\n".encode())
         self.flush()

@@ -51,6 +51,7 @@ BARS: Columns = {
     "datetime": TIME,
     **dict.fromkeys(("open", "high", "low", "close", "volume", "spread"), NUMBER),
 }
+SYMBOL_BARS: Columns = {**BARS, "symbol": TEXT}
 FOLDS: Columns = {
     "fold": INTEGER,
     **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),

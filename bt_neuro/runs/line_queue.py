@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bt_neuro.bars.limits import Limits
@@ -25,10 +25,12 @@ class Line(NamedTuple):
     ignored: str | None = None
     id: Any = None
     has_id: bool = False
+    symbol: str | None = None
 
     def answer(self, **values: Any) -> dict[str, Any]:
-        """Return an answer to this line: values, its number, and its id if it has one."""
-        return {**values, "line": self.number, **({"id": self.id} if self.has_id else {})}
+        """Return an answer to this line: values, its number, its symbol and its id if it has them."""
+        symbol = {} if self.symbol is None else {"symbol": self.symbol}
+        return {**values, "line": self.number, **symbol, **({"id": self.id} if self.has_id else {})}
 
 
 class LineReaderThread(threading.Thread):
@@ -39,14 +41,14 @@ class LineReaderThread(threading.Thread):
     error : what the iterator raised, or None
     """
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], symbols: Sequence[str] = ()) -> None:
         super().__init__(name="bt-neuro-lines", daemon=True)  # it may wait for a line that never comes
         self.queue: queue.Queue[Line | None] = queue.Queue(MOST_WAITING)
-        self._lines, self._stopped = lines, threading.Event()
+        self._lines, self._symbols, self._stopped = lines, symbols, threading.Event()
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        reader = LineReader()
+        reader = LineReader(symbols=self._symbols)
         try:
             for number, line in enumerate(self._lines, start=1):
                 if not self._put(parse(reader, number, line)):
@@ -72,21 +74,25 @@ class LineReaderThread(threading.Thread):
 def parse(reader: LineReader, number: int, line: str) -> Line:
     """Return a line as a bar, a command, or the reason why it is neither."""
     named: dict[str, Any] = {}
+    reader.symbol = None
     try:
         if line.lstrip("\ufeff \r\n\t").startswith("{"):
             values = parse_object(line.strip("\ufeff \r\n\t"))
             if "id" in values:
                 named = {"id": values.pop("id"), "has_id": True}
             if is_command(values):
-                require_command(values)
-                return Line(number, command=values, **named)
-            return Line(number, reader.read_values(values), **named)
+                command = dict(reader.without_symbol(values))
+                require_command(command)
+                if reader.symbol is not None:
+                    command["symbol"] = reader.symbol
+                return Line(number, command=command, symbol=reader.symbol, **named)
+            return Line(number, reader.read_values(values), symbol=reader.symbol, **named)
         bar = reader.read(line)
     except BarsError as error:
-        return Line(number, error=str(error), **named)
+        return Line(number, error=str(error), symbol=reader.symbol, **named)
     if bar is None:
         return Line(number, ignored="a header" if line.strip("\ufeff \r\n") else "an empty line")
-    return Line(number, bar)
+    return Line(number, bar, symbol=reader.symbol)
 
 
 class LineQueue:
@@ -172,16 +178,17 @@ class LineQueue:
 
     def _is_bar(self, line: Line) -> bool:
         """Return whether a line is a new bar; answer it if it is not."""
-        bar, feed = line.bar, self._feed
+        bar = line.bar
         error, ignored = line.error, line.ignored
         if line.command is not None:
             self._answer(line.answer(account=self._command(line.command)))
             return False
         if bar is not None:
+            feed = self._feed_of(bar)
             if bar.time <= feed.time_before:
                 ignored = f"a bar that is not later than the last one, {feed.time_before}"
             else:
-                error = self._limits.fault(bar, feed.close_before)
+                error = self._limits.fault(bar, feed.close_before) or self._late(bar)
         if error is not None:
             self.refuse(line, error)
         elif ignored is not None:
@@ -190,6 +197,13 @@ class LineQueue:
         else:
             return True
         return False
+
+    def _feed_of(self, bar: Bar) -> Any:
+        return self._feed
+
+    def _late(self, bar: Bar) -> str | None:
+        """Return why a bar comes too late for other instruments."""
+        return None
 
     def refuse(self, line: Line, error: str) -> None:
         """Count a malformed line, and answer it."""

@@ -47,3 +47,17 @@ def _row(folder: Path) -> dict[str, Any]:
     row |= {key: manifest.get(key) for key in ("kind", "status", "started", "strategy")}
     row |= {key: metrics.get(key) for key in FIGURES}
     return row | {"file": Path(file).name if file else None}
+
+
+def latest_run(runs: str | Path = "runs") -> Path:
+    """Return the folder in `runs` whose manifest was written last.
+
+    Raises
+    ------
+    NeuroError
+        If there is none.
+    """
+    manifests = list(Path(runs).glob(f"*/{MANIFEST}"))
+    if not manifests:
+        raise NeuroError(f"no run in {runs}/. Run bt-neuro backtest first, or give a run's folder.")
+    return max(manifests, key=lambda path: path.stat().st_mtime).parent

@@ -12,7 +12,7 @@ from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import BarsError
 
 # Attributes of the broker in a checkpoint, beside those of every broker.
-STATE = ("is_settled", "settle_to", "truth", "_bar", "_number", "_seen_bars")
+STATE = ("unsettled", "settle_to", "truth", "_numbers", "_seen_bars")
 UNSETTLED = "the position differs from the broker's. Settle it first."
 
 
@@ -29,7 +29,9 @@ class PaperBroker(MarginBroker):
 
     Attributes
     ----------
-    is_settled : whether positions agree with the account told last; if not, new orders are refused
+    unsettled : names of feeds whose position differs from that told last; their new orders are refused
+    truth : position told last, by feed
+    settle_to : position to move to at the feed's next open, by feed
     """
 
     def init(self) -> None:
@@ -37,15 +39,16 @@ class PaperBroker(MarginBroker):
         self.sent: list[dict[str, Any]] = []
         self.fills: list[dict[str, Any]] = []
         self.ended: list[dict[str, Any]] = []
-        self.is_settled = True
-        self.truth: float | None = None
-        self.settle_to: float | None = None
-        self._bar, self._number, self._seen_bars = -1, 0, 0
+        self.unsettled: set[str] = set()
+        self.truth: dict[str, float] = {}
+        self.settle_to: dict[str, float] = {}
+        self._numbers: dict[str, list[int]] = {}  # bar of the last order, and orders in it
+        self._seen_bars: dict[str, int] = {}
 
     def submit(self, order: Order, check: bool = True) -> Order:
         self._name(order)
-        self.sent.append(_described(order))
-        if not self.is_settled:
+        self.sent.append(_described(order) | self._symbol_of(order))
+        if order.data._name in self.unsettled:
             order.addinfo(reason="unsettled")
             self.counts.orders += 1
             self.counts.refused["unsettled"] += 1
@@ -55,10 +58,19 @@ class PaperBroker(MarginBroker):
         return super().submit(order, check)
 
     def _name(self, order: Order) -> None:
-        """Give an order its number: the bar that sent it, and a count within the bar."""
-        bar = len(order.data) - 1
-        self._bar, self._number = bar, self._number + 1 if bar == self._bar else 1
-        order.addinfo(id=f"{bar}-{self._number}")
+        """Give an order its number: its instrument's bar when it was sent, and a count within the bar."""
+        name, bar = order.data._name, len(order.data) - 1
+        last, count = self._numbers.get(name, [-1, 0])
+        count = count + 1 if bar == last else 1
+        self._numbers[name] = [bar, count]
+        order.addinfo(id=f"{name}-{bar}-{count}" if self._is_of_several else f"{bar}-{count}")
+
+    def _symbol_of(self, order: Order) -> dict[str, str]:
+        return {"symbol": order.data._name} if self._is_of_several else {}
+
+    @property
+    def _is_of_several(self) -> bool:
+        return len(self.cerebro.datas) > 1
 
     def notify(self, order: Order) -> None:
         super().notify(order)
@@ -70,6 +82,7 @@ class PaperBroker(MarginBroker):
             self.fills.append(
                 {
                     "order": name,
+                    **self._symbol_of(order),
                     "side": "buy" if bit.size > 0 else "sell",
                     "size": abs(bit.size),
                     "price": bit.price,
@@ -79,7 +92,8 @@ class PaperBroker(MarginBroker):
             )
         elif order.status in (Order.Canceled, Order.Expired, Order.Margin, Order.Rejected):
             status = "canceled" if order.status == Order.Canceled else order.getstatusname().lower()
-            self.ended.append({"order": name, "status": status, "reason": order.info.get("reason") or None})
+            reason = order.info.get("reason") or None
+            self.ended.append({"order": name, **self._symbol_of(order), "status": status, "reason": reason})
 
     def take(self) -> dict[str, list[dict[str, Any]]]:
         """Return the orders sent, filled and ended since the last call."""
@@ -88,23 +102,19 @@ class PaperBroker(MarginBroker):
         return taken
 
     # -- another account ---------------------------------------------------------------------------------------
-    @property
-    def _data(self) -> Any:
-        return self.cerebro.datas[0]
-
-    def position_state(self) -> dict[str, Any]:
+    def position_state(self, data: Any) -> dict[str, Any]:
         """Return the paper position, now and after working market orders, and the broker's position."""
-        size = self.positions[self._data].size
+        size = self.getposition(data).size
         working = sum(
             order.executed.remsize
-            for order in self.working_orders(self._data)
+            for order in self.working_orders(data)
             if order.exectype == Order.Market and order.parent is None
         )
         return {
             "position": size,
             "position_after_orders": size + working,
-            "broker_position": self.truth,
-            "is_settled": self.is_settled,
+            "broker_position": self.truth.get(data._name),
+            "is_settled": data._name not in self.unsettled,
         }
 
     def command(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -112,40 +122,43 @@ class PaperBroker(MarginBroker):
 
         The position is that of the real account. It agrees if it is ours, before or after the market orders
         that still work. If it differs, new orders are refused until an equal one is reported, or until ``settle``
-        moves ours to it, at the next open.
+        moves ours to it, at the next open. Of several instruments ``symbol`` names the one.
 
         Raises
         ------
         BarsError
             Another command.
         """
+        data = self.cerebro.datasbyname[values.get("symbol", self.cerebro.datas[0]._name)]
+        values, name = {key: value for key, value in values.items() if key != "symbol"}, data._name
         require_command(values)
         if "position" in values:
-            self.truth = float(values["position"])
-            state = self.position_state()
-            least = self.getcommissioninfo(self._data).p.step / 2
-            self.settle_to = None
-            self.is_settled = any(
-                abs(state[name] - self.truth) <= least for name in ("position", "position_after_orders")
-            )
-        elif not self.is_settled:
-            self.settle_to = self.truth
-        return self.position_state()
+            truth = self.truth[name] = float(values["position"])
+            state = self.position_state(data)
+            least = self.getcommissioninfo(data).p.step / 2
+            self.settle_to.pop(name, None)
+            self.unsettled.discard(name)
+            if all(abs(state[key] - truth) > least for key in ("position", "position_after_orders")):
+                self.unsettled.add(name)
+        elif name in self.unsettled:
+            self.settle_to[name] = self.truth[name]
+        return self.position_state(data)
 
     def next(self) -> None:
-        bars = len(self._data)
-        if bars == self._seen_bars:  # backtrader also calls while no bar comes, and a restart would not know
+        moved = [data for data in self.cerebro.datas if len(data) != self._seen_bars.get(data._name, 0)]
+        if not moved:  # backtrader also calls while no bar comes, and a restart would not know
             return
-        self._seen_bars = bars
-        if self.settle_to is not None:
-            self._settle(self.settle_to)
+        for data in moved:
+            self._seen_bars[data._name] = len(data)
+            if data._name in self.settle_to:
+                self._settle(data, self.settle_to.pop(data._name))
         super().next()
 
-    def _settle(self, wanted: float) -> None:
-        data, self.settle_to, self.is_settled = self._data, None, True
+    def _settle(self, data: Any, wanted: float) -> None:
+        self.unsettled.discard(data._name)
         self._cancel_working(data, "settle")
         if missing := wanted - self.positions[data].size:
-            (owner,) = self.cerebro.runningstrats
+            owner = next(one for one in self.cerebro.runningstrats if one.data is data)
             self._fill_own(data, missing, data.open[0], "settle", owner=owner)
 
 

@@ -98,9 +98,7 @@ def portfolio(
     account = account or Account()
     learning = SharedNetwork().of(strategy) if shared else strategy
     params = all_parameters(learning, parameters)
-    for name in REFUSED:
-        if params[name] != getattr(NeuroStrategy.params, name):
-            raise NeuroError(f"{name} must not be given with several files. Run each file alone.")
+    require_shared_account(params, "files")
     bars = _read(paths, bars_options or {})
     if shared:
         bars = dict(sorted(bars.items()))
@@ -175,6 +173,14 @@ def portfolio(
 
         write_page(result)
     return result
+
+
+def require_shared_account(parameters: dict[str, Any], several: str) -> None:
+    """Raise NeuroError for a parameter that cannot be given with several instruments on one account."""
+    for name in REFUSED:
+        if parameters[name] != getattr(NeuroStrategy.params, name):
+            one = several.removesuffix("s")
+            raise NeuroError(f"{name} must not be given with several {several}. Run each {one} alone.")
 
 
 def bar_files(paths: Sequence[str | Path]) -> list[Path]:

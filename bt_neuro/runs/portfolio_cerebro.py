@@ -73,13 +73,21 @@ class PortfolioEquity(bt.Analyzer):
         self._time, self._lines = 0.0, [opening_line(data) for data in self.strategy.datas]
 
     def next(self) -> None:
-        strategy, broker = self.strategy, self.strategy.broker
-        feeds = zip(strategy.datas, self._lines, strict=True)
-        now = max((line[0] for data, line in feeds if len(data) and data._name in self.p.names), default=0.0)
+        now = self.now()
         if now <= self._time:  # of a slower feed: it opened earlier
             return
         self._time = now
-        held = sum(1 for data in strategy.datas if broker.getposition(data).size)
-        self.p.table.append(time_text(now), f"{broker.getcash():.10g}", f"{broker.getvalue():.10g}", held)
+        self.p.table.append(*self.row(now))
         if self.p.progress is not None and self.p.table.rows % 256 == 0:
-            self.p.progress(sum(map(len, strategy.datas)), self.p.total)
+            self.p.progress(sum(map(len, self.strategy.datas)), self.p.total)
+
+    def now(self) -> float:
+        """Return the latest opening of the instruments' bars."""
+        feeds = zip(self.strategy.datas, self._lines, strict=True)
+        return max((line[0] for data, line in feeds if len(data) and data._name in self.p.names), default=0.0)
+
+    def row(self, now: float) -> tuple[object, ...]:
+        """Return the account as a row."""
+        strategy, broker = self.strategy, self.strategy.broker
+        held = sum(1 for data in strategy.datas if broker.getposition(data).size)
+        return time_text(now), f"{broker.getcash():.10g}", f"{broker.getvalue():.10g}", held

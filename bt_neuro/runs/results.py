@@ -238,6 +238,14 @@ class Portfolio(RunResult):
         return Result(self.folder / name, manifest)
 
 
+class PortfolioStream(Portfolio):
+    """A stream of several instruments on one account, and its folder; see `RunResult`."""
+
+    tables: ClassVar[tuple[str, ...]] = ("equity", "bars")
+
+    bars = _table("bars.csv", columns.SYMBOL_BARS, "One row per bar, in the order in which they came.")
+
+
 KINDS: dict[str, type[RunResult]] = {
     "backtest": Result,
     "walk-forward": WalkForward,
@@ -246,6 +254,7 @@ KINDS: dict[str, type[RunResult]] = {
     "compare": Comparison,
     "ema-convergence": EmaConvergence,
     "stream": Stream,
+    "portfolio-stream": PortfolioStream,
     "portfolio": Portfolio,
     "lookahead-check": Check,
     "warmup-check": Check,
@@ -284,17 +293,3 @@ def open_run(folder: str | Path) -> RunResult:
         if manifest["status"] == "complete" or kind is Result:
             getattr(result, table)
     return result
-
-
-def latest_run(runs: str | Path = "runs") -> Path:
-    """Return the folder in `runs` whose manifest was written last.
-
-    Raises
-    ------
-    NeuroError
-        If there is none.
-    """
-    manifests = list(Path(runs).glob(f"*/{MANIFEST}"))
-    if not manifests:
-        raise NeuroError(f"no run in {runs}/. Run bt-neuro backtest first, or give a run's folder.")
-    return max(manifests, key=lambda path: path.stat().st_mtime).parent

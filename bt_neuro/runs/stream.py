@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.line_queue import LineReaderThread
-from bt_neuro.runs.results import Stream
+from bt_neuro.runs.portfolio import require_shared_account
+from bt_neuro.runs.portfolio_folder import open_portfolio_folder, symbols_of
+from bt_neuro.runs.portfolio_stream import PortfolioSession
+from bt_neuro.runs.results import PortfolioStream, Stream
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.stream_folder import open_folder
 from bt_neuro.runs.stream_session import LAST_TOLD, Send, Session
@@ -35,11 +38,12 @@ def stream(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     history: str | Path | None = None,
-    checkpoint_every: int = 100,
+    checkpoint_every: int | None = None,
     tell_from: int | str = LAST_TOLD,
     position: float | None = None,
     heartbeat_s: float | None = None,
-) -> Stream:
+    symbols: Sequence[str] | None = None,
+) -> Stream | PortfolioStream:
     """Learn from bars as they arrive, and answer each line.
 
     Parameters
@@ -56,14 +60,16 @@ def stream(
     out : folder to write, which must be new or empty; default ``runs/stream-<time>``
     resume : folder of a stream, which is resumed in place; or of a backtest, or its ``model.safetensors``
     history : bar file to learn from first, or, with a model to resume, the bars that it has learned
-    checkpoint_every : bars between checkpoints
+    checkpoint_every : bars between checkpoints; 100 by default, and none with `symbols`
     tell_from : number of the first bar whose answer is sent again; "last-told": those that were not told
     position : units that the real account holds, see `PaperBroker.command`
     heartbeat_s : seconds between heartbeats; None for none
+    symbols : names of several instruments, one of which each line has; `history` is then a folder of bar files
+        with these names. None for one market, or those of the stream that is resumed
 
     Returns
     -------
-    Stream
+    Stream or PortfolioStream
 
     Raises
     ------
@@ -76,6 +82,10 @@ def stream(
     bars since the last checkpoint are run again, which gives the same bits. SIGTERM, SIGHUP and Ctrl-C end
     the stream after the current bar, with a checkpoint. A bar whose features or outputs are not finite is
     answered with an error, and the stream continues from its last checkpoint without that bar.
+
+    Several instruments share one account, as in `portfolio`; each has its own network, with the same signals as
+    alone. A line moves its instrument alone, and is answered before the next one is read: the others are valued at
+    their last close. All bars run again at a restart.
 
     Examples
     --------
@@ -96,16 +106,29 @@ def stream(
         isinstance(tell_from, bool) or not isinstance(tell_from, int) or tell_from < 0
     ):
         raise NeuroError(f"tell_from must be a bar's number or {LAST_TOLD!r}, got {tell_from!r}.")
-    folder, account, point = open_folder(out, resume, history, strategy, params, account, point, limits)
-    session = Session(folder, strategy, params, account, point, warn, event)
-    session.every_bars, session.heartbeat_s, session.begun = checkpoint_every, heartbeat_s, begun
+    names = symbols_of(symbols, resume)
+    kind: type[Session] = Session
+    if names:
+        kind = PortfolioSession
+        require_shared_account(params, "instruments")
+        one_market = {"point": point, "position": position, "checkpoint_every": checkpoint_every}
+        for name, value in one_market.items():
+            if value is not None:
+                raise NeuroError(f"{name} is of one market, and must not be given with several symbols.")
+        folder, account = open_portfolio_folder(
+            out, resume, history, strategy, params, account, names, limits
+        )
+    else:
+        folder, account, point = open_folder(out, resume, history, strategy, params, account, point, limits)
+    session = kind(folder, strategy, params, account, point, warn, event)
+    session.every_bars, session.heartbeat_s, session.begun = checkpoint_every or 100, heartbeat_s, begun
 
     def stop() -> None:
         session.end()
         on_stop()
 
     with folder.recording(session.has_content), ExitStack() as stack:
-        reader = LineReaderThread(lines)
+        reader = LineReaderThread(lines, names)
         stack.callback(reader.stop)
         session.open(stack, reader, limits, send, tell_from, position)
         with graceful_shutdown(stop) as stopped_by:

@@ -100,15 +100,14 @@ def open_folder(
         if out is not None or history is not None:
             raise NeuroError(f"{resume} is a stream and is resumed in place: leave out --out and --history")
         before = read_manifest(Path(resume))
-        names = {field.name for field in fields(Account)}
-        found = {name: value for name, value in before.get("account", {}).items() if name in names}
+        found = account_of(before)
         if account is not None:
-            require_same({"account": found}, {"account": asdict(account)}, ("account",), str(resume))
+            require_same({"account": asdict(found)}, {"account": asdict(account)}, ("account",), str(resume))
         kept: dict[str, Any] = {
             name: before[name] for name in ("first_live_bar", "point", "account") if name in before
         }
         folder = RunFolder.resume(str(resume), "stream", {**manifest, **kept})
-        return folder, Account(**found), before.get("point")
+        return folder, found, before.get("point")
     origin = None if resume is None else Checkpoint.read(resume)
     past, found_point = _past(origin, history)
     account, point = account or Account(), point if point is not None else found_point
@@ -130,6 +129,12 @@ def open_folder(
                     shutil.copyfile(source, path / ORIGIN / name)
 
     return RunFolder.create(out, "stream", "stream", manifest, fill), account, point
+
+
+def account_of(manifest: dict[str, Any]) -> Account:
+    """Return the account that the manifest of a stream describes."""
+    names = {field.name for field in fields(Account)}
+    return Account(**{name: value for name, value in manifest.get("account", {}).items() if name in names})
 
 
 def start_of(folder: RunFolder, signature: dict[str, Any]) -> StreamStart:

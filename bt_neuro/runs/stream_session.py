@@ -20,14 +20,14 @@ from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.answerer import Answerer, Teller
-from bt_neuro.runs.answers import AnswerLog
+from bt_neuro.runs.answers import BAR, AnswerLog
 from bt_neuro.runs.bars_log import BARS, BarsCount, BarsLog
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.health import Health
 from bt_neuro.runs.line_queue import LineQueue, LineReaderThread
 from bt_neuro.runs.paper_account import STATE, PaperBroker, paper_broker
 from bt_neuro.runs.recording import Recording
-from bt_neuro.runs.results import Stream
+from bt_neuro.runs.results import PortfolioStream, Stream
 from bt_neuro.runs.stream_folder import BARS_COUNT, StreamStart, add_command, require_bars, start_of
 
 LAST_TOLD = "last-told"
@@ -36,6 +36,8 @@ Send = Callable[[dict[str, Any]], None]
 
 class Session:
     """A stream at work: its folder, its files and the run over them, which may begin again."""
+
+    key = BAR  # of an answer's number
 
     def __init__(
         self,
@@ -56,8 +58,7 @@ class Session:
         self._signature = {**about, "bt-neuro": folder.manifest["versions"]["bt-neuro"]}
         self.every_bars, self.begun = 100, 0.0
         self.heartbeat_s: float | None = None
-        self._feed: LiveFeed | None = None
-        self._is_ended = False
+        self._is_ended = self._is_running = False
         self._old_bars = 0
         self._told = 0
 
@@ -67,9 +68,21 @@ class Session:
     def end(self) -> None:
         """End after the current bar; safe in a signal handler."""
         self._is_ended = True
-        if self._feed is not None:
-            self._feed.end()  # one that waits for a bar
+        if self._is_running:
+            self._end_feeds()  # one that waits for a bar
             request_stop(self._cerebro)  # also ends epochs
+
+    def _end_feeds(self) -> None:
+        self._feed.end()
+
+    def _begin(self) -> StreamStart:
+        return start_of(self.folder, self._signature)
+
+    def _open_log(self) -> BarsLog:
+        return self._start.open_log(self.folder.path)
+
+    def _queue(self, reader: LineReaderThread, limits: Limits, tell: Teller) -> Any:
+        return LineQueue(reader, limits, tell, self._command)
 
     def open(
         self,
@@ -80,16 +93,16 @@ class Session:
         tell_from: int | str,
         position: float | None,
     ) -> None:
-        self._start: StreamStart = start_of(self.folder, self._signature)
-        self._log: BarsLog = stack.enter_context(self._start.open_log(self.folder.path))
+        self._start: StreamStart = self._begin()
+        self._log: BarsLog = stack.enter_context(self._open_log())
         require_bars(self._start, self._log)
-        if self._start.reason is not None:
+        if self._start.reason is not None and self._log.rows:
             self._warn(f"{self._log.rows:,} bars pass again before a new one is taken: {self._start.reason}.")
-        self._answers = AnswerLog(self.folder.path, self._log.rows - 1)
+        self._answers = AnswerLog(self.folder.path, self._log.rows - 1, self.key)
         stack.callback(self._answers.close)
         self._old_bars, self._position = self._log.rows, position
         self.tell = Teller(send, self._answers, self.end)
-        self.lines = LineQueue(reader, limits, self.tell, self._command)
+        self.lines = self._queue(reader, limits, self.tell)
         first = self._answers.told_bar + 1 if tell_from == LAST_TOLD else tell_from
         for message in self._answers.since(int(first)):
             self.tell(message)
@@ -97,27 +110,25 @@ class Session:
 
     def is_to_run_again(self) -> bool:
         """Run until the lines end; return whether a bar broke the run and it must begin again without it."""
-        if self._start is None:
-            self._start = start_of(self.folder, self._signature)
         try:
             self._run(self._start)
         except (NonFiniteError, ArithmeticError) as error:  # the latter of a feature that divides by 0
             line = self.lines.line
-            if line is None or self._ran_bar() < self._log.rows:  # not this bar, but one that was stored
+            if line is None or self._ran_row() < self._log.rows:  # not this bar, but one that was stored
                 raise
             self.lines.refuse(line, f"the bar was not taken: {error}")
-            self._start = start_of(self.folder, self._signature)
+            self._start = self._begin()
             return not self._is_ended
         return False
 
-    def _ran_bar(self) -> int:
-        assert self._feed is not None
+    def _ran_row(self) -> int:
         return len(self._feed) - 1
 
     def _run(self, start: StreamStart) -> None:
         path, log = self.folder.path, self._log
         self._cerebro = cerebro = bt.Cerebro(stdstats=False)
-        self._feed = feed = LiveFeed(queue=self.lines, history=start.history(log), limits=None)
+        self._feed: LiveFeed = LiveFeed(queue=self.lines, history=start.history(log), limits=None)
+        feed, self._is_running = self._feed, True
         if self._is_ended:
             self.end()
         self._broker: PaperBroker = paper_broker(self._account, self._point)
@@ -162,7 +173,7 @@ class Session:
         return self._broker.command(values)
 
     def _ready(self) -> None:
-        account = self._broker.position_state()
+        account = self._account_state()
         if self._position is not None:
             account = self._command({"position": self._position})
             self._position = None
@@ -178,31 +189,37 @@ class Session:
         )
         self._health.write("running")
 
+    def _account_state(self) -> dict[str, Any]:
+        return self._broker.position_state(self._feed)
+
+    def _last_bar(self) -> str | None:
+        return None if self._feed.close_before is None else str(self._feed.time_before)
+
     def _counts(self) -> dict[str, Any]:
-        feed, broker = self._feed, self._broker
-        assert feed is not None
         return {
             "bars": self._log.rows,
-            "last_bar": None if feed.close_before is None else str(feed.time_before),
+            "last_bar": self._last_bar(),
             "malformed_lines": self.lines.malformed,
             "ignored_bars": self.lines.ignored,
-            "equity": broker.getvalue(),
-            "is_settled": broker.is_settled,
+            "equity": self._broker.getvalue(),
+            "is_settled": not self._broker.unsettled,
         }
 
-    def result(self) -> Stream:
+    def _line_counts(self) -> dict[str, int]:
+        return {
+            "bars": self._log.rows,
+            "new_bars": self._log.rows - self._old_bars,
+            "malformed_lines": self.lines.malformed,
+            "ignored_bars": self.lines.ignored,
+        }
+
+    def result(self) -> Stream | PortfolioStream:
         """Write the manifest with the metrics of all bars, and return the result."""
         folder, log = self.folder, self._log
         result = Stream(folder.path, folder.manifest)
         folder.manifest |= {
             "rows": {**self._recording.rows, BARS: log.rows},
             "device": self._ran.network.device_name,
-        }
-        counts = {
-            "bars": log.rows,
-            "new_bars": log.rows - self._old_bars,
-            "malformed_lines": self.lines.malformed,
-            "ignored_bars": self.lines.ignored,
         }
         broker = self._broker
         money = {
@@ -213,7 +230,9 @@ class Session:
         }
         step_time = self._ran.analyzers.run_observer.get_analysis()["step_time"]
         metrics = (
-            stream_metrics(counts, result.predictions, result.outputs) | money | {"step_time": step_time}
+            stream_metrics(self._line_counts(), result.predictions, result.outputs)
+            | money
+            | {"step_time": step_time}
         )
         self._health.write("ended")
         folder.save(metrics=metrics)

@@ -57,7 +57,13 @@ def read_state(folder: Path, most: int = 500) -> State:
     health = read_health(folder)
     if health["kind"] == "stream":
         return _stream_state(folder, health, most)
+    if health["kind"] == "portfolio-stream":  # candles of several instruments have no common scale
+        money = [{"time": one["time"], "equity": one["account"]["equity"]} for one in _answers(folder, most)]
+        return State(health, [], [], [], money)
     equity = _table(folder / EQUITY, most)
+    if health["kind"] == "portfolio":
+        money = [{"time": row["datetime"], "equity": float(row["equity"])} for row in equity]
+        return State(health, [], [], [], money)
     bars = [{"time": row["datetime"], "close": float(row["close"])} for row in equity]
     closes = {bar["time"]: bar["close"] for bar in bars}
     predictions = _table(folder / PREDICTIONS, most)
@@ -109,11 +115,10 @@ def _stream_state(folder: Path, health: dict[str, Any], most: int) -> State:
         for row in _table(folder / BARS, most)
     ]
     prices = {bar["time"]: bar for bar in bars}
-    answers = [_json(line) for name in (EARLIER, ANSWERS) for line in _last_lines(folder / name, most)]
     signals: list[dict[str, Any]] = []
     fills: list[dict[str, Any]] = []
     equity: list[dict[str, Any]] = []
-    for one in answers[-most:]:
+    for one in _answers(folder, most):
         bar = prices.get(one["time"])
         if bar is None:
             continue
@@ -124,6 +129,11 @@ def _stream_state(folder: Path, health: dict[str, Any], most: int) -> State:
         ]
         equity.append({"time": one["time"], "equity": one["account"]["equity"]})
     return State(health, bars, signals, fills, equity)
+
+
+def _answers(folder: Path, most: int) -> list[dict[str, Any]]:
+    lines = [line for name in (EARLIER, ANSWERS) for line in _last_lines(folder / name, most)]
+    return [_json(line) for line in lines[-most:]]
 
 
 def _json(line: str) -> dict[str, Any]:

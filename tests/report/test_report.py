@@ -21,7 +21,7 @@ from bt_neuro.report.curves import article_curves, running_mean, thinned
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.sections import run_sections
-from bt_neuro.runs.results import latest_run
+from bt_neuro.runs.listing import latest_run
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
 

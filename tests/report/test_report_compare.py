@@ -13,7 +13,7 @@ from bt_neuro import NeuroError, open_run
 from bt_neuro.cli import app
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.study_sections import era_sections, errors_section
-from bt_neuro.runs.results import latest_run
+from bt_neuro.runs.listing import latest_run
 
 
 @pytest.fixture(scope="module")

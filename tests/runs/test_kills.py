@@ -48,12 +48,14 @@ class Source:
 
     Attributes
     ----------
-    answers : answers by bar, in the order of their first arrival
-    doubled : numbers of bars that were answered twice in one version or two
+    answers : answers by their number, in the order of their first arrival
+    doubled : numbers that were answered twice in one version or two
     """
 
-    def __init__(self, lines, folder, chance):
-        self.lines, self.folder, self.chance = lines, folder, chance
+    def __init__(self, lines, folder, symbols=()):
+        self.lines, self.folder = lines, folder
+        self.begin = ["--symbols", ",".join(symbols)] if symbols else []
+        self.key = "row" if symbols else "bar"
         self.answers, self.doubled, self.ready, self.said = {}, [], 0, b""
 
     def live(self, seconds, *, once_ready=False):
@@ -63,7 +65,7 @@ class Source:
         words = (
             ["--resume", self.folder, "--tell-from", first]
             if self.folder.exists()
-            else ["--out", self.folder]
+            else ["--out", self.folder, *self.begin]
         )
         command = [sys.executable, "-m", "bt_neuro", "stream", "--device", "numpy", "--max-ahead", 0, *words]
         command += ["--strategy", BRACKETS]
@@ -109,12 +111,21 @@ class Source:
         pipe.close()
 
     def _take(self, answer):
-        if "bar" not in answer:
+        if self.key not in answer:
             assert "ignored" in answer, answer
-        elif answer["bar"] in self.answers:
-            self.doubled.append(answer["bar"])
+        elif answer[self.key] in self.answers:
+            self.doubled.append(answer[self.key])
         else:
-            self.answers[answer["bar"]] = answer
+            self.answers[answer[self.key]] = answer
+
+    def live_through(self, kills, chance):
+        """Be killed so often, then end; assert that nothing came twice."""
+        for number in range(kills):
+            once_ready = number % 3 > 0
+            code = self.live(chance.uniform(0.0, 1.0 if once_ready else 3.0), once_ready=once_ready)
+            assert code in (-signal.SIGKILL, 0), self.said.decode()
+        assert self.live(None) == 0, self.said.decode()
+        assert self.doubled == []
 
 
 def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
@@ -124,20 +135,42 @@ def test_a_killed_stream_loses_and_doubles_nothing(tmp_path):
     lines, whole = lines_of(random_hours(250 * KILLS)), []
     limits = Limits(max_ahead_hours=0.0)  # many kills need bars of years to come
     stream(lines, whole.append, strategy=Brackets, out=tmp_path / "whole", limits=limits)
-    chance = random.Random(8)
-    source = Source(lines, tmp_path / "live", chance)
-    for number in range(KILLS):
-        once_ready = number % 3 > 0
-        code = source.live(chance.uniform(0.0, 1.0 if once_ready else 3.0), once_ready=once_ready)
-        assert code in (-signal.SIGKILL, 0), source.said.decode()
-    assert source.live(None) == 0, source.said.decode()
-    assert source.doubled == []
+    source = Source(lines, tmp_path / "live")
+    source.live_through(KILLS, random.Random(8))
     for answer, expected in zip(source.answers.values(), json.loads(json.dumps(whole)), strict=True):
         assert answer == expected
     assert sum(len(one["fills"]) for one in whole) > 10 * KILLS
     for name in ("bars.csv", "predictions.csv", "equity.csv", "trades.csv", "features.npy", "outputs.npy"):
         assert (tmp_path / "live" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert source.ready >= KILLS // 2
+
+
+def test_a_killed_stream_of_several_instruments_loses_and_doubles_nothing(tmp_path):
+    """So are their one account and its tables."""
+    from brackets import Brackets
+
+    kills, symbols = max(KILLS // 3, 2), ("EURUSD", "GBPUSD")
+    frames = [random_hours(80 * kills, seed=number) for number in range(2)]
+    pairs = zip(*(lines_of(frame) for frame in frames), strict=True)
+    lines = [
+        json.dumps({"symbol": symbol, **json.loads(line)})
+        for pair in pairs
+        for symbol, line in zip(symbols, pair, strict=True)
+    ]
+    whole, limits = [], Limits(max_ahead_hours=0.0)
+    folders = tmp_path / "whole", tmp_path / "live"
+    stream(lines, whole.append, strategy=Brackets, out=folders[0], limits=limits, symbols=symbols)
+    source = Source(lines, folders[1], symbols)
+    source.live_through(kills, random.Random(9))
+    assert list(source.answers.values()) == json.loads(json.dumps(whole))
+    assert sum(len(one["fills"]) for one in whole) > 10 * kills
+    tables = [
+        path.relative_to(folders[0]) for kind in ("csv", "npy") for path in folders[0].rglob(f"*.{kind}")
+    ]
+    assert len(tables) == 2 + 2 * 6
+    for name in tables:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+    assert source.ready >= kills // 3
 
 
 WALK = ("--train", "300b", "--test", "200b", "--jobs", 1)

@@ -12,7 +12,8 @@ from small import Small
 
 from bt_neuro import NeuroError, Result, backtest, open_run
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.results import KINDS, latest_run
+from bt_neuro.runs.listing import latest_run
+from bt_neuro.runs.results import KINDS
 from bt_neuro.runs.stream import stream
 
 
