@@ -115,7 +115,8 @@ def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:
         text += (
             f": {pooled['signals']:,} signals on {pooled['coverage_pct']:.1f} % of the bars, "
             f"{pooled['hit_rate_pct']:.1f} % of them hit (95 % interval {pooled['hit_rate_low_pct']:.1f} to "
-            f"{pooled['hit_rate_high_pct']:.1f}), a lift of {pooled['lift_pct']:+.1f} points over the visible half"
+            f"{pooled['hit_rate_high_pct']:.1f}), a lift of {pooled['lift_pct']:+.1f} percentage points over the "
+            "visible half"
         )
     else:
         text += ": no signals"

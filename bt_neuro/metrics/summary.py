@@ -178,7 +178,7 @@ def _hit_text(m: Metrics) -> str:
         f"(95 % interval {m['hit_rate_low_pct']:.1f} to {m['hit_rate_high_pct']:.1f})"
     )
     if m.get("lift_pct") is not None:
-        text += f", a lift of {m['lift_pct']:+.1f} points over the visible half of a fractal"
+        text += f", a lift of {m['lift_pct']:+.1f} percentage points over the visible half of a fractal"
     return text
 
 

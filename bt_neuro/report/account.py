@@ -176,7 +176,7 @@ def _distribution(net_pct: pd.Series) -> figure:
     in_percent(plot.xaxis)
     plot.xaxis.formatter.format = "0.[00] %"
     plot.xaxis.ticker.desired_num_ticks = 4
-    add_legend(plot, {"trades": [bars], f"mean {mean:+.3%}": [line]})
+    add_legend(plot, {"trades": [bars], f"mean {100 * mean:+.3f} %": [line]})
     add_hover(plot, bars, net="@left{0.00 %} to @right{0.00 %}", trades="@top{0,0}")
     return plot
 

@@ -2,7 +2,7 @@
 
 EXPLAINED = {
     "Hit rate": "Hits of all scored signals.",
-    "Lift over visible half": "Hit rate less what half of the fractal, visible in the bar itself, explains.",
+    "Lift over visible half": "Percentage points above what half of the fractal, visible in the bar itself, explains.",
     "Return": "Growth of the account after costs.",
     "Excess a year": "Mean yearly return less that of always long or always short at the same mean exposure.",
     "Buy and hold": "One unit from the first prediction to the last close.",
@@ -13,9 +13,9 @@ EXPLAINED = {
     "Coverage [%]": "Signals of all scored bars.",
     "Impossible Signals [%]": "Signals that the visible half of the fractal had ruled out.",
     "Base Rate of Visible Half [%]": "Hit rate that the visible half of the fractal explains alone.",
-    "Lift over Base Rate [%]": "Hit rate less the base rate; 0 for a predictor of the visible half alone.",
+    "Lift over Base Rate [pp]": "Percentage points above the base rate; 0 for a predictor of the visible half alone.",
     "Lift over Visible Half [%]": "Hit rate less the base rate; 0 for a predictor of the visible half alone.",
-    "Hit Rate over Best Baseline, equal coverage [%]": "Hit rate less that of the best baseline with as many signals.",
+    "Hit Rate over Best Baseline, equal coverage [pp]": "Percentage points above its rate with as many signals.",
     "Hit Rate, last 1000 signals [%]": "Hit rate at the end of the run.",
     "Mean Squared Error of Outputs": "Mean of (target less output)², over bars and classes.",
     "Brier Score": "Squared distance of the probabilities from the label; lower is better.",
@@ -105,12 +105,14 @@ EXPLAINED = {
     "Mean Squared Error": "Mean of (target less output)², over bars and classes of the test parts.",
     "Mean Squared Error, in sample": "The same on the training parts.",
     "95 % Interval": "Range that holds the true figure in 95 of 100 such runs.",
+    "95 % Interval [pp]": "Range that holds the true figure in 95 of 100 such runs.",
     "95 % Interval [%]": "Range that holds the true figure in 95 of 100 such runs.",
     # Figures of a permutation test.
-    "Hit rate over the visible half (lift), %": "Hit rate less what the visible half of the fractal explains alone.",
+    "Lift over the visible half, pp": "Percentage points above what the visible half of the fractal explains alone.",
     "Brier score below the best baseline's": "How far the Brier score is below that of the best baseline.",
     "Brier score below the counters'": "How far the Brier score is below that of counters of the visible half.",
-    "Hit rate over the best baseline, equal coverage, %": "Hit rate less the best baseline's with as many signals.",
+    "Hit rate over best baseline, pp": "Percentage points above its rate with as many signals.",
+    "Sharpe ratio (daily, annualised)": "Mean daily return over its standard deviation, a year.",
     "Return before costs, %": "Growth of the account if the same fills had cost nothing.",
     "Return after costs, %": "Growth of the account after costs.",
     # Headings of tables.
@@ -123,7 +125,7 @@ EXPLAINED = {
     "coverage, %": "Signals of all scored bars.",
     "impossible, %": "Signals that the visible half of the fractal had ruled out.",
     "base rate, %": "Hit rate that the visible half of the fractal explains alone.",
-    "lift, %": "Hit rate less the base rate.",
+    "lift, pp": "Percentage points by which the hit rate is above the base rate.",
     "lift": "Hit rate less the base rate, in percentage points.",
     "hits at equal coverage, %": "Hit rate of the most probable signals, as many as the network has.",
     "Brier score": "Squared distance of the probabilities from the label; lower is better.",
@@ -198,5 +200,5 @@ EXPLAINED = {
 def explanation_of(name: str) -> str:
     """Return the line on a figure or heading; empty for one that needs none, such as a month."""
     if name.startswith("Over "):  # a baseline's name follows
-        return "Hit rate less that of this baseline with as many signals."
+        return "Percentage points above this baseline's hit rate with as many signals."
     return EXPLAINED.get(name, "")

@@ -86,11 +86,11 @@ def lift_figure(predictions: pd.DataFrame, shapes: NDArray[np.integer], window: 
     scored = targets.any(axis=1)
     lift = lift_over_time(network_signals(predictions)[scored], targets[scored], shapes[scored], window)
     times = predictions["datetime"].iloc[np.flatnonzero(scored)[window - 1 :]]
-    plot = time_figure(150, name="lift", title="lift over the visible half")
+    plot = time_figure(150, name="lift", title="lift over the visible half, percentage points")
     plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dotted"))
-    line = time_line(plot, times, pd.Series(lift).ffill().fillna(0.0), BLUE, points=POINTS)
-    in_percent(plot.yaxis)
-    add_hover(plot, line, time=WHEN, lift="@y{+0.0 %}")
+    line = time_line(plot, times, 100 * pd.Series(lift).ffill().fillna(0.0), BLUE, points=POINTS)
+    plot.yaxis.ticker.desired_num_ticks = 4
+    add_hover(plot, line, time=WHEN, lift="@y{+0.0} points")
     return plot
 
 
@@ -105,6 +105,7 @@ def article_figures(predictions: pd.DataFrame) -> list[figure]:
         add_hover(plot, line, time=WHEN, **{name: "@y{0.000}" if name == "error" else "@y{0.0 %}"})
         if name != "error":
             in_percent(plot.yaxis)
+            plot.y_range.default_span = 0.1  # of a share that never changed
         plots.append(plot)
     return plots
 
@@ -167,8 +168,9 @@ def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame) -> figure:
     when = predictions["datetime"].iloc[scored]
     curve = settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, 1_000)}))
     line = time_line(plot, curve["datetime"], curve["value"], BLUE, points=2 * POINTS)
-    for when in changes["datetime"]:
-        plot.add_layout(Span(location=when, dimension="height", line_color=ORANGE, line_dash="dashed"))
+    plot.vspan(
+        changes["datetime"], line_color=ORANGE, line_dash="dashed"
+    )  # within the range, as a Span need not be
     add_hover(plot, line, time=WHEN, Brier_score="@y{0.000}")
     return plot
 

@@ -23,6 +23,7 @@ from bt_neuro.report.style import BLUE, GREY, ORANGE
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "trades.js")
 MINUS = re.compile(r"(?<![\w)])-(?=\d)")
+SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
 
 
 def render_html(summary: Summary, sections: list[Section], manifest: dict[str, Any]) -> str:
@@ -45,12 +46,20 @@ def render_html(summary: Summary, sections: list[Section], manifest: dict[str, A
             colors={BLUE: "--blue", ORANGE: "--orange", GREY: "--soft"},
             explanation_of=explanation_of,
             manifest=manifest,
+            headline=[part for text in summary.headline for part in SENTENCES.split(text)],
+            strategy=_strategy_of(manifest),
             lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
             bokeh=_bokeh(),
             style=(HERE / "page.css").read_text(encoding="utf-8"),
             scripts=[(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS],
         )
     )
+
+
+def _strategy_of(manifest: dict[str, Any]) -> str:
+    """Return the strategy as a user names it: ``mine.py:Mine`` for one of a file."""
+    name, file = manifest.get("strategy") or "", manifest.get("strategy_file")
+    return f"{Path(file).name}:{name.rpartition(':')[2]}" if file else name
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -85,5 +94,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["minus"] = lambda text: MINUS.sub("\N{MINUS SIGN}", text)
+    environment.filters["minus"] = lambda text: MINUS.sub("\N{MINUS SIGN}", text).replace(
+        " %", "\N{NO-BREAK SPACE}%"
+    )
     return environment

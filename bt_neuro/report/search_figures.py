@@ -54,6 +54,9 @@ def history_figures(trials: pd.DataFrame, names: list[str], objective: Objective
         if pd.api.types.is_integer_dtype(done[name]):
             plot.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
         plot.xaxis.axis_label = name
+        plot.xaxis.ticker.desired_num_ticks = 4  # as many as fit, small numbers are long
+        if not is_log:
+            plot.xaxis.formatter.power_limit_low = -6  # 0.0004, not 4.000e-4
         tips = {name: f"@{{{name}}}"} if name != "trial" else {}
         add_hover(plot, dots, trial="@trial", **tips, value="@value")
         plots.append(plot)
@@ -157,6 +160,7 @@ def luck_figure(trials: pd.DataFrame, metrics: dict[str, Any]) -> figure | None:
         line = plot.line([value, value], [0, top], color=color, line_width=3, line_dash=dash)
         legend[f"{name} {value:.2f}"] = [line]
     plot.xaxis.axis_label = "Sharpe ratio"
+    plot.yaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
     add_legend(plot, legend)
     return plot
 

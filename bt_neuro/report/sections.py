@@ -31,7 +31,7 @@ from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilitie
 from bt_neuro.report.study_figures import fold_figures
 from bt_neuro.report.study_sections import STUDIES
 from bt_neuro.report.style import mark_times
-from bt_neuro.report.trades import COLUMNS, empty_source, trade_source
+from bt_neuro.report.trades import empty_source, trade_columns, trade_source
 
 VOTE_BARS = 500  # of the running mean
 
@@ -81,14 +81,15 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
     open_trades = run.manifest.get("open_trades", [])
     source = trade_source(trades, table, open_trades)
     starts = np.searchsorted(table["datetime"], [] if folds is None else folds["test_start"])
-    yield _bars(table, run.manifest["data"]["point"], no_bars, source, starts)
+    point = run.manifest["data"]["point"]
+    yield _bars(table, point, no_bars, source, starts)
     if len(source.data["net"]):
         is_open = f" {len(open_trades)} still open, valued at the last close." if open_trades else ""
         caption = (
             "A click on a heading sorts; one on a row shows its trade on the chart. The signal is that of the "
             f"bar before the entry.{is_open}"
         )
-        yield Section("trades", "Trades", caption, trades=COLUMNS)
+        yield Section("trades", "Trades", caption, trades=trade_columns(source, digits_of(point)))
     elif run.manifest.get("metrics"):
         yield Section("trades", "Trades", "No trade was closed.")
     tables, figures = account_parts(run)
@@ -123,9 +124,13 @@ def _bars(
     caption = [f"Closes alone: {no_bars}."] if no_bars else []
     if len(table) > MOST_BARS:
         caption.append(f"The last {MOST_BARS:,} of {len(table):,} bars.")
-    digits = max(0, round(-math.log10(point)))
-    chart = price_chart(table, digits, trades, np.asarray(starts) - max(0, len(table) - MOST_BARS))
+    chart = price_chart(table, digits_of(point), trades, np.asarray(starts) - max(0, len(table) - MOST_BARS))
     return Section("bars", "Bars, signals and trades", " ".join(caption), (chart,))
+
+
+def digits_of(point: float) -> int:
+    """Return the decimals of a price."""
+    return max(0, round(-math.log10(point)))
 
 
 def _votes(run: Any) -> Iterator[Section]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from bokeh.models import (
     ColumnDataSource,
+    DatetimeTickFormatter,
     GlyphRenderer,
     HoverTool,
     Legend,
@@ -33,6 +34,7 @@ TIP = (  # in the colours of the page, light or dark; a notebook has none
     "background: var(--raised, #fff); color: var(--text, #000)"
 )
 LEGEND_ROW = 24
+NO_REPEATS: dict[str, Any] = {"strip_leading_zeros": False, "hide_repeats": True, "context_which": "start"}
 
 
 def empty_figure(height: int, **options: Any) -> figure:
@@ -64,6 +66,10 @@ def time_figure(height: int, **options: Any) -> figure:
     plot = empty_figure(height, x_axis_type="datetime", **options)
     plot.x_range.range_padding = 0.01
     plot.xaxis.ticker.desired_num_ticks = 4  # as many as fit a phone
+    day_and_year = DatetimeTickFormatter(hours="%-d %b %Y", days="%Y", months="", years="", **NO_REPEATS)
+    plot.xaxis.formatter = DatetimeTickFormatter(
+        days="%-d %b", months="%b %Y", context=day_and_year, **NO_REPEATS
+    )
     return plot
 
 

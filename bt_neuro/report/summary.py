@@ -28,6 +28,7 @@ from bt_neuro.report.tables import (
     shown,
 )
 
+POINTS = " pp"  # percentage points: a point alone is the smallest step of a price
 SPREADS = {"option": "by option", "file": "on average, from the file's column"}
 
 
@@ -69,7 +70,7 @@ def _run(run: Any, m: Metrics) -> Summary:
     return Summary(
         title=Path(manifest["data"]["file"]).name,
         headline=(m["sentence"],),
-        tiles=tuple(_run_tiles(m)),
+        tiles=tuple(_run_tiles(run, m)),
         notes=(*_era_notes(manifest), *_seed_notes(m), *_account_notes(manifest), *manifest["data"]["notes"]),
         block=tuple(block_rows(m, BACKTEST if is_backtest else WALK_FORWARD)),
         tables=tuple(tables),
@@ -79,20 +80,27 @@ def _run(run: Any, m: Metrics) -> Summary:
     )
 
 
-def _run_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
-    def tile(name: str, key: str, form: str, beside: str = "") -> tuple[str, str, str]:
-        return name, shown(m.get(key), form, " %"), beside or f"95 %: {interval(m, key, form, ' %')}"
+def _run_tiles(run: Any, m: Metrics) -> Iterator[tuple[str, str, str]]:
+    def tile(name: str, key: str, form: str, beside: str = "", unit: str = " %") -> tuple[str, str, str]:
+        return name, shown(m.get(key), form, unit), beside or f"95 %: {interval(m, key, form, unit)}"
 
-    days = [str(m.get(f"max_drawdown_{end}") or "--")[:10] for end in ("peak", "trough")]
+    days = [str(m.get(f"max_drawdown_{end}") or "")[:10] for end in ("peak", "trough")]
     before = shown(m.get("return_before_costs_pct"), "+.1f", " % before costs")
     yield tile("Hit rate", "hit_rate_pct", ".1f")
-    yield tile("Lift over visible half", "lift_pct", "+.1f")
-    yield tile(f"Over {m.get('hit_rate_baseline') or 'best baseline'}", "difference_pct", "+.1f")
+    yield tile("Lift over visible half", "lift_pct", "+.1f", unit=POINTS)
+    yield tile(f"Over {m.get('hit_rate_baseline') or 'best baseline'}", "difference_pct", "+.1f", unit=POINTS)
     yield tile("Return", "return_pct", "+.1f", before)
     yield tile("Excess a year", "excess_a_year_pct", "+.1f")
     yield tile("Buy and hold", "buy_and_hold_after_costs_pct", "+.1f", "after costs")
-    yield tile("Max. drawdown", "max_drawdown_pct", ".1f", " to ".join(days))
-    yield "Trades", shown(m.get("trades"), ",d"), shown(m.get("win_rate_pct"), ".1f", " % won")
+    yield tile(
+        "Max. drawdown",
+        "max_drawdown_pct",
+        ".1f",
+        " to ".join(days) if all(days) else "never fell",
+    )
+    still_open = len(run.manifest.get("open_trades") or ())
+    closed = shown(m.get("win_rate_pct"), ".1f", " % won") if m.get("trades") else "none closed"
+    yield "Trades", shown(m.get("trades"), ",d"), f"{closed}, {still_open} open" if still_open else closed
 
 
 def _account_notes(manifest: Metrics) -> Iterator[str]:

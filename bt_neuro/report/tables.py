@@ -100,7 +100,8 @@ def block_rows(metrics: Metrics, columns: Columns) -> list[tuple[str, str]]:
     for label, key, form in columns:
         rows.append((label, cell(metrics, key, form)))
         if (bounds := interval(metrics, key, form)) != "--":
-            rows.append((f"95 % Interval{' [%]' if key.endswith('_pct') else ''}", bounds))
+            unit = label[label.rfind(" [") :] if label.endswith(("[%]", "[pp]")) else ""
+            rows.append((f"95 % Interval{unit}", bounds))
     return rows
 
 

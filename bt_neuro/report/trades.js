@@ -6,14 +6,12 @@ let trades, order = [], first = 0, by = "entry_time", rising = false
 const form = find("#filters"), body = find("#trades tbody")
 const headings = [...document.querySelectorAll("#trades th")]
 const minute = (time) => new Date(time).toISOString().slice(0, 16).replace("T", " ")
-const number = (value, least, most = least) =>
-    value.toLocaleString("en", { minimumFractionDigits: least, maximumFractionDigits: most }).replace("-", "\u2212")
+const number = (value, digits) =>
+    value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "\u2212")
 const FORMS = {
     time: minute,
     side: (side) => (side > 0 ? "long" : "short"),
     outcome: (outcome) => OUTCOMES[outcome],
-    size: (value) => value.toLocaleString("en", { maximumSignificantDigits: 6 }),
-    price: (value) => number(value, 0, 8),
 }
 const text_of = (row, { dataset: { key, form } }) => {
     if (trades.data.is_open[row] && key === "exit_time") return "open"

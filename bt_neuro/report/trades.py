@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from bokeh.models import ColumnDataSource
 
-# Heading, column of the source, and decimals; the page shows text as it is.
+# Heading, column of the source, and decimals or the name of a form.
 COLUMNS = (
     ("entry", "entry_time", "time"),
     ("exit", "exit_time", "time"),
@@ -73,6 +73,27 @@ def trade_source(
         },
     }
     return ColumnDataSource(columns, name="trades")
+
+
+def trade_columns(source: ColumnDataSource, digits: int) -> tuple[tuple[str, str, str], ...]:
+    """Return heading, column and form of the table: prices with `digits` decimals, sizes with six digits.
+
+    Sizes of the default account are in units, and so are its lots: one column then shows both.
+    """
+    size, lots = np.asarray(source.data["size"]), np.asarray(source.data["lots"])
+    forms = {"price": str(digits), "size": _decimals(size)}
+    return tuple(
+        (heading, key, forms.get(form, form) if key != "lots" else _decimals(lots))
+        for heading, key, form in COLUMNS
+        if key != "lots" or not np.allclose(size, lots)
+    )
+
+
+def _decimals(sizes: np.ndarray[Any, Any]) -> str:
+    """Return the decimals that show six digits of the largest size; none of whole ones."""
+    if (sizes == np.round(sizes)).all():
+        return "0"
+    return str(max(0, 5 - int(np.floor(np.log10(sizes.max())))))
 
 
 def empty_source() -> ColumnDataSource:

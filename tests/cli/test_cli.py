@@ -37,7 +37,7 @@ def test_backtest_prints_its_sentence_first(ran, folder):
     assert re.match(
         r"SYNTHETIC_EURUSD_H1\.csv, 2024-01-02 to 2024-01-31, [\d,]+ bars: "
         r"[\d,]+ signals on [\d.]+ % of the bars, "
-        r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), a lift of [+-][\d.]+ points over the "
+        r"[\d.]+ % of them hit \(95 % interval [\d.]+ to [\d.]+\), a lift of [+-][\d.]+ percentage points over the "
         r"visible half of a fractal\. Signals: .* \([a-z -]+: Brier score [\d.]+ against [\d.]+, "
         r"a difference of [+-][\d.]+ to [+-][\d.]+; .*\)\. "
         r"The account returned [+-][\d.]+ % "

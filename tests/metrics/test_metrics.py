@@ -52,7 +52,7 @@ METRICS = {
             {},
             "complete",
             "x.csv, 2003-07-25 to 2016-12-30, 83,260 bars: 23,893 signals on 28.7 % of the bars, 58.2 % of "
-            "them hit (95 % interval 57.6 to 58.9), a lift of -0.3 points over the visible half of a "
+            "them hit (95 % interval 57.6 to 58.9), a lift of -0.3 percentage points over the visible half of a "
             "fractal. Signals: worse than the best baseline (visible shape: Brier score 0.335 against 0.509, a "
             "difference of +0.170 to +0.178; 71.2 % hit at equal coverage against 58.9 %, a difference of "
             "-12.9 to -11.7). The account returned -46.3 % after costs against -8.4 % "
