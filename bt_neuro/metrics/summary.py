@@ -131,7 +131,7 @@ def sentence(m: Metrics, file: str, status: str, pretraining: dict[str, Any] | N
         text += f": {_hit_text(m)}. Signals: {m['verdict']}{comparison_text(m)}"
     if m["account_start"] > (m["predicted_start"] or m["start"]):
         text += f". Resumed at {m['account_start']} with a flat account"
-    return f"{text}. {money_text(m)}: {m['money_verdict']}.{money_spread_text(m['seeds'])}"
+    return f"{text}. {money_text(m)}: {m['money_verdict']}.{money_spread_text(m.get('seeds'))}"
 
 
 def money_text(m: Metrics) -> str:

@@ -103,8 +103,16 @@ def user_line(error: BaseException) -> str | None:
     if not own:
         return None
     last = own[-1]
-    problem = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return f"{problem}\n{last.filename}:{last.lineno}, in {last.name}: {last.line}"
+    return f"{_problem(error)}\n{last.filename}:{last.lineno}, in {last.name}: {last.line}"
+
+
+def failure_text(error: BaseException) -> str:
+    """Return the error of a strategy with its line, if it has one."""
+    return user_line(error) or _problem(error)
+
+
+def _problem(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _reduced(strategy: type) -> str | tuple[Any, ...]:

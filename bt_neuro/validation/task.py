@@ -17,7 +17,7 @@ from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError
 from bt_neuro.plugin.feed import BarsFeed
-from bt_neuro.plugin.loading import load_strategy
+from bt_neuro.plugin.loading import failure_text, load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.runs.portfolio import bar_files
@@ -132,7 +132,7 @@ def named_errors() -> Iterator[None]:
     except NeuroError:
         raise
     except Exception as error:
-        raise FoldError(f"{type(error).__name__}: {error}") from error
+        raise FoldError(failure_text(error)) from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from bt_neuro.account.broker import MarginBroker
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.feed import BarsFeed, backtrader_timeframe
-from bt_neuro.plugin.loading import load_strategy
+from bt_neuro.plugin.loading import failure_text, load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
 from bt_neuro.validation.future import FutureMask
@@ -89,7 +89,7 @@ def record_traces(task: TraceTask) -> list[Trace]:
                 raise  # a mistake that does not depend on the bars
             failure = str(error)
         except Exception as error:  # noqa: BLE001 - a strategy may fail in any way, and where is the question
-            failure = f"{type(error).__name__}: {error}"
+            failure = failure_text(error)
     return recorders.finish(failure, data_files(files))
 
 

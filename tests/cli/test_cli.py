@@ -271,6 +271,27 @@ def test_an_exception_names_the_line_of_the_user_s_file(tmp_path, where, line):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("permutation-test", "--n", 1),
+        ("lookahead-check",),
+        ("walk-forward", "--train", "120b", "--test", "60b"),
+        ("tune", "--train", "120b", "--test", "60b", "--holdout", 0, "--search", "wing=1,2"),
+    ],
+)
+def test_an_exception_in_another_process_names_the_line_too(tmp_path, words):
+    file = tmp_path / "boom.py"
+    file.write_text(BOOM.format(features="pass", decide="dict()[1]"))
+    command, *more = words
+    out = bt_neuro(
+        command, SAMPLE, *more, "--to", "2024-01-20", "--strategy", file, "--out", tmp_path / "run"
+    )
+    assert out.exit_code == 1
+    assert f"{file}:14, in decide: dict()[1]" in out.stderr
+
+
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("bt_neuro.bars.describe.describe", lambda bars: 1 / 0)
     assert isinstance(bt_neuro("check", SAMPLE).exception, ZeroDivisionError)
