@@ -122,5 +122,5 @@ def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:
         text += ": no signals"
     return (
         f"{text}. The account returned {money['return_pct']:+.1f} % against {money['equal_hold_pct']:+.1f} % "
-        f"for an equal part held in each.{money_spread_text(metrics['seeds'])}"
+        f"for an equal part held in each.{money_spread_text(metrics.get('seeds'))}"
     )
