@@ -13,7 +13,7 @@ from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio
 from bt_neuro.metrics.predictions import ScoredBars, is_hit
-from bt_neuro.metrics.seeds import money_spread_text
+from bt_neuro.metrics.seeds import money_spread_text, seed_metrics
 from bt_neuro.metrics.sharpe import sharpe_ratio
 from bt_neuro.metrics.skill import expected_hits
 from bt_neuro.metrics.trading import YEAR_S, daily_returns, lost_at, max_drawdown, trade_metrics
@@ -40,6 +40,7 @@ def instrument_metrics(run: Predictors, trades: pd.DataFrame, bars: Bars, cash: 
         "predicted_bars": len(run.predictions),
         **scores.pop(NETWORK),
         "baselines": scores,
+        "seeds": seed_metrics(run.predictions, run.outputs),
         **compared,
         **trade_metrics(trades),
         "net": float(trades["net"].sum()),

@@ -12,7 +12,7 @@ LIFT = ("lift_low_pct", "lift_high_pct")
 
 
 def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
-    """Return the table of instruments with the pooled row, the account, and each network of a vote alone."""
+    """Return the table of instruments with the pooled row, the account, and the networks of a vote alone."""
     headings = ("", "bars", "signals", "hits %", "lift", "best baseline", "trades", "net", "price %")
     rows = [
         (
@@ -52,8 +52,26 @@ def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
     return (
         Table(headings, [*rows, together], "Instruments", frozenset([len(rows)])),
         Table(("", ""), account, "Account"),
+        *([_networks_table(m["instruments"])] if seeds else ()),
         *([seed_table({**money, "seeds": seeds})] if "return_pct" in seeds else ()),
     )
+
+
+def _networks_table(instruments: Mapping[str, Any]) -> Table:
+    """Return hit rate and Brier score of the vote, and of its networks alone, for each instrument."""
+    rows = []
+    for name, one in instruments.items():
+        cells = [name]
+        for key, form in (("hit_rate_pct", ".1f"), ("brier_score", ".4f")):
+            alone = one["seeds"][key]
+            figures = one[key], alone["median"], alone["low"], alone["high"]
+            cells += [_number(figure, form) for figure in figures]
+        rows.append(tuple(cells))
+    headings = [
+        "",
+        *(f"{figure}{of}" for figure in ("hits %", "Brier") for of in (" vote", " median", " low", " high")),
+    ]
+    return Table(tuple(headings), rows, "The vote of each instrument, and its networks alone")
 
 
 def _number(value: float | None, form: str) -> str:

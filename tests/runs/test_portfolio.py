@@ -100,9 +100,15 @@ def test_the_networks_of_a_vote_are_traded_alone(folder, tmp_path, shared):
         assert {name: seeds[name]["each"][number] for name in MONEY} == {
             name: alone["account"][name] for name in MONEY
         }
-        assert alone["seeds"] is None
+        assert alone["seeds"] is alone["instruments"]["A"]["seeds"] is None
+        for name in "AB":
+            scores = votes.metrics["instruments"][name]["seeds"]
+            for key in ("hit_rate_pct", "coverage_pct", "brier_score"):
+                assert scores[key]["each"][number] == pytest.approx(alone["instruments"][name][key])
     assert "Traded alone, the 2 networks returned" in votes.metrics["sentence"]
-    assert "vote" in [row[0] for row in summary_of(votes).tables[-1].rows]
+    *_, by_instrument, by_network = summary_of(votes).tables
+    assert [row[0] for row in by_instrument.rows] == ["A", "B"]
+    assert "vote" in [row[0] for row in by_network.rows]
     unasked = portfolio(
         paths, **options, parameters={**parameters, "seeds": 2}, out=tmp_path / "not", seed_money=False
     )
