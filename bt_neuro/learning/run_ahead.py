@@ -86,6 +86,7 @@ class RunAhead:
         self._left: deque[BarInputs] = deque()  # bars before those, to be planned again
         self._sent: deque[_Launch] = deque()  # and not reached
         self._current = _Launch([], [])  # reached
+        self._spare: list[StateCopy] = []  # of launches taken
         self._error: Exception | None = None  # of the next bar to plan
         self._length = 1  # of the next launch; it grows from bar to bar without `rewind`
 
@@ -104,6 +105,8 @@ class RunAhead:
             self._send_ahead()
             if not self._sent:
                 return self.take(bar, inputs)  # which raises the error
+            if self._current.before is not None:
+                self._spare.append(self._current.before)
             self._current = self._sent.popleft()
             self._current.receive()
         current = self._current
@@ -127,6 +130,7 @@ class RunAhead:
         launches = [] if self._current.is_taken else [self._current]
         launches += self._sent
         self._sent.clear()
+        self._spare.clear()
         self._current, self._length = _Launch([], []), 1
         if not launches:
             return
@@ -167,12 +171,15 @@ class RunAhead:
         launch.planner_state = planner_state
         if self._length > 1:  # else it is taken at once
             last = self._sent[-1] if self._sent else self._current
-            launch.before = last.after or self._network.copy_state()
+            launch.before = last.after or self._copy_state()
         launch.receives = self._send_steps(plans)
         if self._length > 1 or plans[-1].bar % LAUNCH_BARS == 0:
-            launch.after = self._network.copy_state()
+            launch.after = self._copy_state()
         launch.seconds = perf_counter() - start
         self._sent.append(launch)
+
+    def _copy_state(self) -> StateCopy:
+        return self._network.copy_state(over=self._spare.pop() if self._spare else None)
 
     def _plan(self, inputs: list[BarInputs]) -> list[BarPlan]:
         plans = []

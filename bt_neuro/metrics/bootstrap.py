@@ -15,7 +15,7 @@ Array = NDArray[np.floating]
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
-_AT_ONCE = 1 << 20  # blocks drawn together, which bounds the memory
+_AT_ONCE = 1 << 17  # blocks drawn together: their sums stay in the cache
 
 
 class Interval(NamedTuple):
@@ -103,16 +103,18 @@ def block_totals(
     n, k = columns.shape
     block = min(block or block_length(n), n)
     sums = running_sums(np.concatenate([columns, columns[:block]]))
-    of_blocks = sums[block:] - sums[:-block]  # by their first row
+    of_blocks = np.ascontiguousarray((sums[block:] - sums[:-block]).T)  # by column, then by their first row
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
-    totals = np.empty((resamples, k))
+    totals = np.empty((k, resamples))
     at_once = max(_AT_ONCE // blocks, 1)
     for first in range(0, resamples, at_once):
-        starts = rng.integers(0, n, (min(at_once, resamples - first), blocks))
-        for row, some in enumerate(starts, start=first):
-            totals[row] = of_blocks.take(some, axis=0).sum(axis=0)
-    return totals
+        some = slice(first, min(first + at_once, resamples))
+        starts = rng.integers(0, n, (some.stop - first, blocks))
+        starts = np.ascontiguousarray(starts.T)  # so that many resamples are added side by side
+        for total, column in zip(totals, of_blocks, strict=True):
+            total[some] = column.take(starts).sum(axis=0)
+    return np.ascontiguousarray(totals.T)
 
 
 def percentile_interval(value: float, drawn: Array) -> Interval | None:

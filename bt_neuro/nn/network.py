@@ -174,10 +174,15 @@ class Network(NetworkState):
             self._engines.current.flush()
         return lambda: receive()[1]
 
-    def copy_state(self) -> StateCopy:
-        """Return a copy of the state after all that was sent, on the device; for `restore_state`."""
+    def copy_state(self, over: StateCopy | None = None) -> StateCopy:
+        """Return a copy of the state after all that was sent, on the device; for `restore_state`.
+
+        Parameters
+        ----------
+        over : an earlier copy that is no longer needed: its memory is used
+        """
         with self._lock:
-            return StateCopy(self._engines.current.copy(), self.steps)
+            return StateCopy(self._engines.current.copy(over and over.state), self.steps)
 
     def restore_state(self, copy: StateCopy) -> None:
         """Set the state to that of a copy."""

@@ -169,7 +169,7 @@ class NumpyEngine:
     def flush(self) -> None:
         pass
 
-    def copy(self) -> Array:
+    def copy(self, over: Array | None = None) -> Array:
         return self.read()
 
     def restore(self, copy: Array) -> None:
