@@ -27,12 +27,16 @@ def send_steps(network: Network, steps: Iterable[Step]) -> list[Receive]:
     none, no_target = np.empty((0, network.n_inputs)), np.empty((0, network.n_outputs))
     return [
         network.send(
-            np.stack([example.window for example in learned]) if learned else none,
+            _rows([example.window for example in learned]) if learned else none,
             np.array([example.target for example in learned]) if learned else no_target,
-            np.stack(predicted) if predicted else none,
+            _rows(predicted) if predicted else none,
         )
         for learned, predicted in steps
     ]
+
+
+def _rows(windows: list[Array]) -> Array:
+    return np.concatenate(windows).reshape(len(windows), -1)  # np.stack looks at each window twice
 
 
 def outputs_of(receives: Iterable[Receive]) -> list[list[float]]:

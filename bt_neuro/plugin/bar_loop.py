@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from math import nan
 from typing import Any
 
 import backtrader as bt
 from backtrader.linebuffer import LineBuffer
+
+_UNBOUNDED = LineBuffer.UnBounded
 
 
 def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
@@ -18,10 +22,11 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
     for line, value in zip(lines, values, strict=True):
         line.array.append(value)
         line.lencount += 1
-        if line.mode == LineBuffer.UnBounded or line._idx < line.lenmark:
+        if line.mode == _UNBOUNDED or line._idx < line.lenmark:
             line._idx += 1
-        for binding in line.bindings:
-            binding[0] = value
+        if line.bindings:
+            for binding in line.bindings:
+                binding[0] = value
 
 
 def request_stop(cerebro: bt.Cerebro) -> None:
@@ -49,8 +54,23 @@ class LeanStrategy(bt.Strategy):
     def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
         if self._hears_money is None:
             self._hears_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
-        if self._hears_money or qorders or qtrades or self._orderspending or self._tradespending:
+        if self._hears_money or qorders or qtrades:
             super()._notify(qorders, qtrades)
+        elif (self._orderspending or self._tradespending) and not self.env.p.quicknotify:
+            self._notify_of_orders()
+
+    def _notify_of_orders(self) -> None:
+        # As backtrader's, without the money, which nobody hears.
+        analyzers = list(chain(self.analyzers, self._slave_analyzers))
+        for order in self._orderspending:
+            if order.exectype != order.Historical or order.histnotify:
+                self.notify_order(order)
+            for analyzer in analyzers:
+                analyzer._notify_order(order)
+        for trade in self._tradespending:
+            self.notify_trade(trade)
+            for analyzer in analyzers:
+                analyzer._notify_trade(trade)
 
     def _next(self) -> None:
         super()._next()
@@ -60,15 +80,15 @@ class LeanStrategy(bt.Strategy):
 
     def _clk_update(self) -> int:
         # backtrader's asks each feed of a portfolio four times for its length.
-        if self._oldsync:
-            return super()._clk_update()
         lengths = list(map(len, self.datas))
-        if lengths != self._dlens:
-            self.forward()
+        is_new = len(self._clock) != len(self) if self._oldsync else lengths != self._dlens
+        time = max(data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length)
+        lines = self.lines.lines  # the first one is `datetime`
+        if is_new:
+            move_lines(lines, (time, *repeat(nan, len(lines) - 1)))
             self._dlens = lengths
-        self.lines.datetime[0] = max(
-            data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length
-        )
+        else:
+            lines[0][0] = time
         return len(self)
 
     def _getminperstatus(self) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from inspect import getattr_static
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any
 
 import backtrader as bt
@@ -24,17 +25,14 @@ _INTEGERS = (
 )
 
 
-class ReadOnly:
+class ReadOnly(property):
     """An attribute of a strategy that subclasses must not assign; its value is in ``_<name>``."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name, self._kept = name, f"_{name}"
+        def refuse(strategy: Any, value: Any) -> None:
+            raise _taken(type(strategy), name)
 
-    def __get__(self, strategy: Any, owner: type | None = None) -> Any:
-        return self if strategy is None else getattr(strategy, self._kept)
-
-    def __set__(self, strategy: Any, value: Any) -> None:
-        raise _taken(type(strategy), self._name)
+        super().__init__(attrgetter(f"_{name}"), refuse)
 
 
 def is_neural(strategy: Any) -> bool:

@@ -15,13 +15,14 @@ from itertools import repeat, tee
 from typing import Any
 
 import backtrader as bt
+import pandas as pd
 
-from bt_neuro.account.bar_time import opening_line
+from bt_neuro.account.bar_time import datetimes, opening_line
 from bt_neuro.errors import StrategyError
 from bt_neuro.learning.run_ahead import BarInputs
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
 from bt_neuro.plugin.bar_loop import move_lines
-from bt_neuro.plugin.feed import BarsFeed, rows
+from bt_neuro.plugin.feed import CHUNK, BarsFeed, days, rows
 
 RSI_PERIOD = CCI_PERIOD = ATR_PERIOD = 14
 MACD_FAST, MACD_SLOW, MACD_SIGNAL = 12, 26, 9
@@ -88,14 +89,20 @@ class BarFeatures(bt.Indicator):
         data = self.data
         if not isinstance(data, BarsFeed) or not data.is_plain or self._bars != len(data):
             return None  # the last where all bars were computed before the first one
-        for_lines, for_caller = tee(self._rows(rows(data.p.bars.iloc[len(data) :])))
+        for_lines, for_caller = tee(self._rows(data.p.bars.iloc[len(data) :]))
         self._ahead = (features for features, *_ in for_lines)
         return for_caller
 
-    def _rows(self, bars: Iterator[tuple[float, ...]]) -> Iterator[BarInputs]:
-        for time, open_, high, low, close, volume, *_ in bars:
-            moment = self.data.num2date(time)
+    def _rows(self, bars: pd.DataFrame) -> Iterator[BarInputs]:
+        for bar, moment in zip(rows(bars), self._moments(bars), strict=True):
+            _, open_, high, low, close, volume, *_ = bar
             yield self._compute(open_, high, low, close, volume, moment), high, low, close
+
+    def _moments(self, bars: pd.DataFrame) -> Iterator[datetime]:
+        """Yield the opening times in the feed's zone."""
+        for first in range(0, len(bars), CHUNK):
+            part = days(bars["datetime"].iloc[first : first + CHUNK])
+            yield from datetimes(part) if self.data._tz is None else map(self.data.num2date, part.tolist())
 
 
 class ShapeFeatures(BarFeatures):

@@ -81,6 +81,7 @@ class BarsFeed(bt.feed.DataBase):
     params = (("bars", None), ("timeframe", None), ("compression", None), ("sessionend", time(0, 0)))
 
     stamps = CLOSE
+    opening = None  # in the line `opened`; not to be looked for among all lines, see `opening_line`
 
     def __init__(self) -> None:
         require_bars(self.p.bars)
@@ -132,8 +133,7 @@ class BarsFeed(bt.feed.DataBase):
 
     def _stamped_rows(self) -> Iterator[tuple[float, ...]]:
         bars, p = self.p.bars, self.p
-        closings = days(closings_of(bars["datetime"], p.timeframe, p.compression)).tolist()
-        return ((*row, closing) for row, closing in zip(rows(bars), closings, strict=True))
+        return rows(bars, days(closings_of(bars["datetime"], p.timeframe, p.compression)))
 
     @property
     def is_plain(self) -> bool:
@@ -213,13 +213,19 @@ def _utc(zone: Any, bound: date, clock: time) -> datetime:
     return zone.localize(moment).astimezone(UTC).replace(tzinfo=None)
 
 
-def rows(bars: pd.DataFrame) -> Iterator[tuple[float, ...]]:
-    """Yield (opening, open, high, low, close, volume, spread, open interest) of each bar as Python floats."""
+def rows(bars: pd.DataFrame, *more: np.ndarray) -> Iterator[tuple[float, ...]]:
+    """Yield (opening, open, high, low, close, volume, spread, open interest) of each bar as Python floats.
+
+    Parameters
+    ----------
+    more : further columns
+    """
     for first in range(0, len(bars), CHUNK):
         part = bars.iloc[first : first + CHUNK]
         columns = [part[name].astype(float).tolist() for name in COLUMNS]
         spread = part["spread"].astype(float).tolist() if "spread" in part else repeat(0.0)
-        yield from zip(days(part["datetime"]).tolist(), *columns, spread, repeat(0.0))
+        others = (column[first : first + CHUNK].tolist() for column in more)
+        yield from zip(days(part["datetime"]).tolist(), *columns, spread, repeat(0.0), *others)
 
 
 def days(times: pd.Series) -> np.ndarray:

@@ -265,14 +265,15 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
                 self.decide(FeedSignal.at(data, signal))
 
     def _change_phase(self, bar: int) -> None:
-        before: Phase = self._phase
+        if self._phase is Phase.LIVE:  # to the end
+            return
         pretraining: Any = self.pretraining
         if not self._verification.is_past(bar):
             self._phase = Phase.FIT if self._is_fitting else Phase.LIVE
         if self._is_fitting and pretraining.is_over(bar, opening_time(self.data)):
             pretraining.learn(self)
             self._phase = Phase.LIVE
-        if self._phase is Phase.LIVE and before is not Phase.LIVE:
+        if self._phase is Phase.LIVE:
             end_replay(self)
             if (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
                 self._learner.run_ahead(bar, bars)

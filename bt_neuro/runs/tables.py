@@ -75,18 +75,17 @@ class ArrayTable:
     def __init__(self, path: Path, rows: int = 0) -> None:
         self.path, self.rows = path, rows
         self._file: IO[bytes] | None = None
-        self._block: NDArray[np.float32] = np.empty(0, np.float32)
-        self._filled = 0
+        self._shape: tuple[int, ...] = ()  # of a row
+        self._block: list[Any] = []  # rows that are not in the file yet
 
     def append(self, row: Any) -> None:
         if self._file is None:
-            self._block = np.empty((_BLOCK_ROWS, *np.shape(row)), np.float32)
+            self._shape = np.shape(row)
             self._file = open_no_follow(self.path, "r+b" if self.path.exists() else "w+b")
             self._write_header(self._file)
-        self._block[self._filled] = row
-        self._filled += 1
+        self._block.append(row)
         self.rows += 1
-        if self._filled == len(self._block):
+        if len(self._block) == _BLOCK_ROWS:
             self._write_block(self._file)
 
     def flush(self) -> None:
@@ -100,12 +99,12 @@ class ArrayTable:
             self._file.close()
 
     def _write_block(self, file: IO[bytes]) -> None:
-        file.write(self._block[: self._filled].tobytes())
-        self._filled = 0
+        file.write(np.array(self._block, np.float32).tobytes())
+        self._block.clear()
 
     def _write_header(self, file: IO[bytes]) -> None:
         file.seek(0)
-        write_header(file, (self.rows, *self._block.shape[1:]))
+        write_header(file, (self.rows, *self._shape))
         file.seek(0, io.SEEK_END)
 
 

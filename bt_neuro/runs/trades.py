@@ -62,21 +62,15 @@ class TradeRecord(bt.Analyzer):
         info, entry = self.strategy.broker.getcommissioninfo(trade.data), trade.price
         value = info.getvaluesize(size, entry)
         net_pct = 100 * trade.pnlcomm / value if value else 0.0
-        numbers = (size, entry, exit_price, trade.pnl, trade.commission, trade.pnlcomm, net_pct)
         (low, high), self._prices = self._prices or (entry, entry), None
         moves = (high - entry, entry - low) if trade.long else (entry - low, high - entry)
-        inside = (100 * max(0.0, move) / entry for move in moves)
+        run_up, drawdown = (100 * max(0.0, move) / entry for move in moves)
         pips = info.pips(exit_price - entry if trade.long else entry - exit_price)
-        self.p.table.append(
-            trade.baropen - 1,
-            trade.barclose - 1,
-            time_text(entered),
-            time_text(now),
-            "long" if trade.long else "short",
-            *(f"{number:.10g}" for number in numbers),
-            trade.barlen,
-            *(f"{number:.10g}" for number in (info.lots(size), pips, *inside)),
-        )
+        bars = f"{trade.baropen - 1},{trade.barclose - 1},{time_text(entered)},{time_text(now)}"
+        prices = f"{'long' if trade.long else 'short'},{size:.10g},{entry:.10g},{exit_price:.10g}"
+        money = f"{trade.pnl:.10g},{trade.commission:.10g},{trade.pnlcomm:.10g},{net_pct:.10g}"
+        moved = f"{info.lots(size):.10g},{pips:.10g},{run_up:.10g},{drawdown:.10g}"
+        self.p.table.write(f"{bars},{prices},{money},{trade.barlen},{moved}")
 
     def stop(self) -> None:
         self.p.table.flush()
@@ -141,6 +135,7 @@ class TradeRecord(bt.Analyzer):
         return next(i for i, data in enumerate(feeds) if data is trade.data), trade.tradeid
 
 
+@lru_cache(maxsize=2)  # the tables of a run write the same bar
 def time_text(number: float) -> str:
     """Return backtrader's number of a time, days and a fraction, as text to the second.
 
