@@ -182,7 +182,7 @@ class _Player:
     """Stand-in for a `Learner` that returns signals from known outputs, and scores them."""
 
     def __init__(self, label: Label, first_bar: int, outputs: Sequence[Sequence[float]]) -> None:
-        self._label, self.delay_bars = label, label.delay_bars
+        self.label, self.delay_bars = label, label.delay_bars
         self._first_bar, self._outputs = first_bar, outputs
         self._waiting: dict[int, Signal] = {}
         self.last_bar, self.network = None, _NoNetwork()
@@ -190,7 +190,7 @@ class _Player:
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
     ) -> tuple[Signal | None, list[ScoredSignal]]:
-        confirmed = self._label.update(bar, high, low, close)
+        confirmed = self.label.update(bar, high, low, close)
         waiting = [(self._waiting.pop(one.bar, None), one.target) for one in confirmed]
         scored = [ScoredSignal(signal, target, bar) for signal, target in waiting if signal is not None]
         if bar < self._first_bar:

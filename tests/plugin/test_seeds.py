@@ -78,7 +78,7 @@ class Stays(Small):
             self.close()
 
     def decide(self, signal):
-        self.hits += sum(bool(scored.is_hit) for scored in self.scored)
+        self.hits += sum(bool(scored.is_hit) for scored in self.scored) * self.learner.label.delay_bars
         if self.data.close[0] > self.quick[0] or self.hits % 5 == 0:
             super().decide(signal)
 
