@@ -498,6 +498,14 @@ LAYOUTS = {
         "{ms},{o},{h},{l},{c},{v}", "time,Open,High,Low,Close,Volume\n", "pandas", clock="UTC", pack=as_json_columns),
     "quoted lines": Written(
         MT4_ROW, "Date,Time,Open,High,Low,Close,Volume\n", "MetaTrader 4 rows under a header", pack=quoted),
+    "BaoStock": Written(
+        "{t:%Y-%m-%d},{t:%Y%m%d%H%M%S}000,sh.600000,{o},{h},{l},{c},{v}", "date,time,code,open,high,low,close,volume\n"),
+    "IG": Written(
+        "{s},{o},9,{h},9,{l},9,{c},9,,{v}", "time,openPrice bid,openPrice ask,highPrice bid,highPrice ask,lowPrice bid,"
+        "lowPrice ask,closePrice bid,closePrice ask,closePrice lastTraded,lastTradedVolume\n", clock="UTC",
+        pack=as_json_nested),
+    "Italian": Written(
+        "{t:%d/%m/%Y},{o},{h},{l},{c},{v}", "Data,Apertura,Massimo,Minimo,Chiusura,Volume\n", daily=True),
     "kdb+": Written("{t:%Y.%m.%d}D{t:%H:%M:%S}.000000000,{o},{h},{l},{c},{v}", "time,open,high,low,close,vol\n"),
     "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 from bt_neuro.bars.consistency import Sample, cells_of, consistent_prices
 from bt_neuro.bars.dates import looks_like_clock, looks_like_date, zone_in_name
 from bt_neuro.bars.formats import Format
-from bt_neuro.bars.numbers import looks_like_number, looks_like_volume, parse_prices
+from bt_neuro.bars.numbers import is_absent, looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
 from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain, spread_unit
 from bt_neuro.errors import BarsError
@@ -58,6 +58,7 @@ def find_columns(
     times, closing = _time_columns(titles, sample)
     tests = [looks_like_volume if name.role == "volume" else looks_like_number for name in names]
     numeric = [i for i in range(width) if i not in times.values() and _mostly(tests[i], sample, i)]
+    numeric = [i for i in numeric if not (names[i].rest and all(is_absent(row[i]) for row in sample))]
     prices = _named_prices(names, numeric, symbol)
     if not prices:
         prices = consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
@@ -111,6 +112,7 @@ def _time_columns(titles: Sequence[str], sample: Sample) -> tuple[dict[str, int]
         for clock in (i for i in (first + 1, first - 1, *apart) if i != first and 0 <= i < len(names)):
             if _is_clock(names[clock] if any(names) else None, sample, first, clock):
                 return {"date": first, "clock": clock}, closes[first]
+        first = max(found, key=lambda i: len({row[i] for row in sample}))  # not a day beside a moment
         others = (i for i in every if i != first and _mostly(test, sample, i))
         opened = next((i for i in others if _follows_at_once(sample, i, first)), first)
         return {"date": opened}, closes[opened]

@@ -23,7 +23,7 @@ from bt_neuro.errors import BarsError
 Move = Callable[[Times, Mask], Times]
 
 SECOND, MINUTE = 1_000_000, 60_000_000  # microseconds
-APART = 4.0  # prices of two instruments differ by as many moves of one
+APART, ENOUGH = 4.0, 20  # prices of two instruments differ by as many moves of one; bars that show moves
 
 
 def select_symbol(rows: Rows, symbol: str, inspector: Inspector) -> Rows:
@@ -203,6 +203,17 @@ def check_timeframe(rows: Rows, inspector: Inspector) -> None:
         f"two timeframes: the bars are {own}, but {timeframe_name(second)} from {begin} to {end}.\n"
         f"Read the {own} bars alone with {remedy}."
     )
+
+
+def check_continuity(rows: Rows) -> None:
+    """Raise BarsError where opens follow the next close in place of the last one."""
+    opened, closed = rows["open"], rows["close"]
+    follows, leads = (np.abs(np.log(a[1:] / b[:-1])).sum() for a, b in ((opened, closed), (closed, opened)))
+    if len(opened) >= ENOUGH and leads < follows / APART:
+        raise BarsError(
+            "each bar must open near the close before it, but closes are near the opens before.\n"
+            "Correct the names of open and close, or the times."
+        )
 
 
 def _misplaced(times: Times) -> Mask:

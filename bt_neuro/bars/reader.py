@@ -16,6 +16,7 @@ from bt_neuro.bars.dates import Reading
 from bt_neuro.bars.formats import Number
 from bt_neuro.bars.numbers import parse_prices, parse_volumes, without_short, written_digits
 from bt_neuro.bars.order import (
+    check_continuity,
     check_timeframe,
     cut,
     drop_flat_weekends,
@@ -39,7 +40,7 @@ from bt_neuro.bars.validation import (
     counted,
     remarks,
 )
-from bt_neuro.bars.words import PRICES, parse_name
+from bt_neuro.bars.words import PRICES, is_foreign, parse_name
 from bt_neuro.errors import BarsError
 
 
@@ -176,7 +177,7 @@ def read_bars(
                 raise BarsError(f"--{option} must be above 0, got {value}.\nGive a number such as 0.00001.")
         table = read_table(read_source(path), symbol or "")
         inspector = Inspector(table, _repair_of(repair))
-        rows, times, style = _parse(table, inspector, tz)
+        rows, times, style = _parse(table, inspector, tz, scale)
         rows = select_symbol(rows, symbol or "", inspector)
         written = scale_prices(rows, scale, inspector, f"{path.name} {symbol or ''}")
         rows = without_noise(written, inspector)
@@ -193,6 +194,7 @@ def read_bars(
                 f"{counted(len(rows['row']), 'bar')}; a timeframe needs two.\nGive a longer file."
             )
         check_timeframe(rows, inspector)
+        check_continuity(rows)
 
         notes = [*_column_notes(table, rows), *inspector.notes, *remarks(rows)]
         if here != there:
@@ -239,7 +241,9 @@ def _repair_of(repair: bool | str) -> str:
     return chosen
 
 
-def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, Reading, Number]:
+def _parse(
+    table: Table, inspector: Inspector, tz: str | None, scale: float | None
+) -> tuple[Rows, Reading, Number]:
     """Return the rows that have a time, NaN where a cell is no number, the times and the style of the cells."""
     inspector.refuse_torn()
     columns = table.columns
@@ -248,7 +252,8 @@ def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, Re
         prices = [
             without_short(cells, columns[role], style) for role, cells in zip(PRICES, prices, strict=True)
         ]
-    day_first = style.point == "," or not "".join(table.names).isascii()  # months come first in English alone
+    foreign = is_foreign(table.names)
+    day_first = style.point == "," or foreign  # months come first in English alone
     source_zone = (tz or "").rpartition(",")[0].strip()
     times = parse_times(columns["date"], columns.get("clock"), source_zone, day_first)
     volumes = [parse_volumes(columns[role], style) for role in ("volume", "up", "down") if role in columns]
@@ -267,6 +272,8 @@ def _parse(table: Table, inspector: Inspector, tz: str | None) -> tuple[Rows, Re
         and all(written_digits(columns[role], style, 1) == 3 for role in PRICES)
         and np.all(prices[0] < 1000)
     ):
+        if foreign and style.point == "." and not scale:
+            raise BarsError("1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.")
         inspector.notes.append("Prices such as 1.234 were read with a decimal point, not as thousands.")
     return check_times(rows, inspector), times, style
 

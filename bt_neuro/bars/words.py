@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,6 +52,8 @@ WORDS = {
     role: [plain(word) for row in _LANGUAGES for word in row[role].split()]
     for role in (*PRICES, "volume", "spread", "symbol", "date", "clock", "up", "down")
 }
+_FOREIGN = {word for row in _LANGUAGES[2:] for role in PRICES for word in map(plain, row[role].split())}
+_FOREIGN -= {word for row in _LANGUAGES[:2] for role in PRICES for word in map(plain, row[role].split())}
 MONTHS = {word: number for row in _LANGUAGES for number, word in enumerate(row["months"].split(), 1)}
 _ROLES: dict[str, tuple[str, int]] = {}
 for _role, _words in WORDS.items():
@@ -95,6 +98,15 @@ def parse_name(text: str) -> Name:
                 name = Name(*found, rest.strip(" _:.-|/,()[]{}'\"<>#*"), leads)
                 names.append((plain(word) in WEAK, name))
     return min(names, key=lambda name: name[0])[1] if names else Name()
+
+
+def is_foreign(names: Iterable[str]) -> bool:
+    """Return whether prices are named in another language than English, where dates begin with the day.
+
+    >>> is_foreign(["Data", "Apertura", "Massimo", "Minimo", "Chiusura"]), is_foreign(["Date", "Open"])
+    (True, False)
+    """
+    return any(plain(name) in _FOREIGN for name in names)
 
 
 def spread_unit(text: str) -> str | None:

@@ -134,6 +134,17 @@ REFUSALS = {
         "prices continue from row to row, but times do not: line 12: 1.12.2024, close 1013; "
         "line 13: 13.1.2024, close 1014.\nWrite dates as 2020-01-31.",
     ),
+    "open and close swapped": Refusal(
+        "Date,Close,High,Low,Open\n"
+        + "".join(f"2024-01-{day},{p},{p + 9},{p - 9},{p + 5}\n" for day in range(10, 32) for p in [1000 + 5 * day]),
+        "each bar must open near the close before it, but closes are near the opens before.\n"
+        "Correct the names of open and close, or the times.",
+    ),
+    "German thousands or decimals": Refusal(
+        "Datum;Hoch;Tief;Schluss;Eröffnung\n"
+        + "".join(f"2024-01-{day};16.510;16.490;16.500;16.500\n" for day in range(10, 20)),
+        "1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.",
+    ),
     "price with a sign": Refusal(
         HEAD + "2024-01-15,1.1000,1.1020,1.0990,\u25b21.1011,100\n" * 3,
         "Close must hold numbers, got '\u25b21.1011'.\nWrite prices as 1.2345.",
