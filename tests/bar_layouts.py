@@ -82,7 +82,6 @@ class Written:
             as_json_lines,
             as_json_nested,
             as_json_chart,
-            as_json_columns,
         )
 
     def cells(self, bar: Bar) -> dict[str, object]:
@@ -198,14 +197,6 @@ def as_json_chart(text: str) -> bytes:
     times = columns.pop("timestamp")
     chart = {"meta": {"symbol": "EURUSD=X"}, "timestamp": times, "indicators": {"quote": [columns]}}
     return json.dumps({"chart": {"result": [chart], "error": None}}).encode()
-
-
-def as_json_columns(text: str) -> bytes:
-    """Return objects by times in an object by columns, as DataFrame.to_json does."""
-    names, *rows = csv.reader(io.StringIO(text))
-    return json.dumps(
-        {name: {row[0]: as_json(row[i]) for row in rows} for i, name in enumerate(names) if i}
-    ).encode()
 
 
 def quoted(text: str) -> bytes:
@@ -494,12 +485,11 @@ LAYOUTS = {
     "Interactive Brokers, currencies": Written(
         "{t:%Y%m%d %H:%M:%S},{o},{h},{l},{c},-1,-1.0,-1", "date,open,high,low,close,volume,average,barCount\n",
         volume=False),
-    "pandas, JSON": Written(
-        "{ms},{o},{h},{l},{c},{v}", "time,Open,High,Low,Close,Volume\n", "pandas", clock="UTC", pack=as_json_columns),
     "quoted lines": Written(
         MT4_ROW, "Date,Time,Open,High,Low,Close,Volume\n", "MetaTrader 4 rows under a header", pack=quoted),
     "BaoStock": Written(
-        "{t:%Y-%m-%d},{t:%Y%m%d%H%M%S}000,sh.600000,{o},{h},{l},{c},{v}", "date,time,code,open,high,low,close,volume\n"),
+        "{t:%Y-%m-%d},{t:%Y%m%d%H%M%S}000,sh.600000,{o},{h},{l},{c},{v}",
+        "date,time,code,open,high,low,close,volume\n"),
     "IG": Written(
         "{s},{o},9,{h},9,{l},9,{c},9,,{v}", "time,openPrice bid,openPrice ask,highPrice bid,highPrice ask,lowPrice bid,"
         "lowPrice ask,closePrice bid,closePrice ask,closePrice lastTraded,lastTradedVolume\n", clock="UTC",

@@ -134,7 +134,8 @@ def read_dates(
         (days, dates), (rests, texts) = _split(cells, form)
     else:
         days, dates = encode(cells)
-        dates = [match["date"] if (match := form.looks.fullmatch(cell)) else "" for cell in dates]
+        found = map(form.looks.fullmatch, dates)  # a letter behind a date is no zone, but a damaged digit
+        dates = [match["date"] if match and not match["zone"] else "" for match in found]
         rests, texts = encode(pc.utf8_trim_whitespace(pc.cast(clocks, pa.string())))
     matches = [pattern.fullmatch(text) for text in texts]
     zones = [match and (match["zone"] or "") for match in matches]

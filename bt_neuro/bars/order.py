@@ -52,6 +52,8 @@ def _are_instruments(rows: Rows, codes: np.ndarray) -> bool:
 
     They are if they share times, or if prices continue those of the same code and not those of the row before.
     """
+    known = np.isfinite(rows["close"])
+    rows, codes = take(rows, known), codes[known]
     if len(np.unique(codes)) > len(codes) // 2:
         return False
     pairs = pd.DataFrame({"time": rows["datetime"], "code": codes}).drop_duplicates()

@@ -94,17 +94,18 @@ def runs_backward(times: Times) -> bool:
 def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:
     """Return the signs of a wrong reading, the gravest first.
 
-    They are cells without a possible time, steps against the direction of most, an unusual timeframe and,
-    where a date has several bars, the longest step: a wrong order of day and month jumps at midnight.
+    They are cells without a possible time, steps against the direction of most, up to the number that shuffled rows
+    have, an unusual timeframe and, where a date has several bars, the longest step: a wrong order of day and month
+    jumps at midnight.
     """
     times = reading.values
     latest = np.datetime64("now") + SOON
     impossible = int((np.isnat(times) | (times > latest) | (times < EARLIEST)).sum())
     steps, zero = np.diff(times[~np.isnat(times)]), np.timedelta64(0, "us")
-    against = int(min((steps < zero).sum(), (steps > zero).sum()))
+    against = int(min((steps < zero).sum(), (steps > zero).sum(), len(steps) // 4))
+    steps = np.diff(np.unique(times[~np.isnat(times)]))
     several = len(steps) > 0 and len(times) > 2 * reading.days > 0
-    usual = is_usual(np.diff(np.unique(times[~np.isnat(times)])))
-    return impossible, against, not usual, np.abs(steps).max() if several else zero
+    return impossible, against, not is_usual(steps), steps.max() if several else zero
 
 
 def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: str) -> list[Reading]:

@@ -179,6 +179,7 @@ def test_nothing_raises_but_our_errors(
         ("blanks and trailing separators", b"1.09946", b"1.0994 "),
         ("Sierra Chart", b"1.09946", b"1.0994\xa0"),
         ("currency before", b"1.09946", b"1.0994\x1d"),
+        ("quoted lines", b"2024.01.15,00", b"2024.01.1A,00"),  # no zone of the first of January
     ],
 )
 def test_damage_that_was_once_not_seen(tmp_path: Path, name: str, true: bytes, damaged: bytes) -> None:

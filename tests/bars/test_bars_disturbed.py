@@ -226,6 +226,17 @@ def test_same_bars_or_a_refusal_20_000_times() -> None:
         assert [failure for some in pool.map(failures, seeds) for failure in some] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "seed", "changes"),
+    [
+        ("Yahoo, empty days", 59923, ["footer", "second_symbol", "joined_files"]),  # a name beside no price
+        ("CSI", 55268, ["shuffled"]),  # years first or days first
+    ],
+)
+def test_cases_that_were_once_misread(tmp_path: Path, name: str, seed: int, changes: list[str]) -> None:
+    check(tmp_path, name, seed, datetime(2020, 6, 13), changes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "change", ["", "chunks", "reversed_rows", "duplicates", "footer", "title", "signals"]
