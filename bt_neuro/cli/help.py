@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
+UsageError: Any = BadParameter.__base__  # typer exports no more of click
 FIRST_COLUMN = 30  # characters
 
 
@@ -29,9 +31,16 @@ class PlainCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         # Typer has no option with an optional value.
-        return super().parse_args(
-            ctx, ["--repair=drop" if is_alone(args, i) else arg for i, arg in enumerate(args)]
-        )
+        words = ["--repair=drop" if is_alone(args, i) else arg for i, arg in enumerate(args)]
+        try:
+            return super().parse_args(ctx, words)
+        except UsageError as error:
+            arguments = [one for one in self.params if one.param_type_name == "argument"]
+            if [one.metavar for one in arguments] == [
+                "FILE"
+            ] and "unexpected extra argument" in error.message:
+                error.message = f"{ctx.info_name} takes one file, got several. Run it for each of them."
+            raise
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         rows = []

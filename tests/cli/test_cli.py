@@ -137,6 +137,13 @@ def test_wrong_usage_is_exit_code_2(words):
     assert bt_neuro(*words).exit_code == 2
 
 
+@pytest.mark.parametrize("words", [["tune", "--search", "wing=1,2"], ["warmup-check"], ["check"]])
+def test_several_files_where_one_is_taken_are_refused_with_a_remedy(words):
+    out = bt_neuro(*words, SAMPLE, SAMPLE)
+    assert out.exit_code == 2
+    assert f"{words[0]} takes one file, got several. Run it for each of them." in out.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [

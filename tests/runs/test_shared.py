@@ -29,26 +29,38 @@ from bt_neuro.runs.portfolio import portfolio
 HISTORY = PARAMETERS["history_bars"]
 
 
-def expected(frames):
+def closings_of(frame):
+    return closing_times(frame["datetime"], commonest_step(frame["datetime"].to_numpy("datetime64[us]")), 0)
+
+
+def shapes_of(frame):
+    """The visible shape of each bar of an input, with its time of closing; none of the first bar."""
+    shape, rows = VisibleShape(), []
+    for closing, now in zip(closings_of(frame), frame.itertuples(), strict=True):
+        rows.append((closing, shape.update(now.open, now.high, now.low, now.close, now.volume, now.datetime)))
+    return rows[1:]
+
+
+def expected(frames, other=None):
     """The same by hand: every bar of every instrument, by time of closing, then by name."""
     bars = []
     for name, frame in frames.items():
-        step = commonest_step(frame["datetime"].to_numpy("datetime64[us]"))
-        bars += [
-            (closing, name, bar) for bar, closing in enumerate(closing_times(frame["datetime"], step, 0))
-        ]
+        bars += [(closing, name, bar) for bar, closing in enumerate(closings_of(frame))]
+    input_rows = [] if other is None else shapes_of(other)
     shapes, scales, labels = (
         {name: make() for name in frames} for make in (VisibleShape, RunningScale, FractalLabel)
     )
     windows, scaled, outputs = ({name: {} for name in frames} for _ in range(3))
-    inputs = HISTORY * len(FEATURES)
+    inputs = HISTORY * len(FEATURES) * (1 if other is None else 2)
     network = Network(LAYERS, inputs, optimizer=Adam(0.01, average=1000), device="numpy")
-    for _, name, bar in sorted(bars):
+    for closing, name, bar in sorted(bars):
         now = frames[name].iloc[bar]
         prices = [float(now[column]) for column in ("high", "low", "close")]
         row = shapes[name].update(now["open"], *prices, float(now["volume"]), now["datetime"])
-        if bar == 0:  # the features of one bar are not known yet
+        closed = [shape for time, shape in input_rows if time <= closing][-1:]
+        if bar == 0 or (other is not None and not closed):  # the features of one bar are not known yet
             continue
+        row = [*row, *(feature for shape in closed for feature in shape)]
         scaled[name][bar] = scales[name].scaled(row).astype(np.float32)
         for label in labels[name].update(bar, *prices):
             if label.bar in windows[name]:
@@ -115,6 +127,25 @@ def test_a_shared_portfolio_is_the_same_in_any_order_of_files(tmp_path):
             assert one.predictions["bar"].tolist() == list(outputs[name])
             assert one.outputs.reshape(-1, 3).tolist() == list(outputs[name].values())
         assert_same_network(Network.load(run.folder / "model.safetensors", device="numpy"), network)
+
+
+@pytest.mark.slow
+def test_a_shared_network_sees_the_closed_bars_of_an_input(tmp_path):
+    paths = write(tmp_path, "ABD")
+    dollar = random_hours(420, seed=99)[60::2]  # begins later than A, every two hours
+    dollar.to_csv(tmp_path / "dollar.csv", index=False)
+    parameters = {**PARAMETERS, "inputs": str(tmp_path / "dollar.csv")}
+    run = portfolio(
+        paths, strategy=Small, parameters=parameters, shared=True, out=tmp_path / "run", report=False
+    )
+    outputs, network = expected(
+        {path.stem: read_bars(path).frame for path in paths}, read_bars(tmp_path / "dollar.csv").frame
+    )
+    for name in run.names:
+        one = run.instrument(name)
+        assert one.predictions["bar"].tolist() == list(outputs[name])
+        assert one.outputs.reshape(-1, 3).tolist() == list(outputs[name].values())
+    assert_same_network(Network.load(run.folder / "model.safetensors", device="numpy"), network)
 
 
 def test_the_default_rate_is_half_of_that_of_one_instrument():
