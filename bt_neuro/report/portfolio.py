@@ -52,7 +52,11 @@ def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
     return (
         Table(headings, [*rows, together], "Instruments", frozenset([len(rows)])),
         Table(("", ""), account, "Account"),
-        *([_networks_table(m["instruments"])] if seeds else ()),
+        *(
+            [_networks_table(m["instruments"])]
+            if all(one.get("seeds") for one in m["instruments"].values())
+            else ()
+        ),
         *([seed_table({**money, "seeds": seeds})] if "return_pct" in seeds else ()),
     )
 

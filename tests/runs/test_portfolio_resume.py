@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -209,6 +210,28 @@ def test_what_cannot_be_resumed_is_named_and_leaves_no_folder(files, options, me
     with pytest.raises((CheckpointError, StrategyError), match=message):
         portfolio(files(folder) if files else [folder], out=tmp_path / "run", resume=first.folder, **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_run_that_is_stopped_before_its_first_new_bar_leaves_no_folder(first, tmp_path):
+    class Signalled(Small):
+        def decide(self, given):
+            if given.bar == 50 and self.data._name == "A":
+                signal.raise_signal(signal.SIGTERM)
+
+    bars = write(tmp_path / "bars", "AC", 110)
+    run = partial(portfolio, [bars], strategy=Signalled, parameters=PARAMETERS, out=tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt, match="interrupted before the first new bar"):
+        run(resume=first.folder)
+    assert not (tmp_path / "run").exists()
+    stopped = run()
+    whole = portfolio([bars], strategy=Small, parameters=PARAMETERS, out=tmp_path / "whole")
+    resumed = portfolio(
+        [bars], strategy=Small, parameters=PARAMETERS, out=tmp_path / "go", resume=stopped.folder
+    )
+    assert stopped.manifest["stopped_by"] == "SIGTERM"
+    assert_one_run(whole.folder, resumed.folder)  # its account too: all bars are traded again
 
 
 @pytest.mark.slow
