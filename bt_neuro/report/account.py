@@ -217,4 +217,6 @@ def account_parts(run: Any) -> tuple[list[Table], list[Model]]:
     if len(trades):
         tables.append(side_table(trades))
         figures += trade_figures(trades)
-    return [*tables, cost_table(account)], figures
+    if "spread_source" in account:  # a stream has seen no whole file
+        tables.append(cost_table(account))
+    return tables, figures

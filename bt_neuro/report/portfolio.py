@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bt_neuro.report.tables import Table, seed_table
+from bt_neuro.report.tables import Table, interval, seed_table, shown
 
-UNKNOWN = "–"
 LIFT = ("lift_low_pct", "lift_high_pct")
 
 
 def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
     """Return the table of instruments with the pooled row, the account, and the networks of a vote alone."""
-    headings = ("", "bars", "signals", "hits %", "lift", "best baseline", "trades", "net", "price %")
+    headings = (
+        "instrument", "bars", "signals", "hit rate, %", "lift, pp", "best baseline", "trades", "net", "price, %",
+    )  # fmt: skip
     rows = [
         (
             name,
             f"{one['bars']:,}",
             f"{one['signals']:,}",
-            _number(one["hit_rate_pct"], ".1f"),
-            _number(one["lift_pct"], "+.1f"),
-            one["best_baseline"] or UNKNOWN,
+            shown(one["hit_rate_pct"], ".1f"),
+            shown(one["lift_pct"], "+.1f"),
+            one["best_baseline"] or "--",
             f"{one['trades']:,}",
-            _number(one["net"], "+,.2f"),
-            _number(one["price_change_pct"], "+.1f"),
+            shown(one["net"], "+,.2f"),
+            shown(one["price_change_pct"], "+.1f"),
         )
         for name, one in m["instruments"].items()
     ]
@@ -33,25 +34,25 @@ def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
         "all",
         f"{sum(one['bars'] for one in m['instruments'].values()):,}",
         f"{pooled['signals']:,}",
-        _number(pooled["hit_rate_pct"], ".1f"),
-        _number(pooled["lift_pct"], "+.1f"),
+        shown(pooled["hit_rate_pct"], ".1f"),
+        shown(pooled["lift_pct"], "+.1f"),
         "",
         f"{money['trades']:,}",
-        _number(money["net"], "+,.2f"),
-        _number(money["equal_hold_pct"], "+.1f"),
+        shown(money["net"], "+,.2f"),
+        shown(money["equal_hold_pct"], "+.1f"),
     )
     account = (
-        ("equity at the end", _number(money["equity_end"], ",.2f")),
-        ("return %", _number(money["return_pct"], "+.1f")),
-        ("largest drawdown %", _number(money["max_drawdown_pct"], ".1f")),
-        ("Sharpe ratio, daily, annualised", _number(money["sharpe_ratio_daily_annualised"], ".2f")),
+        ("equity at the end", shown(money["equity_end"], ",.2f")),
+        ("return, %", shown(money["return_pct"], "+.1f")),
+        ("largest drawdown, %", shown(money["max_drawdown_pct"], ".1f")),
+        ("Sharpe ratio, daily, annualised", shown(money["sharpe_ratio_daily_annualised"], ".2f")),
         ("orders refused", f"{money['refused_orders']:,} of {money['orders']:,}"),
-        ("lift, 95 % interval", " to ".join(_number(pooled[name], "+.1f") for name in LIFT)),
+        ("lift, pp, 95 % interval", " to ".join(shown(pooled[name], "+.1f") for name in LIFT)),
     )
     seeds = m.get("seeds") or {}
     return (
         Table(headings, [*rows, together], "Instruments", frozenset([len(rows)])),
-        Table(("", ""), account, "Account"),
+        Table(("account", "value"), account, "Account"),
         *(
             [_networks_table(m["instruments"])]
             if all(one.get("seeds") for one in m["instruments"].values())
@@ -69,14 +70,53 @@ def _networks_table(instruments: Mapping[str, Any]) -> Table:
         for key, form in (("hit_rate_pct", ".1f"), ("brier_score", ".4f")):
             alone = one["seeds"][key]
             figures = one[key], alone["median"], alone["low"], alone["high"]
-            cells += [_number(figure, form) for figure in figures]
+            cells += [shown(figure, form) for figure in figures]
         rows.append(tuple(cells))
     headings = [
         "",
-        *(f"{figure}{of}" for figure in ("hits %", "Brier") for of in (" vote", " median", " low", " high")),
+        *(f"{figure}{of}" for figure in ("hits, %", "Brier") for of in (" vote", " median", " low", " high")),
     ]
     return Table(tuple(headings), rows, "The vote of each instrument, and its networks alone")
 
 
-def _number(value: float | None, form: str) -> str:
-    return UNKNOWN if value is None else format(value, form)
+def portfolio_tiles(m: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """Return the main figures: name, text and further text."""
+    pooled, money = m["pooled"], m["account"]
+    days = [str(money[f"max_drawdown_{end}"] or "")[:10] for end in ("peak", "trough")]
+    return (
+        (
+            "Hit rate",
+            shown(pooled["hit_rate_pct"], ".1f", " %"),
+            f"95 %: {interval(pooled, 'hit_rate_pct', '.1f', ' %')}",
+        ),
+        (
+            "Lift over visible half",
+            shown(pooled["lift_pct"], "+.1f", " pp"),
+            f"95 %: {interval(pooled, 'lift_pct', '+.1f', ' pp')}",
+        ),
+        ("Return", shown(money["return_pct"], "+.1f", " %"), "after costs"),
+        ("Equal parts held", shown(money["equal_hold_pct"], "+.1f", " %"), "before costs"),
+        (
+            "Max. drawdown",
+            shown(money["max_drawdown_pct"], ".1f", " %"),
+            " to ".join(days) if all(days) else "never fell",
+        ),
+        ("Trades", shown(money["trades"], ",d"), f"net {shown(money['net'], '+,.2f')}"),
+    )
+
+
+def portfolio_notes(m: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was paid, a warning if no spread was, and what happened to orders."""
+    money = m["account"]
+    if paid := money.get("reconciliation"):
+        kinds = {
+            "spread": "spread_costs",
+            "commission": "commission",
+            "slippage": "slippage_costs",
+            "swap": "swap",
+        }
+        text = ", ".join(f"{name} {paid[key]:,.2f}" for name, key in kinds.items())
+        yield f"Costs in money: {text}."
+        if money["trades"] and not paid["spread_costs"]:
+            yield "No spread was charged: the files have none, or 0, and --spread is not given. Real costs are higher."
+    yield from money.get("order_notes") or ()

@@ -27,11 +27,12 @@ from bt_neuro.report.figures import (
 )
 from bt_neuro.report.network_figures import pretraining_figures, spread_figures, vote_figure
 from bt_neuro.report.parts import Section
+from bt_neuro.report.portfolio_sections import portfolio_sections
 from bt_neuro.report.run_tables import bar_table, bars_of, baseline_probabilities, shapes_of
 from bt_neuro.report.study_figures import fold_figures
 from bt_neuro.report.study_sections import STUDIES
 from bt_neuro.report.style import mark_times
-from bt_neuro.report.trades import empty_source, trade_columns, trade_source
+from bt_neuro.report.trades import trade_columns, trade_source
 
 VOTE_BARS = 500  # of the running mean
 
@@ -41,7 +42,9 @@ def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
     kind = run.manifest["kind"]
     if kind in STUDIES:
         return list(STUDIES[kind](run)) if run.manifest.get("metrics") else []
-    if kind in ("portfolio", "portfolio-stream", "lookahead-check"):
+    if kind == "portfolio":
+        return list(portfolio_sections(run))
+    if kind in ("portfolio-stream", "lookahead-check"):
         return []  # their tables and words are in the summary
     if kind == "stream":
         return list(_stream(run))
@@ -77,24 +80,9 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
     if bars is None:
         bars, no_bars = bars_of(run)
     table = bar_table(run.predictions, run.equity, None if bars is None else bars.frame)
-    trades = run.trades
-    open_trades = run.manifest.get("open_trades", [])
-    source = trade_source(trades, table, open_trades)
+    source = trade_source(run.trades, table, run.manifest.get("open_trades", []))
     starts = np.searchsorted(table["datetime"], [] if folds is None else folds["test_start"])
-    point = run.manifest["data"]["point"]
-    yield _bars(table, point, no_bars, source, starts)
-    if len(source.data["net"]):
-        is_open = f" {len(open_trades)} still open, valued at the last close." if open_trades else ""
-        caption = (
-            "A click on a heading sorts; one on a row shows its trade on the chart. The signal is that of the "
-            f"bar before the entry.{is_open}"
-        )
-        yield Section("trades", "Trades", caption, trades=trade_columns(source, digits_of(point)))
-    elif run.manifest.get("metrics"):
-        yield Section("trades", "Trades", "No trade was closed.")
-    tables, figures = account_parts(run)
-    caption = "After costs. The account over time is below the candles."
-    yield Section("account", "Account", caption, tuple(figures), tables=tuple(tables))
+    yield from _traded(run, table, run.manifest["data"]["point"], source, starts, no_bars)
     yield from _eras(run)
     yield from _prediction_sections(run.predictions, baseline_probabilities(run), shapes_of(run))
     yield from _votes(run)
@@ -106,6 +94,31 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
         )
         figure = statistics_figure(times, statistics, run.manifest["network"]["features"])
         yield Section("inputs", "The market under the network", caption, (figure,))
+
+
+def _traded(
+    run: Any,
+    table: pd.DataFrame,
+    point: float,
+    source: ColumnDataSource,
+    starts: ArrayLike = (),
+    no_bars: str = "",
+) -> Iterator[Section]:
+    """Yield bars, trades and account."""
+    yield _bars(table, point, no_bars, source, starts)
+    open_trades = int(source.data["is_open"].sum())
+    if len(source.data["net"]):
+        is_open = f" {open_trades} still open, valued at the last close." if open_trades else ""
+        caption = (
+            "A click on a heading sorts; one on a row shows its trade on the chart. The signal is that of the "
+            f"bar before the entry.{is_open}"
+        )
+        yield Section("trades", "Trades", caption, trades=trade_columns(source, digits_of(point)))
+    elif run.manifest.get("metrics"):
+        yield Section("trades", "Trades", "No trade was closed.")
+    tables, figures = account_parts(run)
+    caption = "After costs. The account over time is below the candles."
+    yield Section("account", "Account", caption, tuple(figures), tables=tuple(tables))
 
 
 def _eras(run: Any) -> Iterator[Section]:
@@ -185,7 +198,8 @@ def _prediction_sections(
 def _stream(run: Any) -> Iterator[Section]:
     frame = run.bars
     steps = np.abs(np.diff(frame["close"].to_numpy(float)))
-    point = 10.0 ** math.floor(math.log10(min(steps[steps > 1e-9], default=0.01)))
-    if len(frame):
-        yield _bars(bar_table(run.predictions, bars=frame), point, "", empty_source())
+    point = 10.0 ** math.floor(math.log10(min(steps[steps > 1e-9], default=0.01)) + 1e-6)
+    if len(run.equity):
+        table = bar_table(run.predictions, run.equity, frame)
+        yield from _traded(run, table, point, trade_source(run.trades, table))
     yield from _prediction_sections(run.predictions, {})

@@ -12,21 +12,10 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
 from bt_neuro.report.html import render_html
+from bt_neuro.report.overlay import overlay_figure
 from bt_neuro.report.parts import Section, Summary
-from bt_neuro.report.style import (
-    BLUE,
-    DASHES,
-    GREY,
-    ORANGE,
-    WHEN,
-    add_hover,
-    add_legend,
-    time_figure,
-    time_line,
-)
 from bt_neuro.report.tables import Table, block_rows
 
-COLORS = (BLUE, ORANGE, GREY)
 SETTINGS = (
     "kind",
     "strategy",
@@ -41,7 +30,7 @@ SETTINGS = (
 
 
 def summary_of_runs(runs: Sequence[Any]) -> Summary:
-    """Return figures and settings of backtests and walk-forwards, one column per run; rows that differ are strong.
+    """Return figures and settings of runs with an account, one column per run; rows that differ are strong.
 
     Raises
     ------
@@ -53,7 +42,7 @@ def summary_of_runs(runs: Sequence[Any]) -> Summary:
     for run in runs:
         if not hasattr(run, "equity") or not run.manifest.get("metrics"):
             raise NeuroError(
-                f"{run.folder} must be a finished backtest or walk-forward, got {run.manifest['kind']} "
+                f"{run.folder} must be a finished run with an account, got {run.manifest['kind']} "
                 f"({run.manifest['status']}). Leave it out."
             )
     names = _names(runs)
@@ -95,26 +84,21 @@ def write_side_by_side(runs: Sequence[Any], path: Path) -> Path:
 
 
 def _curves(runs: Sequence[Any]) -> Any:
-    plot = time_figure(320, name="accounts")
-    lines = {}
-    for number, (name, run) in enumerate(zip(_names(runs), runs, strict=True)):
-        equity, color = run.equity, COLORS[number % len(COLORS)]
-        line = time_line(
-            plot, equity["datetime"], 100 * (equity["equity"] / equity["equity"].iloc[0] - 1), color
-        )
-        line.glyph.line_dash = DASHES[number // len(COLORS) % len(DASHES)]
-        lines[name] = [line]
-        add_hover(plot, line, run=name, time=WHEN, **{"return, %": "@y{0.0}"})
-    plot.yaxis.axis_label = "return, %"
-    add_legend(plot, lines)
-    return plot
+    curves = {}
+    for name, run in zip(_names(runs), runs, strict=True):
+        grown = 100 * (run.equity["equity"] / run.equity["equity"].iloc[0] - 1)
+        curves[name] = run.equity["datetime"], grown
+    return overlay_figure(curves, "return, %", "0.0")
 
 
 def _figures(run: Any) -> dict[str, str]:
     """Return label and text of each figure; an interval is named after its figure."""
     figures, last = {}, ""
-    columns = BACKTEST if run.manifest["kind"] == "backtest" else WALK_FORWARD
-    for label, text in block_rows(run.metrics, columns):
+    columns = WALK_FORWARD if run.manifest["kind"] == "walk-forward" else BACKTEST
+    metrics = run.metrics
+    if run.manifest["kind"] == "portfolio":
+        metrics = {**metrics["account"], **metrics["pooled"]}
+    for label, text in block_rows(metrics, columns):
         last = f"{last}, 95 % interval" if label.startswith("95 % Interval") else label
         figures[last] = text
     return figures
@@ -129,7 +113,8 @@ def _rows(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
     keys: dict[str, None] = {}
     for column in columns:
         keys |= dict.fromkeys(column)
-    return [(key, *(column.get(key, "--") for column in columns)) for key in keys]
+    rows = [(key, *(column.get(key, "--") for column in columns)) for key in keys]
+    return [row for row in rows if set(row[1:]) != {"--"}]
 
 
 def _differs(row: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from bt_neuro.metrics.summary import ZERO_SPREAD_PCT
 from bt_neuro.report.checks import lookahead_summary, warmup_summary
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
 from bt_neuro.report.parts import Summary
-from bt_neuro.report.portfolio import portfolio_tables
+from bt_neuro.report.portfolio import portfolio_notes, portfolio_tables, portfolio_tiles
 from bt_neuro.report.study_summaries import (
     comparison_summary,
     convergence_summary,
@@ -36,14 +36,20 @@ def summary_of(run: Any) -> Summary:
     """Return the summary of a run of any kind, complete or broken off."""
     kind, metrics = run.manifest["kind"], run.manifest.get("metrics")
     if kind == "stream":
-        text = f"{len(run.bars):,} bars, {len(run.predictions):,} predicted."
-        return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
+        text = metrics["sentence"] if metrics else f"{len(run.bars):,} bars."
+        tiles = tuple(_stream_tiles(metrics)) if metrics else ()
+        return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",), tiles)
     if kind == "portfolio-stream":
         text = metrics["sentence"] if metrics else f"{len(run.bars):,} bars."
         return Summary("stream", (f"Stream, {run.manifest['status']}: {text}",))
     if kind == "portfolio" and metrics:
-        notes = tuple(_no_money_note(metrics))
-        return Summary("Portfolio", (metrics["sentence"],), notes=notes, tables=portfolio_tables(metrics))
+        return Summary(
+            "Portfolio",
+            (metrics["sentence"],),
+            portfolio_tiles(metrics),
+            notes=(*portfolio_notes(metrics), *_no_money_note(metrics)),
+            tables=portfolio_tables(metrics),
+        )
     if not metrics:
         name = Path(run.manifest["data"].get("file", kind)).name
         return Summary(f"{name}, {kind}", (f"{name}: no figures, because the {kind} ended too early.",))
@@ -101,6 +107,21 @@ def _run_tiles(run: Any, m: Metrics) -> Iterator[tuple[str, str, str]]:
     still_open = len(run.manifest.get("open_trades") or ())
     closed = shown(m.get("win_rate_pct"), ".1f", " % won") if m.get("trades") else "none closed"
     yield "Trades", shown(m.get("trades"), ",d"), f"{closed}, {still_open} open" if still_open else closed
+
+
+def _stream_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
+    start, end = m["equity_start"], m["equity_end"]
+    since = f"{100 * (end / start - 1):+.1f} % since the start" if start else ""
+    refused = m.get("refused_orders")
+    yield (
+        "Hit rate",
+        shown(m["hit_rate_pct"], ".1f", " %"),
+        f"95 %: {interval(m, 'hit_rate_pct', '.1f', ' %')}",
+    )
+    yield "Signals", shown(m["signals"], ",d"), f"on {shown(m['coverage_pct'], '.1f', ' %')} of the bars"
+    yield "Equity", shown(end), since
+    yield "Position", shown(m["position"], ",.6g"), "units at the last bar"
+    yield "Orders", shown(m["orders"], ",d"), f"{refused:,} refused" if refused else "none refused"
 
 
 def _account_notes(manifest: Metrics) -> Iterator[str]:

@@ -96,11 +96,5 @@ def _decimals(sizes: np.ndarray[Any, Any]) -> str:
     return str(max(0, 5 - int(np.floor(np.log10(sizes.max())))))
 
 
-def empty_source() -> ColumnDataSource:
-    """Return the source of a run without an account."""
-    columns = ("entry", "exit", "entry_price", "exit_price", "size", "side", "net", "net_pct", "is_open")
-    return ColumnDataSource({name: np.empty(0) for name in columns}, name="trades")
-
-
 def _milliseconds(times: pd.Series) -> np.ndarray[Any, Any]:
     return times.to_numpy("datetime64[ms]").astype("float64")

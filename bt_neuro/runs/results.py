@@ -206,6 +206,8 @@ class Stream(PredictedRun):
     tables = ("predictions", "bars")
 
     bars = _table("bars.csv", columns.BARS, "One row per bar.")
+    trades = _table("trades.csv", columns.TRADES, "One row per closed trade.")
+    equity = _table("equity.csv", columns.EQUITY, "One row per bar.")
 
 
 class Check(RunResult):

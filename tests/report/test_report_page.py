@@ -20,6 +20,7 @@ from bt_neuro import (
     lookahead_check,
     open_run,
     permutation_test,
+    portfolio,
     tune,
     walk_forward,
     warmup_check,
@@ -337,6 +338,14 @@ def streamed(folder):
     return write_page(open_run(folder))
 
 
+def together(folder):
+    files = [folder.parent / name for name in ("ONE.csv", "TWO.csv")]
+    for file in files:
+        shutil.copy(SAMPLE, file)
+    options = {"parameters": {"device": "numpy"}, "bars_options": {"end": "2024-01-31"}}
+    return portfolio(files, strategy=Small, out=folder, **options).folder / PAGE
+
+
 def voted(folder):
     options = {"parameters": {"seeds": 2, "pretrain": "2024-01-02..2024-01-15", "eras": 2}}
     backtest(SAMPLE, strategy=Small, out=folder, bars_options={"end": "2024-02-15"}, **options)
@@ -374,7 +383,8 @@ KINDS = {
     looked: ((), "This covers"),
     leaked: ((), "First difference"),
     warmed: (("stages-0", "stages-1"), "Late starts against the first bar"),
-    streamed: (("bars-0", "article-0"), "predicted."),
+    streamed: (("bars-0", "account-0", "article-0"), "since the start"),
+    together: (("account-time-0", "earned-0"), "Equal parts held"),
     voted: (("bars-0", "eras-0", "votes-2"), "Each network alone"),
     walked: (("bars-0", "folds-0"), "Folds"),
     permuted: (("surrogates-0",), "surrogates"),
