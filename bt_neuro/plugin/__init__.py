@@ -1,0 +1,1 @@
+"""The backtrader plugin: strategy, feeds, features, indicators, analyzers and observers."""

@@ -1,0 +1,1 @@
+"""Pages and console summaries of runs, drawn from their folders."""
