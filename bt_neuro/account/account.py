@@ -56,7 +56,7 @@ class Account:
     stop_out : share of the initial margin at which a position is closed
     stop_out_short : the same for shorts; None as for longs
     contract_margin : initial margin of one contract in money, which replaces `leverage`; 0 for none
-    multiplier : money a unit gains when the price rises by 1
+    multiplier : money a unit gains when the price rises by 1; nothing else converts currencies
     commission_lot : money a lot and side; a share or contract where a lot is one of them
     commission_minimum : least commission of an order
     commission_cap : most commission of an order, as a fraction of its value; None for no limit
