@@ -11,7 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from bt_neuro.cli.common import Outcome, command, option
-from bt_neuro.cli.options import AccountOptions, BarFiles, BarOptions, OutputOptions, StrategyOptions
+from bt_neuro.cli.options import (
+    AccountOptions,
+    BarFiles,
+    BarOptions,
+    NoSeedMoney,
+    OutputOptions,
+    StrategyOptions,
+)
 from bt_neuro.cli.output import read_lines
 from bt_neuro.cli.progress import progress_bar
 
@@ -38,12 +45,7 @@ def backtest(
     shared: Annotated[
         bool, option("Let one network learn from all files, in the order of time.", name="--shared")
     ] = False,
-    no_seed_money: Annotated[
-        bool,
-        option(
-            "Do not trade each of --seeds networks alone, which takes as long again.", name="--no-seed-money"
-        ),
-    ] = False,
+    no_seed_money: NoSeedMoney = False,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 

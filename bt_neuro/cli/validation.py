@@ -16,6 +16,7 @@ from bt_neuro.cli.options import (
     FoldOptions,
     Kind,
     NoReport,
+    NoSeedMoney,
     Objective,
     Out,
     OutputOptions,
@@ -69,6 +70,7 @@ def walk_forward(
         Retrain,
         option("Network of a fold: a new one, one that continues to learn, or the first one unchanged."),
     ] = Retrain.fold,
+    no_seed_money: NoSeedMoney = False,
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
 
@@ -90,6 +92,7 @@ def walk_forward(
             **folds.as_dict(),
             retrain=retrain.value,
             learning=learning,
+            seed_money=not no_seed_money,
             progress=progress,
         )
     failed = result.manifest.get("failed", {})

@@ -98,14 +98,18 @@ class VotePlayer(ABC):
     def run(self, cerebro: bt.Cerebro, run: Callable[[bt.Cerebro], Ran], own: dict[str, Any]) -> Ran:
         """Run a Cerebro; raise NotPlayed if its strategy fails, or if the user ends it."""
         with graceful_shutdown(partial(request_stop, cerebro)) as stopped_by:
-            try:
-                with redirect_stdout(io.StringIO()):  # printed in the run itself
-                    played = run(cerebro)
-            except NeedsNetwork as error:
-                raise NotPlayed(f"{self.strategy.__name__} reads its network ({error})") from error
-            except Exception as error:  # a strategy may raise anything
-                who = f"with seed {own['seed']} alone" if own else "played again"
-                raise NotPlayed(f"{who}, the strategy fails: {type(error).__name__}: {error}") from error
+            played = self.attempt(cerebro, run, own)
             if stopped_by():
                 raise NotPlayed(f"{stopped_by()} has ended the playback")
         return played
+
+    def attempt(self, cerebro: bt.Cerebro, run: Callable[[bt.Cerebro], Ran], own: dict[str, Any]) -> Ran:
+        """Run a Cerebro; raise NotPlayed if its strategy fails."""
+        try:
+            with redirect_stdout(io.StringIO()):  # printed in the run itself
+                return run(cerebro)
+        except NeedsNetwork as error:
+            raise NotPlayed(f"{self.strategy.__name__} reads its network ({error})") from error
+        except Exception as error:  # a strategy may raise anything
+            who = f"with seed {own['seed']} alone" if own else "played again"
+            raise NotPlayed(f"{who}, the strategy fails: {type(error).__name__}: {error}") from error

@@ -18,14 +18,13 @@ from bt_neuro.learning.signals import signals_of
 from bt_neuro.metrics.baselines import Predictors
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio, score
 from bt_neuro.metrics.predictions import probabilities_of
-from bt_neuro.metrics.seeds import SeedMoney, seed_metrics
+from bt_neuro.metrics.seeds import SeedMoney, money_spread_text, seed_metrics
 from bt_neuro.metrics.summary import comparison_text, money_text
 from bt_neuro.metrics.trading import money_metrics
 from bt_neuro.metrics.verdict import BETTER, PROFIT, baseline_comparison
 
 Array = NDArray[np.floating]
 Metrics = dict[str, Any]
-NO_SEED_MONEY = SeedMoney(reason="a walk-forward trades the vote alone")
 SIGNALS = (
     *("scored_bars", "signals", "hits", "coverage_pct", "hit_rate_pct", "hit_rate_low_pct"),
     *("hit_rate_high_pct", "mean_squared_error", "brier_score", "impossible_pct", "base_rate_pct"),
@@ -101,6 +100,7 @@ def walk_forward_metrics(
     trades: pd.DataFrame,
     bars: Bars,
     account: Account,
+    seed_money: SeedMoney,
 ) -> Metrics:
     """Return the metrics of all folds together.
 
@@ -113,6 +113,8 @@ def walk_forward_metrics(
     equity, trades : DataFrame
         Tables of all folds.
     bars, account : Bars, Account
+    seed_money : SeedMoney
+        Of each network of a vote.
     """
     scores = predictor_scores(*run)
     compared = baseline_comparison(run.predictions, scores, run.baselines)
@@ -130,7 +132,7 @@ def walk_forward_metrics(
         "bars": len(equity),
         **{name: network[name] for name in SIGNALS},
         **compared,
-        "seeds": seed_metrics(run.predictions, run.outputs, NO_SEED_MONEY),
+        "seeds": seed_metrics(run.predictions, run.outputs, seed_money),
         "folds_compared": len(judged),
         "folds_better": better,
         "folds_better_pct": percent(ratio(better, len(judged))),
@@ -176,7 +178,7 @@ def sentence(m: Metrics, file: str, options: Metrics, missing: int) -> str:
         text += f". Signals: {m['verdict']}{comparison_text(m)}"
         if m["folds_compared"]:
             text += f", with the lower Brier score in {m['folds_better']} of {m['folds_compared']} folds"
-    text += f". {money_text(m)}. "
+    text += f". {money_text(m)}.{money_spread_text(m.get('seeds'))} "
     if m["verdict"] != BETTER:
         return text + "This shows no skill."
     if m["money_verdict"] != PROFIT:

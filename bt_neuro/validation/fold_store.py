@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from bt_neuro.runs.recording import OUTPUTS
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import write_array
 from bt_neuro.validation.fold_metrics import sentence, walk_forward_metrics
-from bt_neuro.validation.fold_task import BASELINES, FoldResult
+from bt_neuro.validation.fold_seeds import FoldSeeds, seeds_of_folds
+from bt_neuro.validation.fold_task import BASELINES, SEED_GROWTH, FoldResult
 
 FOLD = "fold.json"
 # Tables of a fold, and their columns of money.
@@ -58,7 +60,7 @@ class FoldStore:
         partial.mkdir(parents=True)
         for name, content in result.files.items():
             (partial / name).write_bytes(content)
-        about = {"row": result.row, "device": result.device}
+        about = {"row": result.row, "device": result.device, "seeds": result.seeds}
         (partial / FOLD).write_text(json.dumps(about, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         partial.rename(place)
 
@@ -83,7 +85,10 @@ class FoldStore:
         baselines = tables["baselines"]
         probabilities, shapes = table_probabilities(baselines), baselines["shape"].to_numpy()
         run = Predictors(tables["predictions"], outputs, probabilities, shapes)
-        metrics = walk_forward_metrics(rows, run, tables["equity"], tables["trades"], bars, account)
+        parts = [self._seeds(number, fold["seeds"]) for number, fold in zip(finished, folds, strict=True)]
+        equity = tables["equity"]
+        money = seeds_of_folds(parts, equity["datetime"], account.cash)
+        metrics = walk_forward_metrics(rows, run, equity, tables["trades"], bars, account, money)
         missing = self.n_folds - len(finished)
         metrics["sentence"] = sentence(metrics, bars.path.name, manifest["options"], missing)
         self._folder.write_table("folds.csv", rows)
@@ -120,6 +125,10 @@ class FoldStore:
 
     def _place(self, number: int) -> Path:
         return self._folder.path / "folds" / f"{number:0{max(2, len(str(self.n_folds)))}d}"
+
+    def _seeds(self, number: int, facts: dict[str, Any]) -> FoldSeeds:
+        growth = np.load(self._place(number) / SEED_GROWTH) if facts["trades"] else np.empty((0, 0))
+        return FoldSeeds(growth, **facts)
 
     def _tables(self, number: int) -> dict[str, pd.DataFrame]:
         place = self._place(number)

@@ -18,17 +18,20 @@ from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.fit import rehearse
 from bt_neuro.metrics.baselines import Predictors
+from bt_neuro.metrics.seeds import SeedMoney
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.epoch_tables import examples_table
 from bt_neuro.runs.recording import FEATURES, OUTPUTS, Recording
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import npy_bytes
+from bt_neuro.runs.vote_player import NOT_WANTED
 from bt_neuro.validation.fold_metrics import account_metrics, in_sample_metrics, signal_metrics
+from bt_neuro.validation.fold_seeds import FoldPlayer, fold_seeds
 from bt_neuro.validation.folds import Fold
 from bt_neuro.validation.task import RunTask, named_errors, run_to_end
 
-BASELINES = "baselines.csv"
+BASELINES, SEED_GROWTH = "baselines.csv", "seed_growth.npy"
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,11 @@ class FoldTask(RunTask):
     ----------
     parameters : of the strategy, without ``pretrain``
     folds : in order; the network first learns the training span of the first one
+    seed_money : whether to trade each network of a vote alone
     """
 
     folds: tuple[Fold, ...]
+    seed_money: bool = True
 
     @property
     def span(self) -> range:
@@ -51,12 +56,13 @@ class FoldTask(RunTask):
 
 @dataclass(frozen=True)
 class FoldResult:
-    """A finished fold: its row of ``folds.csv``, and the content of its files by name."""
+    """A finished fold: its row of ``folds.csv``, the content of its files by name, and further facts."""
 
     number: int
     row: dict[str, Any]
     device: str
     files: dict[str, bytes]  # the process that owns the run folder writes them
+    seeds: dict[str, Any]  # of `FoldSeeds`, but its growth
 
 
 @named_errors()
@@ -75,7 +81,10 @@ def run_fold_task(task: FoldTask) -> list[FoldResult]:
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256, "first_bar": first}}
             cerebro.addanalyzer(ModelCheckpoint, path=folder / MODEL, about=about)
             strategy = run_to_end(cerebro, bars)
-        return _results(task, bars, strategy, folder)
+        run = Result(folder, {})
+        settings = task.strategy_class, task.parameters, task.account, bars, task.bars_options
+        money = FoldPlayer(strategy, run, *settings).play() if task.seed_money else NOT_WANTED
+        return _results(task, bars, strategy, run, money)
 
 
 class _FoldObserver(bt.Analyzer):
@@ -104,9 +113,11 @@ class _FoldObserver(bt.Analyzer):
         self.orders.append(self.strategy.broker.counts.as_dict())
 
 
-def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) -> list[FoldResult]:
+def _results(
+    task: FoldTask, bars: Bars, strategy: NeuroStrategy, run: Result, money: SeedMoney
+) -> list[FoldResult]:
     """Cut the tables of a run into folds, with bars numbered as in the file."""
-    first, run, observed = task.span.start, Result(folder, {}), strategy.analyzers.fold
+    first, folder, observed = task.span.start, run.folder, strategy.analyzers.fold
     predictors = Predictors.of(
         run.predictions,
         np.load(folder / OUTPUTS),
@@ -118,8 +129,9 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
     )
     in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []
-    for index, fold in enumerate(task.folds):
-        test = range(fold.test.start - first, fold.test.stop - first)
+    tests = [range(fold.test.start - first, fold.test.stop - first) for fold in task.folds]
+    seeds = fold_seeds(money, tests, cash)
+    for index, (fold, test) in enumerate(zip(task.folds, tests, strict=True)):
         predictions, equity = (_rows(table, "bar", test) for table in (run.predictions, run.equity))
         trades, own = _rows(run.trades, "exit_bar", test), predictors.part(predictions)
         orders, later_orders = observed.orders[index : index + 2]
@@ -138,9 +150,12 @@ def _results(task: FoldTask, bars: Bars, strategy: NeuroStrategy, folder: Path) 
             BASELINES: own.table(first).to_csv(index=False, float_format="%.6g").encode(),
             OUTPUTS: npy_bytes(own.outputs),
         }
+        if seeds[index].trades:
+            files[SEED_GROWTH] = seeds[index].growth_bytes()
         if fold is task.folds[-1]:
             files[MODEL] = (folder / MODEL).read_bytes()
-        results.append(FoldResult(fold.number, row, strategy.network.device_name, files))
+        facts = {"trades": seeds[index].trades, "reason": seeds[index].reason}
+        results.append(FoldResult(fold.number, row, strategy.network.device_name, files, facts))
         cash = row["equity_end"]
     return results
 

@@ -165,7 +165,14 @@ def tune(
         _require_storage(Path(resume), storage)
     folder = RunFolder.open(out, resume, f"{bars.path.stem}-tune", "tune", manifest, SETTINGS)
     walk = partial(
-        walk_forward, path, strategy=strategy, account=account, jobs=jobs, cluster=cluster, **fold_options
+        walk_forward,
+        path,
+        strategy=strategy,
+        account=account,
+        jobs=jobs,
+        cluster=cluster,
+        seed_money=False,  # no objective needs it
+        **fold_options,
     )
     with (
         folder.recording((folder.path / TRIALS).exists),

@@ -49,6 +49,7 @@ def walk_forward(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
+    seed_money: bool = True,
 ) -> WalkForward:
     """Train on a span of bars, test on the span after it, and repeat to the end of the file.
 
@@ -88,6 +89,8 @@ def walk_forward(
         Called with the number of finished folds and of all folds.
     report : bool, default True
         Whether to write ``report.html``, in a second or two.
+    seed_money : bool, default True
+        Whether to trade each of several ``seeds`` alone too, which takes about as long again.
 
     Returns
     -------
@@ -139,7 +142,7 @@ def walk_forward(
     }
     if left := len(bars) - folds[-1].test.stop:
         manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")
-    task = FoldTask.of(bars, bars_options, spec, given, account, folds=tuple(folds))
+    task = FoldTask.of(bars, bars_options, spec, given, account, folds=tuple(folds), seed_money=seed_money)
     tasks = [replace(task, folds=(fold,)) for fold in folds] if retrain == "fold" else [task]
     folder = RunFolder.open(out, resume, f"{bars.path.stem}-walk-forward", "walk-forward", manifest, SAME)
     store = FoldStore(folder, len(folds))

@@ -112,6 +112,7 @@ def walk_forward_portfolio(
                 **account_metrics(equity, trades, tested, account),
                 **{name: sum(run.metrics[name] for run in runs.values()) for name in counts},
             },
+            "seeds": _seeds(runs),
             "instruments": {name: _instrument(run, account.cash) for name, run in runs.items()},
         }
         metrics = {"sentence": f"Out of sample, {portfolio_sentence(metrics, names, status)}", **metrics}
@@ -143,6 +144,14 @@ def _equity(runs: dict[str, WalkForward], cash: float) -> pd.DataFrame:
 def _predictors(run: WalkForward) -> Predictors:
     table = pd.read_csv(run.folder / BASELINES, keep_default_na=False)
     return Predictors(run.predictions, run.outputs, table_probabilities(table), table["shape"].to_numpy())
+
+
+def _seeds(runs: dict[str, WalkForward]) -> dict[str, Any] | None:
+    seeds = next(iter(runs.values())).metrics["seeds"]
+    return seeds and {
+        "networks": seeds["networks"],
+        "no_money": "each file has an account of its own, see there",
+    }
 
 
 def _instrument(run: WalkForward, cash: float) -> dict[str, Any]:

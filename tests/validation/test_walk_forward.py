@@ -17,6 +17,7 @@ from bt_neuro import Account, FoldError, NeuroError, NonFiniteError, StrategyErr
 from bt_neuro.cli import app
 from bt_neuro.learning.fit import REHEARSED
 from bt_neuro.metrics.predictions import PROBABILITIES, probabilities_of
+from bt_neuro.metrics.seeds import MONEY
 from bt_neuro.metrics.verdict import PROFIT
 from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.validation.fold_metrics import BETTER, sentence
@@ -294,6 +295,20 @@ def bt_neuro(*words):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("retrain", ["fold", "continue"])
+def test_the_networks_of_a_vote_are_traded_alone(retrain, tmp_path):
+    options = {"retrain": retrain, "account": Account.of("forex", spread=12), "train": "200b"}
+    parameters = {"features": "shape", "learning_rate": 0.05, "seed": 3}
+    votes = run(tmp_path / "votes", parameters={**parameters, "seeds": 2}, **options).metrics
+    for number in range(2):
+        alone = run(tmp_path / str(number), parameters={**parameters, "seed": 3 + number}, **options).metrics
+        assert alone["trades"] > 20
+        for name in MONEY:
+            assert votes["seeds"][name]["each"][number] == pytest.approx(alone[name], rel=1e-6), name
+    assert "Traded alone, the 2 networks returned" in votes["sentence"]
+
+
+@pytest.mark.slow
 def test_the_command_prints_its_sentence_first_and_a_line_a_fold(tmp_path, result):
     out = bt_neuro(*COMMAND, "--strategy", SMALL, "--device", "numpy", "--out", tmp_path)
     assert out.exit_code == 0, out.output
@@ -325,8 +340,9 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
 
 def test_the_page_shows_the_folds_side_by_side(result):
     page = result.folder / "report.html"
-    text = page.read_text(encoding="utf-8")
-    assert result.metrics["sentence"] in html.unescape(text)
+    text = page.read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-").replace("\N{NO-BREAK SPACE}", " ")
+    for part in re.split(r"(?<=\.) (?=[A-Z])", result.metrics["sentence"]):
+        assert part in html.unescape(text)
     assert all(f'data-target="folds-{figure}"' in text for figure in (0, 1))
     page.unlink()
     out = bt_neuro("report", result.folder, "--no-open")
