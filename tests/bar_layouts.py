@@ -76,6 +76,7 @@ class Written:
         return self.pack not in (
             as_parquet,
             as_feather,
+            as_typed_parquet,
             as_yfinance_parquet,
             as_json_lists,
             as_json_objects,
@@ -145,6 +146,18 @@ def as_named_zip(text: str) -> bytes:
 def as_parquet(text: str) -> bytes:
     """Return a pandas table with its index of times in UTC."""
     frame = pd.read_csv(io.StringIO(text), index_col=0, parse_dates=True).tz_localize("UTC")
+    packed = io.BytesIO()
+    frame.to_parquet(packed)
+    return packed.getvalue()
+
+
+def as_typed_parquet(text: str) -> bytes:
+    """Return a table of dates and of clocks."""
+    frame = pd.read_csv(io.StringIO(text), parse_dates=["date"])
+    frame["date"], frame["time"] = (
+        frame["date"].dt.date,
+        pd.to_datetime(frame["time"], format="%H:%M").dt.time,
+    )
     packed = io.BytesIO()
     frame.to_parquet(packed)
     return packed.getvalue()
@@ -496,6 +509,15 @@ LAYOUTS = {
         pack=as_json_nested),
     "Italian": Written(
         "{t:%d/%m/%Y},{o},{h},{l},{c},{v}", "Data,Apertura,Massimo,Minimo,Chiusura,Volume\n", daily=True),
+    "pandas, numbered columns": Written(
+        "7,{ms},{o},{h},{l},{c},{v}", ",0,1,2,3,4,5\n", "table without a header", clock="UTC"),
+    "TradeStation, JSON": Written(
+        "{h},{l},{o},{c},{t:%Y-%m-%dT%H:%M:%S}Z,{v},9,Closed",
+        "High,Low,Open,Close,TimeStamp,TotalVolume,UpTicks,BarStatus\n",
+        "TradeStation", ahead=1, clock="UTC", pack=as_json_lines),
+    "dates and clocks, Parquet": Written(
+        "{t:%Y-%m-%d},{t:%H:%M},{o},{h},{l},{c},{v}", "date,time,open,high,low,close,volume\n", "Parquet table",
+        pack=as_typed_parquet),
     "kdb+": Written("{t:%Y.%m.%d}D{t:%H:%M:%S}.000000000,{o},{h},{l},{c},{v}", "time,open,high,low,close,vol\n"),
     "xz": Written(ISO_ROW, "time,open,high,low,close,volume\n", pack=lambda text: lzma.compress(text.encode())),
 }  # fmt: skip

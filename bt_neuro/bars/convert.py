@@ -32,7 +32,8 @@ def json_table(data: bytes) -> bytes:
     if len(data) > MOST_OBJECTS:
         raise BarsError("a JSON file must be at most 128 MiB, got more.\nConvert it to CSV or Parquet.")
     try:
-        rows = _rows_of(_parse_json(data.decode("utf-8", "replace")))
+        text = data.decode("utf-8", "replace")
+        rows = _rows_of(_parse_json(re.sub(r"\\?/Date\((\d+).*?\)\\?/", r"\1", text)))
     except RecursionError:
         rows = []
     if not rows:

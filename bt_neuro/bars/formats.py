@@ -51,6 +51,7 @@ FORMATS = (
     Format("CryptoDataDownload", header=r"unix( timestamp)?,date,symbol,open,high,low,close", zone="UTC"),
     Format("CryptoDataDownload", header=r"date,symbol,open", title=r".*cryptodatadownload", zone="UTC"),
     Format("TradeStation", header=r"date,time,open,high,low,close,(up,down|vol,oi)$", closing=True),
+    Format("TradeStation", header=r"high,low,open,close,timestamp,totalvolume,", closing=True),
     Format("BitMEX", header=r"timestamp,symbol,open,high,low,close,trades,", closing=True),
     Format("Databento", header=r"ts_event,rtype,|.*,publisher_id,instrument_id,", zone="UTC", scale=10**9),
     Format("LEAN", header=r"lean time", scale=10_000),

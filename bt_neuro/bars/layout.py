@@ -69,10 +69,11 @@ def find_layout(data: bytes) -> Layout:
     first = next(i for i, row in enumerate(rows) if _is_row(row))
     headers = (i for i, row in enumerate(rows[:first], 1) if _is_header(row))
     titles = max(headers, default=0)  # some with dates
-    start = next(i for i, row in enumerate(rows) if i >= titles and _has_data(row))
+    start = next(i for i, row in enumerate(rows) if i >= titles and _has_data(row) and not _is_count(row))
     body = lines[start : start + SAMPLE_ROWS]
     sample = [row for line in body if len(row := _split(line, separator, quote)) == width and any(row)]
-    header, tickers, title = _find_header(rows[:start], width, not any(row[-1] for row in sample))
+    above = [row for row in rows[:start] if not _is_count(row)]
+    header, tickers, title = _find_header(above, width, not any(row[-1] for row in sample))
     return Layout(
         separator=separator,
         quote=quote if any(quote in line for line in body) else "",
@@ -135,6 +136,12 @@ def _is_header(row: Row) -> bool:
     """Return whether a line names the prices, and is not joined with one of data."""
     names = sum(parse_name(name).role in PRICES for name in row)
     return names >= len(PRICES) and not any(looks_like_number(cell.strip()) for cell in row if cell)
+
+
+def _is_count(row: Row) -> bool:
+    """Return whether a line is 0, 1, 2 and so on, as pandas names columns."""
+    cells = [cell for cell in row if cell]
+    return len(cells) > len(PRICES) and cells == [str(i) for i in range(len(cells))]
 
 
 def _has_data(row: Row) -> bool:

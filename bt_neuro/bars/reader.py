@@ -37,10 +37,11 @@ from bt_neuro.bars.validation import (
     check_cells,
     check_rows,
     check_times,
+    column_notes,
     counted,
     remarks,
 )
-from bt_neuro.bars.words import PRICES, is_foreign, parse_name
+from bt_neuro.bars.words import PRICES, is_foreign
 from bt_neuro.errors import BarsError
 
 
@@ -196,7 +197,7 @@ def read_bars(
         check_timeframe(rows, inspector)
         check_continuity(rows)
 
-        notes = [*_column_notes(table, rows), *inspector.notes, *remarks(rows)]
+        notes = [*column_notes(table, rows), *inspector.notes, *remarks(rows)]
         if here != there:
             notes.append(f"Times were moved from {here} to {there}.")
         timeframe = commonest_step(rows["datetime"])
@@ -276,29 +277,3 @@ def _parse(
             raise BarsError("1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.")
         inspector.notes.append("Prices such as 1.234 were read with a decimal point, not as thousands.")
     return check_times(rows, inspector), times, style
-
-
-def _column_notes(table: Table, rows: Rows) -> list[str]:
-    """Return notes on the columns, for the reader of a run."""
-    notes = list(table.notes)
-    if not {"volume", "up"} & table.columns.keys():
-        named = (
-            name for name in table.unused if parse_name(name).role == "volume" and not parse_name(name).rest
-        )
-        known = (
-            "No column is known as volume"
-            if (name := next(named, "")) == ""
-            else f"No number stands in {name}"
-        )
-        notes.append(f"{known}; volume is 0 in every bar.")
-    elif not rows["volume"].any():
-        notes.append("Volume is 0 in every bar.")
-    elif "up" in table.columns:
-        notes.append(f"Volume is the sum of {table.name('up')} and {table.name('down')}.")
-    unnamed = [f"{role} {table.name(role)}" for role in PRICES if parse_name(table.name(role)).role != role]
-    if unnamed and not table.format.columns:
-        notes.append(f"Found by order and consistency, not by name: {', '.join(unnamed)}.")
-    if table.unused:
-        notes.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
-    repeated = [name for role in table.columns if (name := table.name(role)) in table.unused]
-    return notes + [f"Column {name} comes more than once; the first is used." for name in repeated]

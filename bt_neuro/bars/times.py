@@ -109,7 +109,7 @@ def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:
 
 
 def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: str) -> list[Reading]:
-    if pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type):
+    if clocks is None and (pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type)):
         zone = "UTC" if getattr(dates.type, "tz", None) else ""
         return [Reading(np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy()), zone)]
     if pa.types.is_floating(dates.type) and pc.all(pc.equal(pc.floor(dates), dates)).as_py():

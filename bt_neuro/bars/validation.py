@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bt_neuro.bars.numbers import is_absent, price_digits
 from bt_neuro.bars.table import Table
 from bt_neuro.bars.times import SOON
-from bt_neuro.bars.words import PRICES
+from bt_neuro.bars.words import PRICES, parse_name
 from bt_neuro.errors import BarsError
 
 Mask = NDArray[np.bool_]
@@ -227,3 +227,29 @@ def remarks(rows: Rows) -> list[str]:
         for some, what in found
         if some.any()
     ]
+
+
+def column_notes(table: Table, rows: Rows) -> list[str]:
+    """Return notes on columns that are absent, derived, guessed or not used."""
+    notes = list(table.notes)
+    if not {"volume", "up"} & table.columns.keys():
+        named = (
+            name for name in table.unused if parse_name(name).role == "volume" and not parse_name(name).rest
+        )
+        known = (
+            "No column is known as volume"
+            if (name := next(named, "")) == ""
+            else f"No number stands in {name}"
+        )
+        notes.append(f"{known}; volume is 0 in every bar.")
+    elif not rows["volume"].any():
+        notes.append("Volume is 0 in every bar.")
+    elif "up" in table.columns:
+        notes.append(f"Volume is the sum of {table.name('up')} and {table.name('down')}.")
+    unnamed = [f"{role} {table.name(role)}" for role in PRICES if parse_name(table.name(role)).role != role]
+    if unnamed and not table.format.columns:
+        notes.append(f"Found by order and consistency, not by name: {', '.join(unnamed)}.")
+    if table.unused:
+        notes.append(f"Columns not used: {', '.join(dict.fromkeys(table.unused))}.")
+    repeated = [name for role in table.columns if (name := table.name(role)) in table.unused]
+    return notes + [f"Column {name} comes more than once; the first is used." for name in repeated]

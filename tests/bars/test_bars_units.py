@@ -169,9 +169,12 @@ class TestContainers:
                 "Time Series": {str(row[0]): dict(zip("ohlcv", row[1:], strict=True)) for row in rows}
             },
             lambda rows: {key: {str(row[0]): row[i] for row in rows} for i, key in enumerate("ohlcv", 1)},
+            lambda rows: [
+                {"Date": f"/Date({row[0]}000)/", **dict(zip("ohlcv", row[1:], strict=True))} for row in rows
+            ],
             lambda rows: {"columns": ["t", *"ohlcv"], "index": list(range(len(rows))), "data": rows},
         ],
-        ids=["nested", "columns", "by time", "by column", "pandas"],
+        ids=["nested", "columns", "by time", "by column", "ASP.NET", "pandas"],
     )
     def test_json_of_any_shape(self, tmp_path: Path, shape) -> None:
         rows = [
