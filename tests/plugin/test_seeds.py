@@ -1,6 +1,7 @@
 """Several networks side by side in one launch: each as if alone, and the signal is their vote."""
 
 import re
+import signal as signals
 from functools import partial
 from itertools import count
 
@@ -43,6 +44,13 @@ class Fails(Small):
         super().decide(signal)
         if self.p.seeds == 1 and signal.bar > 80:
             raise ValueError("nobody agrees with me")
+
+
+class Interrupted(Small):
+    def decide(self, signal):
+        super().decide(signal)
+        if self.p.seeds == 1 and signal.bar == 80:
+            signals.raise_signal(signals.SIGINT)
 
 
 class Remembers(Small):
@@ -131,6 +139,7 @@ def test_the_spread_over_seeds_is_reported(vote):
     [
         (Peeks, {}, r"Peeks reads its network \(network.n_parameters must not be read in playback.\)"),
         (Fails, {}, "with seed 5 alone, the strategy fails: ValueError: nobody agrees with me"),
+        (Interrupted, {}, "SIGINT has ended the playback"),
         (Remembers, {}, "played again, the vote itself does not give the same account"),
         (Own, {}, "Own makes a learner of its own"),
         (Epochs, {}, "Epochs overrides notify_epoch, and no epoch runs again"),
