@@ -3,8 +3,8 @@
     python examples/redis_bridge.py --folder live --url redis://127.0.0.1:6379 -- --device auto
 
 Entries of ``bars`` have one field, ``line``: a line of `bt-neuro stream`. An answer is added to ``answers`` under the
-id ``1-<bar + 1>``; Redis takes an id once and in order, so that an answer told twice is there once. An entry is
-acknowledged after its answer is there. Needs the package redis.
+id ``1-<bar + 1>``, of several instruments (``-- --symbols A,B``) ``1-<row + 1>``. Redis takes an id once and in order,
+so that an answer told twice is there once. An entry is acknowledged after its answer is there. Needs the package redis.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ import redis
 BARS, ANSWERS, GROUP, CONSUMER = "bars", "answers", "bt-neuro", "bridge"
 
 
+def number_of(answer: dict) -> int | None:
+    """Return the number of an answer, None for one to a line that was no new bar."""
+    return answer.get("row", answer.get("bar"))
+
+
 def add_answer(server: redis.Redis, answer: dict) -> None:
     """Add an answer, unless it is there already."""
     try:
-        server.xadd(ANSWERS, {"answer": json.dumps(answer)}, id=f"1-{answer['bar'] + 1}")
+        server.xadd(ANSWERS, {"answer": json.dumps(answer)}, id=f"1-{number_of(answer) + 1}")
     except redis.ResponseError as error:
         if "equal or smaller" not in str(error):
             raise
@@ -45,9 +50,14 @@ def bridge(server: redis.Redis, folder: Path, options: list[str], most: int | No
     words = ["--resume", folder, "--tell-from", next_bar(server)] if folder.exists() else ["--out", folder]
     command = [sys.executable, "-m", "bt_neuro", "stream", *map(str, words), *options]
     stream = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    ready = json.loads(stream.stderr.readline() or b"{}")
-    if ready.get("event") != "ready":
-        raise SystemExit(f"the stream did not start: {ready} {stream.stderr.read().decode()}")
+    said = []
+    for line in stream.stderr:  # a note that bars pass again may come first
+        said.append(line.decode())
+        if said[-1].startswith('{"event": "ready"'):
+            break
+    else:
+        raise SystemExit(f"the stream did not start: {''.join(said)}")
+    ready = json.loads(said[-1])
     for _ in range(ready["told"]):
         add_answer(server, json.loads(stream.stdout.readline()))
     start, done = "0", 0  # first the entries that were read and not acknowledged, then new ones
@@ -61,7 +71,7 @@ def bridge(server: redis.Redis, folder: Path, options: list[str], most: int | No
             stream.stdin.write(fields[b"line"] + b"\n")
             stream.stdin.flush()
             answer = json.loads(stream.stdout.readline())
-            if "bar" in answer:
+            if number_of(answer) is not None:
                 add_answer(server, answer)
             server.xack(BARS, GROUP, entry)
             done += 1

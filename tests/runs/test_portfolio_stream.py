@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import time
 from datetime import timedelta
 
 import pytest
@@ -291,3 +293,65 @@ def test_its_state_can_be_watched(tmp_path):
     state = read_state(tmp_path)
     assert state.health["bars"] == ALL
     assert [one["equity"] for one in state.equity] == [one["account"]["equity"] for one in told]
+
+
+@pytest.mark.slow
+def test_idle_periods_change_nothing(tmp_path):
+    """Orders, fills and account too: nothing depends on when lines come."""
+
+    def late(some, *pauses):
+        for number, one in enumerate(some):
+            if number in pauses:
+                time.sleep(0.6)
+            yield one
+
+    given = lines(frames(60))
+    whole, _ = run(given, tmp_path / "whole", strategy=Brackets)
+    told, _ = run(late(given[:90], 0, 41, 88), tmp_path / "idle", strategy=Brackets)
+    told += run(late(given[90:], 0, 5), resume=tmp_path / "idle", strategy=Brackets)[0]
+    assert told == whole
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    1e300,
+    math.nan,
+    "",
+    "x",
+    "\ud800",
+    [],
+    {"a": 1},
+    "2099-01-01",
+    "A",
+    "Z",
+    "broker",
+    10**400,
+)
+
+
+@pytest.mark.slow
+def test_hostile_lines_are_answered_in_order(tmp_path):
+    """One answer a line; the bars among them have the answers that they have alone."""
+    chance, given, due = random.Random(4), [], []
+    names = ["symbol", "time", *PRICES, "id", "ticker", ""]
+    for number in range(3_000):
+        due.append(number % 50 == 0 and number // 50 < ALL)
+        if due[-1]:
+            given.append(LINES[number // 50])
+            continue
+        values = json.loads(chance.choice(LINES))
+        for _ in range(chance.choice((1, 2, 5))):
+            values[chance.choice(names)] = chance.choice(ODD)
+        values["volume"] = -1.0  # so that it never is a bar
+        text = json.dumps(values) if chance.random() < 0.7 else ",".join(map(str, values.values()))
+        given.append(
+            (text[: chance.randrange(len(text))] if chance.random() < 0.3 else text).replace("\n", "")
+        )
+    told, result = run(given, tmp_path / "odd")
+    assert len(told) == len(given)
+    assert ["row" in one for one in told] == due
+    assert [one["line"] for one in told if "line" in one] == [n for n, d in enumerate(due, 1) if not d]
+    assert [one for one in told if "row" in one] == run(LINES[: sum(due)], tmp_path / "alone")[0]
+    assert run([], resume=tmp_path / "odd")[1].metrics["bars"] == result.metrics["bars"]

@@ -61,22 +61,40 @@ class Server:
         self.process.wait()
 
 
-def test_every_answer_is_there_once(tmp_path):
+COLUMNS = ["datetime", "open", "high", "low", "close", "volume", "spread"]
+
+
+def one_market():
+    return [",".join(map(str, row)) for row in random_hours(1000)[COLUMNS].itertuples(index=False)]
+
+
+def several(symbols):
+    frames = [random_hours(200, seed=number)[COLUMNS] for number in range(len(symbols))]
+    return [
+        json.dumps({"symbol": symbol, **dict(zip(COLUMNS, [str(row[0]), *map(float, row[1:])], strict=True))})
+        for rows in zip(*(frame.itertuples(index=False) for frame in frames), strict=True)
+        for symbol, row in zip(symbols, rows, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "kills"), [(None, KILLS), (("A", "B"), max(KILLS // 3, 2))], ids=["one", "several"]
+)
+def test_every_answer_is_there_once(symbols, kills, tmp_path):
     from small import Small
 
-    columns = ["datetime", "open", "high", "low", "close", "volume", "spread"]
-    lines = [",".join(map(str, row)) for row in random_hours(1000)[columns].itertuples(index=False)]
-    whole, chance = [], random.Random(5)
-    stream(lines, whole.append, strategy=Small, out=tmp_path / "whole")
+    lines, whole, chance = several(symbols) if symbols else one_market(), [], random.Random(5)
+    stream(lines, whole.append, strategy=Small, out=tmp_path / "whole", symbols=symbols)
     server = Server(tmp_path / "redis")
     try:
         for line in lines:
             server.client.xadd("bars", {"line": line})
         options = ["--", "--device", "numpy", "--strategy", f"{ROOT / 'tests' / 'small.py'}:Small"]
         command = [sys.executable, ROOT / "examples" / "redis_bridge.py", "--folder", tmp_path / "live"]
+        options += ["--symbols", ",".join(symbols)] if symbols else []
         command += ["--url", f"redis://127.0.0.1:{server.port}", *options]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        for number in range(KILLS + 1):
+        for number in range(kills + 1):
             bridge = subprocess.Popen(
                 list(map(str, command)),
                 cwd=ROOT,
@@ -84,7 +102,7 @@ def test_every_answer_is_there_once(tmp_path):
                 start_new_session=True,
                 stderr=subprocess.DEVNULL,
             )
-            if number == KILLS:
+            if number == kills:
                 until = time.monotonic() + 120
                 while server.client.xlen("answers") < len(lines) and time.monotonic() < until:
                     time.sleep(0.1)
