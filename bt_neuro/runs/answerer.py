@@ -24,9 +24,10 @@ class Answerer(bt.Analyzer):
       - ``lines`` (required): the `LineQueue`
       - ``log``, ``answers`` (required): the `BarsLog` and the `AnswerLog`
       - ``tell`` (required): called with each new answer
+      - ``again`` (default: ``None``): the `AnswersAgain`, where all bars run again
     """
 
-    params = (("lines", None), ("log", None), ("answers", None), ("tell", None))
+    params = (("lines", None), ("log", None), ("answers", None), ("tell", None), ("again", None))
 
     def start(self) -> None:
         self._bar = -1
@@ -45,8 +46,9 @@ class Answerer(bt.Analyzer):
         if answers.key != BAR:
             row = self.p.lines.row
             about = {answers.key: row, "symbol": data._name}
-        if row < log.rows and row <= answers.last_bar:
-            return  # it runs again
+        runs_again = row < log.rows and row <= answers.last_bar
+        if runs_again and self.p.again is None:
+            return
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
         said = signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored)
         message = about | said | taken
@@ -57,12 +59,16 @@ class Answerer(bt.Analyzer):
             "costs": broker.books.paid,
             "is_settled": data._name not in broker.unsettled,
         }
+        if runs_again:
+            self.p.again.compare(message)
+            return
         if line is not None and line.has_id:
             message["id"] = line.id
         answers.add(message)
         if line is not None and row >= log.rows:
             log.add(line.bar)
-        self.p.tell(message)
+        if row > answers.told_bar:
+            self.p.tell(message)
 
 
 def signal_message(bar: int, time: str, signal: Signal | None, scored: list[ScoredSignal]) -> dict[str, Any]:

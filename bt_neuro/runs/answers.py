@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.errors import NeuroError
+from bt_neuro.errors import CheckpointError, NeuroError
 from bt_neuro.io import open_no_follow
 
 ANSWERS, EARLIER, TOLD = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
@@ -34,6 +34,7 @@ class AnswerLog:
     ----------
     last_bar : number of the last bar that has an answer, -1 for none
     told_bar : number of the last bar whose answer was told, -1 for none
+    lost_bars : bars whose answers were told, and which are no longer stored, as after a power failure
     """
 
     def __init__(self, folder: Path, last_bar: int, key: str = BAR) -> None:
@@ -42,7 +43,8 @@ class AnswerLog:
         self._lock = threading.Lock()  # checkpoints are written, and this file flushed, in another thread
         self._open(last_bar)
         self._told = open_no_follow(folder / TOLD, "r+b" if (folder / TOLD).exists() else "w+b", buffering=0)
-        self.told_bar = _number(self._told.read(WIDTH))
+        told = _number(self._told.read(WIDTH))
+        self.told_bar, self.lost_bars = min(told, last_bar), max(0, told - last_bar)
 
     def _open(self, last_bar: int) -> None:
         self._file = open_no_follow(self._path, "a+b")
@@ -77,21 +79,22 @@ class AnswerLog:
         NeuroError
             If they are no longer kept.
         """
-        first = True
+        for number, values in enumerate(self.kept()):
+            first = values[self.key]
+            if not number and bar < first and self._has_rotated:
+                raise NeuroError(
+                    f"answers are kept from {self.key} {first} on, got {bar}. Give a later --tell-from."
+                )
+            if first >= bar:
+                yield values
+
+    def kept(self) -> Iterator[dict[str, Any]]:
+        """Yield all answers that are kept."""
         for path in (self._earlier, self._path):
-            if not path.exists():
-                continue
-            with open_no_follow(path, "rb") as file:
-                for line in file:
-                    values = self._row(path, line)
-                    number = values[self.key]
-                    if first and bar < number and self._has_rotated:
-                        raise NeuroError(
-                            f"answers are kept from {self.key} {number} on, got {bar}. Give a later --tell-from."
-                        )
-                    first = False
-                    if number >= bar:
-                        yield values
+            if path.exists():
+                with open_no_follow(path, "rb") as file:
+                    for line in file:
+                        yield self._row(path, line)
 
     @property
     def _has_rotated(self) -> bool:
@@ -122,6 +125,45 @@ class AnswerLog:
     def close(self) -> None:
         self._file.close()
         self._told.close()
+
+
+class AnswersAgain:
+    """Comparison of the answers of bars that run again with those that were kept.
+
+    Bars, strategy, device or version may have changed since. Orders that were told would then be others than those
+    that the account now has.
+
+    Parameters
+    ----------
+    log : the answers
+    folder : of the stream, for messages
+    """
+
+    def __init__(self, log: AnswerLog, folder: Path) -> None:
+        self._key, self._folder, self._kept = log.key, folder, log.kept()
+        self._next = next(self._kept, None)
+
+    def compare(self, answer: dict[str, Any]) -> None:
+        """Compare an answer, if it was kept.
+
+        Raises
+        ------
+        CheckpointError
+            If they differ.
+        """
+        number = answer[self._key]
+        while self._next is not None and self._next[self._key] < number:
+            self._next = next(self._kept, None)
+        if self._next is None or self._next[self._key] != number:
+            return
+        now = json.loads(json.dumps(answer))
+        for name, value in self._next.items():
+            if name != "id" and now.get(name) != value:
+                raise CheckpointError(
+                    f"cannot resume {self._folder}: {name} of {self._key} {number} was {value}, got {now.get(name)}. "
+                    "Give strategy, device and version of bt-neuro of then, or begin a new folder with --history."
+                )
+        self._next = next(self._kept, None)
 
 
 def _number(text: bytes) -> int:

@@ -42,6 +42,8 @@ class BarsLog(TextTable):
     """
 
     def __init__(self, path: Path, known: Fields | None = None, symbols: Sequence[str] = ()) -> None:
+        if not path.exists():
+            raise BarsError(f"{path} is missing. Give another folder.")
         if not path.stat().st_size:
             raise BarsError(f"{path} must have a header, but is empty. Give another folder.")
         super().__init__(path, COLUMNS)
@@ -63,16 +65,25 @@ class BarsLog(TextTable):
             frame.reindex(columns=columns, fill_value=0.0).to_csv(partial, index=False, lineterminator="\n")
 
     def read(self, first: int = 0) -> Iterator[Bar]:
-        """Yield the bars from number `first` on that the file has now."""
-        reader, start = LineReader(checks=False, symbols=self._symbols), 0
-        with open_no_follow(self.path, "r", encoding="utf-8", newline="") as lines:
-            reader.read(lines.readline())
-            if 0 <= self._known[0] <= first:
-                start = self._known[0]
-                lines.seek(self._known[1])
-            for number, line in zip(range(start, self.rows), lines, strict=False):
-                if number >= first and (bar := reader.read(line)) is not None:
-                    yield bar
+        """Yield the bars from number `first` on that the file has now.
+
+        Raises
+        ------
+        BarsError
+            If one is damaged.
+        """
+        reader, start, number = LineReader(checks=False, symbols=self._symbols), 0, 0
+        try:
+            with open_no_follow(self.path, "r", encoding="utf-8", newline="") as lines:
+                reader.read(lines.readline())
+                if 0 <= self._known[0] <= first:
+                    start = self._known[0]
+                    lines.seek(self._known[1])
+                for number, line in zip(range(start, self.rows), lines, strict=False):
+                    if number >= first and (bar := reader.read(line)) is not None:
+                        yield bar
+        except (BarsError, UnicodeDecodeError) as error:
+            raise BarsError(f"{self.path} is damaged: bar {number}: {error}. Give another folder.") from error
 
     def add(self, bar: Bar) -> None:
         """Append a bar; on return the operating system has it."""

@@ -23,8 +23,6 @@ from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
 from bt_neuro.runs.stream_folder import account_of
 
 KIND = "portfolio-stream"
-# All bars run again at a restart: with other settings their orders would not be those that were told.
-SAME = ("names", "strategy", "strategy_sha256", "parameters", "versions.bt-neuro")
 FILES = (
     ".csv",
     ".json",
@@ -86,7 +84,9 @@ def open_portfolio_folder(
         if account is not None:
             require_same({"account": asdict(found)}, {"account": asdict(account)}, ("account",), str(resume))
         kept = {name: before[name] for name in ("first_live_bar", "account")}
-        return RunFolder.resume(resume, KIND, {**manifest, **kept}, SAME), found
+        # What else must be as it was is seen in the answers, see `AnswersAgain`.
+        same = ("names", "strategy", *(f"parameters.{name}" for name in parameters if name != "device"))
+        return RunFolder.resume(resume, KIND, {**manifest, **kept}, same), found
     past, account = _past(history, symbols), account or Account()
     manifest |= {"account": asdict(account), "first_live_bar": 0 if past is None else len(past)}
 

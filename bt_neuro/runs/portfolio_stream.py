@@ -11,7 +11,7 @@ from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.summary import portfolio_stream_metrics, stream_metrics
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.runs.answerer import Answerer, Teller
-from bt_neuro.runs.answers import ROW
+from bt_neuro.runs.answers import ROW, AnswersAgain
 from bt_neuro.runs.bars_log import BARS, BarsLog
 from bt_neuro.runs.health import Health
 from bt_neuro.runs.line_queue import LineReaderThread
@@ -40,6 +40,7 @@ class PortfolioSession(Session):
         self._symbols: list[str] = self.folder.manifest["names"]
         path = self.folder.path
         for folder in (path, *(path / symbol for symbol in self._symbols)):
+            folder.mkdir(exist_ok=True)
             for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
                 (folder / name).unlink(missing_ok=True)
         return StreamStart(None, False, 0, {}, NO_SNAPSHOT)
@@ -63,7 +64,9 @@ class PortfolioSession(Session):
         self._health = Health(path, self._event, self.heartbeat_s, self._counts)
         self._feeds = {symbol: SymbolFeed(queue=self.lines, limits=None) for symbol in self._symbols}
         self._recordings: dict[str, Recording] = {}
+        again = AnswersAgain(self._answers, path)
         answering = {"lines": self.lines, "log": self._log, "answers": self._answers, "tell": self.tell}
+        answering["again"] = again
         analyzers: dict[str, list[tuple[type[bt.Analyzer], dict[str, Any]]]] = {}
         with ExitStack() as tables:
             self._equity = tables.enter_context(TextTable(path / EQUITY, PortfolioEquity.header))
@@ -74,7 +77,7 @@ class PortfolioSession(Session):
                 about = {"run": self._signature, "symbol": symbol}
                 analyzers[symbol] = [
                     (Answerer, {**answering, "_name": "answers"}),
-                    *recording.analyzers(more={"health": self._health}),
+                    *recording.analyzers([lambda strategy: self._sync()], {"health": self._health}),
                     (ModelCheckpoint, {"path": path / symbol / MODEL, "about": about}),
                 ]
             equity = {"table": self._equity, "names": self._symbols}
@@ -83,9 +86,9 @@ class PortfolioSession(Session):
             for symbol in self._symbols:
                 cerebro.addstrategy(member, **{**self._params, "data": symbol, "budget": budget})
             past = self.folder.manifest["first_live_bar"]
-            again = start.again(self._log)
+            rows = start.again(self._log)
             self.lines.begin_all(
-                self._feeds, past, again, self._broker.command, self._ready, self._health.beat
+                self._feeds, past, rows, self._broker.command, self._ready, self._health.beat
             )
             self._is_running = True
             if self._is_ended:

@@ -100,6 +100,8 @@ class Session:
             self._warn(f"{self._log.rows:,} bars pass again before a new one is taken: {self._start.reason}.")
         self._answers = AnswerLog(self.folder.path, self._log.rows - 1, self.key)
         stack.callback(self._answers.close)
+        if lost := self._answers.lost_bars:
+            self._warn(f"{lost:,} bars that were answered are not in {BARS}. Send them again.")
         self._old_bars, self._position = self._log.rows, position
         self.tell = Teller(send, self._answers, self.end)
         self.lines = self._queue(reader, limits, self.tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import time
 from datetime import timedelta
 
@@ -279,6 +280,28 @@ def test_a_restart_with_other_settings_is_refused(options, message, begun):
     with pytest.raises(NeuroError, match=message):
         run([], **{"resume": begun, "symbols": None, **options})
     assert (begun / "run.json").read_bytes() == before
+
+
+def test_bars_that_are_answered_otherwise_at_a_restart_are_named(begun, tmp_path):
+    """Else the account would not have the orders that were told."""
+    folder = shutil.copytree(begun, tmp_path / "live")
+    bars = (folder / "bars.csv").read_text().splitlines(keepends=True)
+    (folder / "bars.csv").write_text("".join([*bars[:5], bars[5].replace("2024", "2023"), *bars[6:]]))
+    with pytest.raises(NeuroError, match=r"time of row 4 was 2024-.*, got 2023-.*new folder with --history"):
+        run([], resume=folder)
+    (folder / "bars.csv").write_bytes("".join(bars).encode().replace(b":", b"\xff", 1))
+    with pytest.raises(NeuroError, match=r"bars.csv is damaged: bar 0: "):
+        run([], resume=folder)
+    (folder / "bars.csv").write_text("".join(bars))
+    (folder / "bars.csv").write_text("".join(bars[:-3]))
+    warned = []
+    run([], resume=folder, warn=warned.append)
+    assert warned[-1] == "3 bars that were answered are not in bars.csv. Send them again."
+    assert [one["row"] for one in run(LINES[7:10], resume=folder)[0]] == [7, 8, 9]
+    (folder / "answers.jsonl").unlink()
+    assert run([], resume=folder)[0] == []  # answered again, and not told again
+    assert len((folder / "answers.jsonl").read_text().splitlines()) == 10
+    assert len(run(LINES[10:12], resume=folder)[0]) == 2
 
 
 @pytest.mark.slow
