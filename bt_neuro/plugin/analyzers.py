@@ -154,6 +154,7 @@ class Seconds:
     def __init__(self) -> None:
         self._counts = [0] * self._BINS
         self._bars, self._total, self._max = 0, 0.0, 0.0
+        self._latest, self._bin = 0.0, 0
 
     def on_bar(self, record: BarRecord) -> None:
         if record.step_s is not None:
@@ -163,8 +164,10 @@ class Seconds:
         self._bars += 1
         self._total += seconds
         self._max = max(self._max, seconds)
-        bin_ = int(math.log(max(seconds, 1e-6) / 1e-6) / self._STEP)
-        self._counts[min(bin_, self._BINS - 1)] += 1
+        if seconds != self._latest:  # the bars of a launch have the same
+            bin_ = int(math.log(max(seconds, 1e-6) / 1e-6) / self._STEP)
+            self._latest, self._bin = seconds, min(bin_, self._BINS - 1)
+        self._counts[self._bin] += 1
 
     def get_analysis(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import chain
 from math import nan
 from typing import Any
 
@@ -27,6 +27,11 @@ def move_lines(lines: Sequence[LineBuffer], values: Iterable[float]) -> None:
         if line.bindings:
             for binding in line.bindings:
                 binding[0] = value
+
+
+def values_of(lines: Iterable[Any]) -> list[float]:
+    """Return the current values of lines; ``line[0]`` takes two calls more."""
+    return [line.array[line._idx] if type(line) is LineBuffer else line[0] for line in lines]
 
 
 def request_stop(cerebro: bt.Cerebro) -> None:
@@ -82,13 +87,12 @@ class LeanStrategy(bt.Strategy):
         # backtrader's asks each feed of a portfolio four times for its length.
         lengths = list(map(len, self.datas))
         is_new = len(self._clock) != len(self) if self._oldsync else lengths != self._dlens
-        time = max(data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length)
-        lines = self.lines.lines  # the first one is `datetime`
+        time = max([data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length])
         if is_new:
-            move_lines(lines, (time, *repeat(nan, len(lines) - 1)))
+            lines = self.lines.lines
+            move_lines(lines, [nan] * len(lines))
             self._dlens = lengths
-        else:
-            lines[0][0] = time
+        self.lines.datetime[0] = time
         return len(self)
 
     def _getminperstatus(self) -> Any:

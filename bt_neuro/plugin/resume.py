@@ -14,6 +14,7 @@ from bt_neuro.account.bar_time import opening_line
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.plugin.bar_loop import values_of
 
 # Of a feature's largest recent value. backtrader computes some indicators in another order of sums where it
 # computes them for all bars at once; another period or formula differs by much more.
@@ -66,7 +67,7 @@ class ResumeVerification:
             When the bars so far differ from those learned.
         """
         bar = self.fingerprint.bars
-        time, open_, high, low, close, volume = [line[0] for line in self._lines]
+        time, open_, high, low, close, volume = values_of(self._lines)
         try:
             self.fingerprint.add(time, open_, high, low, close, volume)
         except CheckpointError as error:

@@ -70,6 +70,7 @@ class RunObserver(bt.Analyzer):
 
     def start(self) -> None:
         self._subscribers: list[Subscriber] = list(self.p.subscribers.values())
+        self._pass_on = [subscriber.on_bar for subscriber in self._subscribers]
         self._now_and_then: Iterable[Callable[[bt.Strategy], None]] = self.p.now_and_then
         self._time, self._close = opening_line(self.data), self.data.lines.close
         self._bar, self._is_idle = -1, not is_neural(self.strategy)
@@ -87,8 +88,8 @@ class RunObserver(bt.Analyzer):
         if self.strategy.phase is Phase.RESUME:
             return
         record = self._record(bar)
-        for subscriber in self._subscribers:
-            subscriber.on_bar(record)
+        for pass_on in self._pass_on:
+            pass_on(record)
 
     def _record(self, bar: int) -> BarRecord:
         strategy = self.strategy
@@ -96,7 +97,7 @@ class RunObserver(bt.Analyzer):
         account = features = step_s = statistics = None
         if strategy.phase is not Phase.FIT:
             books: Any = getattr(broker, "books", None)
-            money = broker.getcash(), broker.getvalue(), strategy.position.size
+            money = broker.getcash(), broker.getvalue(), broker.getposition(self.data).size
             account = AccountState(*money, *(() if books is None else (books.paid, books.deposits)))
         if learner.last_bar == bar:
             features = learner.features

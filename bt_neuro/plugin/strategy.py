@@ -18,7 +18,7 @@ from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin import checks
-from bt_neuro.plugin.bar_loop import LeanStrategy
+from bt_neuro.plugin.bar_loop import LeanStrategy, values_of
 from bt_neuro.plugin.bars_ahead import bars_ahead
 from bt_neuro.plugin.default_features import default_features
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
@@ -248,7 +248,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
         try:
             self._change_phase(bar)  # first: a checkpoint saved there ends with the bar before
             high, low, close = self._verification.add()
-            row = [line[0] for line in self._feature_lines.values()]
+            row = values_of(self._feature_lines.values())
             if self._phase is Phase.RESUME:
                 self._verification.compare(bar, row)
             if self._is_fitting:

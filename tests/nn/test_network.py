@@ -339,7 +339,7 @@ def test_a_copy_of_the_state_brings_it_back_among_launches(place, data, seed):
     windows, targets = data
     network = network_of(LAYERS, place, seed=seed)
     network.learn_then_predict(windows[:3], targets[:3], windows[1:4])
-    state, steps, copy = network.state(), network.steps, network.copy_state()
+    state, steps, copy = network.state(), network.steps, network.copy_state(over=network.copy_state())
     later = [network.send(windows[i : i + 2], targets[i : i + 2], windows[i + 1 : i + 3]) for i in (3, 5)]
     name = next(iter(state))
     assert_same_bits(network.tensor(name, copy), state[name])

@@ -9,7 +9,7 @@ from backtrader.linebuffer import LineBuffer
 from modes import hours
 
 from bt_neuro.account.fills import copy_of
-from bt_neuro.plugin.bar_loop import LeanStrategy, move_lines
+from bt_neuro.plugin.bar_loop import LeanStrategy, move_lines, values_of
 from bt_neuro.plugin.feed import BarsFeed
 
 
@@ -31,6 +31,7 @@ def test_lines_move_as_forward_moves_them(period, extra):
             line[0] = value
         for line, other in zip((*lines, bound), (*others, other_bound), strict=True):
             assert (len(line), line.idx, line[0]) == (len(other), other.idx, other[0])
+            assert values_of([line]) == [other[0]]
             assert array.array("d", line.array) == pytest.approx(array.array("d", other.array), nan_ok=True)
 
 
@@ -56,6 +57,7 @@ class Trades:
     calls = 0
 
     def next(self):
+        self.times = [*getattr(self, "times", []), self.datetime[0]]
         if len(self) % 2:
             self.close() if self.position else self.buy(size=1)
 
@@ -72,8 +74,8 @@ class HearsItself(Trades):
         self.funds = [*getattr(self, "funds", []), (cash, value, fundvalue, shares)]
 
 
-def ran(base, trades, bars, analyzer=None):
-    cerebro = bt.Cerebro(stdstats=False)
+def ran(base, trades, bars, analyzer=None, **options):
+    cerebro = bt.Cerebro(stdstats=False, **options)
     cerebro.adddata(BarsFeed(bars=bars))
     cerebro.addstrategy(type("Mine", (trades, base), {}))
     if analyzer:
@@ -87,14 +89,15 @@ def heard(strategy):
     for analyzer in strategy.analyzers:
         found.append((analyzer.child if isinstance(analyzer, Parent) else analyzer).heard)
     statuses = [state[1:] for state in strategy.states]
-    return found, statuses
+    return found, statuses, strategy.times
 
 
+@pytest.mark.parametrize("options", [{}, {"oldsync": True}, {"quicknotify": True}])
 @pytest.mark.parametrize(
     ("trades", "analyzer"), [(Trades, None), (HearsItself, None), (Trades, Hears), (Trades, Parent)]
 )
-def test_who_listens_to_money_or_orders_hears_the_same(frame, trades, analyzer):
-    lean, plain = (ran(base, trades, frame, analyzer) for base in (LeanStrategy, bt.Strategy))
+def test_who_listens_to_money_or_orders_hears_the_same(frame, trades, analyzer, options):
+    lean, plain = (ran(base, trades, frame, analyzer, **options) for base in (LeanStrategy, bt.Strategy))
     assert heard(lean) == heard(plain)
     assert lean.calls
 
