@@ -16,7 +16,7 @@ from bt_neuro.bars.dates import looks_like_clock, looks_like_date, zone_in_name
 from bt_neuro.bars.formats import Format
 from bt_neuro.bars.numbers import is_absent, looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
-from bt_neuro.bars.words import PRICES, WORDS, Name, parse_name, plain, spread_unit
+from bt_neuro.bars.words import MONEY, PRICES, WORDS, Name, parse_name, plain, spread_unit
 from bt_neuro.errors import BarsError
 
 SIDES = ("", "trade", "trades", "bid", "mid", "ask")  # of equals, the first
@@ -61,7 +61,8 @@ def find_columns(
     numeric = [i for i in numeric if not (names[i].rest and all(is_absent(row[i]) for row in sample))]
     prices = _named_prices(names, numeric, symbol)
     if not prices:
-        prices = consistent_prices(sample, times, [i for i in numeric if names[i].role in ("", *PRICES)])
+        possible = [i for i in numeric if names[i].role in ("", *PRICES) and not names[i].is_study]
+        prices = consistent_prices(sample, times, possible)
         exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
         if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
             raise _no_prices(header, names, exact, sample[0])
@@ -151,7 +152,7 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
     complete = {rest: found for rest, columns in groups.items() if rest and (found := _group(names, columns))}
     if "" in groups:  # names with a footnote behind them may complete those without
         footnotes = [
-            i for rest, columns in groups.items() if rest not in complete for i in columns if names[i].leads
+            i for rest, some in groups.items() if rest not in complete for i in some if names[i].is_footnote
         ]
         if found := _group(names, sorted(footnotes)):
             complete = {rest: complete.get(rest, found) for rest in groups if rest in complete or not rest}
@@ -221,7 +222,7 @@ def _volumes(names: Sequence[Name], columns: Sequence[int], prices: dict[str, in
     volumes = [i for i in columns if names[i].role == "volume"]
     exact = [i for i in volumes if plain(names[i].rest) in ("", ticker)]
     if chosen := exact or [i for i in volumes if not names[i].is_study]:
-        return {"volume": min(chosen, key=lambda i: names[i].rank)}
+        return {"volume": min(chosen, key=lambda i: (plain(names[i].rest) in MONEY, names[i].rank))}
     parts = {
         role: i for i in reversed(columns) if (role := names[i].role) in ("up", "down") and not names[i].rest
     }

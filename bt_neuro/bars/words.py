@@ -22,8 +22,10 @@ WEAK = {
 # A name with one of these beside its word is no price and no volume of the bar.
 STUDIES = {
     "adj", "adjusted", "prev", "previous", "change", "chg", "ha", "heikin", "ma", "sma", "ema", "avg", "average",
-    "mean", "interest", "time", "date", "trades", "deliverable",
+    "mean", "interest", "yesterday", "prior", "next", "unadjusted", "unadj", "time", "date", "trades", "deliverable",
 }  # fmt: skip
+# Beside "volume" they are the money that was paid, of which the instrument has another column.
+MONEY = {"usd", "usdt", "usdc", "eur", "quote", "currency"}
 HALVES = {  # of the day, and the hours that they add
     "am": 0, "pm": 12, "上午": 0, "下午": 12, "午前": 0, "午後": 12, "오전": 0, "오후": 12, "sa": 0, "ch": 12,
     "öö": 0, "ös": 12, "πμ": 0, "μμ": 12, "ص": 0, "م": 12,
@@ -52,8 +54,8 @@ WORDS = {
     role: [plain(word) for row in _LANGUAGES for word in row[role].split()]
     for role in (*PRICES, "volume", "spread", "symbol", "date", "clock", "up", "down")
 }
-_FOREIGN = {word for row in _LANGUAGES[2:] for role in PRICES for word in map(plain, row[role].split())}
-_FOREIGN -= {word for row in _LANGUAGES[:2] for role in PRICES for word in map(plain, row[role].split())}
+_FOREIGN = {word for row in _LANGUAGES[2:-1] for role in PRICES for word in map(plain, row[role].split())}
+_FOREIGN -= {plain(word) for role in PRICES for word in _LANGUAGES[1][role].split()}
 MONTHS = {word: number for row in _LANGUAGES for number, word in enumerate(row["months"].split(), 1)}
 _ROLES: dict[str, tuple[str, int]] = {}
 for _role, _words in WORDS.items():
@@ -73,7 +75,16 @@ class Name:
     @property
     def is_study(self) -> bool:
         """Whether the rest names something derived from the bars."""
-        return bool(STUDIES.intersection(re.findall(r"[^\W\d_]+", self.rest.casefold())))
+        return bool(STUDIES.intersection(self._words))
+
+    @property
+    def is_footnote(self) -> bool:
+        """Whether the rest may explain the word before it, as in Close (last), and not in Close (adjusted)."""
+        return self.leads and not STUDIES.intersection(self._words[:1])
+
+    @property
+    def _words(self) -> list[str]:
+        return re.findall(r"[^\W\d_]+", self.rest.casefold())
 
 
 @lru_cache(4096)
@@ -85,11 +96,13 @@ def parse_name(text: str) -> Name:
     >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("adjClose").is_study
     ('EURUSD=X', True)
     """
+    if "%" in text:
+        return Name()
     text = re.sub(r"^\s*\d+[a-z]?[.)]\s*", "", text)
     if found := _ROLES.get(plain(text)):
         return Name(*found)
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    tokens = [] if "%" in text else list(re.finditer(r"[^\W_]+", text))
+    tokens = list(re.finditer(r"[^\W_]+", text))
     names = []
     for n in range(len(tokens) - 1, 0, -1):
         head, tail = tokens[n - 1].end(), tokens[-n].start()

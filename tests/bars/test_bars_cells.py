@@ -165,6 +165,27 @@ HEAD = "time,open,high,low,close,volume"
 
 
 @pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("Volume USD,Volume BTC", "9,5"),
+        ("Volume BTC,Volume USD", "5,9"),
+        ("% Volume,Volume", "9,5"),
+        ("quote_volume,base_volume", "9,5"),
+        ("close_bid,close_ask,volume", "9,9,5"),
+        ("Volume MA,Market Cap,Volume", "9,9,5"),
+        ("yesterday_open,yesterday_high,yesterday_low,yesterday_close,volume", "9,9,9,9,5"),
+    ],
+)
+def test_columns_beside_the_prices(tmp_path: Path, head: str, cells: str) -> None:
+    written = walk()
+    rows = [row.replace("X", cells) for row in Written("{t},{o},{h},{l},{c},X").rows(written)]
+    text = "\n".join([f"time,open,high,low,close,{head}", *rows])
+    bars = read_bars(save(tmp_path, text))
+    assert_same_bars(bars, frame_of(written))
+    assert set(bars.frame["volume"]) == {5}
+
+
+@pytest.mark.parametrize(
     ("line", "note"),
     [
         ("Total rows: 60", "Line 62 holds no bar: 'Total rows: 60'."),

@@ -145,6 +145,12 @@ REFUSALS = {
         + "".join(f"2024-01-{day};16.510;16.490;16.500;16.500\n" for day in range(10, 20)),
         "1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.",
     ),
+    "adjusted close alone": Refusal(
+        "Date,Open,High,Low,Close (adjusted)\n"
+        + "".join(f"2024-01-{day},{p},{p + 9},{p - 9},{p + 4}\n" for day in range(10, 32) for p in [1000 + 5 * day]),
+        "no column is called close, nor do order and consistency show it, got Date, Open, High, Low, Close (adjusted)."
+        "\nName the columns time, open, high, low, close.",
+    ),
     "price with a sign": Refusal(
         HEAD + "2024-01-15,1.1000,1.1020,1.0990,\u25b21.1011,100\n" * 3,
         "Close must hold numbers, got '\u25b21.1011'.\nWrite prices as 1.2345.",
