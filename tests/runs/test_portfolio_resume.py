@@ -128,6 +128,22 @@ def test_files_that_have_grown_continue_a_run_that_ended(names, shared, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True], ids=["one each", "shared"])
+def test_last_rows_that_were_still_forming_keep_their_prices(shared, tmp_path):
+    run = partial(portfolio, strategy=Brackets, parameters=PARAMETERS, shared=shared)
+    whole = run([write(tmp_path / "bars", "AF", 120)], out=tmp_path / "whole")
+    grown = read_bars(tmp_path / "bars" / "A.csv").frame.copy()
+    write(tmp_path / "shorter", "AF", 100)
+    first = run([tmp_path / "shorter"], out=tmp_path / "first")
+    last = grown.index[99]
+    grown.loc[last, ["high", "close"]] = grown.loc[last, "high"] + 0.001
+    grown.to_csv(tmp_path / "bars" / "A.csv", index=False)
+    resumed = run([tmp_path / "bars"], out=tmp_path / "resumed", resume=first.folder)
+    assert resumed.metrics == whole.metrics
+    assert "was still forming" in resumed.manifest["data"]["A"]["notes"][-1]
+
+
+@pytest.mark.slow
 def test_a_shared_network_does_not_learn_earlier_bars_later(tmp_path):
     """A ended a day before C did: its next bars would have been learned before the last ones of C."""
     bars = write(tmp_path / "bars", "AC", 200)
