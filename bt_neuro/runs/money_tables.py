@@ -14,10 +14,12 @@ from bt_neuro.runs.recording import EQUITY, TRADES, EquityTable, TradeRecord, fo
 from bt_neuro.runs.results import Result
 from bt_neuro.runs.tables import TextTable
 
+PREFIX = "bt-neuro-money-"  # of temporary folders
+
 
 def run_money(cerebro: bt.Cerebro) -> tuple[NeuroStrategy, pd.DataFrame, pd.DataFrame]:
     """Run a Cerebro of one strategy; return it, its equity and its closed trades, rounded as in a run folder."""
-    with tempfile.TemporaryDirectory(prefix="bt-neuro-money-") as name:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         folder = Path(name)
         with EquityTable(folder / EQUITY) as equity, TextTable(folder / TRADES, TradeRecord.header) as trades:
             cerebro.addanalyzer(TradeRecord, _name="trades", table=trades)

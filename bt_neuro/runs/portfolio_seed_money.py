@@ -17,6 +17,7 @@ from bt_neuro.metrics.portfolio import account_metrics
 from bt_neuro.plugin.run_observer import RunObserver
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import input_feeds
+from bt_neuro.runs.money_tables import PREFIX
 from bt_neuro.runs.portfolio_cerebro import Analyzers, PortfolioEquity, member_of, portfolio_cerebro
 from bt_neuro.runs.recording import EQUITY, TRADES, TradeRecord, forget
 from bt_neuro.runs.results import Portfolio
@@ -64,7 +65,7 @@ class PortfolioPlayer(VotePlayer):
 
     def _run(self, cerebro: bt.Cerebro, members: slice, own: dict[str, Any]) -> Tables:
         names = list(self.bars)
-        with tempfile.TemporaryDirectory(prefix="bt-neuro-money-") as temporary:
+        with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
             folder = Path(temporary)
             equity = TextTable(folder / EQUITY, PortfolioEquity.header)
             trades = {}

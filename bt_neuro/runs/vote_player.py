@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import backtrader as bt
@@ -15,6 +17,8 @@ from bt_neuro.metrics.seeds import SeedMoney
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.playback import NeedsNetwork, playing
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.money_tables import PREFIX
+from bt_neuro.runs.no_effects import EffectRefusedError, no_effects
 from bt_neuro.runs.shutdown import graceful_shutdown
 
 NOT_WANTED = SeedMoney(reason="it was not asked for")
@@ -105,9 +109,13 @@ class VotePlayer(ABC):
 
     def attempt(self, cerebro: bt.Cerebro, run: Callable[[bt.Cerebro], Ran], own: dict[str, Any]) -> Ran:
         """Run a Cerebro; raise NotPlayed if its strategy fails."""
+        own_files = str(Path(tempfile.gettempdir(), PREFIX))
         try:
-            with redirect_stdout(io.StringIO()):  # printed in the run itself
+            # The run itself has printed, written and sent all this.
+            with redirect_stdout(io.StringIO()), no_effects(own_files):
                 return run(cerebro)
+        except EffectRefusedError as effect:
+            raise NotPlayed(f"{self.strategy.__name__} would {effect} again") from effect
         except NeedsNetwork as error:
             raise NotPlayed(f"{self.strategy.__name__} reads its network ({error})") from error
         except Exception as error:  # a strategy may raise anything

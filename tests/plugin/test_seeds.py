@@ -4,6 +4,7 @@ import re
 import signal as signals
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -51,6 +52,17 @@ class Interrupted(Small):
         super().decide(signal)
         if self.p.seeds == 1 and signal.bar == 80:
             signals.raise_signal(signals.SIGINT)
+
+
+class Journal(Small):
+    """Keeps a file of its own."""
+
+    params = (("file", "journal.txt"),)
+
+    def start(self):
+        super().start()
+        with Path(self.p.file).open("w") as file:
+            file.write(f"{self.p.seeds} networks")
 
 
 class Remembers(Small):
@@ -153,6 +165,15 @@ def test_a_vote_says_why_the_money_of_its_networks_is_unknown(strategy, options,
     assert re.fullmatch(reason, seeds["no_money"])
     assert not set(MONEY) & set(seeds)
     assert any(seeds["no_money"] in note for note in summary_of(result).notes)
+
+
+def test_what_the_run_wrote_is_not_written_again(tmp_path):
+    file = tmp_path / "journal.txt"
+    options = {"bars_options": {"end": "2024-01-09"}, "parameters": {"seeds": 2, "file": str(file)}}
+    result = backtest(SAMPLE, strategy=Journal, out=tmp_path / "run", **options)
+    assert result.metrics["seeds"]["no_money"] == f"Journal would write {file} again"
+    assert file.read_text() == "2 networks"
+    file.write_text("free again")
 
 
 @pytest.mark.slow
