@@ -34,6 +34,17 @@ def values_of(lines: Iterable[Any]) -> list[float]:
     return [line.array[line._idx] if type(line) is LineBuffer else line[0] for line in lines]
 
 
+def give_buffers(feed: bt.feed.DataBase, extra: bool) -> None:
+    """Let the lines of a feed keep the bars that indicators need alone, with a place more if `extra`.
+
+    Each strategy of a Cerebro asks for it before its indicators say how many bars they need. backtrader's own then
+    forgets what those of the strategies before need, which read wrong bars or none.
+    """
+    for line in feed.lines:
+        if line.mode != LineBuffer.QBuffer or line.extrasize != extra:
+            line.qbuffer(savemem=1, extrasize=extra)
+
+
 def request_stop(cerebro: bt.Cerebro) -> None:
     """End a run after the current bar of all its strategies; safe in a signal handler.
 

@@ -19,7 +19,7 @@ from backtrader.utils.dateintern import Localizer, tzparse
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
-from bt_neuro.plugin.bar_loop import move_lines
+from bt_neuro.plugin.bar_loop import give_buffers, move_lines
 from bt_neuro.plugin.feed_frame import COLUMNS, require_bars
 from bt_neuro.plugin.stamps import (
     CLOSE,
@@ -166,7 +166,7 @@ class BarsFeed(bt.feed.DataBase):
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
         self._is_held_back = len(self._env.datas) > 1
         require_ours(self)
-        super().qbuffer(savemem=savemem, replaying=self._is_held_back)
+        give_buffers(self, self._is_held_back)
 
     def rewind(self, size: int = 1) -> None:
         if self._is_held_back:

@@ -13,9 +13,10 @@ from bt_neuro.bars.closing import closing_time
 from bt_neuro.bars.limits import Limits
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
+from bt_neuro.plugin.bar_loop import give_buffers
 from bt_neuro.plugin.feed import day_number
 from bt_neuro.plugin.feed_frame import COLUMNS
-from bt_neuro.plugin.stamps import CLOSE, require_closed, timeframe_length
+from bt_neuro.plugin.stamps import CLOSE, require_closed, require_ours, timeframe_length
 
 DIGIT_BARS = 500
 
@@ -76,10 +77,13 @@ class LiveFeed(bt.feed.DataBase):
         ("sessionend", time(0, 0)),
     )
 
+    stamps: str | None = None
+
     def __init__(self) -> None:
         if not hasattr(self.p.queue, "get_nowait"):
             raise StrategyError("LiveFeed needs queue=, a queue.Queue of bars")
-        self.stamps, self._length = None, None
+        self._length = None
+        self._is_held_back = False  # a bar may be, with exactbars=1
         if self.p.timeframe is None:
             self.p.timeframe = bt.TimeFrame.Days  # of no meaning without other feeds
         elif (length := timeframe_length(self.p.timeframe, self.p.compression)) is None:
@@ -102,8 +106,17 @@ class LiveFeed(bt.feed.DataBase):
         self._ended = True
 
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        super().qbuffer(savemem, replaying)
+        # As in BarsFeed: beside others a bar that is too early is taken back, and comes again.
+        self._is_held_back = len(self._env.datas) > 1
+        require_ours(self)
+        give_buffers(self, self._is_held_back)
         self.minbuffer(2)  # an idle period drops the oldest bar, which must not be the last one
+
+    def rewind(self, size: int = 1) -> None:
+        if self._is_held_back:
+            self._save2stack(erase=True, force=True)
+        else:
+            super().rewind(size)
 
     def start(self) -> None:
         super().start()

@@ -204,21 +204,41 @@ def test_each_feed_pays_its_own_spread(mode: dict[str, Any]) -> None:
     assert ran.costs == pytest.approx({"euro": 0.5e-3, "gold": 1.5e-3, "euro H4": 1e-3})
 
 
-def test_live_feeds_are_learned_as_if_each_were_alone() -> None:
+class LooksBack(Records):
+    """Computes from earlier bars of its feed, by indicators of backtrader."""
+
+    def features(self) -> dict[str, Any]:
+        back = {
+            "rate": bt.ind.ROC(period=20),
+            "mean": bt.ind.EMA(self.data, period=9),
+            "two": self.data.close(-2),
+        }
+        return {**super().features(), **back}
+
+
+def live(bars: pd.DataFrame) -> LiveFeed:
+    arrived: queue.Queue[Bar | None] = queue.Queue()
+    for row in bars.itertuples(index=False):
+        prices = (row.open, row.high, row.low, row.close, row.volume)
+        arrived.put(Bar(row.datetime.to_pydatetime(), *prices))
+    arrived.put(None)
+    hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
+    return LiveFeed(queue=arrived, qcheck=0.001, limits=None, **hours)
+
+
+@pytest.mark.parametrize("exactbars", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize(
+    "feed", [live, lambda bars: BarsFeed(bars=bars)], ids=["live feeds", "feeds of files"]
+)
+def test_feeds_are_learned_as_if_each_were_alone(feed: Any, exactbars: int) -> None:
     """A portfolio in an own Cerebro, whose feeds begin and end at different times."""
     frames = {"euro": EURO, "gold": LATE}
-    cerebro = bt.Cerebro(stdstats=False)
+    cerebro = bt.Cerebro(stdstats=False, exactbars=exactbars)
     for name, bars in frames.items():
-        arrived: queue.Queue[Bar | None] = queue.Queue()
-        for row in bars.itertuples(index=False):
-            prices = (row.open, row.high, row.low, row.close, row.volume)
-            arrived.put(Bar(row.datetime.to_pydatetime(), *prices))
-        arrived.put(None)
-        hours = {"timeframe": bt.TimeFrame.Minutes, "compression": 60}
-        cerebro.adddata(LiveFeed(queue=arrived, qcheck=0.001, limits=None, **hours), name=name)
-        cerebro.addstrategy(Records, data=name, budget=0.5)
+        cerebro.adddata(feed(bars), name=name)
+        cerebro.addstrategy(LooksBack, data=name, budget=0.5)
     margin_account(cerebro, spread=2.0, point=1e-4)
     for ran, bars in zip(cerebro.run(), frames.values(), strict=True):
-        alone = run(Records, bars)
+        alone = run(LooksBack, bars)
         assert ran.said == alone.said
         assert len(ran.said) > 100
