@@ -149,12 +149,14 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
     for i in numeric:
         if names[i].role in PRICES:
             groups.setdefault(plain(names[i].rest), []).append(i)
-    complete = {rest: found for rest, columns in groups.items() if rest and (found := _group(names, columns))}
+    complete = {
+        rest: found for rest, columns in groups.items() if rest and (found := price_group(names, columns))
+    }
     if "" in groups:  # names with a footnote behind them may complete those without
         footnotes = [
             i for rest, some in groups.items() if rest not in complete for i in some if names[i].is_footnote
         ]
-        if found := _group(names, sorted(footnotes)):
+        if found := price_group(names, sorted(footnotes)):
             complete = {rest: complete.get(rest, found) for rest in groups if rest in complete or not rest}
     if complete and "" not in complete and len({names[i].role for i in groups.get("", ())}) == 3:
         raise _not_alike([names[i].role for i in groups[""]], next(iter(complete)))
@@ -189,7 +191,7 @@ def several_instruments(names: Sequence[str], symbol: str = "") -> BarsError:
     )
 
 
-def _group(names: Sequence[Name], columns: Sequence[int]) -> dict[str, int] | None:
+def price_group(names: Sequence[Name], columns: Sequence[int]) -> dict[str, int] | None:
     """Return the first four neighbours among columns with names of prices, or the only four."""
     ranks = {i: (bool(names[i].rest), names[i].rank) for i in columns}
     first = {names[i].role: i for i in reversed(columns)}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from bt_neuro.bars.columns import price_group
 from bt_neuro.bars.dates import looks_like_clock
 from bt_neuro.bars.numbers import is_absent, price_digits
 from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_epoch, parse_times
@@ -191,15 +192,17 @@ class LineReader:
 
 def _roles(names: Sequence[str]) -> dict[str, int] | None:
     """Return the index of each role if these are names of columns, None for cells of a bar."""
-    roles: dict[str, int] = {}
-    for index, text in enumerate(names):
-        name = parse_name(text)
-        role = "" if name.rest else name.role
-        if role == "date" and "date" in roles and plain(text) in WORDS["clock"]:
+    parsed = [parse_name(text) for text in names]
+    known = [i for i, name in enumerate(parsed) if name.role and not name.rest]
+    if not set(PRICES) <= {parsed[i].role for i in known}:
+        return None
+    roles = price_group(parsed, [i for i in known if parsed[i].role in PRICES]) or {}
+    for i in sorted(known, key=lambda i: parsed[i].rank if parsed[i].role == "volume" else i):
+        role = parsed[i].role
+        if role == "date" and "date" in roles and plain(names[i]) in WORDS["clock"]:
             role = "clock"
-        if role:
-            roles.setdefault(role, index)
-    return {"date": 0, **roles} if set(PRICES) <= roles.keys() else None
+        roles.setdefault(role, i)
+    return {"date": 0, **roles}
 
 
 def parse_object(line: str) -> dict[str, Any]:
