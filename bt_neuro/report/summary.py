@@ -193,7 +193,11 @@ def _backtest_timing(manifest: Metrics) -> str:
         return f"{manifest['device']}: {time['wall_s']:.1f} s, {network:.0f} us a bar for the network"
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}
     eras = f"{time['pretraining_s']:.1f} for the eras, " if "pretraining" in manifest else ""
-    seeds = f"{time['seed_money_s']:.1f} to trade each network alone, " if time.get("seed_money_s") else ""
+    seeds = (
+        f"{time['seed_money_s']:.1f} to trade each network alone, "
+        if metrics.get("seeds") and "seed_money_s" in time
+        else ""
+    )
     return (
         f"{manifest['device']}, seed {manifest['parameters'].get('seed')}: {time['wall_s']:.1f} s, "
         f"{time['start_s']:.1f} of them to start, {eras}{seeds}{time['scores_s']:.1f} for baselines and scores\n"

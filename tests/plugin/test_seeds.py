@@ -205,8 +205,13 @@ def test_the_money_of_a_network_is_that_of_its_own_run(parameters, tmp_path):
         assert money_of(result, lane) == money_of(whole, lane) == expected
 
 
-def test_one_network_has_no_spread(tmp_path):
-    assert run(tmp_path).metrics["seeds"] is None
+def test_one_network_has_no_spread(vote, tmp_path):
+    result = run(tmp_path)
+    assert result.metrics["seeds"] is None
+    assert ["to trade each network alone" in summary_of(one).timing for one in (vote, result)] == [
+        True,
+        False,
+    ]
 
 
 def test_a_vote_that_is_resumed_goes_on_to_the_bit(vote, tmp_path):
