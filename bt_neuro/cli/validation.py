@@ -47,14 +47,8 @@ def _arguments(
     }
 
 
-def _are_several(files: list[Path], arguments: dict[str, Any]) -> bool:
-    """Return whether files are a portfolio, which has no option ``resume``."""
-    several = len(files) > 1 or files[0].is_dir()
-    if several and arguments.pop("resume") is not None:
-        raise typer.BadParameter(
-            "takes one file: resume its folder in the portfolio's", param_hint="--resume"
-        )
-    return several
+def _are_several(files: list[Path]) -> bool:
+    return len(files) > 1 or files[0].is_dir()
 
 
 @command("walk-forward", group="Test", example="bt-neuro walk-forward EURUSD_H1.csv --train 36M --test 12M")
@@ -83,7 +77,7 @@ def walk_forward(
 
     arguments = _arguments(strategy, account, bars, workers, output)
     learning = arguments["parameters"].pop("learning", True)
-    several = _are_several(files, arguments)
+    several = _are_several(files)
     test: Any = walk_forward_portfolio if several else run
     with progress_bar("folds") as progress:
         result = test(
@@ -129,7 +123,7 @@ def permutation_test(
     from bt_neuro.validation.permutation_portfolio import permutation_test_portfolio
 
     arguments = _arguments(strategy, account, bars, workers, output)
-    several = _are_several(files, arguments)
+    several = _are_several(files)
     test: Any = permutation_test_portfolio if several else run
     with progress_bar("markets") as progress:
         result = test(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from bt_neuro.account.account import Account
 from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
 from bt_neuro.runs.results import PermutationTest
+from bt_neuro.validation.parts import has_parts, open_folder, run_part
 from bt_neuro.validation.permutation import SURROGATES, compared, permutation_test, sentence
 from bt_neuro.validation.task import importable, progress_of_all, read_several
 
@@ -35,6 +36,7 @@ def permutation_test_portfolio(
     parameters: dict[str, Any] | None = None,
     account: Account | None = None,
     out: str | Path | None = None,
+    resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
@@ -52,6 +54,7 @@ def permutation_test_portfolio(
     account : cash of all files together, of which each has an equal part, and costs
     out : folder to write, new or empty; default ``runs/portfolio-permutation-test-<time>``. It holds the folder of
         each file's own test
+    resume : folder of a test of the same files that did not end, or that needs more surrogates
     n, seed, scores_only, strategy, parameters, bars_options, progress, report : as in `permutation_test`
     **workers : ``jobs``, ``cluster``
 
@@ -84,28 +87,27 @@ def permutation_test_portfolio(
         "account": asdict(account),
         "options": {"kind": kind, "seed": seed, "scores_only": scores_only},
     }
-    folder = RunFolder.create(out, "portfolio-permutation-test", "permutation-test", manifest)
+    folder = open_folder(out, resume, "permutation-test", "portfolio-permutation-test", manifest)
     tests: list[PermutationTest] = []
-    with folder.recording(lambda: bool(tests)):
+    with folder.recording(lambda: has_parts(folder)):
         for number, file in enumerate(files):
-            tests.append(
-                permutation_test(
-                    file,
-                    n=n,
-                    kind=kind,
-                    seed=seed,
-                    scores_only=scores_only,
-                    strategy=strategy,
-                    parameters=parameters,
-                    account=share,
-                    out=folder.path / file.stem,
-                    bars_options=bars_options,
-                    progress=progress_of_all(progress, number, len(files)),
-                    report=report,
-                    coin_times=np.unique(np.concatenate(times)),
-                    **workers,
-                )
+            run = partial(
+                permutation_test,
+                file,
+                n=n,
+                kind=kind,
+                seed=seed,
+                scores_only=scores_only,
+                strategy=strategy,
+                parameters=parameters,
+                account=share,
+                bars_options=bars_options,
+                progress=progress_of_all(progress, number, len(files)),
+                report=report,
+                coin_times=np.unique(np.concatenate(times)),
+                **workers,
             )
+            tests.append(run_part(folder, file.stem, run))
         means = pd.concat([test.surrogates for test in tests]).groupby("number").mean()
         folder.write_table(SURROGATES, means.reset_index())
         names = [str(name) for name in means.columns]

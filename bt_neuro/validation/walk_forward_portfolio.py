@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.metrics.portfolio import account_metrics, pooled_metrics, portfolio_sentence
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
 from bt_neuro.runs.recording import EQUITY
 from bt_neuro.runs.results import Portfolio, WalkForward
 from bt_neuro.validation.fold_task import BASELINES
+from bt_neuro.validation.parts import has_parts, open_folder, run_part
 from bt_neuro.validation.task import importable, progress_of_all, read_several
 from bt_neuro.validation.walk_forward import walk_forward
 
@@ -31,6 +32,7 @@ def walk_forward_portfolio(
     *,
     account: Account | None = None,
     out: str | Path | None = None,
+    resume: str | Path | None = None,
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
@@ -45,9 +47,10 @@ def walk_forward_portfolio(
     paths : two or more bar files, or folders of them
     account : cash of all files together, and costs
     out : folder to write, new or empty; default ``runs/portfolio-walk-forward-<time>``. It holds the folder and page
-        of each file's walk-forward, whose folds that failed can be resumed there
+        of each file's walk-forward
+    resume : folder of a run over the same files that did not end, or in which folds failed
     bars_options, progress, report : as in `walk_forward`
-    **options : further parameters of `walk_forward` but ``resume``
+    **options : further parameters of `walk_forward`
 
     Returns
     -------
@@ -82,20 +85,21 @@ def walk_forward_portfolio(
         "account": asdict(account),
         "options": {name: options[name] for name in OPTIONS if name in options},
     }
-    folder = RunFolder.create(out, "portfolio-walk-forward", "portfolio", manifest)
+    folder = open_folder(out, resume, "portfolio", "portfolio-walk-forward", manifest)
     runs: dict[str, WalkForward] = {}
     share = replace(account, cash=account.cash / len(files))
-    with folder.recording(lambda: bool(runs)):
+    with folder.recording(lambda: has_parts(folder)):
         for number, file in enumerate(files):
-            runs[file.stem] = walk_forward(
+            run = partial(
+                walk_forward,
                 file,
                 account=share,
-                out=folder.path / file.stem,
                 bars_options=bars_options,
                 progress=progress_of_all(progress, number, len(files)),
                 report=report,
                 **options,
             )
+            runs[file.stem] = run_part(folder, file.stem, run)
         equity = _equity(runs, share.cash)
         folder.write_table(EQUITY, equity)
         rows = {

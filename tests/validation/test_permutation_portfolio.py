@@ -59,6 +59,11 @@ def test_figures_are_means_of_the_files(files, tmp_path):
         assert figure["p_value"] == (1 + as_good) / 4
     assert str(test).startswith("2 files: On 3 mirrored markets")
     assert open_run(test.folder).surrogates["number"].tolist() == [0, 1, 2, 3]
+    more = permutation_test_portfolio(
+        [files], **{**OPTIONS, "n": 4}, parameters=PARAMETERS, resume=tmp_path / "run"
+    )
+    assert more.figures["lift_pct"]["surrogates"][:3] == test.figures["lift_pct"]["surrogates"]
+    assert len(more.figures["lift_pct"]["surrogates"]) == 4
 
 
 @pytest.mark.slow

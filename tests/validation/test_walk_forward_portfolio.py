@@ -58,9 +58,31 @@ def test_the_command_takes_several_files(files, tmp_path):
     out = bt_neuro(*words, "--no-report", "--json", "--out", tmp_path / "run")
     assert out.exit_code == 0, out.output
     assert json.loads(out.stdout)["names"] == ["A", "B"]
-    refused = bt_neuro(*words, "--resume", tmp_path / "run")
-    assert refused.exit_code == 2
-    assert "takes one file" in refused.stderr
+    again = bt_neuro(*words, "--no-report", "--json", "--resume", tmp_path / "run")
+    assert json.loads(again.stdout)["metrics"] == json.loads(out.stdout)["metrics"]
+    other = bt_neuro(*words, "--size", "0.5", "--resume", tmp_path / "run")
+    assert other.exit_code == 1
+    assert "parameters.size must be 0.95" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_in_its_second_file_is_resumed(files, tmp_path):
+    options = {"strategy": Small, "parameters": PARAMETERS, **FOLDS}
+    whole = walk_forward_portfolio([files], out=tmp_path / "whole", **options)
+
+    def stop(done, total):
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted in B: continue with --resume .*run$"):
+        walk_forward_portfolio([files], out=tmp_path / "run", progress=stop, **options)
+    with pytest.raises(NeuroError, match=r"files must be A, B, as .* got B, A"):
+        walk_forward_portfolio([files / "B.csv", files / "A.csv"], resume=tmp_path / "run", **options)
+    first = (tmp_path / "run" / "A" / "folds" / "01" / "outputs.npy").stat().st_mtime_ns
+    resumed = walk_forward_portfolio([files], resume=tmp_path / "run", **options)
+    assert (tmp_path / "run" / "A" / "folds" / "01" / "outputs.npy").stat().st_mtime_ns == first
+    assert resumed.equity.equals(whole.equity)
+    assert resumed.metrics["pooled"] == whole.metrics["pooled"]
 
 
 def test_files_need_names_of_their_own(files):
