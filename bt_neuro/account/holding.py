@@ -62,6 +62,9 @@ class Holding:
 
     def end(self, data: Any) -> None:
         """Note that the current bar has ended."""
-        _, low, high = self.range_of(data)
+        if self._since is None:
+            low, high = data.low[0], data.high[0]
+        else:
+            _, low, high = self.range_of(data)
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._bars, self._since = len(data), None

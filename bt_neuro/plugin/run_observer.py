@@ -96,9 +96,12 @@ class RunObserver(bt.Analyzer):
         learner, signal, broker = strategy.learner, strategy.signal, strategy.broker
         account = features = step_s = statistics = None
         if strategy.phase is not Phase.FIT:
+            cash, equity, size = broker.getcash(), broker.getvalue(), broker.getposition(self.data).size
             books: Any = getattr(broker, "books", None)
-            money = broker.getcash(), broker.getvalue(), broker.getposition(self.data).size
-            account = AccountState(*money, *(() if books is None else (books.paid, books.deposits)))
+            if books is None:
+                account = AccountState(cash, equity, size)
+            else:
+                account = AccountState(cash, equity, size, books.paid, books.deposits)
         if learner.last_bar == bar:
             features = learner.features
             if strategy.phase is Phase.LIVE:

@@ -110,20 +110,22 @@ class PredictionTable(TextTable):
         self._last_rows, self._last_size = len(self._unknown), self.size - before
 
     def on_bar(self, record: BarRecord) -> None:
+        unknown = self._unknown
         for scored in record.scored:
-            if scored.signal.bar in self._unknown:  # checkpoints of scripts hold no waiting bars
-                text, signal, _ = self._unknown[scored.signal.bar]
-                self._unknown[scored.signal.bar] = text, signal, scored
+            bar = scored.signal.bar
+            if bar in unknown:  # checkpoints of scripts hold no waiting bars
+                text, signal, _ = unknown[bar]
+                unknown[bar] = text, signal, scored
         if record.signal is not None:
-            self._unknown[record.bar] = time_text(record.time), record.signal, None
+            unknown[record.bar] = time_text(record.time), record.signal, None
         # Rows are in the order of bars; labels with varying delays may not be.
-        while self._unknown:
-            bar = next(iter(self._unknown))
-            row = self._unknown[bar]
+        while unknown:
+            bar = next(iter(unknown))
+            row = unknown[bar]
             if row[-1] is None and bar >= record.first_open:
                 return
             self._write(bar, *row)
-            del self._unknown[bar]
+            del unknown[bar]
 
     def state(self) -> dict[str, Any]:
         """Return plain JSON values for `restore`; the rows written so far are in the file."""
