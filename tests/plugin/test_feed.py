@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import time
+from datetime import datetime, time
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from modes import Script, hours, random_hours, run, run_modes
 
+from bt_neuro.account.bar_time import datetimes
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.errors import BarsError
 from bt_neuro.plugin import feed
@@ -223,3 +226,12 @@ def test_optstrategy_sends_it_to_workers() -> None:
     cerebro.optstrategy(ReadBars, unused=[1, 2])
     for (strategy,) in cerebro.run():
         assert_same(strategy.table(), bars[:15])
+
+
+MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
+
+
+@given(st.lists(MOMENTS | MOMENTS.map(lambda moment: moment.replace(microsecond=0)), min_size=1))
+def test_times_in_bulk_are_backtraders(moments):
+    numbers = [bt.date2num(moment) for moment in moments]
+    assert datetimes(np.array(numbers)) == [bt.num2date(number) for number in numbers]
