@@ -39,7 +39,7 @@ def devices() -> Outcome:
         {name: getattr(device, name) for name in names} | {"works": device.problem is None}
         for device in found
     ]
-    return Outcome({"devices": data}, [*text, "numpy  always works, some 20 times slower"])
+    return Outcome({"devices": data}, [*text, "numpy  always works, some 8 times slower"])
 
 
 @command(group="Look", example="bt-neuro bench --steps 500")
