@@ -15,7 +15,7 @@ from bt_neuro.bars.columns import price_group
 from bt_neuro.bars.dates import looks_like_clock
 from bt_neuro.bars.numbers import is_absent, price_digits
 from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_epoch, parse_times
-from bt_neuro.bars.validation import OUTSIDE, RULES, is_outside
+from bt_neuro.bars.validation import OUTSIDE, RULES, excess, is_outside
 from bt_neuro.bars.words import PRICES, WORDS, parse_name, plain
 from bt_neuro.errors import BarsError
 
@@ -34,10 +34,9 @@ class Bar(NamedTuple):
     volume: float = 0.0
     spread: float = 0.0
 
-    @property
-    def digits(self) -> int:
-        """Decimals of its prices."""
-        return price_digits(np.array(self[1:5]))
+    def digits(self, known: int = 0) -> int:
+        """Return the decimals of its prices, or those `known` of earlier bars if they are more."""
+        return price_digits(np.array(self[1:5]), least=known)
 
     def fault(self, digits: int = 0) -> str | None:
         """Return the rule for the rows of a file that this bar breaks, None if it is valid.
@@ -55,9 +54,12 @@ class Bar(NamedTuple):
         for name in self._fields[1:]:
             if not math.isfinite(values[name]):
                 return f"{name} is {values[name]}"
-        digits = max(digits, self.digits)
         for rule in RULES:
-            if is_outside(values, digits) if rule is OUTSIDE else rule.broken(values):
+            if rule is OUTSIDE:
+                is_broken = excess(values) > 0 and is_outside(values, self.digits(digits))
+            else:
+                is_broken = rule.broken(values)
+            if is_broken:
                 return f"a bar {rule.what}: {', '.join(f'{role} {values[role]}' for role in rule.roles)}"
         return None
 
@@ -165,7 +167,7 @@ class LineReader:
             digits = self._digits.get(self.symbol, 0)
             if fault := bar.fault(digits):
                 raise BarsError(fault)
-            self._digits[self.symbol] = max(digits, bar.digits)
+            self._digits[self.symbol] = bar.digits(digits)
         return bar if self.symbol is None else SymbolBar.of(self.symbol, bar)
 
     def _of_cells(self, line: str) -> Bar | None:

@@ -105,8 +105,8 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
     return volumes
 
 
-def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
-    """Return the decimals that at least `share` of the prices need, 0 of none.
+def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: int = 0) -> int:
+    """Return the decimals that at least `share` of the prices need, 0 of none, or `least` if that is more.
 
     Noise is no decimal: of binary fractions, or of prices that were 32-bit floats, however they were
     written since. It must be far below a step of the price, or it would hide one.
@@ -117,11 +117,13 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95) -> int:
     >>> price_digits(np.array([1.2345001, 1.2344999, 1.1, 1.2346])), price_digits(np.array([612345.67]))
     (4, 2)
     """
+    if least and _fitting(prices, least) >= share:  # of bar after bar, the usual case
+        return least
     few = prices[:: len(prices) // 1000 + 1]  # show at once that far too few fit
     for digits in range(at_most if len(prices) else 0):
         if _fitting(few, digits) >= share - 0.1 and _fitting(prices, digits) >= share:
-            return digits
-    return at_most if len(prices) else 0
+            return max(digits, least)
+    return max(at_most, least) if len(prices) else least
 
 
 def written_digits(column: pa.ChunkedArray, style: Number, share: float = 0.95) -> int:

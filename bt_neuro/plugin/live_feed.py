@@ -166,7 +166,7 @@ class LiveFeed(bt.feed.DataBase):
         self.put_notification(status)
         self.time_before, self.close_before = bar.time, bar.close
         if len(self) <= DIGIT_BARS:
-            self.digits = max(self.digits, bar.digits)
+            self.digits = bar.digits(self.digits)
         opened = day_number(bar.time)
         closed = opened if self._length is None else day_number(closing_time(bar.time, self._length))
         for line, value in zip(self._filled, (closed, opened, *bar[1:], 0.0), strict=True):
