@@ -207,13 +207,16 @@ def check_timeframe(rows: Rows, inspector: Inspector) -> None:
     )
 
 
-def check_continuity(rows: Rows) -> None:
-    """Raise BarsError where opens follow the next close in place of the last one."""
-    opened, closed = rows["open"], rows["close"]
-    follows, leads = (np.abs(np.log(a[1:] / b[:-1])).sum() for a, b in ((opened, closed), (closed, opened)))
-    if len(opened) >= ENOUGH and leads < follows / APART:
+def check_continuity(rows: Rows, inspector: Inspector) -> None:
+    """Raise BarsError for a section in which opens follow the next close in place of the last one."""
+    sections = (len(rows["open"]) - 1) // ENOUGH
+    prices = [rows[role][: sections * ENOUGH + 1] for role in ("open", "close")]
+    moves = [np.abs(a[1:] - b[:-1]).reshape(-1, ENOUGH).sum(axis=1) for a, b in (prices, prices[::-1])]
+    if (wrong := moves[1] < moves[0] / APART).any():
+        first = rows["row"][int(wrong.argmax()) * ENOUGH]
         raise BarsError(
-            "each bar must open near the close before it, but closes are near the opens before.\n"
+            "each bar must open near the close before it, but closes are near the opens before: "
+            f"{inspector.describe(first, ('open', 'close'))} and the next.\n"
             "Correct the names of open and close, or the times."
         )
 

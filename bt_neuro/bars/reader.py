@@ -195,7 +195,7 @@ def read_bars(
                 f"{counted(len(rows['row']), 'bar')}; a timeframe needs two.\nGive a longer file."
             )
         check_timeframe(rows, inspector)
-        check_continuity(rows)
+        check_continuity(rows, inspector)
 
         notes = [*column_notes(table, rows), *inspector.notes, *remarks(rows)]
         if here != there:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -162,10 +163,21 @@ def check_times(rows: Rows, inspector: Inspector) -> Rows:
         blank = inspector.match(rows, unread, roles, is_absent)
         rows, unread = take(rows, ~blank), unread[~blank]
         words = inspector.match(rows, unread, [role for role in ("date", "clock") if role in roles], _is_word)
+        for role in PRICES:
+            moved = inspector.match(rows, words, [role], partial(_names_other_price, role))
+            if moved.any():
+                line = inspector.describe(rows["row"][moved][0], PRICES)
+                raise BarsError(
+                    f"columns must keep their order, got another header in {line}.\nSplit the file."
+                )
         rows, unread = inspector.drop(rows, words, "with words for a time"), unread[~words]
         rows = inspector.refuse(rows, unread, "with an unreadable time")
     future = rows["datetime"] > np.datetime64("now") + SOON
     return inspector.refuse(rows, future, "in the future")
+
+
+def _names_other_price(role: str, cell: str) -> bool:
+    return parse_name(cell).role in set(PRICES) - {role}
 
 
 def _is_word(cell: str) -> bool:

@@ -137,7 +137,8 @@ REFUSALS = {
     "open and close swapped": Refusal(
         "Date,Close,High,Low,Open\n"
         + "".join(f"2024-01-{day},{p},{p + 9},{p - 9},{p + 5}\n" for day in range(10, 32) for p in [1000 + 5 * day]),
-        "each bar must open near the close before it, but closes are near the opens before.\n"
+        "each bar must open near the close before it, but closes are near the opens before: "
+        "line 2: 2024-01-10, open 1055, close 1050 and the next.\n"
         "Correct the names of open and close, or the times.",
     ),
     "German thousands or decimals": Refusal(
@@ -150,6 +151,11 @@ REFUSALS = {
         + "".join(f"2024-01-{day},{p},{p + 9},{p - 9},{p + 4}\n" for day in range(10, 32) for p in [1000 + 5 * day]),
         "no column is called close, nor do order and consistency show it, got Date, Open, High, Low, Close (adjusted)."
         "\nName the columns time, open, high, low, close.",
+    ),
+    "columns swapped in a second part": Refusal(
+        with_lines(line9="Date,Close,High,Low,Open,Volume"),
+        "columns must keep their order, got another header in line 9: Date, open Close, high High, low Low, "
+        "close Open.\nSplit the file.",
     ),
     "price with a sign": Refusal(
         HEAD + "2024-01-15,1.1000,1.1020,1.0990,\u25b21.1011,100\n" * 3,
