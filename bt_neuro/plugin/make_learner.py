@@ -11,7 +11,7 @@ from bt_neuro.learning.labels import Label
 from bt_neuro.learning.learner import Learner
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.phase import Phase
-from bt_neuro.plugin.replay import RecordedCheckpoint, Replay
+from bt_neuro.plugin.recorded import RecordedCheckpoint, RecordedLearner
 from bt_neuro.plugin.run_observer import with_state
 
 
@@ -83,7 +83,7 @@ def make_network(strategy: Any, seed: int | Sequence[int] | None = None) -> Netw
 def resume_learner(strategy: Any, checkpoint: Checkpoint) -> None:
     """Restore the learner, phase, pretraining and analyzers of a strategy."""
     if isinstance(checkpoint, RecordedCheckpoint):
-        strategy._learner, strategy._phase = Replay(strategy, checkpoint), Phase.REPLAY
+        strategy._learner, strategy._phase = RecordedLearner(strategy, checkpoint), Phase.PLAYBACK
         return
     if strategy.pretraining is not None:
         strategy.pretraining.restore(checkpoint)

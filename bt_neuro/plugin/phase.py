@@ -10,13 +10,13 @@ class Phase(Enum):
 
     WARM_UP : some features are not known yet
     RESUME : bars up to the last one of a checkpoint pass again and are verified
-    REPLAY : the same, and they are decided again by recorded signals
+    PLAYBACK : the same, and they are decided again by recorded signals
     FIT : bars up to the end of ``pretrain`` become examples
     LIVE : each bar is learned, predicted and decided
     """
 
     WARM_UP = auto()
     RESUME = auto()
-    REPLAY = auto()
+    PLAYBACK = auto()
     FIT = auto()
     LIVE = auto()

@@ -41,7 +41,7 @@ class BarRecord(NamedTuple):
     scored: list[ScoredSignal]  # whose labels this bar confirmed
     first_open: int  # first bar whose label may still be confirmed
     statistics: tuple[NDArray[np.floating], NDArray[np.floating]] | None  # every `LAUNCH_BARS`
-    is_replayed: bool = False  # its features, outputs and statistics have been recorded
+    is_recorded: bool = False  # its features, outputs and statistics have been recorded
 
 
 class Subscriber(Protocol):
@@ -121,7 +121,7 @@ class RunObserver(bt.Analyzer):
             strategy.scored,
             bar - learner.delay_bars,
             statistics,
-            strategy.phase is Phase.REPLAY,
+            strategy.phase is Phase.PLAYBACK,
         )
 
     def stop(self) -> None:

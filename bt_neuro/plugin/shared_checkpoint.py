@@ -8,7 +8,7 @@ import backtrader as bt
 
 from bt_neuro.learning.checkpoint import MODEL, shared_contents
 from bt_neuro.nn.storage import write
-from bt_neuro.plugin.replay import Replay
+from bt_neuro.plugin.recorded import RecordedLearner
 from bt_neuro.plugin.resume import time_of
 from bt_neuro.plugin.run_observer import with_state
 
@@ -43,7 +43,7 @@ class SharedCheckpoint(bt.Analyzer):
         strategies = self.strategy.env.runningstrats
         learners = {one.data._name: one.learner for one in strategies}
         for name, learner in learners.items():
-            if isinstance(learner, Replay):
+            if isinstance(learner, RecordedLearner):
                 if not learner.is_over:  # the bars were saved before
                     return
                 learners[name] = learner.learner

@@ -27,7 +27,7 @@ from bt_neuro.plugin.learned_feed import LearnedFeedFirst, feeds_of, require_fee
 from bt_neuro.plugin.make_learner import make_learner, read_checkpoint, resume_learner
 from bt_neuro.plugin.phase import Phase
 from bt_neuro.plugin.pretraining import Pretraining
-from bt_neuro.plugin.replay import end_replay
+from bt_neuro.plugin.recorded import end_playback
 from bt_neuro.plugin.resume import ResumeVerification
 
 
@@ -253,7 +253,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
                 self._verification.compare(bar, row)
             if self._is_fitting:
                 self._learner.observe(bar, row, high, low, close)
-            if self._phase not in (Phase.LIVE, Phase.REPLAY):
+            if self._phase not in (Phase.LIVE, Phase.PLAYBACK):
                 return
             signal, self._scored = self._learner.on_bar(bar, row, high, low, close)
         except NonFiniteError as error:
@@ -274,7 +274,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             pretraining.learn(self)
             self._phase = Phase.LIVE
         if self._phase is Phase.LIVE:
-            end_replay(self)
+            end_playback(self)
             if (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
                 self._learner.run_ahead(bar, bars)
 
@@ -296,5 +296,5 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             self._verification.require_end(self.fingerprint.bars)
             if self.pretraining is not None:
                 self.pretraining.require_over()
-        end_replay(self)
+        end_playback(self)
         super()._stop()

@@ -19,7 +19,7 @@ from bt_neuro.metrics.seeds import SeedMoney, money_spread
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.plugin.replay import is_replaying
+from bt_neuro.plugin.recorded import is_playing_back
 from bt_neuro.plugin.shared import SharedNetwork
 from bt_neuro.plugin.shared_checkpoint import SharedCheckpoint
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -122,7 +122,7 @@ def portfolio(
     written: list[TextTable] = []
 
     def has_content() -> bool:
-        return any(table.rows for table in written) and not is_replaying(cerebro)
+        return any(table.rows for table in written) and not is_playing_back(cerebro)
 
     with (
         folder.recording(has_content, can_resume=lambda: any(folder.path.rglob(MODEL))),

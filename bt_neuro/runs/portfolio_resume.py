@@ -18,7 +18,7 @@ from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import MODEL, Checkpoint
 from bt_neuro.plugin.feed import backtrader_timeframe
-from bt_neuro.plugin.replay import RecordedCheckpoint
+from bt_neuro.plugin.recorded import RecordedCheckpoint
 from bt_neuro.plugin.stamps import closings_of
 from bt_neuro.runs.recording import OUTPUTS
 from bt_neuro.runs.resume import keep_learned_bars, read_arrays, rows_of

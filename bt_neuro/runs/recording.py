@@ -204,7 +204,7 @@ class ArrayRecord(ArrayTable):
         self._row = row
 
     def on_bar(self, record: BarRecord) -> None:
-        row = None if record.is_replayed else self._row(record)
+        row = None if record.is_recorded else self._row(record)
         if row is not None:
             self.append(row)
 

@@ -1,4 +1,4 @@
-"""Replay: bars up to a checkpoint pass again on recorded outputs, so that the account trades them again.
+"""Playback of recorded outputs: bars up to a checkpoint pass again, and the account trades them again.
 
 Learning does not depend on trades. So a portfolio needs no saved account: its strategies decide again on the same
 signals, and each network continues at a bar of its own.
@@ -34,7 +34,7 @@ class RecordedCheckpoint(Checkpoint):
     outputs: NDArray[np.float32]
 
 
-class Replay:
+class RecordedLearner:
     """Stand-in for a `Learner` up to the last bar of a checkpoint.
 
     Parameters
@@ -92,13 +92,13 @@ class Replay:
         )
 
 
-def end_replay(strategy: Any) -> None:
+def end_playback(strategy: Any) -> None:
     """Let a strategy continue with its network, if its bars have passed again."""
-    if isinstance(strategy._learner, Replay) and strategy._learner.is_over:
+    if isinstance(strategy._learner, RecordedLearner) and strategy._learner.is_over:
         strategy._learner, strategy._phase = strategy._learner.learner, Phase.LIVE
 
 
-def is_replaying(cerebro: bt.Cerebro) -> bool:
+def is_playing_back(cerebro: bt.Cerebro) -> bool:
     """Return whether a strategy of a run has bars of its checkpoint still to pass again."""
     learners = (getattr(one, "_learner", None) for one in getattr(cerebro, "runningstrats", ()))
-    return any(isinstance(learner, Replay) and not learner.is_over for learner in learners)
+    return any(isinstance(learner, RecordedLearner) and not learner.is_over for learner in learners)
