@@ -16,6 +16,7 @@ from bt_neuro.io import open_no_follow
 from bt_neuro.runs import columns
 from bt_neuro.runs.columns import Columns, parse_table
 from bt_neuro.runs.saved_manifest import MANIFEST, RUNNING, damaged, read_manifest, require_intact
+from bt_neuro.runs.tables import ARRAY_DAMAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class RunResult:
         try:
             with open_no_follow(path, "rb") as file:
                 return np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except ARRAY_DAMAGE as error:
             raise damaged(path, error) from error
 
 

@@ -7,6 +7,7 @@ import math
 import os
 from itertools import islice
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from bt_neuro.errors import CheckpointError
 from bt_neuro.io import atomic_write, open_no_follow
 
 _BLOCK_ROWS = 1024
+ARRAY_DAMAGE = (OSError, ValueError, EOFError, TokenError)  # errors of NumPy on a damaged file
 
 
 class TextTable:
@@ -188,7 +190,7 @@ def truncate_array(path: Path, rows: int) -> None:
             write_header(file, (rows, *shape[1:]))
             if file.tell() != start:
                 raise _too_short(path, rows)
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_DAMAGE as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
@@ -221,7 +223,7 @@ def read_array(path: Path, rows: int) -> NDArray[np.float32]:
         return np.empty(0, np.float32)
     try:
         array = np.load(path, allow_pickle=False)  # not mapped: a run in place writes to this file next
-    except (OSError, ValueError, EOFError) as error:
+    except ARRAY_DAMAGE as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if array.dtype != np.float32 or len(array) < rows:
         raise _too_short(path, rows)

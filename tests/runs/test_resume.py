@@ -421,11 +421,18 @@ def test_a_network_without_bars_cannot_be_resumed(tmp_path, files):
         backtest(files(), strategy=Small, out=tmp_path / "second", resume=tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["predictions.csv", "features.npy"])
-def test_tables_of_another_run_are_refused(damage, first, files, tmp_path):
+@pytest.mark.parametrize(
+    ("damage", "change"),
+    [
+        ("predictions.csv", lambda content: content[: len(content) // 2]),
+        ("features.npy", lambda content: content[: len(content) // 2]),
+        ("features.npy", lambda content: content.replace(b"}", b" ", 1)),  # a TokenError of NumPy
+    ],
+    ids=["half a table", "half an array", "an array with half a header"],
+)
+def test_tables_of_another_run_are_refused(damage, change, first, files, tmp_path):
     copy = shutil.copytree(first, tmp_path / "copy")
-    content = (copy / damage).read_bytes()
-    (copy / damage).write_bytes(content[: len(content) // 2])
+    (copy / damage).write_bytes(change((copy / damage).read_bytes()))
     with pytest.raises(CheckpointError, match=damage):
         backtest(files(), strategy=Small, out=tmp_path / "second", resume=copy)
     assert not (tmp_path / "second").exists()
