@@ -174,10 +174,8 @@ class Learner:
         if copy is None:
             self._rewind()
         newest = slice(-len(self.feature_names), None)
-        means, variances = (
-            self._network.tensor(f"{first.name}.{name}", copy)[0, newest]
-            for name in ("moving_mean", "moving_variance")
-        )
+        names = [f"{first.name}.{name}" for name in ("moving_mean", "moving_variance")]
+        means, variances = (tensor[0, newest] for tensor in self._network.tensors(names, copy))
         return means, np.sqrt(variances)
 
     @property

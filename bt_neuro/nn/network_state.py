@@ -116,11 +116,20 @@ class NetworkState:
         LayerError
             When there is none of that name.
         """
-        placed = self._place(name)
+        return self.tensors([name], copy)[0]
+
+    def tensors(self, names: Sequence[str], copy: Any = None) -> list[Array]:
+        """Return some tensors as `tensor` does, in one read, which is quick where they lie side by side."""
+        places = [self._place(name) for name in names]
+        first = min(placed.offset for placed in places)
+        end = max(placed.offset + placed.tensor.size for placed in places)
         with self._lock:
-            state = copy and copy.state
-            part = self._engines.current.read(placed.offset, placed.tensor.size, state)
-        return part.reshape(len(self.seeds), *placed.tensor.shape)
+            numbers = self._engines.current.read(first, end - first, copy and copy.state)
+        parts = [(placed.offset - first, placed.tensor) for placed in places]
+        return [
+            numbers[:, start : start + tensor.size].reshape(-1, *tensor.shape).copy()
+            for start, tensor in parts
+        ]
 
     def set_tensor(self, name: str, value: ArrayLike) -> None:
         """Set one tensor of `state`: (members, ...), or the value for all members.
