@@ -71,6 +71,7 @@ def find_columns(
     if not header:
         at = max(prices.values()) + 1
         at += at in rest and _is_inside(sample, at, prices)  # an average price, as Kraken's
+        at += {at, at + 1} <= set(rest) and _is_running_total(sample, at)  # of the day, as IQFeed's
         roles |= {"volume": at} if at in rest else {}
     if spread := [i for i in rest if spread_unit(titles[i]) is not None]:
         roles["spread"] = spread[0]
@@ -255,6 +256,13 @@ def _is_inside(sample: Sample, column: int, prices: dict[str, int]) -> bool:
     cells = [cells_of(sample, i) for i in (column, prices["low"], prices["high"])]
     value, low, high = parse_prices(cells)[0]
     return bool(np.mean((low <= value) & (value <= high)) > 0.5)
+
+
+def _is_running_total(sample: Sample, column: int) -> bool:
+    """Return whether the steps of a column are the cells of the next one, in either order of time."""
+    total, part = parse_prices([cells_of(sample, i) for i in (column, column + 1)])[0]
+    steps = np.diff(total)
+    return max(np.mean(steps == part[1:]), np.mean(-steps == part[:-1])) > 0.5
 
 
 def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:

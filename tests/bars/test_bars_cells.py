@@ -164,6 +164,18 @@ class TestNumbers:
 HEAD = "time,open,high,low,close,volume"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_running_total_is_no_volume(tmp_path: Path, order: int) -> None:
+    """IQFeed writes high, low, open, close, the volume of the day so far and that of the bar."""
+    written, rows, total = walk(), Written("{t},{h},{l},{o},{c}").rows(walk()), 0
+    for i, bar in enumerate(written):
+        total += bar.volume
+        rows[i] += f",{total},{bar.volume}"
+    bars = read_bars(save(tmp_path, "\n".join(rows[::order]) + "\n"))
+    assert_same_bars(bars, frame_of(written))
+    assert bars.frame["volume"].tolist() == [bar.volume for bar in written]
+
+
 @pytest.mark.parametrize(
     ("head", "cells"),
     [
