@@ -75,7 +75,7 @@ const selected = () => {
         show(entry - room, exit + room)
     }
     if (!order.includes(row)) {
-        for (const field of form.elements) field.value = ""
+        for (const field of form.elements) field.value = "" // not reset(), whose event comes later
         filter()
     }
     const page = Math.floor(order.indexOf(row) / ROWS) * ROWS
@@ -104,7 +104,6 @@ const show_trades = () => {
     trades.selected.properties.indices.change.connect(selected)
     form.addEventListener("input", filter)
     form.addEventListener("reset", () => setTimeout(filter))
-    form.addEventListener("submit", (event) => event.preventDefault())
     find("#trades").addEventListener("click", ({ target }) => {
         const heading = target.closest("th"), row = target.closest("tbody tr"), turn = target.closest("[data-page]")
         if (heading) {
@@ -117,13 +116,6 @@ const show_trades = () => {
             first += Number(turn.dataset.page) * ROWS
             fill()
         }
-    })
-    body.addEventListener("keydown", (event) => {
-        const row = event.target.closest("tr"), way = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }
-        const other = row?.[way[event.key]]
-        if (!other) return
-        other.querySelector("button").focus()
-        event.preventDefault()
     })
     filter()
 }
