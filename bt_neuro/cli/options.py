@@ -24,7 +24,7 @@ Processes = Annotated[int, option("Number of runs at the same time.", "N", least
 
 Out = Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")]
 NoReport = Annotated[bool, option("Write no report.html.", name="--no-report")]
-NoSeedMoney = Annotated[bool, option("Leave out the money of each network alone.", name="--no-seed-money")]
+SeedMoney = Annotated[bool, option("Trade each network of a vote alone too.", name="--seed-money")]
 
 
 class Window(StrEnum):

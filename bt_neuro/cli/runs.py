@@ -15,8 +15,8 @@ from bt_neuro.cli.options import (
     AccountOptions,
     BarFiles,
     BarOptions,
-    NoSeedMoney,
     OutputOptions,
+    SeedMoney,
     StrategyOptions,
 )
 from bt_neuro.cli.output import read_lines
@@ -45,7 +45,7 @@ def backtest(
     shared: Annotated[
         bool, option("Let one network learn from all files, in the order of time.", name="--shared")
     ] = False,
-    no_seed_money: NoSeedMoney = False,
+    seed_money: SeedMoney = False,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
@@ -61,9 +61,7 @@ def backtest(
     if eras is not None and parameters.get("pretrain", cls.params.pretrain) is None:
         raise StrategyError("--eras needs a span to pretrain on. Give --pretrain FROM..TO too.")
     if len(files) > 1 or files[0].is_dir():
-        return _portfolio(
-            files, cls, parameters, account, bars, output, checkpoint_every, shared, not no_seed_money
-        )
+        return _portfolio(files, cls, parameters, account, bars, output, checkpoint_every, shared, seed_money)
     if shared:
         raise StrategyError("--shared needs several files, got one. Give more, or leave it out.")
     with progress_bar() as progress:
@@ -77,7 +75,7 @@ def backtest(
             progress=progress,
             era_progress=lambda era, n, done, total: progress(done, total, f"era {era} of {n}, bar"),
             checkpoint_every=checkpoint_every,
-            seed_money=not no_seed_money,
+            seed_money=seed_money,
         )
     return Outcome(result.manifest, render(result), _exit_code(result.manifest))
 

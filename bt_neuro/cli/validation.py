@@ -16,12 +16,12 @@ from bt_neuro.cli.options import (
     FoldOptions,
     Kind,
     NoReport,
-    NoSeedMoney,
     Objective,
     Out,
     OutputOptions,
     Processes,
     Retrain,
+    SeedMoney,
     StrategyOptions,
     WorkerOptions,
 )
@@ -64,7 +64,7 @@ def walk_forward(
         Retrain,
         option("Network of a fold: a new one, one that continues to learn, or the first one unchanged."),
     ] = Retrain.fold,
-    no_seed_money: NoSeedMoney = False,
+    seed_money: SeedMoney = False,
 ) -> Outcome:
     """Test on bars that were not learned before, fold after fold, with one report for all.
 
@@ -86,7 +86,7 @@ def walk_forward(
             **folds.as_dict(),
             retrain=retrain.value,
             learning=learning,
-            seed_money=not no_seed_money,
+            seed_money=seed_money,
             progress=progress,
         )
     failed = result.manifest.get("failed", {})

@@ -64,7 +64,7 @@ def backtest(
     checkpoint_every: int | None = None,
     resume: str | Path | None = None,
     report: bool = True,
-    seed_money: bool = True,
+    seed_money: bool = False,
 ) -> Result:
     """Run a strategy over a bar file and write the run folder.
 
@@ -76,8 +76,7 @@ def backtest(
     account : cash and costs
     out : folder to write, new or empty; default ``runs/<file stem>-<time>``
     bars_options : options of `read_bars`
-    progress : called with (bars done, number of bars); with several ``seeds`` once more from the start, while each
-        network is traded alone
+    progress : called with (bars done, number of bars); with `seed_money` once more from the start
     era_progress : called in pretraining with (era, number of eras, bars learned in it, bars of an era)
     checkpoint_every : bars between checkpoints; by default only at the end
     resume : folder of a run, or its ``model.safetensors``, to resume on the same file or one that has grown.

@@ -54,7 +54,7 @@ def portfolio(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
-    seed_money: bool = True,
+    seed_money: bool = False,
 ) -> Portfolio:
     """Run a strategy over several bar files on one account; each network learns from its own first bar.
 

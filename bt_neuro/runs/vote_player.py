@@ -21,7 +21,7 @@ from bt_neuro.runs.money_tables import PREFIX
 from bt_neuro.runs.no_effects import EffectRefusedError, no_effects
 from bt_neuro.runs.shutdown import graceful_shutdown
 
-NOT_WANTED = SeedMoney(reason="it was not asked for")
+NOT_WANTED = SeedMoney(reason="add --seed-money, which takes about as long as the run")
 Ran = TypeVar("Ran")
 
 

@@ -46,7 +46,7 @@ class FoldTask(RunTask):
     """
 
     folds: tuple[Fold, ...]
-    seed_money: bool = True
+    seed_money: bool = False
 
     @property
     def span(self) -> range:

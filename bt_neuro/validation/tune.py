@@ -171,7 +171,6 @@ def tune(
         account=account,
         jobs=jobs,
         cluster=cluster,
-        seed_money=False,  # no objective needs it
         **fold_options,
     )
     with (

@@ -49,7 +49,7 @@ def walk_forward(
     bars_options: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: bool = True,
-    seed_money: bool = True,
+    seed_money: bool = False,
 ) -> WalkForward:
     """Train on a span of bars, test on the span after it, and repeat to the end of the file.
 
@@ -89,7 +89,7 @@ def walk_forward(
         Called with the number of finished folds and of all folds.
     report : bool, default True
         Whether to write ``report.html``, in a second or two.
-    seed_money : bool, default True
+    seed_money : bool, default False
         Whether to trade each of several ``seeds`` alone too, which takes about as long again.
 
     Returns

@@ -105,7 +105,7 @@ class Stays(Small):
 
 @pytest.fixture(scope="module")
 def vote(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("vote"), parameters={"seeds": SEEDS})
+    return run(tmp_path_factory.mktemp("vote"), parameters={"seeds": SEEDS}, seed_money=True)
 
 
 def test_each_network_says_what_it_says_alone(vote, tmp_path):
@@ -155,11 +155,12 @@ def test_the_spread_over_seeds_is_reported(vote):
         (Remembers, {}, "played again, the vote itself does not give the same account"),
         (Own, {}, "Own makes a learner of its own"),
         (Epochs, {}, "Epochs overrides notify_epoch, and no epoch runs again"),
-        (Small, {"seed_money": False}, "it was not asked for"),
+        (Small, {"seed_money": False}, "add --seed-money, which takes about as long as the run"),
     ],
 )
 def test_a_vote_says_why_the_money_of_its_networks_is_unknown(strategy, options, reason, tmp_path):
-    options = {"bars_options": {"end": "2024-01-09"}, "parameters": {"seeds": 2, "seed": 5}, **options}
+    given = {"bars_options": {"end": "2024-01-09"}, "parameters": {"seeds": 2, "seed": 5}, "seed_money": True}
+    options = {**given, **options}
     result = backtest(SAMPLE, strategy=strategy, out=tmp_path / "run", **options)
     seeds = result.metrics["seeds"]
     assert re.fullmatch(reason, seeds["no_money"])
@@ -170,7 +171,7 @@ def test_a_vote_says_why_the_money_of_its_networks_is_unknown(strategy, options,
 def test_what_the_run_wrote_is_not_written_again(tmp_path):
     file = tmp_path / "journal.txt"
     options = {"bars_options": {"end": "2024-01-09"}, "parameters": {"seeds": 2, "file": str(file)}}
-    result = backtest(SAMPLE, strategy=Journal, out=tmp_path / "run", **options)
+    result = backtest(SAMPLE, strategy=Journal, out=tmp_path / "run", seed_money=True, **options)
     assert result.metrics["seeds"]["no_money"] == f"Journal would write {file} again"
     assert file.read_text() == "2 networks"
     file.write_text("free again")
@@ -191,7 +192,7 @@ def test_the_money_of_a_network_is_that_of_its_own_run(parameters, tmp_path):
     """A strategy with a count, an indicator and results of its own, whole and resumed."""
     options = {"strategy": Stays, "bars_options": JANUARY, "account": Account.of("forex", spread=12)}
     parameters = {"features": "shape", "learning_rate": 0.05, **parameters}
-    votes = {"parameters": {**parameters, "seeds": 2, "seed": 5}}
+    votes = {"parameters": {**parameters, "seeds": 2, "seed": 5}, "seed_money": True}
     result = backtest(SAMPLE, out=tmp_path / "vote", **options, **votes)
     part = {**options, "bars_options": {"end": "2024-01-22"}}
     part = backtest(SAMPLE, out=tmp_path / "part", **part, **votes)

@@ -90,7 +90,11 @@ def test_the_networks_of_a_vote_are_traded_alone(folder, tmp_path, shared):
     }
     parameters, paths = {**PARAMETERS, "learning_rate": 0.05}, write(folder, "AB")
     votes = portfolio(
-        paths, **options, parameters={**parameters, "seeds": 2, "seed": 3}, out=tmp_path / "votes"
+        paths,
+        **options,
+        parameters={**parameters, "seeds": 2, "seed": 3},
+        out=tmp_path / "votes",
+        seed_money=True,
     )
     seeds = votes.metrics["seeds"]
     for number in range(2):
@@ -109,10 +113,8 @@ def test_the_networks_of_a_vote_are_traded_alone(folder, tmp_path, shared):
     *_, by_instrument, by_network = summary_of(votes).tables
     assert [row[0] for row in by_instrument.rows] == ["A", "B"]
     assert "vote" in [row[0] for row in by_network.rows]
-    unasked = portfolio(
-        paths, **options, parameters={**parameters, "seeds": 2}, out=tmp_path / "not", seed_money=False
-    )
-    assert "The money of each network alone is unknown: it was not asked for." in summary_of(unasked).notes
+    unasked = portfolio(paths, **options, parameters={**parameters, "seeds": 2}, out=tmp_path / "not")
+    assert any("is unknown: add --seed-money" in note for note in summary_of(unasked).notes)
 
 
 def test_positions_together_stay_within_the_equity(folder, tmp_path):

@@ -101,7 +101,7 @@ def test_instruments_with_other_starts_and_ends_are_resumed(strategy, more, shar
         random_hours(420, seed=1).to_csv(tmp_path / "dollar.csv", index=False)
         more = {"inputs": str(tmp_path / "dollar.csv")}
     options = {"account": Account(spread=2.0, leverage=30.0), "parameters": {**PARAMETERS, **more}}
-    cut_and_resumed(bars, tmp_path, 333, strategy, shared=shared, seed_money=False, **options)
+    cut_and_resumed(bars, tmp_path, 333, strategy, shared=shared, **options)
 
 
 @pytest.mark.slow

@@ -299,7 +299,7 @@ def bt_neuro(*words):
 def test_the_networks_of_a_vote_are_traded_alone(retrain, tmp_path):
     options = {"retrain": retrain, "account": Account.of("forex", spread=12), "train": "200b"}
     parameters = {"features": "shape", "learning_rate": 0.05, "seed": 3}
-    votes = run(tmp_path / "votes", parameters={**parameters, "seeds": 2}, **options).metrics
+    votes = run(tmp_path / "votes", parameters={**parameters, "seeds": 2}, seed_money=True, **options).metrics
     for number in range(2):
         alone = run(tmp_path / str(number), parameters={**parameters, "seed": 3 + number}, **options).metrics
         assert alone["trades"] > 20
@@ -331,9 +331,12 @@ def test_the_command_names_what_failed_and_exits_1(tmp_path):
     )
     out = bt_neuro(*COMMAND, "--strategy", strategy, "--device", "numpy", "--out", tmp_path / "run", "--json")
     assert out.exit_code == 1
-    assert json.loads(out.stdout)["failed"] == {"2": "ZeroDivisionError: division by zero"}
+    reason = "ZeroDivisionError: division by zero"
+    line = f"{strategy}:6, in decide: if len(self) == 450 and self.data.datetime.date(0).month == 2: 1 / 0"
+    assert json.loads(out.stdout)["failed"] == {"2": f"{reason}\n{line}"}
     assert out.stderr.splitlines() == [
-        "Error: fold 2: ZeroDivisionError: division by zero",
+        f"Error: fold 2: {reason}",
+        line,
         f"Run the failed folds again with --resume {tmp_path / 'run'}",
     ]
 
