@@ -17,7 +17,10 @@ def check(file: BarFile, bars: BarOptions) -> Outcome:
     from bt_neuro.bars.reader import read_bars
 
     content = read_bars(file, **bars.as_dict())
-    return Outcome(describe(content), [render(content)])
+    about, days = describe(content), content.frame["datetime"].iloc[[0, -1]].dt.strftime("%Y-%m-%d")
+    kind = f"{about['format']}, {about['timeframe']}"
+    sentence = f"{content.path.name}, {kind}: {about['bars']:,} bars, {' to '.join(days)}."
+    return Outcome(about, [sentence, "", render(content)])
 
 
 @command(group="Look", example="bt-neuro devices")

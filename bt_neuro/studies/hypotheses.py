@@ -159,7 +159,7 @@ def sentence_of(file: str, study: Study, rows: Rows, spans: Figures) -> str:
     return (
         f"{file}, {days}, {rest['bars']:,} bars that no choice has seen, "
         f"each network at its best of {len(study.grid)} learning rates: in a single pass "
-        f"{_helped(rows[SINGLE])}; after {eras} of the history {_helped(rows[AFTER])}."
+        f"{_helped(rows[SINGLE])}. After {eras} of the history {_helped(rows[AFTER])}."
     )
 
 

@@ -162,7 +162,12 @@ def test_a_parameter_by_its_option_and_by_param_is_wrong_usage(words):
 def test_check_says_what_was_understood():
     out = bt_neuro("check", SAMPLE)
     assert out.exit_code == 0
-    assert "MetaTrader 5 export" in out.stdout
+    sentence = "SYNTHETIC_EURUSD_H1.csv, MetaTrader 5 export, H1: 6,000 bars, 2024-01-02 to 2024-12-16."
+    assert (out.stdout.splitlines()[0], bt_neuro("check", SAMPLE, "--quiet").stdout) == (
+        sentence,
+        sentence + "\n",
+    )
+    assert "Gaps        none besides 50 weekends" in out.stdout
     assert json.loads(bt_neuro("check", SAMPLE, "--json").stdout)["bars"] == 6000
 
 
