@@ -16,10 +16,9 @@ from bt_neuro.bars.dates import looks_like_clock, looks_like_date, zone_in_name
 from bt_neuro.bars.formats import Format
 from bt_neuro.bars.numbers import is_absent, looks_like_number, looks_like_volume, parse_prices
 from bt_neuro.bars.times import best_times, looks_like_epoch, looks_like_serial
-from bt_neuro.bars.words import MONEY, PRICES, WORDS, Name, parse_name, plain, spread_unit
+from bt_neuro.bars.words import MONEY, PRICES, SIDES, WORDS, Name, parse_name, plain, spread_unit
 from bt_neuro.errors import BarsError
 
-SIDES = ("", "trade", "trades", "bid", "mid", "ask")  # of equals, the first
 CLOCKS = frozenset(WORDS["clock"])
 
 
@@ -59,9 +58,9 @@ def find_columns(
     tests = [looks_like_volume if name.role == "volume" else looks_like_number for name in names]
     numeric = [i for i in range(width) if i not in times.values() and _mostly(tests[i], sample, i)]
     numeric = [i for i in numeric if not (names[i].rest and all(is_absent(row[i]) for row in sample))]
-    prices = _named_prices(names, numeric, symbol)
+    prices = named_prices(names, numeric, symbol)
     if not prices:
-        possible = [i for i in numeric if names[i].role in ("", *PRICES) and not names[i].is_study]
+        possible = [i for i in numeric if names[i].role in ("", *PRICES) and not names[i].is_other]
         prices = consistent_prices(sample, times, possible)
         exact = {names[i].role: i for i in reversed(numeric) if not names[i].rest}
         if not prices or any(exact.get(role, i) != i for role, i in prices.items()):
@@ -141,7 +140,7 @@ def _is_clock(name: str | None, sample: Sample, date: int, clock: int) -> bool:
     return not np.isnat(times).any() and (zeros or len(np.unique(times)) > len(np.unique(days)))
 
 
-def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) -> dict[str, int]:
+def named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str = "") -> dict[str, int]:
     """Return the columns with the names of prices, empty without all four.
 
     Equal rests, such as a ticker, make a group, which comes after the names without a rest.
@@ -150,14 +149,12 @@ def _named_prices(names: Sequence[Name], numeric: Sequence[int], symbol: str) ->
     for i in numeric:
         if names[i].role in PRICES:
             groups.setdefault(plain(names[i].rest), []).append(i)
-    complete = {
-        rest: found for rest, columns in groups.items() if rest and (found := price_group(names, columns))
-    }
+    complete = {rest: found for rest, columns in groups.items() if rest and (found := _group(names, columns))}
     if "" in groups:  # names with a footnote behind them may complete those without
         footnotes = [
             i for rest, some in groups.items() if rest not in complete for i in some if names[i].is_footnote
         ]
-        if found := price_group(names, sorted(footnotes)):
+        if found := _group(names, sorted(footnotes)):
             complete = {rest: complete.get(rest, found) for rest in groups if rest in complete or not rest}
     if complete and "" not in complete and len({names[i].role for i in groups.get("", ())}) == 3:
         raise _not_alike([names[i].role for i in groups[""]], next(iter(complete)))
@@ -192,7 +189,7 @@ def several_instruments(names: Sequence[str], symbol: str = "") -> BarsError:
     )
 
 
-def price_group(names: Sequence[Name], columns: Sequence[int]) -> dict[str, int] | None:
+def _group(names: Sequence[Name], columns: Sequence[int]) -> dict[str, int] | None:
     """Return the first four neighbours among columns with names of prices, or the only four."""
     ranks = {i: (bool(names[i].rest), names[i].rank) for i in columns}
     first = {names[i].role: i for i in reversed(columns)}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from bt_neuro.bars.columns import price_group
+from bt_neuro.bars.columns import named_prices
 from bt_neuro.bars.dates import looks_like_clock
 from bt_neuro.bars.numbers import is_absent, price_digits
 from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_epoch, parse_times
@@ -195,10 +195,9 @@ class LineReader:
 def _roles(names: Sequence[str]) -> dict[str, int] | None:
     """Return the index of each role if these are names of columns, None for cells of a bar."""
     parsed = [parse_name(text) for text in names]
-    known = [i for i, name in enumerate(parsed) if name.role and not name.rest]
-    if not set(PRICES) <= {parsed[i].role for i in known}:
+    if not (roles := named_prices(parsed, range(len(parsed)))):
         return None
-    roles = price_group(parsed, [i for i in known if parsed[i].role in PRICES]) or {}
+    known = [i for i, name in enumerate(parsed) if name.role and not name.rest]
     for i in sorted(known, key=lambda i: parsed[i].rank if parsed[i].role == "volume" else i):
         role = parsed[i].role
         if role == "date" and "date" in roles and plain(names[i]) in WORDS["clock"]:

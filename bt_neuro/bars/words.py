@@ -19,10 +19,12 @@ WEAK = {
     "price", "last", "first", "max", "min", "latest", "settle", "o", "h", "l", "c", "v", "t", "u", "d", "up", "down",
     "name", "time", "data",
 }  # fmt: skip
+SIDES = ("", "trade", "trades", "bid", "mid", "ask")  # beside the names of prices; of equals, the first
 # A name with one of these beside its word is no price and no volume of the bar.
 STUDIES = {
     "adj", "adjusted", "prev", "previous", "change", "chg", "ha", "heikin", "ma", "sma", "ema", "avg", "average",
-    "mean", "interest", "yesterday", "prior", "next", "unadjusted", "unadj", "time", "date", "trades", "deliverable",
+    "mean", "interest", "yesterday", "session", "prior", "next", "unadjusted", "unadj", "time", "date", "trades",
+    "deliverable",
 }  # fmt: skip
 # Beside "volume" they are the money that was paid, of which the instrument has another column.
 MONEY = {"usd", "usdt", "usdc", "eur", "quote", "currency"}
@@ -54,7 +56,7 @@ WORDS = {
     role: [plain(word) for row in _LANGUAGES for word in row[role].split()]
     for role in (*PRICES, "volume", "spread", "symbol", "date", "clock", "up", "down")
 }
-_FOREIGN = {word for row in _LANGUAGES[2:-1] for role in PRICES for word in map(plain, row[role].split())}
+_FOREIGN = {word for row in _LANGUAGES[2:] for role in PRICES for word in map(plain, row[role].split())}
 _FOREIGN -= {plain(word) for role in PRICES for word in _LANGUAGES[1][role].split()}
 MONTHS = {word: number for row in _LANGUAGES for number, word in enumerate(row["months"].split(), 1)}
 _ROLES: dict[str, tuple[str, int]] = {}
@@ -80,7 +82,12 @@ class Name:
     @property
     def is_footnote(self) -> bool:
         """Whether the rest may explain the word before it, as in Close (last), and not in Close (adjusted)."""
-        return self.leads and not STUDIES.intersection(self._words[:1])
+        return self.leads and not {*STUDIES, *SIDES}.intersection(self._words[:1])
+
+    @property
+    def is_other(self) -> bool:
+        """Whether the rest names a study or a side, so that other names do not complete it."""
+        return bool({*STUDIES, *SIDES}.intersection(self._words))
 
     @property
     def _words(self) -> list[str]:
@@ -93,8 +100,8 @@ def parse_name(text: str) -> Name:
 
     >>> parse_name("4. close").role, parse_name("Close_EURUSD=X").rest, parse_name("BTC:open").rest
     ('close', 'EURUSD=X', 'BTC')
-    >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("adjClose").is_study
-    ('EURUSD=X', True)
+    >>> parse_name("('Close', 'EURUSD=X')").rest, parse_name("adjClose").is_study, parse_name("bidclose").rest
+    ('EURUSD=X', True, 'bid')
     """
     if "%" in text:
         return Name()
@@ -102,6 +109,7 @@ def parse_name(text: str) -> Name:
     if found := _ROLES.get(plain(text)):
         return Name(*found)
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    text = re.sub(r"(?i)^(bid|ask|mid)(?=[a-z])|(?<=[a-z])(bid|ask|mid)$", r" \1\2 ", text)
     tokens = list(re.finditer(r"[^\W_]+", text))
     names = []
     for n in range(len(tokens) - 1, 0, -1):

@@ -164,6 +164,21 @@ class TestNumbers:
 HEAD = "time,open,high,low,close,volume"
 
 
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("close_ask,Open,High,Low,Volume,Last", "9,{o},{h},{l},5,{c}"),
+        ("Bid Close,low,open,high,volume,close", "9,{l},{o},{h},5,{c}"),
+        ("Closing,Highest Price,Session Low,Opening,Lowest Price", "{c},{h},9,{o},{l}"),
+        ("bidopen,bidhigh,bidlow,bidclose,askopen,askhigh,asklow,askclose", "{o},{h},{l},{c},9,9,9,9"),
+    ],
+)
+def test_prices_of_one_side_complete_no_others(tmp_path: Path, head: str, row: str) -> None:
+    rows = Written("{t}," + row).rows(walk())
+    bars = read_bars(save(tmp_path, "\n".join([f"time,{head}", *rows])))
+    assert_same_bars(bars, frame_of(walk()))
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_running_total_is_no_volume(tmp_path: Path, order: int) -> None:
     """IQFeed writes high, low, open, close, the volume of the day so far and that of the bar."""

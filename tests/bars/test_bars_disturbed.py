@@ -111,7 +111,7 @@ def study_bars(file: File) -> None:
         ["a", "b", "c", "d"],
     )
     unnamed = (
-        not file.head or "aa" in file.head or "mid" in file.head or "Price bid" in file.head
+        not file.head or "aa" in file.head or "mid" in file.head or "bid" in file.head.lower()
     )  # named columns are then taken for the bars, as by any reader
     names = fours[2 if unnamed else file.rng.integers(len(fours))]
     factor = float(file.rng.choice([1.0, 1.7]))
