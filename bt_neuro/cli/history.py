@@ -50,7 +50,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, two or more.")],
     out: Annotated[Path, option("Page to write.", "FILE.html")] = Path("runs/compare.html"),
 ) -> Outcome:
-    """Put backtests and walk-forwards side by side: equity curves, figures, settings that differ."""
+    """Put runs with an account side by side: equity curves, figures, settings that differ."""
     from bt_neuro.report.console import rich_table
     from bt_neuro.report.side_by_side import summary_of_runs, write_side_by_side
     from bt_neuro.runs.results import open_run

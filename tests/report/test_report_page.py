@@ -375,7 +375,8 @@ def averaged(folder):
 def beside(folder):
     options = {"strategy": Small, "bars_options": {"end": "2024-01-31"}, "report": False}
     runs = [backtest(SAMPLE, out=folder / str(wing), parameters={"wing": wing}, **options) for wing in (1, 2)]
-    return write_side_by_side(runs, folder / "compare.html")
+    together(folder / "together")
+    return write_side_by_side([*runs, open_run(folder / "together")], folder / "compare.html")
 
 
 KINDS = {
