@@ -171,7 +171,8 @@ def _prediction_sections(
         figures = [hit_rate_figure(predictions, baselines, window)]
         if shapes is not None:
             figures.append(lift_figure(predictions, shapes, window))
-        yield Section("hits", "Hit rate and lift over time", caption, tuple(figures))
+        title = "Hit rate over time" if shapes is None else "Hit rate and lift over time"
+        yield Section("hits", title, caption, tuple(figures))
     caption = (
         "Averages over the last 10,000 samples: of the error, of signals that hit (forecast), of fractals "
         "without a signal (undefine). The error here is that of the probabilities."
