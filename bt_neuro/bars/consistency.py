@@ -18,13 +18,17 @@ Sample = Sequence[Sequence[str]]  # the first rows, all of one length
 
 CONSISTENT = 0.9  # share of rows in which high and low must be so; the checks of rows name the rest
 CONTINUOUS = 0.8  # open to the close before, against close to the open before: at most this
-ONLY = 0.5  # ... and against the next best four columns: at most this
+NEAR = 0.1  # distance from the close, as a share, within which a column is another price
 USUAL = 0.9  # share of the steps that a damaged price cannot stretch
 ALIKE = 2.0  # the largest of four prices of a bar over the smallest
 
 
 def consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[int]) -> dict[str, int]:
-    """Return the four neighbouring columns that alone can be prices, empty if there are none."""
+    """Return the four neighbouring columns that can be prices, empty if others may be.
+
+    A bid or an average among the prices makes other columns consistent and continuous. So where there are more than
+    four, only open, high, low and close in this order and before the others are taken.
+    """
     order = np.argsort(best_times(*(cells_of(sample, i) for i in times.values())), kind="stable")
     found = []
     for first, rows in _windows([sample[i] for i in order], columns):
@@ -38,11 +42,17 @@ def consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[i
             one, other, follows, leads = other, one, leads, follows
         if follows < CONTINUOUS * leads:
             roles = {"open": first + one, "high": first + high, "low": first + low, "close": first + other}
-            found.append((float(follows / leads), roles))
-    found.sort(key=lambda four: four[0])
-    if not found or (len(found) > 1 and found[0][0] > ONLY * found[1][0]):
+            found.append(roles)
+    usual = [roles for roles in found if [*roles.values()] == sorted(roles.values())]
+    if len(found) != 1 and len(usual) != 1:
         return {}
-    return found[0][1]
+    chosen = (usual or found)[0]
+    closes, *others = parse_prices([cells_of(sample, i) for i in (chosen["close"], *columns)])[0]
+    near = [
+        i for i, prices in zip(columns, others, strict=True) if np.median(np.abs(prices / closes - 1)) < NEAR
+    ]
+    apart = [i for i in near if i not in chosen.values()]
+    return chosen if not apart or (usual and min(apart) > chosen["close"]) else {}
 
 
 def _windows(sample: Sample, columns: Sequence[int]) -> Iterator[tuple[int, Floats]]:

@@ -157,6 +157,13 @@ REFUSALS = {
         "columns must keep their order, got another header in line 9: Date, open Close, high High, low Low, "
         "close Open.\nSplit the file.",
     ),
+    "a bid among prices without names": Refusal(
+        "".join(
+            f"2024-01-{day},{p},{p + 4},{p + 9},{p - 9},{p + 5},77\n" for day in range(10, 32) for p in [1000 + 5 * day]
+        ),
+        "no column is called open or high or low or close, nor do order and consistency show it, got 2024-01-10, 1050, "
+        "1054, 1059, 1041, 1055, 77.\nName the columns time, open, high, low, close.",
+    ),
     "price with a sign": Refusal(
         HEAD + "2024-01-15,1.1000,1.1020,1.0990,\u25b21.1011,100\n" * 3,
         "Close must hold numbers, got '\u25b21.1011'.\nWrite prices as 1.2345.",
