@@ -11,6 +11,7 @@ from backtrader.order import Order
 
 from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.books import Books, OrderCounts
+from bt_neuro.account.execution import BarExecution
 from bt_neuro.account.holding import Holding
 from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import StrategyError
@@ -29,13 +30,13 @@ def copy_of(thing: Any) -> Any:
     return copy
 
 
-class MarginFills(bt.brokers.BackBroker):
+class MarginFills(BarExecution):
     """Part of `MarginBroker` that submits, fills, refuses and counts orders.
 
     Of backtrader's broker one private method is replaced, ``_execute``, for the test of cash lies inside it.
     """
 
-    params: Any = (("slip_points", 0.0), ("slip_range", 0.0), ("quiet", False))
+    params: Any = (("quiet", False),)
     cash: float
 
     def init(self) -> None:
@@ -46,7 +47,7 @@ class MarginFills(bt.brokers.BackBroker):
         self.ruined_at: Any = None
         self._holdings: dict[Any, Holding] = {}
         self._instruments: dict[Any, Instrument] = {}
-        self._slipped, self._traded = 0.0, None
+        self._traded = None
 
     def getcommissioninfo(self, data: bt.feed.DataBase) -> Instrument:
         found = self._instruments.get(data)
@@ -118,49 +119,6 @@ class MarginFills(bt.brokers.BackBroker):
         self.notify(order)
         self._ococheck(order)
         self._bracketize(order, cancel=True)
-
-    # -- prices --------------------------------------------------------------------------------------------
-    def _try_exec(self, order: Order) -> None:
-        data = order.data
-        if not self._is_next(order):
-            return
-        if self.p.slip_range:
-            self.p.slip_fixed = self.p.slip_range * (data.high[0] - data.low[0])
-        elif self.p.slip_points:
-            self.p.slip_fixed = self.p.slip_points * self.getcommissioninfo(data).point
-        self._slipped = 0.0
-        super()._try_exec(order)
-
-    def _is_next(self, order: Order) -> bool:
-        """Return whether an order's feed has a bar that the order has not met.
-
-        backtrader tries all orders when any feed has a bar. An order that was sent at the close of its bar, or has
-        met it, would then fill within that same bar.
-        """
-        data = order.data
-        if data.replaying or (order.exectype == Order.Market and (self.p.coc or self.p.coo)):
-            return True  # a replayed bar changes, and those execute at once
-        if getattr(order, "met", 0) == len(data):
-            return False
-        if not self.p.coo and data.datetime[0] <= order.created.dt:
-            return False
-        order.met = len(data)
-        return True
-
-    def _bracketize(self, order: Order, cancel: bool = False) -> None:
-        super()._bracketize(order, cancel)
-        for child in self._toactivate:
-            child.met = len(child.data)  # the bar in which its parent has filled
-
-    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
-        slipped = super()._slip_up(pmax, price, doslip, lim)
-        self._slipped = 0.0 if slipped is None else slipped - price
-        return slipped
-
-    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
-        slipped = super()._slip_down(pmin, price, doslip, lim)
-        self._slipped = 0.0 if slipped is None else slipped - price
-        return slipped
 
     # -- fills ---------------------------------------------------------------------------------------------
     def _execute(

@@ -1,0 +1,60 @@
+"""Execution of orders against bars: each bar of its own feed once, with slippage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+from backtrader.order import Order
+
+
+class BarExecution(bt.brokers.BackBroker):
+    """Part of `MarginBroker` that decides when an order meets a bar, and how far its price slips."""
+
+    params: Any = (("slip_points", 0.0), ("slip_range", 0.0))
+
+    def init(self) -> None:
+        super().init()
+        self._slipped = 0.0
+
+    def _try_exec(self, order: Order) -> None:
+        data = order.data
+        if not self._is_next(order):
+            return
+        if self.p.slip_range:
+            self.p.slip_fixed = self.p.slip_range * (data.high[0] - data.low[0])
+        elif self.p.slip_points:
+            self.p.slip_fixed = self.p.slip_points * self.getcommissioninfo(data).point
+        self._slipped = 0.0
+        super()._try_exec(order)
+
+    def _is_next(self, order: Order) -> bool:
+        """Return whether an order's feed has a bar that the order has not met.
+
+        backtrader tries all orders when any feed has a bar. An order that was sent at the close of its bar, or has
+        met it, would then fill within that same bar.
+        """
+        data = order.data
+        if data.replaying or (order.exectype == Order.Market and (self.p.coc or self.p.coo)):
+            return True  # a replayed bar changes, and those execute at once
+        if getattr(order, "met", 0) == len(data):
+            return False
+        if not self.p.coo and data.datetime[0] <= order.created.dt:
+            return False
+        order.met = len(data)
+        return True
+
+    def _bracketize(self, order: Order, cancel: bool = False) -> None:
+        super()._bracketize(order, cancel)
+        for child in self._toactivate:
+            child.met = len(child.data)  # the bar in which its parent has filled
+
+    def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
+        slipped = super()._slip_up(pmax, price, doslip, lim)
+        self._slipped = 0.0 if slipped is None else slipped - price
+        return slipped
+
+    def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
+        slipped = super()._slip_down(pmin, price, doslip, lim)
+        self._slipped = 0.0 if slipped is None else slipped - price
+        return slipped
