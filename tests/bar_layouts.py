@@ -513,7 +513,7 @@ LAYOUTS = {
         "7,{ms},{o},{h},{l},{c},{v}", ",0,1,2,3,4,5\n", "table without a header", clock="UTC"),
     "TradeStation, JSON": Written(
         "{h},{l},{o},{c},{t:%Y-%m-%dT%H:%M:%S}Z,{v},9,Closed",
-        "High,Low,Open,Close,TimeStamp,TotalVolume,UpTicks,BarStatus\n",
+        "high,low,open,close,timestamp,totalvolume,upticks,barstatus\n",
         "TradeStation", ahead=1, clock="UTC", pack=as_json_lines),
     "dates and clocks, Parquet": Written(
         "{t:%Y-%m-%d},{t:%H:%M},{o},{h},{l},{c},{v}", "date,time,open,high,low,close,volume\n", "Parquet table",
