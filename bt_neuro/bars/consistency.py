@@ -49,7 +49,9 @@ def consistent_prices(sample: Sample, times: dict[str, int], columns: Sequence[i
     chosen = (usual or found)[0]
     closes, *others = parse_prices([cells_of(sample, i) for i in (chosen["close"], *columns)])[0]
     near = [
-        i for i, prices in zip(columns, others, strict=True) if np.median(np.abs(prices / closes - 1)) < NEAR
+        i  # a repeated header among the rows is no number
+        for i, prices in zip(columns, others, strict=True)
+        if np.nanmedian(np.abs(prices / closes - 1)) < NEAR
     ]
     apart = [i for i in near if i not in chosen.values()]
     return chosen if not apart or (usual and min(apart) > chosen["close"]) else {}

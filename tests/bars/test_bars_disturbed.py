@@ -231,6 +231,11 @@ def test_same_bars_or_a_refusal_20_000_times() -> None:
     [
         ("Yahoo, empty days", 59923, ["footer", "second_symbol", "joined_files"]),  # a name beside no price
         ("CSI", 55268, ["shuffled"]),  # years first or days first
+        (
+            "unknown words and order",
+            7545,
+            ["joined_files", "named_study", "chunks"],
+        ),  # a header among the rows
     ],
 )
 def test_cases_that_were_once_misread(tmp_path: Path, name: str, seed: int, changes: list[str]) -> None:
