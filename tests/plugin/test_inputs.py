@@ -57,6 +57,7 @@ def test_inputs_are_those_of_the_last_closed_bar(files):
         repeat(files / "run", out=files / "third")
 
 
+@pytest.mark.slow
 def test_a_run_with_inputs_resumes_to_the_bit(files):
     options = {"strategy": Small, "parameters": inputs(files), "report": False}
     whole = backtest(files / "EURO.csv", **options, out=files / "whole")

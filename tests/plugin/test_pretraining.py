@@ -294,6 +294,7 @@ def test_baselines_have_learned_the_span_too(whole, file, tmp_path):
     assert with_span["class frequencies"] < alone.metrics["baselines"]["class frequencies"]["log_loss"]
 
 
+@pytest.mark.slow
 def test_page_and_console_call_eras_in_sample(whole, tmp_path):
     from report_runs import console_text
 

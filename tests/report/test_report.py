@@ -217,6 +217,7 @@ def test_a_page_is_written_whole_or_not_at_all(broken):
     assert (broken.folder / "report.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_written_names_its_folder(broken):
     page = broken.folder / "report.html"
     page.unlink()
@@ -266,6 +267,7 @@ def bt_neuro(*words):
     return CliRunner().invoke(app, ["report", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_the_latest_run_is_the_default(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert bt_neuro().exit_code == 1

@@ -59,6 +59,7 @@ def test_one_run_is_no_comparison(folder):
     assert "two runs or more, got 1" in out.stderr
 
 
+@pytest.mark.slow
 def test_a_repeated_run_has_the_same_bits(folder, tmp_path):
     out = bt_neuro("repeat", folder / "wing-2", "--out", tmp_path / "again", "--json")
     found = json.loads(out.stdout)

@@ -500,6 +500,7 @@ def test_a_stopped_stream_saves_and_exits_0(sent, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+@pytest.mark.slow
 def test_a_stream_nobody_reads_saves_and_says_so(tmp_path):
     process = Process("--out", tmp_path / "live")
     for line in as_lines(BARS)[:50]:

@@ -128,6 +128,7 @@ WORDS = ["warmup-check", SAMPLE, "--strategy", ROOT / "tests" / "small.py:Small"
 WORDS += ["--processes", "1", "--step", "50", "--starts", "1", "--span", "120"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_sentence_and_a_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = bt_neuro(*WORDS)
