@@ -9,7 +9,7 @@ from backtrader.order import Order
 
 
 class BarExecution(bt.brokers.BackBroker):
-    """Part of `MarginBroker` that decides when an order meets a bar, and how far its price slips."""
+    """Part of `MarginBroker` that tries each order once a bar, and applies slippage to its price."""
 
     params: Any = (("slip_points", 0.0), ("slip_range", 0.0))
 

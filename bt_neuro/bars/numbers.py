@@ -48,7 +48,7 @@ def looks_like_volume(cell: str) -> bool:
 def parse_prices(
     columns: Sequence[pa.ChunkedArray], comma_separated: bool = False, point: str = ""
 ) -> tuple[list[Floats], Number]:
-    """Return the prices in some columns, and the notation that most of their cells have.
+    """Parse columns of prices; return them, and the notation of most cells.
 
     `point` is the decimal sign of other cells, which decides whether 1,234 and 1.234 are thousands.
     """
@@ -66,11 +66,15 @@ def parse_prices(
     elif (
         comma_separated and counts[best] == counts[1] == counts[2] > counts[0]
     ):  # a comma before three digits
-        raise BarsError("1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.")
+        raise BarsError(
+            "prices must not be ambiguous, got 1,234: 1.234 or 1234.\nExport the prices with a decimal point."
+        )
     if NUMBERS[best].thousands == "'" and all(
         pc.all(_matches(column, THIRTY_SECONDS)).as_py() for column in texts
     ):
-        raise BarsError("1'165 may be 1165 or 1 and 16.5/32 here.\nExport the prices with a decimal point.")
+        raise BarsError(
+            "prices must not be ambiguous, got 1'165: 1165, or 1 and 16.5/32.\nExport the prices with a decimal point."
+        )
     return [parse_numbers(column, NUMBERS[best]) for column in columns], NUMBERS[best]
 
 

@@ -274,6 +274,9 @@ def _parse(
         and np.all(prices[0] < 1000)
     ):
         if foreign and style.point == "." and not scale:
-            raise BarsError("1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.")
+            raise BarsError(
+                "prices must not be ambiguous, got 1.234: 1.234 or 1234.\n"
+                "Give --scale 1 if the point is decimal, --scale 1000 if not."
+            )
         inspector.notes.append("Prices such as 1.234 were read with a decimal point, not as thousands.")
     return check_times(rows, inspector), times, style

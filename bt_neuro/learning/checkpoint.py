@@ -98,7 +98,7 @@ class Checkpoint:
         """
         path = Path(path)
         if path.is_dir() and not (path / MODEL).exists():
-            raise CheckpointError(f"{path} must hold a {MODEL}, got none. Start the run again with --out.")
+            raise CheckpointError(f"{path} must hold a {MODEL}, got none. Start a new run with --out.")
         network = SavedNetwork.read(path / MODEL if path.is_dir() else path)
         if "learner" not in network.about.values:
             raise CheckpointError(

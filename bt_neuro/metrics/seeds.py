@@ -1,4 +1,4 @@
-"""Spread over the networks of a vote: scores and money of each alone."""
+"""Scores and money of each network of a vote, and their spread."""
 
 from __future__ import annotations
 

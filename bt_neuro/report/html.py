@@ -57,7 +57,7 @@ def render_html(summary: Summary, sections: list[Section], manifest: dict[str, A
 
 
 def _strategy_of(manifest: dict[str, Any]) -> str:
-    """Return the strategy as a user names it: ``mine.py:Mine`` for one of a file."""
+    """Return the name of the strategy for the heading, such as ``mine.py:Mine``."""
     name, file = manifest.get("strategy") or "", manifest.get("strategy_file")
     return f"{Path(file).name}:{name.rpartition(':')[2]}" if file else name
 

@@ -36,7 +36,7 @@ SPREADS = (
 
 
 def spread_figures(metrics: Mapping[str, Any]) -> list[figure]:
-    """Return hit rate, Brier score and return of each network alone, beside those of their vote.
+    """Return figures of hit rate, Brier score and return: of each network alone and of the vote.
 
     Parameters
     ----------

@@ -50,16 +50,15 @@ def portfolio_tables(m: Mapping[str, Any]) -> tuple[Table, ...]:
         ("lift, pp, 95 % interval", " to ".join(shown(pooled[name], "+.1f") for name in LIFT)),
     )
     seeds = m.get("seeds") or {}
-    return (
+    tables = [
         Table(headings, [*rows, together], "Instruments", frozenset([len(rows)])),
         Table(("account", "value"), account, "Account"),
-        *(
-            [_networks_table(m["instruments"])]
-            if all(one.get("seeds") for one in m["instruments"].values())
-            else ()
-        ),
-        *([seed_table({**money, "seeds": seeds})] if "return_pct" in seeds else ()),
-    )
+    ]
+    if all(one.get("seeds") for one in m["instruments"].values()):
+        tables.append(_networks_table(m["instruments"]))
+    if "return_pct" in seeds:
+        tables.append(seed_table({**money, "seeds": seeds}))
+    return tuple(tables)
 
 
 def _networks_table(instruments: Mapping[str, Any]) -> Table:

@@ -112,7 +112,7 @@ def predictor_table(metrics: Metrics) -> Table:
 
 
 def seed_table(metrics: Metrics) -> Table:
-    """Return scores and money of each network of a vote by itself, their spread, and those of the vote."""
+    """Return a table of scores and money: each network alone, their spread, and the vote."""
     seeds = metrics["seeds"]
     known = [column for column in (*PREDICTORS, *SEED_MONEY) if column[1] in seeds and column[2][-1] != "~"]
     keys = [key for _, key, _ in known]

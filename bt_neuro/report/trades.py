@@ -76,7 +76,7 @@ def trade_source(
 
 
 def trade_columns(source: ColumnDataSource, digits: int) -> tuple[tuple[str, str, str], ...]:
-    """Return heading, column and form of the table: prices with `digits` decimals, sizes with six digits.
+    """Return heading, key and format of each column of the table; prices have `digits` decimals.
 
     Sizes of the default account are in units, and so are its lots: one column then shows both.
     """

@@ -15,10 +15,8 @@ from bt_neuro.io import open_no_follow
 ANSWERS, EARLIER, TOLD = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
 MOST_ROWS = 10_000  # of a file; the answers before them lie in the second one, older ones nowhere
 WIDTH = 20
-BAR, ROW = (
-    "bar",
-    "row",
-)  # number of an answer: that of the only instrument's bar, or of the row in ``bars.csv``
+# Key of an answer's number: of the bar where there is one instrument, else of the row in ``bars.csv``.
+BAR, ROW = "bar", "row"
 
 
 class AnswerLog:

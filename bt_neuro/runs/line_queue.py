@@ -136,7 +136,7 @@ class LineQueue:
 
         Parameters
         ----------
-        feed : the `LiveFeed`, which knows the last bar
+        feed : the `LiveFeed`, which knows the last bar; None of several instruments
         again : bars and commands that were taken before, in order
         run_command : called with each command of these
         ready : called once before the first new line

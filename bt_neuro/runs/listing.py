@@ -50,7 +50,7 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def latest_run(runs: str | Path = "runs") -> Path:
-    """Return the folder in `runs` whose manifest was written last.
+    """Return the run folder with the newest manifest in `runs`.
 
     Raises
     ------

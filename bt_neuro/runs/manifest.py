@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,12 @@ def data_manifest(bars: Bars) -> dict[str, Any]:
         "last": str(times.iloc[-1]),
         "notes": list(bars.notes),
     }
+
+
+def account_of(manifest: dict[str, Any]) -> Account:
+    """Return the account that a manifest describes."""
+    names = {field.name for field in fields(Account)}
+    return Account(**{name: value for name, value in manifest.get("account", {}).items() if name in names})
 
 
 def _source_hash(strategy: type[NeuroStrategy]) -> str | None:

@@ -1,4 +1,4 @@
-"""Refusal of effects outside the process: a strategy that runs again must not write or send again."""
+"""Refusal of effects outside the process, for a strategy that runs a second time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _refused: tuple[int, str] | None = None  # thread, and the folder to which it ma
 
 
 class EffectRefusedError(Exception):
-    """Raised where code would have an effect; the message says which."""
+    """Raised before code writes a file, connects or starts a process; the message names the effect."""
 
 
 @contextmanager

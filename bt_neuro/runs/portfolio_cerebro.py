@@ -1,4 +1,4 @@
-"""Cerebro of a portfolio: a strategy for each instrument, on one account."""
+"""Cerebro of a portfolio: one strategy per instrument, one account."""
 
 from __future__ import annotations
 

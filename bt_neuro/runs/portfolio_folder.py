@@ -17,20 +17,13 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.bars_log import BARS, SYMBOL, BarsLog
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.manifest import strategy_manifest
+from bt_neuro.runs.manifest import account_of, strategy_manifest
 from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
-from bt_neuro.runs.stream_folder import account_of
 
 KIND = "portfolio-stream"
-FILES = (
-    ".csv",
-    ".json",
-    ".jsonl",
-    ".txt",
-    ".npy",
-    ".safetensors",
-)  # of a run, which a folder must not be named as
+# Endings of the files of a run, which no folder of an instrument may have.
+FILES = (".csv", ".json", ".jsonl", ".txt", ".npy", ".safetensors")
 
 
 def symbols_of(symbols: Sequence[str] | None, resume: str | Path | None) -> list[str]:

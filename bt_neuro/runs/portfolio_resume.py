@@ -64,9 +64,7 @@ class SavedPortfolio:
         models = _shared_models(folder) if shared else _own_models(folder, bars)
         saved = {name: one for name, one in models.items() if one.last_bar is not None}
         if not saved:
-            raise _error(
-                folder, f"it must hold a {MODEL} with bars, got none. Start the run again with --out."
-            )
+            raise _error(folder, f"it must hold a {MODEL} with bars, got none. Start a new run with --out.")
         has_ended = manifest["status"] in ("complete", "interrupted")
         _require_new_bars(folder, bars, saved, has_ended=has_ended)
         if shared:
@@ -89,7 +87,7 @@ class SavedPortfolio:
             shutil.copyfile(path, folder / path.relative_to(self.folder))
 
     def rows(self, name: str) -> dict[str, int]:
-        """Return the numbers of rows that `copy_to` copies of an instrument, by file."""
+        """Return the number of rows in each array of an instrument that `copy_to` copies, by file."""
         return rows_of(self.checkpoints[name]) if name in self.checkpoints else {}
 
     @property
@@ -143,7 +141,7 @@ def _require_later_bars(folder: Path, bars: dict[str, Bars], models: dict[str, C
             raise _error(
                 folder,
                 f"new bars of {name} must close after {learned}, the last one learned, got {closing}: a shared "
-                "network learns in the order of time. Start the run again with --out.",
+                "network learns in the order of time. Start a new run with --out.",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,25 +68,24 @@ class PortfolioPlayer(VotePlayer):
         names = list(self.bars)
         with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary:
             folder = Path(temporary)
-            equity = TextTable(folder / EQUITY, PortfolioEquity.header)
-            trades = {}
-            for name in names:
-                (folder / name).mkdir()
-                trades[name] = TextTable(folder / name / TRADES, TradeRecord.header)
-                analyzers: Analyzers = [
-                    (TradeRecord, {"_name": "trades", "table": trades[name]}),
-                    (RunObserver, {"now_and_then": (forget,)}),
-                ]
-                if name == names[0]:
-                    analyzers.append((PortfolioEquity, {"table": equity, "names": names}))
-                one = self.result.instrument(name)
-                first = int(one.predictions["bar"].iloc[0]) if len(one.predictions) else len(self.bars[name])
-                player = self.player(self.ran[name], first, one.outputs[:, members])
-                parameters = {**self.parameters, **own, "data": name, "budget": 1 / len(names)}
-                cerebro.addstrategy(member_of(player, {name: analyzers}, {}), **parameters)
-            cerebro.run(exactbars=1)
-            for table in (equity, *trades.values()):
-                table.close()
+            with ExitStack() as tables:
+                equity = tables.enter_context(TextTable(folder / EQUITY, PortfolioEquity.header))
+                for name in names:
+                    (folder / name).mkdir()
+                    trades = tables.enter_context(TextTable(folder / name / TRADES, TradeRecord.header))
+                    analyzers: Analyzers = [
+                        (TradeRecord, {"_name": "trades", "table": trades}),
+                        (RunObserver, {"now_and_then": (forget,)}),
+                    ]
+                    if name == names[0]:
+                        analyzers.append((PortfolioEquity, {"table": equity, "names": names}))
+                    one = self.result.instrument(name)
+                    known = one.predictions["bar"]
+                    first = int(known.iloc[0]) if len(known) else len(self.bars[name])
+                    player = self.player(self.ran[name], first, one.outputs[:, members])
+                    parameters = {**self.parameters, **own, "data": name, "budget": 1 / len(names)}
+                    cerebro.addstrategy(member_of(player, {name: analyzers}, {}), **parameters)
+                cerebro.run(exactbars=1)
             played = Portfolio(folder, {"rows": {}, "names": names, "status": "complete"})
             return played.equity, [played.instrument(name).trades for name in names]
 

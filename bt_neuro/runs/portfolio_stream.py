@@ -17,9 +17,9 @@ from bt_neuro.runs.health import Health
 from bt_neuro.runs.line_queue import LineReaderThread
 from bt_neuro.runs.paper_account import paper_broker
 from bt_neuro.runs.portfolio_cerebro import PortfolioEquity, member_of
-from bt_neuro.runs.recording import ARRAYS, EQUITY, PREDICTIONS, TRADES, Recording
+from bt_neuro.runs.recording import EQUITY, Recording
 from bt_neuro.runs.results import PortfolioStream
-from bt_neuro.runs.stream_folder import StreamStart
+from bt_neuro.runs.stream_folder import StreamStart, remove_tables
 from bt_neuro.runs.stream_session import Session
 from bt_neuro.runs.symbol_feeds import SymbolFeed, SymbolQueue
 from bt_neuro.runs.tables import TextTable
@@ -41,8 +41,7 @@ class PortfolioSession(Session):
         path = self.folder.path
         for folder in (path, *(path / symbol for symbol in self._symbols)):
             folder.mkdir(exist_ok=True)
-            for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
-                (folder / name).unlink(missing_ok=True)
+            remove_tables(folder)
         return StreamStart(None, False, 0, {}, NO_SNAPSHOT)
 
     def _open_log(self) -> BarsLog:
@@ -86,10 +85,9 @@ class PortfolioSession(Session):
             for symbol in self._symbols:
                 cerebro.addstrategy(member, **{**self._params, "data": symbol, "budget": budget})
             past = self.folder.manifest["first_live_bar"]
+            self.lines.attach(self._feeds, past)
             rows = start.again(self._log)
-            self.lines.begin_all(
-                self._feeds, past, rows, self._broker.command, self._ready, self._health.beat
-            )
+            self.lines.begin(None, rows, self._broker.command, self._ready, self._health.beat)
             self._is_running = True
             if self._is_ended:
                 self.end()

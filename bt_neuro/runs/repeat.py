@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import backtest
-from bt_neuro.runs.manifest import strategy_manifest
+from bt_neuro.runs.manifest import account_of, strategy_manifest
 from bt_neuro.runs.portfolio import portfolio
 from bt_neuro.runs.recording import EQUITY
 from bt_neuro.runs.results import Portfolio, Result
@@ -80,13 +79,11 @@ def repeat(
         if _hash(Path(file)) != sha256:
             raise NeuroError(f"{file} has changed since {folder}. Run it anew.")
     strategy = _strategy_of(manifest)
-    names = {field.name for field in fields(Account)}
-    account = Account(**{name: value for name, value in manifest["account"].items() if name in names})
     files = [data["file"] for data in instruments.values()]
     settings: dict[str, Any] = {
         "strategy": strategy,
         "parameters": manifest["parameters"],
-        "account": account,
+        "account": account_of(manifest),
         "out": out,
         "bars_options": next(iter(instruments.values()))["options"],
         "progress": progress,

@@ -1,4 +1,4 @@
-"""Writes, reads and verifies the manifest `run.json`, which holds checksums of the tables."""
+"""Manifest `run.json`: written, read, and verified with its checksums of the tables."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.bars_log import BARS, BarsLog
 from bt_neuro.runs.epoch_tables import EXAMPLES
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.manifest import strategy_manifest
+from bt_neuro.runs.manifest import account_of, strategy_manifest
 from bt_neuro.runs.recording import ARRAYS, EQUITY, PREDICTIONS, TRADES
 from bt_neuro.runs.resume import keep_learned_bars, resume_in_place, resume_tables
 from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest, require_same
@@ -131,12 +131,6 @@ def open_folder(
     return RunFolder.create(out, "stream", "stream", manifest, fill), account, point
 
 
-def account_of(manifest: dict[str, Any]) -> Account:
-    """Return the account that the manifest of a stream describes."""
-    names = {field.name for field in fields(Account)}
-    return Account(**{name: value for name, value in manifest.get("account", {}).items() if name in names})
-
-
 def start_of(folder: RunFolder, signature: dict[str, Any]) -> StreamStart:
     """Return where a stream starts, and cut its tables back to there.
 
@@ -155,12 +149,17 @@ def start_of(folder: RunFolder, signature: dict[str, Any]) -> StreamStart:
         elif checkpoint.network.about.values.get("run") != signature:
             reason = "the strategy, a parameter or bt-neuro is not that of the checkpoint"
         return StreamStart(checkpoint, reason is None, first_live, resume_in_place(checkpoint), reason)
-    for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
-        (path / name).unlink(missing_ok=True)
+    remove_tables(path)
     if (path / ORIGIN).exists():
         checkpoint = Checkpoint.read(path / ORIGIN / MODEL)
         return StreamStart(checkpoint, False, first_live, resume_tables(checkpoint, path))
     return StreamStart(None, False, first_live, {})
+
+
+def remove_tables(folder: Path) -> None:
+    """Remove the tables and arrays of a run that begins again."""
+    for name in (PREDICTIONS, EQUITY, TRADES, *ARRAYS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def is_stream(folder: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -45,24 +44,14 @@ class SymbolQueue(LineQueue):
     time : its opening
     """
 
-    def begin_all(
-        self,
-        feeds: dict[str, SymbolFeed],
-        first_live: int,
-        again: Iterator[Bar | dict[str, Any]],
-        run_command: Callable[[dict[str, Any]], Any],
-        ready: Callable[[], None],
-        beat: Callable[[], None],
-    ) -> None:
-        """Start a run.
+    def attach(self, feeds: dict[str, SymbolFeed], first_live: int) -> None:
+        """Serve the feeds of a new run; call it before `begin`.
 
         Parameters
         ----------
         feeds : by symbol, in the order in which Cerebro has them
         first_live : number of the first bar that is traded
-        again, run_command, ready, beat : as in `begin`
         """
-        self.begin(None, again, run_command, ready, beat)
         self._feeds, self._first_live = feeds, first_live
         self._first_feed = next(iter(feeds.values()))
         self._bar: Any = None

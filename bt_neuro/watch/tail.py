@@ -1,4 +1,4 @@
-"""Reads the state of a running run from the ends of its files, without locking or writing them."""
+"""State of a run in progress, read from the ends of its files; they are neither locked nor written."""
 
 from __future__ import annotations
 

@@ -144,7 +144,8 @@ REFUSALS = {
     "German thousands or decimals": Refusal(
         "Datum;Hoch;Tief;Schluss;Eröffnung\n"
         + "".join(f"2024-01-{day};16.510;16.490;16.500;16.500\n" for day in range(10, 20)),
-        "1.234 may be 1.234 or 1234 here.\nGive --scale 1 or --scale 1000.",
+        "prices must not be ambiguous, got 1.234: 1.234 or 1234.\n"
+        "Give --scale 1 if the point is decimal, --scale 1000 if not.",
     ),
     "adjusted close alone": Refusal(
         "Date,Open,High,Low,Close (adjusted)\n"
@@ -300,11 +301,11 @@ REFUSALS = {
     ),
     "thousands or decimals": Refusal(
         HEAD + "".join(f'2024-01-{day},"12,345","12,350","12,340","12,344",5\n' for day in range(10, 20)),
-        "1,234 may be 1.234 or 1234 here.\nExport the prices with a decimal point.",
+        "prices must not be ambiguous, got 1,234: 1.234 or 1234.\nExport the prices with a decimal point.",
     ),
     "thirty-seconds": Refusal(
         HEAD + "".join(f"2024-01-{day},132'165,132'200,132'100,132'165,5\n" for day in range(10, 20)),
-        "1'165 may be 1165 or 1 and 16.5/32 here.\nExport the prices with a decimal point.",
+        "prices must not be ambiguous, got 1'165: 1165, or 1 and 16.5/32.\nExport the prices with a decimal point.",
     ),
     "numbers of instruments": Refusal(
         "time,id,open,high,low,close\n"
