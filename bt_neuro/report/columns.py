@@ -84,7 +84,7 @@ WALK_FORWARD: Columns = (
     ("Hit Rate, in sample [%]", "in_sample_hit_rate_pct", ".2f"),
     ("Hit Rate out of / in Sample [%]", "hit_rate_of_in_sample_pct", ".1f"),
     ("Impossible Signals [%]", "impossible_pct", ".2f"),
-    ("Lift over Visible Half [%]", "lift_pct", "+.2f"),
+    ("Lift over Visible Half [pp]", "lift_pct", "+.2f"),
     ("Hit Rate over Best Baseline, equal coverage [pp]", "difference_pct", "+.2f"),
     ("Brier Score", "brier_score", ".4f"),
     ("Brier Score less Best Baseline's", "brier_difference", "+.4f"),

@@ -18,7 +18,7 @@ EXPLAINED = {
     "Impossible Signals [%]": "Signals that the visible half of the fractal had ruled out.",
     "Base Rate of Visible Half [%]": "Hit rate that the visible half of the fractal explains alone.",
     "Lift over Base Rate [pp]": "Percentage points above the base rate; 0 for a predictor of the visible half alone.",
-    "Lift over Visible Half [%]": "Hit rate less the base rate; 0 for a predictor of the visible half alone.",
+    "Lift over Visible Half [pp]": "Percentage points above the base rate; 0 for the visible half alone.",
     "Hit Rate over Best Baseline, equal coverage [pp]": "Percentage points above its rate with as many signals.",
     "Hit Rate, last 1000 signals [%]": "Hit rate at the end of the run.",
     "Mean Squared Error of Outputs": "Mean of (target less output)², over bars and classes.",
