@@ -44,9 +44,10 @@ class ReferenceNetwork:
         n, slots = layout.size_parameters, range(1 + len(layout.optimizer.moments))
         self._slots = [state[slot * layout.slot :][:n] for slot in slots]
         self._gradient = np.zeros(n, state.dtype)
-        self._gradients = {
-            name: placed.view(self._gradient).reshape(-1) for name, placed in layout.parameters()
-        }
+        self._gradients = [  # views of it
+            {name: place.view(self._gradient) for name, place in part.tensors.items() if place.offset < n}
+            for part, _ in self.parts
+        ]
 
     def forward(self, windows: Array, *, moves: bool, step: int | None = None) -> Array:
         """Return the outputs (windows, n_outputs) of windows (windows, n_inputs), or of one window.
@@ -65,22 +66,31 @@ class ReferenceNetwork:
         self._out = out.reshape(len(out), -1)
         return self._out
 
-    def backward(self, targets: Array) -> tuple[dict[str, Array], Array]:
-        """Return every parameter's gradient by name, and the inputs'; targets as the loss weights them."""
-        loss, out, parts = self.layout.loss, self._out, list(zip(self.parts, self._tensors[0], strict=True))
+    def backward(self, targets: Array) -> Array:
+        """Return the inputs' gradient, and set the parameters'; targets as the loss weights them."""
+        loss, out = self.layout.loss, self._out
+        parts = list(zip(self.parts, self._tensors[0], self._gradients, strict=True))
         loss_backward = getattr(training, f"{loss.kernel}_backward")
         dout = loss_backward(out, targets.astype(out.dtype, copy=False).reshape(out.shape), loss.gamma)
         if loss.needs_softmax:
             parts = parts[:-1]  # that gradient is the one before the softmax
-        gradients: dict[str, Array] = {}
-        for (part, saved), tensors in reversed(parts):
+        for (part, saved), tensors, gradients in reversed(parts):
             if part.index + 1 == self._skipped:
                 dout = np.zeros_like(saved["inp"])
-                continue
-            _, backward = part.layer.reference
-            dout, found = backward(part.layer, tensors, saved, dout.reshape(saved["out"].shape))
-            gradients |= {f"{part.name}.{name}": gradient for name, gradient in found.items()}
-        return gradients, dout
+                for gradient in gradients.values():
+                    gradient[...] = 0
+            else:
+                _, backward = part.layer.reference
+                dout = backward(part.layer, tensors, saved, dout.reshape(saved["out"].shape), gradients)
+        return dout
+
+    def gradients(self) -> dict[str, Array]:
+        """Return every parameter's gradient by name; the next step overwrites them."""
+        return {
+            f"{part.name}.{name}": gradient
+            for (part, _), gradients in zip(self.parts, self._gradients, strict=True)
+            for name, gradient in gradients.items()
+        }
 
     def run(
         self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
@@ -94,21 +104,21 @@ class ReferenceNetwork:
                 if not mode & (Mode.SLIDING if i else Mode.REUSE):
                     self.forward(learn[batch], moves=bool(mode & Mode.LEARN_MOVES), step=first_step + i)
                 outputs[0, batch] = self._out
-                self._step(self.backward(targets[batch])[0], rates[i])
+                self.backward(targets[batch])
+                self._step(rates[i])
                 self._average(first_step + i)
             if mode & Mode.PREDICT:
                 outputs[1, batch] = self.forward(predict[batch], moves=bool(mode & Mode.PREDICT_MOVES))
         return outputs[0, : len(learn)], outputs[1, : len(predict)]
 
-    def _step(self, gradients: dict[str, Array], rates: Array) -> None:
+    def _step(self, rates: Array) -> None:
         """Move all parameters in one go: a call of NumPy's costs more than the numbers of a small layer."""
         optimizer, n = self.layout.optimizer, self.layout.size_parameters
-        for name, gradient in gradients.items():
-            self._gradients[name][...] = gradient.reshape(-1)
         apart = [part for part, _ in self.parts if self._is_apart(part)]
         places = [place for part in apart for place in part.tensors.values() if place.offset < n]
         views = [place.view(slot) for place in places for slot in self._slots]
         before = [view.copy() for view in views]
+        slopes = {place: place.view(self._gradient).flatten() for place in places}
         parameters, *moments = self._slots
         gradient = training.clipped(self._gradient, optimizer)
         training.optimizer_step(optimizer, parameters, gradient, moments, rates.tolist())
@@ -116,10 +126,9 @@ class ReferenceNetwork:
             view[...] = numbers
         for part in apart:
             if part.index + 1 != self._skipped:
-                names = [(f"{part.name}.{name}", part.tensors[name]) for name in ("gamma", "beta")]
-                slots = [[place.view(slot).reshape(-1) for slot in self._slots] for _, place in names]
-                slopes = [gradients[name].reshape(-1) for name, _ in names]
-                published_adam_step(slots, slopes, optimizer, rates[3])
+                pair = [part.tensors[name] for name in ("gamma", "beta")]
+                slots = [[place.view(slot).reshape(-1) for slot in self._slots] for place in pair]
+                published_adam_step(slots, [slopes[place] for place in pair], optimizer, rates[3])
 
     def _is_apart(self, part: LayerPlan) -> bool:
         return part.index + 1 == self._skipped or part.layer.has_own_step(self.layout.optimizer)

@@ -118,7 +118,7 @@ def test_a_row_reaches_its_kernels(kernels, rng):
 def test_a_wrong_gradient_of_a_batch_is_caught(rng, monkeypatch):
     """As if the statistics were constants."""
     forward, _ = BatchNormalization.reference
-    wrong = forward, lambda layer, t, s, dout: (dout * s["rate"], {})
+    wrong = forward, lambda layer, t, s, dout, d: dout * s["rate"]
     monkeypatch.setattr(BatchNormalization, "reference", wrong)
     check = GradientCheck(sample_of(FAMILY["batch normalization"], rng, 3))
     with pytest.raises(AssertionError, match=r"dense_0\.kernel, random"):

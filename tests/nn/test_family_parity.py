@@ -129,7 +129,8 @@ def gradients_of_both(row, batch_size, rng):
     loss_of(out, torch.tensor(sample.targets[last]), row.loss).backward()
     twin = sample.reference(state)
     ours = twin.forward(sample.windows[last], moves=True, step=1)
-    gradients, _ = twin.backward(sample.targets[last])
+    twin.backward(sample.targets[last])
+    gradients = twin.gradients()
     found = {name: gradients[name].reshape(places[name].tensor.shape) for name in gradients}
     theirs = {name: p[name.split(".")[0]][name.split(".", 1)[1]].grad.numpy() for name in found}
     return {name: (found[name], theirs[name]) for name in found} | {"outputs": (ours, out.detach().numpy())}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
+from bt_neuro.nn.reference.passes import Array, Pass, Saved, Tensors
 
 LEAKY_SLOPE = 0.01
 
@@ -49,9 +49,9 @@ def gelu_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     return s["inp"] * share_below(s["inp"])
 
 
-def gelu_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+def gelu_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
     x = s["inp"]
-    return dout * (share_below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)), {}
+    return dout * (share_below(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
 # softmax.cl -------------------------------------------------------------------------------------------------
@@ -60,5 +60,5 @@ def softmax_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def softmax_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
-    return s["out"] * (dout - (dout * s["out"]).sum(axis=-1, keepdims=True)), {}
+def softmax_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
+    return s["out"] * (dout - (dout * s["out"]).sum(axis=-1, keepdims=True))

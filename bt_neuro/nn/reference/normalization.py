@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bt_neuro.nn.reference.activations import activate, activation_slope
-from bt_neuro.nn.reference.passes import Array, Gradients, Pass, Saved, Tensors
+from bt_neuro.nn.reference.passes import Array, Pass, Saved, Tensors, ones
 
 MAX_GRADIENT, MAX_WEIGHT = 1.0, 1000.0  # of the article's library
 LARGEST_GRADIENT, LARGEST_SQUARE = 10.0, 1e37  # ours
@@ -15,7 +15,10 @@ LARGEST_GRADIENT, LARGEST_SQUARE = 10.0, 1e37  # ours
 
 def bounded(gradient: Array) -> Array:
     """Return a gradient within 10: a normalisation of no variance multiplies it by 1 / sqrt(epsilon)."""
-    return np.minimum(np.maximum(gradient, -LARGEST_GRADIENT), LARGEST_GRADIENT)  # quicker than clip
+    flat = gradient.reshape(-1)
+    if flat.dot(flat) <= LARGEST_GRADIENT**2:  # which is quick to find out
+        return gradient
+    return np.clip(gradient, -LARGEST_GRADIENT, LARGEST_GRADIENT)
 
 
 def finite_square(square: Array) -> Array:
@@ -40,15 +43,16 @@ def running_batch_norm_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Arr
     return activate(t["gamma"] * s["xhat"] + t["beta"], layer.activation)
 
 
-def running_batch_norm_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
-    """Return gradients. The past is constant, the sample acts through its 1/m of the statistics."""
+def running_batch_norm_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
+    """Return dinp. The past is constant, the sample acts through its 1/m of the statistics."""
     m, xhat, root = layer.window, s["xhat"], np.sqrt(t["moving_variance"] + layer.epsilon)
     dy = dout * activation_slope(s["out"], layer.activation)
     if layer.gradient == "published":
         dinp = published_gradient(dy * t["gamma"], s["inp"], t["moving_mean"], root, m)
     else:
         dinp = bounded(dy * t["gamma"] * ((1 - 1 / m) * (1 - xhat * xhat / m)) / root)
-    return dinp.astype(dout.dtype), {"gamma": dy * xhat, "beta": dy}
+    d["gamma"][...], d["beta"][...] = dy * xhat, dy
+    return dinp.astype(dout.dtype, copy=False)
 
 
 def published_gradient(gnx: Array, inp: Array, mean: Array, root: Array, m: float) -> Array:
@@ -103,13 +107,13 @@ def batch_normalization_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Ar
     return s["normal"].astype(x.dtype).reshape(s["inp"].shape)
 
 
-def batch_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+def batch_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
     """Return dinp: the batch acts through its share of the statistics; the past is constant."""
     z, share = s["normal"], s["share"]
     dout = dout.reshape(z.shape)
     centre = z - share * z.mean(axis=0)
     dx = dout - share * dout.mean(axis=0) - share * centre * (dout * z).mean(axis=0)
-    return bounded(dx * s["rate"]).astype(dout.dtype), {}
+    return bounded(dx * s["rate"]).astype(dout.dtype)
 
 
 # layer_normalization.cl -------------------------------------------------------------------------------------
@@ -121,11 +125,11 @@ def layer_normalization_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Ar
     return (d * s["rate"]).reshape(s["inp"].shape)
 
 
-def layer_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+def layer_normalization_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
     xhat = s["out"].reshape(len(s["rate"]), -1)
     dout = dout.reshape(xhat.shape)
     slope = (dout * xhat).mean(axis=-1, keepdims=True)
-    return bounded((dout - dout.mean(axis=-1, keepdims=True) - xhat * slope) * s["rate"]), {}
+    return bounded((dout - dout.mean(axis=-1, keepdims=True) - xhat * slope) * s["rate"])
 
 
 # scale.cl ---------------------------------------------------------------------------------------------------
@@ -137,30 +141,32 @@ def scale_forward(layer: Any, t: Tensors, s: Saved, p: Pass) -> Array:
     return activate(shifted, layer.activation).reshape(s["inp"].shape)
 
 
-def scale_backward(layer: Any, t: Tensors, s: Saved, dout: Array) -> Gradients:
+def scale_backward(layer: Any, t: Tensors, s: Saved, dout: Array, d: Tensors) -> Array:
     dy = (dout * activation_slope(s["out"], layer.activation)).reshape(s["xhat"].shape)
-    gradients = {"gamma": (dy * s["xhat"]).sum(axis=0)} if layer.scale else {}
-    gradients |= {"beta": dy.sum(axis=0)} if layer.center else {}
-    return dy * t["gamma"].reshape(-1) if layer.scale else dy, gradients
+    if layer.center:
+        d["beta"].reshape(-1)[...] = dy.sum(axis=0)
+    if not layer.scale:
+        return dy
+    d["gamma"].reshape(-1)[...] = (dy * s["xhat"]).sum(axis=0)
+    return dy * t["gamma"].reshape(-1)
 
 
 # residual_norm.cl -------------------------------------------------------------------------------------------
 def residual_norm_forward(a: Array, b: Array, epsilon: float) -> tuple[Array, Array]:
     """Return (a + b) made mean 0 and variance 1 as a whole, and the factor 1 / deviation."""
     z = a + b
-    flat = z.reshape(-1)
-    flat -= np.add.reduce(flat) / z.dtype.type(z.size)
-    rate = 1 / np.sqrt(flat @ flat / z.dtype.type(z.size) + z.dtype.type(epsilon))
+    flat, n = z.reshape(-1), z.size
+    flat -= flat.dot(ones(n, z.dtype)) / n
+    rate = 1 / np.sqrt(flat.dot(flat) / n + epsilon)
     flat *= rate
     return z, rate
 
 
 def residual_norm_backward(dout: Array, out: Array, rate: Array) -> Array:
     """Return the gradient of the sum a + b, which is that of a and of b."""
-    n = dout.dtype.type(dout.size)
-    flat, normal = dout.reshape(-1), out.reshape(-1)
-    dz = normal * (-(flat @ normal) / n)
+    flat, normal, n = dout.reshape(-1), out.reshape(-1), dout.size
+    dz = normal * (-flat.dot(normal) / n)
     dz += flat
-    dz -= np.add.reduce(flat) / n
+    dz -= flat.dot(ones(n, dout.dtype)) / n
     dz *= rate
     return bounded(dz).reshape(out.shape)
