@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Where the CPU build of torch lies; unreachable, it costs a warning and pip takes what it finds elsewhere.
@@ -75,13 +76,13 @@ $(VENV)/.has-docs: EXTRAS := docs
 $(VENV)/.has-parity: EXTRAS := cpu,dev,parity,cluster
 $(VENV)/.has-parity: PIP += --retries 1 --extra-index-url $(TORCH_INDEX)
 
-$(VENV)/.has-%: pyproject.toml | $(BIN)/pip
+$(VENV)/.has-%: pyproject.toml | $(BIN)/pip$(EXE)
 	@echo "installing bt-neuro[$(EXTRAS)] into $(VENV), some minutes the first time"
 	@$(PIP) --editable ".[$(EXTRAS)]"
 	@$(BIN)/python -m compileall -q bt_neuro  # as pip does with a wheel: a start takes half a second less
 	@touch $@
 
-$(BIN)/pip:
+$(BIN)/pip$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is not Python 3.11 or later; name one that is: make demo PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
