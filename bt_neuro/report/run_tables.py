@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import BarsError
+from bt_neuro.io import read_csv
 from bt_neuro.metrics.baselines import table_probabilities
 from bt_neuro.metrics.predictions import PROBABILITIES
 
@@ -52,7 +53,7 @@ def baseline_probabilities(run: Any) -> dict[str, NDArray[np.floating]]:
     path = run.folder / "baselines.csv"
     if not path.exists():
         return {}
-    table = pd.read_csv(path, index_col="bar").reindex(run.predictions["bar"])
+    table = read_csv(path, index_col="bar").reindex(run.predictions["bar"])
     return table_probabilities(table)
 
 
@@ -61,7 +62,7 @@ def shapes_of(run: Any) -> NDArray[np.integer] | None:
     path = run.folder / "baselines.csv"
     if not path.exists():
         return None
-    table = pd.read_csv(path, index_col="bar", usecols=["bar", "shape"]).reindex(run.predictions["bar"])
+    table = read_csv(path, index_col="bar", usecols=["bar", "shape"]).reindex(run.predictions["bar"])
     return table["shape"].to_numpy("int64")
 
 

@@ -12,6 +12,7 @@ from bokeh.models import ColumnDataSource, DatetimeAxis, Plot
 from numpy.typing import ArrayLike
 
 from bt_neuro.bars.reader import Bars
+from bt_neuro.io import read_csv
 from bt_neuro.metrics.drift import error_changes
 from bt_neuro.metrics.verdict import MINIMUM_SIGNALS
 from bt_neuro.report.account import account_parts
@@ -55,7 +56,7 @@ def run_sections(run: Any, bars: Bars | None = None) -> Iterator[Section]:
     """Yield the sections with figures; a run without bars has none but its eras."""
     folds = None
     if (path := run.folder / "folds.csv").exists():
-        folds = pd.read_csv(path, parse_dates=["test_start", "test_end"])
+        folds = read_csv(path, parse_dates=["test_start", "test_end"])
     for section in _run_sections(run, bars, folds):
         if folds is not None and section.name != "folds":
             for plot in section.figures:
@@ -128,7 +129,7 @@ def _eras(run: Any) -> Iterator[Section]:
             "the end of each era: of the error, of signals that hit (forecast), of fractals without a signal "
             "(undefine). All other sections are about the test."
         )
-        yield Section("eras", "Eras, in sample", caption, tuple(pretraining_figures(pd.read_csv(path))))
+        yield Section("eras", "Eras, in sample", caption, tuple(pretraining_figures(read_csv(path))))
 
 
 def _bars(

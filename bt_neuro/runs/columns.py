@@ -8,6 +8,8 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
+from bt_neuro.io import read_csv
+
 # Types of columns; a tuple lists the texts that may occur.
 INTEGER, NUMBER, TIME, TEXT, FLAG = "integer", "number", "time", "text", "flag"
 OPTIONAL = "optional number"  # empty where undefined
@@ -81,7 +83,7 @@ def parse_table(file: IO[str], columns: Columns) -> pd.DataFrame:
         If a column is missing or a cell is not of its type.
     """
     dtypes = {name: TEXT if isinstance(kind, tuple) else kind for name, kind in columns.items()}
-    table = pd.read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
+    table = read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
     for name, kind in columns.items():
         if name not in table:
             raise ValueError(f"column {name} is missing")

@@ -10,7 +10,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
-from bt_neuro.io import atomic_write
+from bt_neuro.io import atomic_write, read_csv
 from bt_neuro.learning.epochs import Epoch
 from bt_neuro.learning.label_queue import Example
 from bt_neuro.metrics.predictions import labels_of
@@ -85,13 +85,13 @@ def read_examples(folder: Path) -> pd.DataFrame:
     path = folder / EXAMPLES
     if not path.exists():
         return pd.DataFrame({"bar": [], "label": [], "known_bar": []})
-    return pd.read_csv(path, keep_default_na=False)
+    return read_csv(path, keep_default_na=False)
 
 
 def read_eras(folder: Path) -> pd.DataFrame:
     """Return the eras of a run, a row per network and era; no rows without pretraining."""
     path = folder / ERAS
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(HEADER))
+    return read_csv(path) if path.exists() else pd.DataFrame(columns=list(HEADER))
 
 
 def pretraining_manifest(folder: Path, span: str) -> dict[str, Any] | None:

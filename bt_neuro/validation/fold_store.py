@@ -14,7 +14,7 @@ import pandas as pd
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError
-from bt_neuro.io import PARTIAL, remove_partials
+from bt_neuro.io import PARTIAL, read_csv, remove_partials
 from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.recording import OUTPUTS
@@ -132,6 +132,6 @@ class FoldStore:
 
     def _tables(self, number: int) -> dict[str, pd.DataFrame]:
         place = self._place(number)
-        fold, baselines = Result(place, {}), pd.read_csv(place / BASELINES, keep_default_na=False)
+        fold, baselines = Result(place, {}), read_csv(place / BASELINES, keep_default_na=False)
         tables = {name: getattr(fold, name) for name in TABLES if name != "baselines"}
         return {**tables, "baselines": baselines}

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bt_neuro.account.account import Account
+from bt_neuro.io import read_csv
 from bt_neuro.metrics.baselines import Predictors, table_probabilities
 from bt_neuro.metrics.portfolio import account_metrics, pooled_metrics, portfolio_sentence
 from bt_neuro.plugin.defaults import all_parameters
@@ -146,7 +147,7 @@ def _equity(runs: dict[str, WalkForward], cash: float) -> pd.DataFrame:
 
 
 def _predictors(run: WalkForward) -> Predictors:
-    table = pd.read_csv(run.folder / BASELINES, keep_default_na=False)
+    table = read_csv(run.folder / BASELINES, keep_default_na=False)
     return Predictors(run.predictions, run.outputs, table_probabilities(table), table["shape"].to_numpy())
 
 
