@@ -30,7 +30,10 @@ _PROBE = "kernel void probe(global float* x) { x[get_global_id(0)] += 1; }"
 
 @dataclass(frozen=True)
 class Device:
-    """A device as its runtime lists it; `problem` is the reason why it cannot be used, once it was tested."""
+    """A device as its runtime lists it; `problem` is the reason why it cannot be used, once it was tested.
+
+    `memory` and `largest_buffer` are the bytes of its global memory and of one allocation in it.
+    """
 
     index: int
     name: str
@@ -39,6 +42,8 @@ class Device:
     is_gpu: bool
     vector: int
     has_double: bool
+    memory: int
+    largest_buffer: int
     handle: Any
     problem: str | None = None
 
@@ -119,6 +124,8 @@ def listed() -> tuple[Device, ...]:
                     is_gpu=not handle.type & cl.device_type.CPU,
                     vector=next(w for w in (16, 8, 4) if w <= max(native, 4)),
                     has_double=bool(handle.double_fp_config),
+                    memory=int(handle.global_mem_size),
+                    largest_buffer=int(handle.max_mem_alloc_size),
                     handle=handle,
                 )
             )

@@ -1,164 +1,54 @@
-"""OpenCL engine: a network's program with its memory on a device. One call is one launch."""
+"""OpenCL engine: a program with the memory of its networks on a device. One call is one launch a buffer."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections import defaultdict
-from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 from weakref import finalize
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bt_neuro.errors import DeviceError
 from bt_neuro.nn.opencl.device import Device, build, pyopencl
+from bt_neuro.nn.opencl.launch import Launch, StagingBuffer, naming_device
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.reference.passes import Array, Mode
 
-_LONG_LAUNCH, _POLL_S = 10_000, 5e-4  # numbers sent, about eight windows of the article's network
-_COMPLETE = 0  # of an event's status; errors are below
+
+class _Part(NamedTuple):
+    """Members whose networks lie in one buffer, and how launches of them are made."""
+
+    members: slice
+    networks: Any
+    new: Callable[[list[Launch]], Launch]
+    free: dict[int, list[Launch]]  # launches that are done, by mode
 
 
-def _naming_device(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method whose OpenCL errors become one that names the device and a remedy."""
+class _Joined(NamedTuple):
+    """Launches of all parts, received as one."""
 
-    @wraps(method)
-    def call(self: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return method(self, *arguments, **options)
-        except pyopencl().Error as error:
-            remedy = "Choose another device, or use --device numpy."
-            if isinstance(error, pyopencl().MemoryError):
-                remedy = "Use fewer seeds or a smaller network, or --device numpy."
-            reason = " ".join(str(error).split())[:1000]
-            raise DeviceError(f"{self.device} cannot run the network: {reason}. {remedy}") from error
+    launches: list[Launch]
 
-    return call
-
-
-class _StagingBuffer:
-    """Memory through which host and device exchange numbers; `array` is the host's side.
-
-    A CPU's memory is the device's own: shared (fine-grained SVM), it needs no copy, and a copy is a command
-    of its own that costs PoCL as much as half a bar. Other devices get a buffer and copies.
-    """
-
-    def __init__(self, cl: Any, context: Any, queue: Any, dtype: type[np.floating], size: int) -> None:
-        self._cl, self._queue = cl, queue
-        device = context.devices[0]
-        shared = getattr(device, "svm_capabilities", 0) & cl.device_svm_capabilities.FINE_GRAIN_BUFFER
-        if shared and device.type & cl.device_type.CPU:
-            flags = cl.svm_mem_flags.READ_WRITE | cl.svm_mem_flags.SVM_FINE_GRAIN_BUFFER
-            self.array: Array = cl.svm_empty(context, flags, size, dtype, alignment=64)
-            self.argument, self._buffer = cl.SVM(self.array), None
-        else:
-            self.array = np.empty(size, dtype)
-            self._buffer = self.argument = cl.Buffer(context, cl.mem_flags.READ_WRITE, self.array.nbytes)
-
-    def send(self, size: int) -> None:
-        if self._buffer is not None:
-            copy, numbers = self._cl.enqueue_copy, self.array[:size]
-            self._copy = copy(
-                self._queue, self._buffer, numbers, is_blocking=False
-            )  # kept: dropped, it blocks
-
-    def receive(self, size: int) -> None:
-        if self._buffer is not None:
-            self._cl.enqueue_copy(self._queue, self.array[:size], self._buffer)
-
-
-class _Launch:
-    """A kernel with staging buffers of its own: others can be sent while this one runs."""
-
-    _long: ClassVar[set[_Launch]] = set()  # launches of one member that are under way, of any network
-
-    def __init__(
-        self,
-        device: Device,
-        enqueue: Any,
-        program: Program,
-        memory: Any,
-        members: int,
-        staging: Any,
-        free: Any,
-        kernel: Any,
-    ) -> None:
-        self.device, self._enqueue, self._program, self._memory = device, enqueue, program, memory
-        self._members, self._staging, self._free, self._kernel = members, staging, free, kernel
-        self._capacity = 0  # windows
-        self._prepared: tuple[int, int, int] | None = None
-        self._done: Any = None
-
-    def send(
-        self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
-    ) -> None:
-        launch = mode, len(learn), len(predict)
-        if self._prepared != launch:
-            self._prepare(*launch)
-        first, *parts = self._inward
-        # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
-        first[0] = first_step & 0xFFFFFFFF
-        for part, numbers in zip(parts, (rates, targets, learn, predict), strict=True):
-            if numbers.size:
-                part[...] = numbers  # the one place where numbers become the kernel's own type
-        self._inbox.send(self._sent)
-        if self._members == 1 and self._sent > _LONG_LAUNCH:
-            self._long.add(self)
-        items = self._program.shape.work_items
-        self._done = self._enqueue(self._kernel, (self._members * items,), (items,))
-
-    @_naming_device
     def receive(self) -> tuple[Array, Array]:
         """Wait, and return both outputs, (members, windows, n_outputs); once."""
-        # A runtime spins in wait(), on the core of another process; but several members or networks keep all
-        # cores busy, and there the waiting thread is one that computes.
-        if self in self._long:
-            while self._is_alone() and self._done.command_execution_status > _COMPLETE:
-                time.sleep(_POLL_S)
-            self._long.discard(self)
-        self._done.wait()  # a few microseconds less than the queue's finish()
-        self._outbox.receive(self._received)
-        learned, predicted = (outputs.copy() for outputs in self._outward)
-        self._free.append(self)
-        return learned, predicted
-
-    def _is_alone(self) -> bool:
-        return all(launch._memory is self._memory for launch in tuple(self._long))
-
-    def _prepare(self, mode: int, learn: int, predict: int) -> None:
-        """Cut the staging buffers for a mode and its windows: most launches are like the one before."""
-        self._prepared, windows = None, max(learn, predict)
-        members, layout = self._members, self._program.layout
-        if windows > self._capacity:
-            self._inbox = self._staging(2 + windows * (4 * members + layout.n_outputs + 2 * layout.n_inputs))
-            self._outbox = self._staging(members * 2 * windows * layout.n_outputs)
-            self._capacity = windows
-        boxes = self._inbox.argument, self._outbox.argument
-        self._kernel.set_args(*self._memory, *boxes, np.int32(mode), np.int32(windows))
-        self._inward: list[NDArray[Any]] = [self._inbox.array[:1].view(np.uint32)]
-        self._sent = 2
-        rates = members, -(-windows // self._program.batch_size), 4
-        for shape in (rates, (learn, layout.n_outputs), (learn, layout.n_inputs), (predict, layout.n_inputs)):
-            start, self._sent = self._sent, self._sent + math.prod(shape)
-            self._inward.append(self._inbox.array[start : self._sent].reshape(shape))
-        self._received = members * 2 * windows * layout.n_outputs
-        out = self._outbox.array[: self._received].reshape(members, 2, windows, layout.n_outputs)
-        self._outward = out[:, 0, :learn], out[:, 1, :predict]
-        self._prepared = mode, learn, predict
+        learned, predicted = zip(*(launch.receive() for launch in self.launches), strict=True)
+        return np.concatenate(learned), np.concatenate(predicted)
 
 
 class _Copy(NamedTuple):
-    """Copy of a `Runner`'s state on the device."""
+    """Copy of a `Runner`'s state on the device, a buffer a part; the event of the last one ends it."""
 
-    buffer: Any
+    buffers: list[Any]
     done: Any
 
 
 class Runner:
     """A built program with the state of one or more networks ("members") on a device.
+
+    Members that do not fit a device's largest buffer are spread over several, each with a launch of its own, one
+    after another.
 
     Parameters
     ----------
@@ -175,7 +65,7 @@ class Runner:
     Raises
     ------
     DeviceError
-        When the device cannot build the program.
+        When the device cannot build the program, or has not the memory.
     """
 
     def __init__(self, program: Program, device: Device, state: Array, seeds: tuple[int, ...]) -> None:
@@ -185,54 +75,82 @@ class Runner:
         self._dtype: type[np.floating] = np.float64 if program.shape.double else np.float32
         self._open(state, seeds)
 
-    @_naming_device
+    @naming_device
     def _open(self, state: Array, seeds: tuple[int, ...]) -> None:
         cl, program = self._cl, self._program
+        a_buffer = self._members_a_buffer()
         context = cl.Context([self.device.handle])
         self._queue, self._copies = cl.CommandQueue(context), None
         built = build(cl, context, program.source)
-        size = len(seeds) * program.size * np.dtype(self._dtype).itemsize
-        if size > (most := self.device.handle.max_mem_alloc_size):
-            raise DeviceError(f"{self.device} has {most} bytes for networks, not {size}. Use fewer seeds.")
-        self._networks = cl.Buffer(context, cl.mem_flags.READ_WRITE, size)
-        cl.enqueue_fill_buffer(self._queue, self._networks, np.zeros(1, self._dtype), 0, self._networks.size)
-        folded = np.array([seed & 0xFFFFFFFF for seed in seeds], np.uint32)
-        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
-        memory = self._networks, cl.Buffer(context, flags, hostbuf=folded)
-        staging = partial(_StagingBuffer, cl, context, self._queue, self._dtype)
+        staging = partial(StagingBuffer, cl, context, self._queue, self._dtype)
         enqueue = partial(cl.enqueue_nd_range_kernel, self._queue)
-        launch = partial(_Launch, self.device, enqueue, program, memory, len(seeds), staging)
-        self._new: Callable[[Any], _Launch] = lambda free: launch(free, cl.Kernel(built, "network_run"))
-        self._free: dict[int, list[_Launch]] = defaultdict(list)  # launches that are done, by mode
-        self._launches: list[_Launch] = []  # all: a staging buffer must outlive the kernel that writes to it
-        finalize(self, _Launch._long.difference_update, self._launches)
+
+        def part_of(members: slice) -> _Part:
+            own = np.array([seed & 0xFFFFFFFF for seed in seeds[members]], np.uint32)
+            networks = cl.Buffer(context, cl.mem_flags.READ_WRITE, len(own) * self._bytes_a_member)
+            cl.enqueue_fill_buffer(self._queue, networks, np.zeros(1, self._dtype), 0, networks.size)
+            flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
+            memory = networks, cl.Buffer(context, flags, hostbuf=own)
+            launch = partial(Launch, self.device, enqueue, program, memory, len(own), staging)
+            kernel = partial(cl.Kernel, built, "network_run")  # its arguments stay from launch to launch
+            return _Part(members, networks, lambda free: launch(free, kernel()), defaultdict(list))
+
+        starts = range(0, len(seeds), a_buffer)
+        self._parts = [part_of(slice(start, start + a_buffer)) for start in starts]
+        self._launches: list[Launch] = []  # all: a staging buffer must outlive the kernel that writes to it
+        finalize(self, Launch._long.difference_update, self._launches)
         finalize(self, self._queue.finish)
         self.write(state)
 
-    @_naming_device
+    def _members_a_buffer(self) -> int:
+        """Return how many members share a buffer: as few buffers as the device allows, equally full."""
+        device, members, size = self.device, self._members, self._bytes_a_member
+        fit = min(device.largest_buffer // size, device.memory // size)
+        if not fit:
+            most = min(device.largest_buffer, device.memory)
+            raise DeviceError(f"{device} has {most} bytes for a network, not {size}. Use a smaller network.")
+        if members * size > device.memory:
+            most = device.memory // size
+            raise DeviceError(
+                f"{device} has {device.memory} bytes for networks, not {members * size}. Use at most {most} seeds."
+            )
+        return -(-members // -(-members // fit))
+
+    @property
+    def _bytes_a_member(self) -> int:
+        return self._program.size * np.dtype(self._dtype).itemsize
+
+    @naming_device
     def write(self, state: Array) -> None:
         """Set the state of all members, (members, layout.size)."""
         layout = self._program.layout
         numbers = np.ascontiguousarray(state, self._dtype).reshape(self._members, layout.size)
-        for member, own in enumerate(numbers):
-            offset = member * self._program.size * own.itemsize
-            self._cl.enqueue_copy(self._queue, self._networks, own, dst_offset=offset)
+        for member, part, offset in self._places():
+            self._cl.enqueue_copy(self._queue, self._parts[part].networks, numbers[member], dst_offset=offset)
 
-    @_naming_device
+    def _places(self) -> Iterator[tuple[int, int, int]]:
+        """Yield each member, the number of its part, and its offset there in bytes."""
+        for number, part in enumerate(self._parts):
+            for place, member in enumerate(range(self._members)[part.members]):
+                yield member, number, place * self._bytes_a_member
+
+    @naming_device
     def read(self, first: int = 0, size: int | None = None, copy: _Copy | None = None) -> Array:
         """Return `size` columns of the state of all members or of a copy, (members, size); by default all."""
         state = np.empty((self._members, self._program.layout.size if size is None else size), self._dtype)
-        buffer, queue, after = self._networks, self._queue, None
+        buffers, queue, after = [part.networks for part in self._parts], self._queue, None
         if copy is not None:  # a queue of its own: launches that were sent later are not waited for
             self._copies = self._copies or self._cl.CommandQueue(self._queue.context)
-            buffer, queue, after = copy.buffer, self._copies, [copy.done]
-        for member, own in enumerate(state):
-            offset = (member * self._program.size + first) * own.itemsize
-            self._cl.enqueue_copy(queue, own, buffer, src_offset=offset, wait_for=after)
+            buffers, queue, after = copy.buffers, self._copies, [copy.done]
+        skipped = first * state.itemsize
+        for member, part, offset in self._places():
+            self._cl.enqueue_copy(
+                queue, state[member], buffers[part], src_offset=offset + skipped, wait_for=after
+            )
         return state
 
-    @_naming_device
-    def send(self, mode: int, *numbers: Any) -> _Launch:
+    @naming_device
+    def send(self, mode: int, *numbers: Any) -> Launch | _Joined:
         """Start to learn and predict windows in turns; what is sent next follows in order.
 
         Parameters
@@ -245,37 +163,52 @@ class Runner:
         -------
         an object whose ``receive()`` returns both outputs, (members, windows, n_outputs)
         """
-        free = self._free[mode & Mode.BOTH]
+        if len(self._parts) == 1:
+            launch = self._launch(self._parts[0], mode)
+            launch.send(mode, *numbers)
+            return launch
+        learn, targets, predict, rates, first_step = numbers
+        launches = [self._launch(part, mode) for part in self._parts]
+        for part, launch in zip(self._parts, launches, strict=True):
+            own = rates if len(rates) == 1 else rates[part.members]
+            launch.send(mode, learn, targets, predict, own, first_step)
+        return _Joined(launches)
+
+    def _launch(self, part: _Part, mode: int) -> Launch:
+        free = part.free[mode & Mode.BOTH]
         if not free:
-            self._launches.append(launch := self._new(free))
-        else:
-            launch = free.pop()
-        launch.send(mode, *numbers)
-        return launch
+            self._launches.append(launch := part.new(free))
+            return launch
+        return free.pop()
 
     def run(self, mode: int, *numbers: Any) -> tuple[Array, Array]:
         """Learn and predict windows in turns, as `send`, and wait."""
         return self.send(mode, *numbers).receive()
 
-    @_naming_device
+    @naming_device
     def flush(self) -> None:
         """Start the work on the device; without it a runtime may start only when the caller waits."""
         self._queue.flush()
 
-    @_naming_device
+    @naming_device
     def copy(self, over: _Copy | None = None) -> _Copy:
         """Return a copy of the state after all that was sent, made on the device in its turn.
 
         It takes the memory of `over`: the pages of fresh memory cost more than the copy.
         """
         if over is not None:
-            buffer = over.buffer
+            buffers = over.buffers
         else:
-            buffer = self._cl.Buffer(self._queue.context, self._cl.mem_flags.READ_WRITE, self._networks.size)
-        done = self._cl.enqueue_copy(self._queue, buffer, self._networks)
-        return _Copy(buffer, done)
+            context, flags = self._queue.context, self._cl.mem_flags.READ_WRITE
+            buffers = [self._cl.Buffer(context, flags, part.networks.size) for part in self._parts]
+        done = [
+            self._cl.enqueue_copy(self._queue, buffer, part.networks)
+            for buffer, part in zip(buffers, self._parts, strict=True)
+        ]
+        return _Copy(buffers, done[-1])
 
-    @_naming_device
+    @naming_device
     def restore(self, copy: _Copy) -> None:
         """Set the state to that of a copy, after all that was sent."""
-        self._cl.enqueue_copy(self._queue, self._networks, copy.buffer)
+        for buffer, part in zip(copy.buffers, self._parts, strict=True):
+            self._cl.enqueue_copy(self._queue, part.networks, buffer)
