@@ -11,14 +11,15 @@
 //          the ends of rows, which lie one behind the other; PAIRS 1: a single position's rows go in pairs, as a row
 //          ends with half a FLAT; TILE edge of the squares that are transposed: divides N_IN and N_OUT; MATMUL_OUT,
 //          MATMUL_INP the functions of matmul.cl for out and for dinp
-// Launch   inside the network's one work-group. The parameters move in the pass that makes their gradient:
-//          weights and moments are the largest thing in memory and are read and written once a step
+// Launch   inside the network's one work-group, of one item; for many items dense_items.cl stands in its place, whose
+//          `shared` is not used here. The parameters move in the pass that makes their gradient: weights and moments
+//          are the largest thing in memory and are read and written once a step
 // Twin     reference/layers.py: dense_forward, dense_backward      Source  Goodfellow et al. 2016, section 6.5
 
 #define COLUMN(c) min((c) * WIDE, STRIP - WIDE)
 
 FUNCTION NAMED(dense_forward)(
-    global real* out, global const real* inp, global const real* weight, global const real* bias) {
+    global real* out, global const real* inp, global const real* weight, global const real* bias, local real* shared) {
   MATMUL_OUT(out, inp, weight, bias);
 }
 
@@ -37,7 +38,7 @@ FUNCTION NAMED(transpose)(global real* restrict to, global const real* restrict 
 FUNCTION NAMED(dense_backward)(
     global real* restrict dinp, global real* dout, global real* restrict turned,
     global const real* out, global const real* restrict inp,
-    global real* weight, global real* bias, const rates_t rates) {
+    global real* weight, global real* bias, const rates_t rates, local real* shared) {
 #if !LINEAR
   FOR_ITEMS(i, POSITIONS * N_OUT / WIDTH) {
     const VEC(WIDTH) y = LOAD(WIDTH, out + i * WIDTH);

@@ -21,16 +21,16 @@ FUNCTION NAMED(encoder_forward)(
     global real* out, global real* saved, global real* scratch, global const real* inp,
     global const real* parameters, local real* shared) {
   for (int block = 0; block < BLOCKS; ++block) {
-    CALL(dense_forward, QKV)(SAVED(QKV), INPUT, PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS));
+    CALL(dense_forward, QKV)(SAVED(QKV), INPUT, PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS), shared);
     for (int row = 0; row < BATCH_SIZE; ++row)
       CALL(attention_forward, ATTENTION)(SAVED(CONTEXT) + row * CONTEXT_SIZE,
           SAVED(WEIGHTS) + row * WEIGHTS_SIZE, SCRATCH(LANES), SAVED(QKV) + 3 * row * CONTEXT_SIZE);
     CALL(dense_forward, PROJECT)(
-        SCRATCH(NARROW), SAVED(CONTEXT), PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS));
+        SCRATCH(NARROW), SAVED(CONTEXT), PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS), shared);
     CALL(residual_norm_forward, NORM)(SAVED(MID), SAVED(RATES), INPUT, SCRATCH(NARROW), shared);
-    CALL(dense_forward, EXPAND)(SAVED(HIDDEN), SAVED(MID), PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS));
+    CALL(dense_forward, EXPAND)(SAVED(HIDDEN), SAVED(MID), PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS), shared);
     CALL(dense_forward, CONTRACT)(
-        SCRATCH(NARROW), SAVED(HIDDEN), PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS));
+        SCRATCH(NARROW), SAVED(HIDDEN), PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS), shared);
     CALL(residual_norm_forward, NORM)(SAVED(NORM), SAVED(RATES) + BATCH_SIZE, SAVED(MID), SCRATCH(NARROW), shared);
   }
   global const real* last = saved + (BLOCKS - 1) * BLOCK_SAVED + AT_NORM;
@@ -58,19 +58,19 @@ FUNCTION NAMED(encoder_backward)(
   for (int block = BLOCKS - 1; block >= 0; --block) {
     CALL(residual_norm_backward, NORM)(dinp, SAVED(NORM), SAVED(RATES) + BATCH_SIZE, shared);
     CALL(dense_backward, CONTRACT)(SCRATCH(WIDE), dinp, SCRATCH(TURNED), dinp, SAVED(HIDDEN),
-        PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS), rates);
+        PARAMETER(CONTRACT_KERNEL), PARAMETER(CONTRACT_BIAS), rates, shared);
     CALL(dense_backward, EXPAND)(SCRATCH(NARROW), SCRATCH(WIDE), SCRATCH(TURNED), SAVED(HIDDEN), SAVED(MID),
-        PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS), rates);
+        PARAMETER(EXPAND_KERNEL), PARAMETER(EXPAND_BIAS), rates, shared);
     NAMED(add)(dinp, SCRATCH(NARROW));
     CALL(residual_norm_backward, NORM)(dinp, SAVED(MID), SAVED(RATES), shared);
     CALL(dense_backward, PROJECT)(SCRATCH(NARROW), dinp, SCRATCH(TURNED), dinp, SAVED(CONTEXT),
-        PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS), rates);
+        PARAMETER(PROJECT_KERNEL), PARAMETER(PROJECT_BIAS), rates, shared);
     for (int row = 0; row < BATCH_SIZE; ++row)
       CALL(attention_backward, ATTENTION)(SCRATCH(WIDE) + 3 * row * CONTEXT_SIZE, SCRATCH(LANES),
           SCRATCH(NARROW) + row * CONTEXT_SIZE, SAVED(WEIGHTS) + row * WEIGHTS_SIZE,
           SAVED(QKV) + 3 * row * CONTEXT_SIZE);
     CALL(dense_backward, QKV)(SCRATCH(NARROW), SCRATCH(WIDE), SCRATCH(TURNED), SCRATCH(WIDE), INPUT,
-        PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS), rates);
+        PARAMETER(QKV_KERNEL), PARAMETER(QKV_BIAS), rates, shared);
     NAMED(add)(dinp, SCRATCH(NARROW));
   }
 }

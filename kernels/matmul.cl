@@ -6,7 +6,8 @@
 //          sum; WIDTH vector of columns: at most N_OUT; STRIPS of TILE_COLS vectors that a row is cut into; TAIL columns
 //          behind a single strip, in a narrower vector; TILE_ROWS positions a tile: divides POSITIONS
 // Launch   inside the network's one work-group; an item takes tiles of TILE_ROWS positions x TILE_COLS vectors, whose
-//          sums stay in registers; without a TAIL, vectors that do not fill a row overlap
+//          sums stay in registers; without a TAIL, vectors that do not fill a row overlap. Of many items each takes
+//          one column of a tile, neighbours the next one, so that a tile's rows share each load of a weight
 // Twin     reference/layers.py: dense_forward      Source  Goto and van de Geijn 2008 (register tiles)
 
 FUNCTION NAMED(matmul)(

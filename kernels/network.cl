@@ -22,7 +22,7 @@
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real16))) void network_run(
     global real* networks, global const uint* seeds, global const real* inbox, global real* outbox,
     const int mode, const int windows) {
-  local real shared[WORK_ITEMS];
+  local real shared[SHARED];
   const size_t member = get_group_id(0);  // 64 bits: a product of it may pass 2^31
   const int steps = (windows + BATCH_SIZE - 1) / BATCH_SIZE;
   global real* net = networks + member * NETWORK_SIZE;

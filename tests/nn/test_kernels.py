@@ -152,8 +152,10 @@ def test_a_case_reaches_the_kernels_it_names(name, rng):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_macros_of_a_kernel_file_are_in_its_header(name, rng):
-    source = Program(Sample(CASES[name].layers, CASES[name].inputs, rng).layout, Device.shape(_Cpu)).source
+@pytest.mark.parametrize("is_gpu", [False, True])
+def test_the_macros_of_a_kernel_file_are_in_its_header(is_gpu, name, rng):
+    layout = Sample(CASES[name].layers, CASES[name].inputs, rng).layout
+    source = Program(layout, Device.shape(_Gpu if is_gpu else _Cpu)).source
     specialised = re.findall(r'((?:#define \w+ .*\n)+)#line 1 "(\w+\.cl)"', source)
     assert len(specialised) > 2
     for names, file in specialised:
@@ -167,6 +169,10 @@ class _Cpu:
     """Attributes that `Device.shape` reads."""
 
     is_gpu, vector, has_double = False, 16, True
+
+
+class _Gpu(_Cpu):
+    is_gpu = True
 
 
 def require_quick(device: Device, layers: list[Layer]) -> None:

@@ -20,6 +20,8 @@ from bt_neuro.nn.opencl.specialize import Arrays, Emitter, largest_divisor, macr
 from bt_neuro.nn.reference.layers import dense_layer_backward, dense_layer_forward
 from bt_neuro.nn.reference.passes import Passes
 
+_GROUP = 16  # rows of weights between two barriers in dense_items.cl
+
 
 @dataclass(frozen=True)
 class Dense(Layer):
@@ -67,8 +69,9 @@ def emit_dense(
 ) -> None:
     """Add the two calls of a dense layer with the layer's own kernel and bias."""
     kernel, bias = plan.tensors["kernel"].offset, plan.tensors["bias"].offset
-    emitter.call_forward("dense_forward", name, at.out, inp, kernel, bias)
-    emitter.call_backward("dense_backward", name, dinp, at.dout, turned, at.out, inp, kernel, bias, "rates")
+    emitter.call_forward("dense_forward", name, at.out, inp, kernel, bias, "shared")
+    arguments = dinp, at.dout, turned, at.out, inp, kernel, bias
+    emitter.call_backward("dense_backward", name, *arguments, "rates", "shared")
 
 
 def specialize_dense(
@@ -82,8 +85,48 @@ def specialize_dense(
     wants_dinp: bool = True,
     has_bias: bool = True,
 ) -> str:
-    """Specialise dense.cl, whose header explains the macros."""
+    """Specialise dense.cl, or dense_items.cl for many work-items; their headers explain the macros."""
     shape, stride = emitter.shape, n_in if stride is None else stride
+    turns = positions > 1 and wants_dinp
+    matmul_out = _specialize_matmul(emitter, positions, n_in, n_out, stride, activation)
+    matmul_inp = _specialize_matmul(emitter, positions, n_out, n_in, n_out, None) if turns else ""
+    macros = {
+        "POSITIONS": positions,
+        "N_IN": n_in,
+        "STRIDE": stride,
+        "N_OUT": n_out,
+        "ACTIVATION": macro_of(activation),
+        "WANTS_DINP": int(wants_dinp),
+        "HAS_BIAS": int(has_bias),
+        "LINEAR": int(activation is None),
+        "MATMUL_OUT": f"matmul_{matmul_out}",
+        "MATMUL_INP": f"matmul_{matmul_inp}" if turns else "unused",
+    }
+    is_for_items = shape.work_items > 1
+    macros |= (_tiles_of_items if is_for_items else _tiles_of_vectors)(emitter, positions, n_in, n_out)
+    file = "dense_items.cl" if is_for_items else "dense.cl"
+    return emitter.specialize(file, f"{positions}x{n_in}x{n_out}_{activation or 'none'}", **macros)
+
+
+def _tiles_of_items(emitter: Emitter, positions: int, n_in: int, n_out: int) -> dict[str, int]:
+    """Return the macros of dense_items.cl that deal the weights out, and reserve local memory for its sums."""
+    items = emitter.shape.work_items
+    group = min(_GROUP, items)
+    whole = n_out > items // 2 or positions > 1
+    if whole and positions == 1:
+        emitter.shared = max(emitter.shared, group * (items + items // group) + items)
+    # As many rows as leave a weight to each item.
+    fits = (rows for rows in (4, 2) if n_in % rows == 0 and n_in // rows * n_out >= items)
+    return {
+        "ROWS": next(fits, 1),
+        "GROUP": group,
+        "SLICES": 1 if whole else 1 << (items // n_out).bit_length() - 1,
+    }
+
+
+def _tiles_of_vectors(emitter: Emitter, positions: int, n_in: int, n_out: int) -> dict[str, int]:
+    """Return the macros of dense.cl that cut the weights into vectors and tiles."""
+    shape = emitter.shape
     width = shape.width(n_out)
     # The update's tiles are whole rows of wide vectors, if the registers hold two.
     wide, strip = shape.widest(n_out), n_out
@@ -100,33 +143,18 @@ def specialize_dense(
     pairs = positions == 1 and width == shape.vector // 2 > 0 == n_in % 2
     if positions == 1:
         flat = shape.width(2 * n_out) if pairs else width
-    turns = positions > 1 and wants_dinp
-    matmul_out = _specialize_matmul(emitter, positions, n_in, n_out, stride, activation)
-    matmul_inp = _specialize_matmul(emitter, positions, n_out, n_in, n_out, None) if turns else ""
-    return emitter.specialize(
-        "dense.cl",
-        f"{positions}x{n_in}x{n_out}_{activation or 'none'}",
-        POSITIONS=positions,
-        N_IN=n_in,
-        STRIDE=stride,
-        N_OUT=n_out,
-        WIDTH=width,
-        DOTS=largest_divisor(n_out // width, 8),
-        WIDE=wide,
-        COLS=cols,
-        TAIL=tail,
-        STRIP=strip,
-        WEIGHT_ROWS=rows,
-        FLAT=flat,
-        PAIRS=int(pairs),
-        TILE=8 if shape.vector > 1 and n_in % 8 == 0 == n_out % 8 else 1,
-        ACTIVATION=macro_of(activation),
-        WANTS_DINP=int(wants_dinp),
-        HAS_BIAS=int(has_bias),
-        LINEAR=int(activation is None),
-        MATMUL_OUT=f"matmul_{matmul_out}",
-        MATMUL_INP=f"matmul_{matmul_inp}" if turns else "unused",
-    )
+    return {
+        "WIDTH": width,
+        "DOTS": largest_divisor(n_out // width, 8),
+        "WIDE": wide,
+        "COLS": cols,
+        "TAIL": tail,
+        "STRIP": strip,
+        "WEIGHT_ROWS": rows,
+        "FLAT": flat,
+        "PAIRS": int(pairs),
+        "TILE": 8 if shape.vector > 1 and n_in % 8 == 0 == n_out % 8 else 1,
+    }
 
 
 def _specialize_matmul(

@@ -68,13 +68,11 @@ class LSTM(Layer):
         kernel, recurrent, bias = (
             plan.tensors[name].offset for name in ("kernel", "recurrent_kernel", "bias")
         )
-        emitter.call_forward("dense_forward", inputs, gates, at.inp, kernel, bias)
+        emitter.call_forward("dense_forward", inputs, gates, at.inp, kernel, bias, "shared")
         emitter.call_forward("lstm_forward", name, at.out, gates, cell, before, recurrent)
         # The last call runs first.
-        emitter.call_backward(
-            "dense_backward", inputs, at.dinp, dgates, turned, dgates, at.inp, kernel, bias, "rates"
-        )
-        emitter.call_backward(
-            "dense_backward", outputs, *(dgates,) * 4, before, recurrent, recurrent, "rates"
-        )
+        arguments = at.dinp, dgates, turned, dgates, at.inp, kernel, bias
+        emitter.call_backward("dense_backward", inputs, *arguments, "rates", "shared")
+        arguments = *(dgates,) * 4, before, recurrent, recurrent
+        emitter.call_backward("dense_backward", outputs, *arguments, "rates", "shared")
         emitter.call_backward("lstm_backward", name, dgates, at.dout, dcell, gates, cell, recurrent)

@@ -55,7 +55,7 @@ class Device:
         if double and not self.has_double:
             raise DeviceError(f"{self} has no double precision. Use --param precision=single.")
         if self.is_gpu:
-            return KernelShape(vector=1, work_items=64, registers=2, double=double)
+            return KernelShape(vector=1, work_items=64, registers=8, double=double)
         # AVX-512 has 32 registers of 16 floats, everything smaller 16.
         return KernelShape(vector=self.vector, registers=30 if self.vector == 16 else 15, double=double)
 

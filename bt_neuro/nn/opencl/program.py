@@ -60,11 +60,12 @@ class Program:
         return Arrays(first.out, first.dout, first.out, first.dout), at
 
     def _assemble(self, inputs: int, outputs: int, gradients: int) -> str:
-        optimizer = self.layout.optimizer
+        optimizer, emitter = self.layout.optimizer, self._emitter
         constants = {
             "DOUBLE": int(self.shape.double),
             "VECTOR": self.shape.vector,
             "WORK_ITEMS": self.shape.work_items,
+            "SHARED": emitter.shared,
             "BATCH_SIZE": self.batch_size,
             "OPTIMIZER_ADAM": int(not isinstance(optimizer, SGD)),
             "DECAYS": int(isinstance(optimizer, AdamW)),
@@ -89,17 +90,17 @@ class Program:
             [
                 *(f"#define {name} {value}" for name, value in constants.items()),
                 *map(included, _COMMON),
-                *self._emitter.texts,
+                *emitter.texts,
                 "FUNCTION network_forward(global real* net, global real* tensors, global const real* window,",
                 "    const int batch, const int moves, const int learns, const uint step, const uint seed,",
                 "    const int skipped, local real* shared) {",
                 f"  FOR_ITEMS(i, BATCH_SIZE * N_INPUTS) net[{inputs} + i] = {window};",
                 "  SYNC;",
-                *(f"  {call}" for call in self._emitter.forward),
+                *(f"  {call}" for call in emitter.forward),
                 "}",
                 "FUNCTION network_backward(global real* net, global const real* target, const int batch,",
                 "    const rates_t rates, const int skipped, local real* shared) {",
-                *(f"  {call}" for call in reversed(self._emitter.backward)),
+                *(f"  {call}" for call in reversed(emitter.backward)),
                 "}",
                 included("network.cl"),
             ]

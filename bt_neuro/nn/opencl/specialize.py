@@ -57,6 +57,8 @@ class KernelShape:
 
     def tile(self, rows: int, vectors: int, *, overlaps: bool = False) -> tuple[int, int]:
         """Return the rows and vectors of the block of sums that needs the fewest loads per product used."""
+        if self.work_items > 1:  # neighbouring items take neighbouring columns, and all of them have work
+            return largest_divisor(rows, min(self.registers // 2, rows * vectors // self.work_items)), 1
         tiles = dict[tuple[int, int], float]()
         for cols in range(min(self.registers - 1, vectors), 0, -1):
             if overlaps or vectors % cols == 0:
@@ -99,6 +101,7 @@ class Emitter:
     texts : OpenCL C, in the order in which the functions need each other
     forward, backward : calls; of the backward ones the last runs first
     condition : stands before each call, such as an ``if``
+    shared : numbers of local memory that the largest of the layers needs
     """
 
     def __init__(self, shape: KernelShape, batch_size: int, size: int) -> None:
@@ -108,6 +111,7 @@ class Emitter:
         self.forward: list[str] = []
         self.backward: list[str] = []
         self.condition = ""
+        self.shared = shape.work_items
         self._macros: dict[tuple[str, str], dict[str, Any]] = {}
 
     def scratch(self, size: int) -> int:
