@@ -64,6 +64,10 @@ def random_hours(count: int, seed: int = 7) -> pd.DataFrame:
     return bars.assign(spread=rng.integers(5, 40, count))
 
 
+class Plain(BarsFeed):
+    """A feed of one's own: its bars to come are not known, and so are taken one by one."""
+
+
 class Script(bt.Strategy):
     """Plays a generator, one ``yield`` a bar, and remembers what the broker told it."""
 

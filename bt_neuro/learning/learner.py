@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count, repeat
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,8 @@ from bt_neuro.learning._validation import require_matching
 from bt_neuro.learning.label_queue import Example, LabelQueue
 from bt_neuro.learning.labels import Label
 from bt_neuro.learning.planner import Planner, steps_of
-from bt_neuro.learning.run_ahead import BarInputs, RunAhead, outputs_of, send_steps
+from bt_neuro.learning.run_ahead import BarInputs, RunAhead, Turn, outputs_of, send_steps
+from bt_neuro.learning.running_scale import RunningScale
 from bt_neuro.learning.signals import CLASSES, ScoredSignal, Signal
 from bt_neuro.nn.network import Network
 
@@ -33,6 +35,7 @@ class Learner:
     feature_names : names of the features of one bar, for messages and checkpoints
     history_bars : bars in a feature window
     learning : False only predicts and scores; the running statistics still move
+    scale : of the features; None leaves them as they are
 
     Attributes
     ----------
@@ -51,6 +54,7 @@ class Learner:
         history_bars: int = 20,
         *,
         learning: bool = True,
+        scale: RunningScale | None = None,
     ) -> None:
         require_matching(network, label, len(feature_names), history_bars)
         self.delay_bars, self.learning = label.delay_bars, learning
@@ -60,7 +64,7 @@ class Learner:
         self.window: Array | None = None
         self.network_s = self.last_step_s = 0.0
         self._network = network
-        self._planner = Planner(label, self.feature_names, history_bars, network.dtype)
+        self._planner = Planner(label, self.feature_names, history_bars, network.dtype, scale)
         self._signals: LabelQueue[Signal] = LabelQueue(label.delay_bars)
         self._examples: list[Example] = []  # observed and not taken
         self._ahead: RunAhead | None = None
@@ -90,7 +94,7 @@ class Learner:
         bars : features, high, low and close of that bar and those after it; where `on_bar` gets others,
             running ahead ends
         """
-        self._ahead = RunAhead(self._network, self._planner, bars, bar, learning=self.learning)
+        run_together([self], zip(repeat(self), count(bar), bars))
 
     def on_bar(
         self, bar: int, features: Sequence[float], high: float, low: float, close: float
@@ -107,7 +111,8 @@ class Learner:
         """
         ahead = None
         if self._ahead is not None:
-            ahead = self._ahead.take(bar, (tuple(features), high, low, close))
+            turn = Turn(self._planner, bar, (tuple(features), high, low, close))
+            ahead = self._ahead.take(turn)
         outputs: list[float] | None
         if ahead is not None:
             plan, outputs, self.last_step_s = ahead
@@ -131,8 +136,8 @@ class Learner:
         return signal, scored
 
     def scaled(self, features: Sequence[float]) -> Sequence[float]:
-        """Return the features of the next bar as the network gets them: here as they are."""
-        return features
+        """Return the features of the next bar as the network gets them."""
+        return self._planner.scaled(features)
 
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:
         """Take a closed bar as an example for `take_examples`, without prediction; raises as `on_bar`."""
@@ -256,6 +261,21 @@ class Learner:
     @property
     def _n_outputs(self) -> int:
         return len(CLASSES) * len(self._network.seeds)
+
+
+def run_together(learners: Sequence[Learner], bars: Iterable[tuple[Learner, int, BarInputs]]) -> None:
+    """Let the learners of one network run ahead together, as `Learner.run_ahead` one alone.
+
+    Parameters
+    ----------
+    learners : of the same network
+    bars : learner, number and inputs of each bar to come, in the order in which `on_bar` will get them
+    """
+    first = learners[0]
+    turns = (Turn(learner._planner, bar, inputs) for learner, bar, inputs in bars)
+    ahead = RunAhead(first._network, turns, learning=first.learning)
+    for learner in learners:
+        learner._ahead = ahead
 
 
 def _array(arrays: dict[str, NDArray[Any]], name: str, shape: tuple[int | None, int]) -> Array:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from bt_neuro.learning._validation import raise_non_finite, require_in_time
 from bt_neuro.learning.feature_window import FeatureWindow
 from bt_neuro.learning.label_queue import Example, LabelQueue
 from bt_neuro.learning.labels import ConfirmedLabel, Label
+from bt_neuro.learning.running_scale import RunningScale
 
 Array = NDArray[np.floating]
 
@@ -52,6 +53,7 @@ class Planner:
     feature_names : names of the features of one bar, for messages
     history_bars : bars in a feature window
     dtype : of the network
+    scale : of the features; None leaves them as they are
 
     Attributes
     ----------
@@ -61,9 +63,14 @@ class Planner:
     """
 
     def __init__(
-        self, label: Label, feature_names: Sequence[str], history_bars: int, dtype: type[np.floating]
+        self,
+        label: Label,
+        feature_names: Sequence[str],
+        history_bars: int,
+        dtype: type[np.floating],
+        scale: RunningScale | None = None,
     ) -> None:
-        self.label, self._names, self._dtype = label, feature_names, dtype
+        self.label, self._names, self._dtype, self._scale = label, feature_names, dtype, scale
         self._largest = float(np.finfo(dtype).max)
         self.last_bar: int | None = None
         self.rows = FeatureWindow(history_bars, len(feature_names), dtype)
@@ -81,6 +88,7 @@ class Planner:
         """
         if self.last_bar is not None and bar != self.last_bar + 1:
             raise ValueError(f"bar must be {self.last_bar + 1}, got {bar}. Pass every closed bar once.")
+        features = self.scaled(features)
         finite = math.isfinite(sum(features) + high + low + close)
         if not (finite and min(features) >= -self._largest and max(features) <= self._largest):
             names, values = (*self._names, "high", "low", "close"), (*features, high, low, close)
@@ -96,13 +104,22 @@ class Planner:
             self.queue.add(bar, window)
         return BarPlan(bar, self.rows.last, labels, examples, window)
 
+    def scaled(self, features: Sequence[float]) -> Sequence[float]:
+        """Return the features of the next bar as the network gets them."""
+        if self._scale is None:
+            return features
+        scaled: list[float] = self._scale.scaled(features).tolist()
+        return scaled
+
     def copy_state(self) -> Any:
         """Return a copy of the state, for `restore_state`."""
-        return deepcopy(self.label.state()), self.rows.rows(), self.queue.copy(), self.last_bar
+        label = deepcopy(self.label.state())
+        return label, self.rows.rows(), self.queue.copy(), self.last_bar, copy(self._scale)
 
-    def restore_state(self, copy: Any) -> None:
+    def restore_state(self, state: Any) -> None:
         """Set the state to that of a copy."""
-        label, rows, queue, self.last_bar = copy
+        label, rows, queue, self.last_bar, scale = state
+        self._scale = copy(scale)  # arrays in it are replaced, never changed
         self.label.restore(deepcopy(label))  # a label may keep what it is given, and change it
         self.rows.set_rows(rows)
         self.queue = queue.copy()

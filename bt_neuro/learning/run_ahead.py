@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,16 @@ Array = NDArray[np.floating]
 BarInputs = tuple[tuple[float, ...], float, float, float]  # features, high, low and close
 Receive = Callable[[], Array]
 
-LAUNCH_BARS = 100  # the most in a launch; launches end at each multiple
+LAUNCH_BARS = 100  # the most in a launch; launches end at bars that are multiples
 LAUNCHES = 4  # under way at a time, so that the device always has another one to begin
+
+
+class Turn(NamedTuple):
+    """A bar, and the planner that takes it."""
+
+    planner: Planner
+    bar: int
+    inputs: BarInputs
 
 
 def send_steps(network: Network, steps: Iterable[Step]) -> list[Receive]:
@@ -46,11 +53,11 @@ def outputs_of(receives: Iterable[Receive]) -> list[list[float]]:
 
 
 class _Launch:
-    """Consecutive bars that are sent together, with their inputs, plans and outputs."""
+    """Consecutive bars that are sent together, with their plans and outputs."""
 
-    def __init__(self, inputs: list[BarInputs], plans: list[BarPlan]) -> None:
-        self.inputs, self.plans, self.taken = inputs, plans, 0
-        self.planner_state: Any = None  # before these bars
+    def __init__(self, turns: list[Turn], plans: list[BarPlan]) -> None:
+        self.turns, self.plans, self.taken = turns, plans, 0
+        self.planner_states: dict[Planner, Any] = {}  # before these bars
         self.before: StateCopy | None = None  # the network's
         self.after: StateCopy | None = None
         self.receives: list[Receive] = []
@@ -76,48 +83,46 @@ class RunAhead:
 
     Parameters
     ----------
-    network, planner : in their state before the first of the bars
-    bars : features, high, low and close of each bar to come
-    first_bar : its number
+    network : in its state before the first of the bars, as are the planners
+    turns : bars to come, in the order in which they will be taken; of several instruments, if they share a network
     learning : False only predicts
     """
 
-    def __init__(
-        self, network: Network, planner: Planner, bars: Iterable[BarInputs], first_bar: int, *, learning: bool
-    ) -> None:
-        self._network, self._planner, self._learning = network, planner, learning
-        self._bars, self._bar = iter(bars), first_bar  # the next one to plan
-        self._left: deque[BarInputs] = deque()  # bars before those, to be planned again
+    def __init__(self, network: Network, turns: Iterable[Turn], *, learning: bool) -> None:
+        self._network, self._learning = network, learning
+        self._turns = iter(turns)  # to plan
+        self._left: deque[Turn] = deque()  # before those, to be planned again
         self._sent: deque[_Launch] = deque()  # and not reached
         self._current = _Launch([], [])  # reached
         self._spare: list[StateCopy] = []  # of launches taken
         self._error: Exception | None = None  # of the next bar to plan
         self._length = 1  # of the next launch; it grows from bar to bar without `rewind`
 
-    def take(self, bar: int, inputs: BarInputs) -> tuple[BarPlan, list[float] | None, float] | None:
-        """Return plan, outputs and seconds of the next bar; None if it is not `bar`, with these inputs.
+    def take(self, turn: Turn) -> tuple[BarPlan, list[float] | None, float] | None:
+        """Return plan, outputs and seconds of the next bar; None, and ever after, if it is another.
 
         Raises the error of its plan.
         """
         if self._current.is_taken and not self._sent:
+            if self._pull(1) != [turn]:
+                self._end()
+                return None
+            self._left.appendleft(turn)
             if self._error is not None:
                 raise self._error
-            if self._pull(1) != [inputs]:
-                return None
-            self._left.appendleft(inputs)
         if self._current.is_taken:
             self._send_ahead()
             if not self._sent:
-                return self.take(bar, inputs)  # which raises the error
+                return self.take(turn)  # which raises the error
             if self._current.before is not None:
                 self._spare.append(self._current.before)
             self._current = self._sent.popleft()
             self._current.receive()
         current = self._current
-        plan = current.plans[current.taken]
-        if plan.bar != bar or current.inputs[current.taken] != inputs:
-            self.rewind()
+        if current.turns[current.taken] != turn:
+            self._end()
             return None
+        plan = current.plans[current.taken]
         current.taken += 1
         outputs = None if plan.window is None else next(current.outputs)
         return plan, outputs, current.seconds / len(current.plans)
@@ -127,8 +132,13 @@ class RunAhead:
         """Copy of the network's state after the last bar taken, if there is one."""
         return self._current.after if self._current.is_taken else None
 
+    def _end(self) -> None:
+        self.rewind()
+        self._left.clear()
+        self._turns = iter(())
+
     def rewind(self) -> None:
-        """Set network and planner to their state after the last bar taken; plan the bars after it anew."""
+        """Set network and planners to their state after the last bar taken; plan the bars after it anew."""
         for launch in self._sent:
             launch.receive()  # its staging buffers are in use until then
         launches = [] if self._current.is_taken else [self._current]
@@ -141,38 +151,46 @@ class RunAhead:
         first = launches[0]
         assert first.before is not None
         self._network.restore_state(first.before)
-        self._planner.restore_state(first.planner_state)
-        self._bar, self._error = first.plans[0].bar, None
-        for receive in self._send_steps(self._plan(first.inputs[: first.taken])):
+        for launch in reversed(launches):
+            _restore(launch.planner_states)
+        self._error = None
+        for receive in self._send_steps(self._plan(first.turns[: first.taken])):
             receive()
-        left = [inputs for launch in launches for inputs in launch.inputs[launch.taken :]]
+        left = [turn for launch in launches for turn in launch.turns[launch.taken :]]
         self._left.extendleft(reversed(left))
 
-    def _pull(self, n: int) -> list[BarInputs]:
-        again = [self._left.popleft() for _ in range(min(n, len(self._left)))]
-        return again + list(islice(self._bars, n - len(again)))
+    def _pull(self, n: int) -> list[Turn]:
+        turns: list[Turn] = []
+        while len(turns) < n:
+            turn = self._left.popleft() if self._left else next(self._turns, None)
+            if turn is None:
+                break
+            turns.append(turn)
+            if turn.bar % LAUNCH_BARS == 0:
+                break
+        return turns
 
     def _send_ahead(self) -> None:
         while self._error is None and len(self._sent) < (LAUNCHES if self._length == LAUNCH_BARS else 1):
-            inputs = self._pull(min(self._length, -self._bar % LAUNCH_BARS + 1))
-            if not inputs:
+            turns = self._pull(self._length)
+            if not turns:
                 return
-            self._send(inputs)
+            self._send(turns)
             self._length = min(2 * self._length, LAUNCH_BARS)
 
-    def _send(self, inputs: list[BarInputs]) -> None:
-        start, planner_state = perf_counter(), self._planner.copy_state()
-        plans = self._plan(inputs)
+    def _send(self, turns: list[Turn]) -> None:
+        start = perf_counter()
+        planner_states = {planner: planner.copy_state() for planner in {turn.planner for turn in turns}}
+        plans = self._plan(turns)
         if (error := self._error) is not None:  # the label may be half updated
-            self._left.extendleft(reversed(inputs[len(plans) :]))
-            self._planner.restore_state(planner_state)
-            self._bar -= len(plans)
-            inputs = inputs[: len(plans)]
-            plans, self._error = self._plan(inputs), error
+            self._left.extendleft(reversed(turns[len(plans) :]))
+            _restore(planner_states)
+            turns = turns[: len(plans)]
+            plans, self._error = self._plan(turns), error
         if not plans:
             return
-        launch = _Launch(inputs, plans)
-        launch.planner_state = planner_state
+        launch = _Launch(turns, plans)
+        launch.planner_states = planner_states
         if self._length > 1:  # else it is taken at once
             last = self._sent[-1] if self._sent else self._current
             launch.before = last.after or self._copy_state()
@@ -185,16 +203,20 @@ class RunAhead:
     def _copy_state(self) -> StateCopy:
         return self._network.copy_state(over=self._spare.pop() if self._spare else None)
 
-    def _plan(self, inputs: list[BarInputs]) -> list[BarPlan]:
+    def _plan(self, turns: list[Turn]) -> list[BarPlan]:
         plans = []
-        for features, high, low, close in inputs:
+        for planner, bar, inputs in turns:
             try:
-                plans.append(self._planner.plan(self._bar, features, high, low, close))
+                plans.append(planner.plan(bar, *inputs))
             except Exception as error:  # noqa: BLE001 - raised when the event loop reaches the bar
                 self._error = error
                 break
-            self._bar += 1
         return plans
 
     def _send_steps(self, plans: list[BarPlan]) -> list[Receive]:
         return send_steps(self._network, steps_of(plans, learning=self._learning))
+
+
+def _restore(planner_states: dict[Planner, Any]) -> None:
+    for planner, state in planner_states.items():
+        planner.restore_state(state)

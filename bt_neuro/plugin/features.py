@@ -81,17 +81,17 @@ class BarFeatures(bt.Indicator):
         """Return the features of the next bar; called once for each bar, in order."""
         raise NotImplementedError
 
-    def read_ahead(self) -> Iterator[BarInputs] | None:
-        """Return features, high, low and close of each bar to come; None if they are not known.
+    def read_ahead(self) -> tuple[int, Iterator[BarInputs]] | None:
+        """Return the number of the next bar, and features, high, low and close from it on; None if not known.
 
         Each bar's features are computed once, by this indicator or by the caller, whichever is earlier.
         """
         data = self.data
-        if not isinstance(data, BarsFeed) or not data.is_plain or self._bars != len(data):
+        if not isinstance(data, BarsFeed) or not data.is_plain or self._bars > len(data):
             return None  # the last where all bars were computed before the first one
-        for_lines, for_caller = tee(self._rows(data.p.bars.iloc[len(data) :]))
+        for_lines, for_caller = tee(self._rows(data.p.bars.iloc[self._bars :]))
         self._ahead = (features for features, *_ in for_lines)
-        return for_caller
+        return self._bars, for_caller
 
     def _rows(self, bars: pd.DataFrame) -> Iterator[BarInputs]:
         for bar, moment in zip(rows(bars), self._moments(bars), strict=True):

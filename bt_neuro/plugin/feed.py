@@ -132,16 +132,20 @@ class BarsFeed(bt.feed.DataBase):
         self.lines.opened._settz(self._tz)
 
     def _stamped_rows(self) -> Iterator[tuple[float, ...]]:
-        bars, p = self.p.bars, self.p
-        return rows(bars, days(closings_of(bars["datetime"], p.timeframe, p.compression)))
+        return rows(self.p.bars, self.closings())
+
+    def closings(self) -> np.ndarray:
+        """Return the closing time of each bar of the frame, as in the line ``datetime``."""
+        p = self.p
+        return days(closings_of(p.bars["datetime"], p.timeframe, p.compression))
 
     @property
     def is_plain(self) -> bool:
         """Whether the lines hold the bars of the frame as they are, without filters or a subclass."""
-        return type(self) is BarsFeed and not (self._filters or self._barstack or self._barstash)
+        return type(self) is BarsFeed and not self._filters
 
     def load(self) -> bool:
-        if not self.is_plain:
+        if self._barstack or self._barstash or not self.is_plain:
             return super().load()
         # backtrader moves every line on by a NaN, and has `_load` write over it: 5 microseconds a bar more.
         row = next(self._rows, None)

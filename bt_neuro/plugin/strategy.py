@@ -19,7 +19,7 @@ from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam, Optimizer
 from bt_neuro.plugin import checks
 from bt_neuro.plugin.bar_loop import LeanStrategy, values_of
-from bt_neuro.plugin.bars_ahead import bars_ahead
+from bt_neuro.plugin.bars_ahead import run_ahead
 from bt_neuro.plugin.default_features import default_features
 from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
 from bt_neuro.plugin.feed_signal import FeedSignal
@@ -210,7 +210,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             resume_learner(self, checkpoint)
         self._verification = ResumeVerification(self.data, checkpoint, list(self._feature_lines))
 
-    _read_checkpoint, _make_learner = read_checkpoint, make_learner
+    _read_checkpoint, _make_learner, _run_ahead = read_checkpoint, make_learner, run_ahead
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -275,8 +275,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
             self._phase = Phase.LIVE
         if self._phase is Phase.LIVE:
             end_playback(self)
-            if (bars := bars_ahead(self, list(self._feature_lines.values()))) is not None:
-                self._learner.run_ahead(bar, bars)
+            self._run_ahead()
 
     def _next_analyzers(self, minperstatus: int, once: bool = False) -> None:
         if minperstatus <= 0 and not self._is_checked:  # the first bar that next() has had

@@ -7,7 +7,8 @@ from test_learner import FEATURES, HISTORY, Late, bars, feed
 
 from bt_neuro import ConfirmedLabel, FractalLabel, NonFiniteError
 from bt_neuro.io import Fields
-from bt_neuro.learning.learner import Learner
+from bt_neuro.learning.learner import Learner, run_together
+from bt_neuro.learning.running_scale import RunningScale
 
 BARS = 470  # more than the launches under way at a time
 
@@ -20,19 +21,92 @@ class Two(Late):
         return [ConfirmedLabel(bar - 1 - i, targets[i]) for i in range(2)] if bar % 2 else []
 
 
-KINDS = [{}, {"wing": 2}, {"wing": 5}, {"seed": (3, 4)}, {"learning": False}, {"label": Late}, {"label": Two}]
+# Of three instruments the second ends early, and the third begins after that.
+PLACES = [(bar * bar + bar // 7) % 3 for bar in range(BARS)]
+PLACES = [
+    place if (place != 2 or bar > 320) and (place != 1 or bar < 250) else 0
+    for bar, place in enumerate(PLACES)
+]
+
+
+class Together:
+    """Learners of one network, each of which takes the bars of its place."""
+
+    def __init__(self, learners):
+        self.learners, self.taken = learners, []
+
+    def __getattr__(self, name):
+        return getattr(self.learners[PLACES[max(len(self.taken) - 1, 0)]], name)
+
+    def on_bar(self, bar, *values):
+        learner = self.learners[PLACES[bar]]
+        told = learner.on_bar(number(self, bar), *values)
+        self.taken.append(values[0])
+        return told
+
+    def turns(self, bars, first=0):
+        return [
+            (self.learners[PLACES[bar]], number(self, bar), inputs) for bar, inputs in enumerate(bars, first)
+        ]
+
+    def run_ahead(self, first, bars):
+        run_together(self.learners, self.turns(bars, first))
+
+    def state(self):
+        states = [learner.state() for learner in self.learners]
+        arrays = {
+            f"{place} {name}": array for place, (some, _) in enumerate(states) for name, array in some.items()
+        }
+        return arrays, {"each": [values for _, values in states], "taken": list(self.taken)}
+
+    def restore(self, arrays, values):
+        for row in values.values["taken"]:  # the scales begin anew, as those of a run that resumes
+            self.learners[PLACES[len(self.taken)]].scaled(row)
+            self.taken.append(row)
+        for place, learner in enumerate(self.learners):
+            own = {name[2:]: array for name, array in arrays.items() if name[0] == str(place)}
+            learner.restore(own, Fields(values.values["each"][place], "learner"))
+
+
+def number(learner, bar):
+    """The number of a bar in its own instrument."""
+    return PLACES[:bar].count(PLACES[bar]) if isinstance(learner, Together) else bar
+
+
+SHARED = {"shared": True}
+KINDS = [
+    *({}, {"seed": (3, 4)}, {"learning": False}, {"label": Late}, {"label": Two}, SHARED),
+    *(
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in (
+            {"wing": 2},
+            {"wing": 5},
+            {**SHARED, "wing": 2, "learning": False},
+            {**SHARED, "label": Two, "seed": (3, 4)},
+        )
+    ),
+]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
-def make(wing=1, seed=3, label=None, **options):
+def make(wing=1, seed=3, label=None, shared=False, **options):
     network = small_network(HISTORY * len(FEATURES), seed=seed)
-    return Learner(network, label() if label else FractalLabel(wing), FEATURES, HISTORY, **options)
+
+    def one(**more):
+        made = label() if label else FractalLabel(wing)
+        return Learner(network, made, FEATURES, HISTORY, **options, **more)
+
+    return Together([one(scale=RunningScale()) for _ in range(3)]) if shared else one()
 
 
 def ahead(learner, some, first=0):
     """Announce bars to a learner."""
-    learner.run_ahead(first, [(tuple(row), *prices) for row, *prices in some])
+    learner.run_ahead(first, inputs_of(some))
     return learner
+
+
+def inputs_of(some):
+    return [(tuple(row), *prices) for row, *prices in some]
 
 
 def assert_same(one, other):
@@ -97,21 +171,22 @@ def test_a_bar_that_is_not_finite_is_refused_in_its_turn(rng, kind, bar, where):
     fast, plain = ahead(make(**kind), some), make(**kind)
     for learner in (fast, plain):
         feed(learner, some[:bar])
-        with pytest.raises(NonFiniteError, match=f"bar {bar}: {where} must be finite, got nan"):
+        message = f"bar {number(learner, bar)}: {where} must be finite, got nan"
+        with pytest.raises(NonFiniteError, match=message):
             learner.on_bar(bar, *some[bar])
     assert_same(fast, plain)
 
 
+@pytest.mark.parametrize("kind", [{}, SHARED], ids=str)
 @pytest.mark.parametrize("bar", [0, 1, 40, 100, 101, 333])
-def test_a_label_that_fails_does_so_in_its_turn(rng, monkeypatch, bar):
-    update = FractalLabel.update
+def test_a_label_that_fails_does_so_in_its_turn(rng, monkeypatch, kind, bar):
+    some, update = bars(rng, BARS), FractalLabel.update
 
-    def fails(label, at, *prices):
-        known = update(label, at, *prices)  # it has changed by then
-        return known if at != bar else 1 / 0
+    def fails(label, at, high, low, close):
+        known = update(label, at, high, low, close)  # it has changed by then
+        return known if close != some[bar][3] else 1 / 0
 
-    some = bars(rng, BARS)
-    fast, plain = ahead(make(), some), make()
+    fast, plain = ahead(make(**kind), some), make(**kind)
     monkeypatch.setattr(FractalLabel, "update", fails)
     for learner in (fast, plain):
         feed(learner, some[:bar])
@@ -125,11 +200,24 @@ def test_a_label_that_fails_does_so_in_its_turn(rng, monkeypatch, bar):
 @pytest.mark.parametrize("bar", [0, 40, 101, 333])
 def test_bars_that_were_not_announced_are_taken_bar_by_bar(rng, kind, bar):
     some, others = bars(rng, BARS), bars(rng, BARS)
-    for announced in (some, some[:bar]):
+    wrong = [np.nan, 0.0], 1.0, 1.0, 1.0
+    for announced in (some, some[:bar], [*some[:bar], wrong]):
         fast, plain = ahead(make(**kind), announced), make(**kind)
         come = some[:bar] + others[bar:]
         assert feed(fast, come) == feed(plain, come)
         assert_same(fast, plain)
+
+
+@pytest.mark.parametrize("is_missing", [True, False])
+@pytest.mark.parametrize("bar", [2, 30, 40, 233, 330])
+def test_another_bar_than_announced_ends_running_ahead_for_all_of_a_network(rng, bar, is_missing):
+    some, (wrong,) = bars(rng, BARS), inputs_of(bars(rng, 1))
+    fast, plain = make(**SHARED), make(**SHARED)
+    turns = fast.turns(inputs_of(some))
+    turns[bar : bar + 1] = [] if is_missing else [(*turns[bar][:2], wrong)]
+    run_together(fast.learners, turns)
+    assert feed(fast, some) == feed(plain, some)
+    assert_same(fast, plain)
 
 
 @kinds

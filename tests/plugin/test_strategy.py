@@ -5,7 +5,7 @@ import itertools
 import backtrader as bt
 import numpy as np
 import pytest
-from modes import hours, random_hours, run, run_modes
+from modes import Plain, hours, random_hours, run, run_modes
 from small import LAYERS, HigherClose, Logged, Small
 
 from bt_neuro import (
@@ -215,10 +215,6 @@ class Watching(Small):
     def decide(self, signal):
         self.log.append((signal, list(self.scored)))
         super().decide(signal)
-
-
-class Plain(BarsFeed):
-    """A feed of one's own: its bars to come are not known, and so are taken one by one."""
 
 
 def passing(name):

@@ -10,8 +10,8 @@ import pytest
 from command import bt_neuro
 from hypothesis import given
 from hypothesis import strategies as st
-from modes import random_hours, run_modes
-from small import LAYERS, Small
+from modes import Plain, random_hours, run_modes
+from small import LAYERS, HigherClose, Small
 from test_portfolio import PARAMETERS, ROWS, write
 
 from bt_neuro import BarsFeed, FractalLabel, NeuroStrategy, SharedNetwork
@@ -19,6 +19,7 @@ from bt_neuro.bars.closing import closing_times
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import NeuroError, StrategyError
+from bt_neuro.learning.run_ahead import LAUNCH_BARS
 from bt_neuro.learning.running_scale import SCALE_BARS, RunningScale
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
 from bt_neuro.nn.network import Network
@@ -108,6 +109,103 @@ def assert_same_network(one, other):
     state = one.state()
     for name, tensor in other.state().items():
         assert np.array_equal(state[name], tensor), name
+
+
+class Watching(Small):
+    """Logs what it gets at each bar."""
+
+    def start(self):
+        super().start()
+        self.log = []
+
+    def decide(self, signal):
+        self.log.append((signal.bar, signal.outputs, list(self.scored)))
+        if signal.bar % LAUNCH_BARS == 0:
+            self.log.append(repr(self.learner.running_statistics()))
+        super().decide(signal)
+
+
+class LateLabels(Watching):
+    def label(self):
+        return HigherClose()
+
+
+class Reads(Watching):
+    """Reads the network at some bars, and changes it at others."""
+
+    def decide(self, signal):
+        super().decide(signal)
+        if signal.bar % 37 == 0:
+            self.log.append((self.network.steps, self.learner.label.state()))
+        if signal.bar % 80 == 40:
+            name = "dense_1.bias"
+            self.network.set_tensor(name, self.network.tensor(name) + 0.25)
+
+
+class OnlyFirstLearns(Watching):
+    def __init__(self):
+        self.p.learning = self.data._name == "A"
+        super().__init__()
+
+
+class BeginsLater(Watching):
+    """Begins later than its features."""
+
+    def _has_features(self):
+        return len(self.data) > 30
+
+
+AHEAD = [
+    (Watching, {}),
+    *(
+        pytest.param(strategy, params, marks=pytest.mark.slow)
+        for strategy, params in (
+            (Watching, {"features": "article", "seeds": 2, "seed": 5, "wing": 2}),
+            (Watching, {"learning": False}),
+            (Watching, {"precision": "double"}),
+            (LateLabels, {}),
+            (Reads, {}),
+            (OnlyFirstLearns, {}),
+            (BeginsLater, {}),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("strategy", "params"), AHEAD)
+def test_ahead_and_bar_by_bar_are_the_same_to_the_bit(strategy, params, monkeypatch):
+    launches, send = [], Network.send
+
+    def counted(network, *windows):
+        launches.append(len(windows[2]))
+        return send(network, *windows)
+
+    monkeypatch.setattr(Network, "send", counted)
+    ahead = run_together(BarsFeed, strategy, **params)
+    if strategy in (Watching, LateLabels):
+        assert max(launches) > LAUNCH_BARS // 2
+        assert len(launches) < 30  # of some 800 bars: nothing is sent again
+    launches.clear()
+    plain = run_together(Plain, strategy, **params)
+    assert set(launches) <= {0, 1}
+    for one, other in zip(ahead, plain, strict=True):
+        assert len(one.log) > 20
+        assert one.log == other.log
+    assert_same_network(ahead[0].network, plain[0].network)
+
+
+def run_together(feed, strategy, **params):
+    """Run strategies whose feeds begin late, end early, miss bars, have another timeframe or zone."""
+    frames = {name: random_hours(260, seed=ord(name)) for name in "CAFDE"}
+    frames["C"], frames["D"], frames["E"] = frames["C"][:120], frames["D"][::4], frames["E"][90:]
+    frames["F"] = frames["F"].drop(frames["F"].index[100:130])
+    shared, cerebro = SharedNetwork(), bt.Cerebro(stdstats=False)
+    for name, frame in frames.items():
+        zone = {"tz": "America/New_York"} if name == "F" else {}
+        cerebro.adddata(feed(bars=frame.reset_index(drop=True), **zone), name=name)
+    for name in "AFEDC":  # not in the order of feeds
+        cerebro.addstrategy(shared.of(strategy), data=name, **{**PARAMETERS, "budget": 0.2, **params})
+    return cerebro.run(exactbars=1)
 
 
 @pytest.mark.slow
