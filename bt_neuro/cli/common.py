@@ -215,11 +215,21 @@ def errors() -> Iterator[None]:
         message = message_of(error)
         if message is None or os.environ.get("BT_NEURO_DEBUG") == "1":
             raise
+        if isinstance(error, OSError):
+            _drop_unwritable()
         typer.echo(f"Error: {message}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
         typer.echo(str(interrupt) or "interrupted", err=True)
         raise typer.Exit(130) from interrupt  # as shells do
+
+
+def _drop_unwritable() -> None:
+    # Python 3.14 keeps what stdout could not write, writes it once more at its end, and would report that too.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def message_of(error: Exception) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import backtrader as bt
@@ -140,10 +141,14 @@ def test_frames_get_a_hint(change: Any, message: str) -> None:
         BarsFeed(bars=change(BARS))
 
 
-def test_results_pickle() -> None:
+def test_a_network_pickles() -> None:
     (strategy,) = run(Pickled)
     copied = pickle.loads(pickle.dumps(strategy.network))
     assert copied.steps == strategy.network.steps > 10
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="backtrader pickles itertools.product there")
+def test_results_pickle() -> None:
     cerebro = bt.Cerebro(stdstats=False, maxcpus=1, optreturn=False)
     cerebro.adddata(BarsFeed(bars=BARS))
     cerebro.optstrategy(Pickled, wing=[1, 2])
