@@ -206,6 +206,8 @@ class MarginBroker(MarginFills):
     def _stop_out_if_reached(self, data: Any, holding: Holding, orders_first: bool = False) -> bool:
         """Stop out if the bar reaches the level; return whether an order may fill before that."""
         level, is_long = self.stop_out_price(data), self.positions[data].size > 0
+        if data.low[0] > level if is_long else data.high[0] < level:
+            return False
         first, low, high = holding.range_of(data)
         if low > level if is_long else high < level:
             return False

@@ -72,6 +72,8 @@ class MarginFills(BarExecution):
     # -- orders in and out ---------------------------------------------------------------------------------
     def submit(self, order: Order, check: bool = True) -> Order:
         self.counts.orders += 1
+        # backtrader's orders would look them up in their params, thirty times an order.
+        order.data, order.owner, order.tradeid = order.p.data, order.p.owner, order.p.tradeid
         info = self.getcommissioninfo(order.data)
         if order.data._compensate is not None:
             raise StrategyError(

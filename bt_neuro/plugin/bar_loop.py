@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from functools import cached_property
 from math import nan
 from typing import Any
 
@@ -69,7 +69,10 @@ class LeanStrategy(bt.Strategy):
 
     def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
         if self._hears_money is None:
-            self._hears_money = any(map(_hears_of_money, (self, *self.analyzers, *self._slave_analyzers)))
+            self._hears_money = any(
+                _overrides(part, "notify_cashvalue", "notify_fund")
+                for part in (self, *self.analyzers, *self._slave_analyzers)
+            )
         if self._hears_money or qorders or qtrades:
             super()._notify(qorders, qtrades)
         elif (self._orderspending or self._tradespending) and not self.env.p.quicknotify:
@@ -77,16 +80,27 @@ class LeanStrategy(bt.Strategy):
 
     def _notify_of_orders(self) -> None:
         # As backtrader's, without the money, which nobody hears.
-        analyzers = list(chain(self.analyzers, self._slave_analyzers))
         for order in self._orderspending:
             if order.exectype != order.Historical or order.histnotify:
                 self.notify_order(order)
-            for analyzer in analyzers:
+            for analyzer in self._hearers["notify_order"]:
                 analyzer._notify_order(order)
         for trade in self._tradespending:
             self.notify_trade(trade)
-            for analyzer in analyzers:
+            for analyzer in self._hearers["notify_trade"]:
                 analyzer._notify_trade(trade)
+
+    @cached_property
+    def _hearers(self) -> dict[str, list[bt.Analyzer]]:
+        """Analyzers that do something in a method, by its name."""
+        analyzers = [*self.analyzers, *self._slave_analyzers]
+        return {
+            "next": [one for one in self.analyzers if _overrides(one, "next")],
+            **{
+                name: [one for one in analyzers if _overrides(one, name)]
+                for name in ("notify_order", "notify_trade")
+            },
+        }
 
     def _next(self) -> None:
         super()._next()
@@ -94,17 +108,26 @@ class LeanStrategy(bt.Strategy):
         if is_stopping(self.env) and self is self.env.runningstrats[-1]:
             self.env.runstop()
 
+    def _next_analyzers(self, minperstatus: int, once: bool = False) -> None:
+        if minperstatus >= 0 or once:
+            super()._next_analyzers(minperstatus, once)
+            return
+        for analyzer in self._hearers["next"]:
+            analyzer._next()
+
     def _clk_update(self) -> int:
-        # backtrader's asks each feed of a portfolio four times for its length.
-        lengths = list(map(len, self.datas))
-        is_new = len(self._clock) != len(self) if self._oldsync else lengths != self._dlens
-        time = max([data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length])
+        # backtrader's asks each feed of a portfolio four times for its length, and itself through four calls.
+        lengths, lines = list(map(len, self.datas)), self.lines.lines
+        is_new = len(self._clock) != lines[0].lencount if self._oldsync else lengths != self._dlens
+        if len(lengths) == 1:
+            time = self.data.datetime[0]
+        else:
+            time = max([data.datetime[0] for data, length in zip(self.datas, lengths, strict=True) if length])
         if is_new:
-            lines = self.lines.lines
             move_lines(lines, [nan] * len(lines))
             self._dlens = lengths
         self.lines.datetime[0] = time
-        return len(self)
+        return lines[0].lencount
 
     def _getminperstatus(self) -> Any:
         # Below 0 all feeds are past the warm-up, and bars only become more.
@@ -117,10 +140,9 @@ class LeanStrategy(bt.Strategy):
                 analyzer.on_buffers()
 
 
-def _hears_of_money(part: Any) -> bool:
-    """Return whether a strategy or an analyzer overrides a notification that comes at each bar."""
+def _overrides(part: Any, *names: str) -> bool:
+    """Return whether a strategy or an analyzer, or a child of it, overrides one of some methods."""
     base = bt.Strategy if isinstance(part, bt.Strategy) else bt.Analyzer
-    names = ("notify_cashvalue", "notify_fund")
     return any(getattr(type(part), name) is not getattr(base, name) for name in names) or any(
-        map(_hears_of_money, getattr(part, "_children", ()))
+        _overrides(child, *names) for child in getattr(part, "_children", ())
     )

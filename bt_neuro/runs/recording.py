@@ -21,6 +21,10 @@ from bt_neuro.runs.trades import TradeRecord, time_text
 PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
 FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
 
+# Rows by the operator %, which takes three quarters of the time of an f-string.
+_PREDICTION = "%d,%s,%.9g,%.9g,%.9g,%s,%s"
+_EQUITY = "%d,%s" + 6 * ",%.10g"
+
 
 class Recording(AbstractContextManager["Recording"]):
     """Tables that a run writes; as a context manager it closes them.
@@ -161,7 +165,7 @@ class PredictionTable(TextTable):
         if scored is not None:
             hit = scored.is_hit
             known = f"{scored.label},{scored.known_bar},{'' if hit is None else int(hit)}"
-        self.write(f"{bar},{time},{none:.9g},{buy:.9g},{sell:.9g},{signal.name},{known}")
+        self.write(_PREDICTION % (bar, time, none, buy, sell, signal.name, known))
 
 
 class EquityTable(TextTable):
@@ -179,8 +183,8 @@ class EquityTable(TextTable):
             cash, equity, position, paid, deposits = record.account
             time, costs, deposited = time_text(record.time), paid - self._paid, deposits - self._deposits
             self._paid, self._deposits = paid, deposits
-            money = f"{cash:.10g},{equity:.10g},{position:.10g},{costs:.10g},{deposited:.10g}"
-            self.write(f"{record.bar},{time},{record.close:.10g},{money}")
+            money = record.close, cash, equity, position, costs, deposited
+            self.write(_EQUITY % (record.bar, time, *money))
 
     def stop(self) -> None:
         self.flush()
