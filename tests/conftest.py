@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from bt_neuro.errors import DeviceError
+from bt_neuro.nn.network import Network
 from bt_neuro.nn.opencl.device import Device, listed, tried
 
 # The same examples in every run, so that a change is not blamed for what it did not do; other examples with
@@ -22,6 +23,19 @@ settings.load_profile("same")
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261120)
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Windows predicted by each launch of the networks of a test."""
+    sent, send = [], Network.send
+
+    def counted(network, *windows):
+        sent.append(len(windows[2]))
+        return send(network, *windows)
+
+    monkeypatch.setattr(Network, "send", counted)
+    return sent
 
 
 def shapes(device: Device) -> dict[str, Device]:

@@ -81,7 +81,6 @@ KINDS = [
         for kind in (
             {"wing": 2},
             {"wing": 5},
-            {**SHARED, "wing": 2, "learning": False},
             {**SHARED, "label": Two, "seed": (3, 4)},
         )
     ),

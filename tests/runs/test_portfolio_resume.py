@@ -105,9 +105,37 @@ def test_instruments_with_other_starts_and_ends_are_resumed(strategy, more, shar
 
 
 @pytest.mark.slow
-def test_a_device_resumes_to_the_bit(runtime, tmp_path):
+@pytest.mark.parametrize("shared", [False, True], ids=["one each", "shared"])
+def test_a_device_resumes_to_the_bit(runtime, shared, tmp_path):
     bars = write(tmp_path / "bars", "ABC", 300)
-    cut_and_resumed(bars, tmp_path, 222, parameters={**PARAMETERS, "device": str(runtime.index)})
+    parameters = {**PARAMETERS, "device": str(runtime.index)}
+    cut_and_resumed(bars, tmp_path, 222, parameters=parameters, shared=shared)
+
+
+class Interrupted(Brackets):
+    """Gets a Ctrl-C at a bar of A."""
+
+    params = (("at", None),)
+
+    def decide(self, given):
+        super().decide(given)
+        if self.data._name == "A" and given.bar == self.p.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize("shared", [False, True], ids=["one each", "shared"])
+def test_a_run_that_was_interrupted_in_a_launch_goes_on(shared, tmp_path, launches):
+    bars = write(tmp_path / "bars", "AF", 190)
+    run = partial(portfolio, [bars], strategy=Interrupted, shared=shared)
+    whole = run(parameters=PARAMETERS, out=tmp_path / "whole")
+    first = run(parameters={**PARAMETERS, "at": 135}, out=tmp_path / "first")
+    assert first.manifest["status"] == "interrupted"
+    launches.clear()
+    resumed = run(parameters=PARAMETERS, out=tmp_path / "resumed", resume=first.folder)
+    assert max(launches) > 10
+    assert_one_run(whole.folder, resumed.folder)
 
 
 @pytest.mark.slow

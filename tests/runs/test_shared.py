@@ -173,14 +173,7 @@ AHEAD = [
 
 
 @pytest.mark.parametrize(("strategy", "params"), AHEAD)
-def test_ahead_and_bar_by_bar_are_the_same_to_the_bit(strategy, params, monkeypatch):
-    launches, send = [], Network.send
-
-    def counted(network, *windows):
-        launches.append(len(windows[2]))
-        return send(network, *windows)
-
-    monkeypatch.setattr(Network, "send", counted)
+def test_ahead_and_bar_by_bar_are_the_same_to_the_bit(strategy, params, launches):
     ahead = run_together(BarsFeed, strategy, **params)
     if strategy in (Watching, LateLabels):
         assert max(launches) > LAUNCH_BARS // 2
