@@ -5,9 +5,9 @@
 // Macros   POSITIONS queries and keys; HEADS; KEY_DIM numbers a head; SCALE 1 / sqrt(KEY_DIM); WIDTH vector of lanes:
 //          divides LANES, divides HEADS or is a multiple of it; HEAD_WIDTH vector of heads: divides HEADS; PERIOD the
 //          larger of HEADS and WIDTH
-// Launch   inside the network's one work-group. A lane is one (query position, head); a vector of lanes meets
-//          all keys, so that every sum runs down a vector and none across it. Keys and values are repeated
-//          to PERIOD columns for that: lane l needs column l % PERIOD
+// Launch   inside the network's one work-group, of one item; for many items attention_items.cl stands in its place. A
+//          lane is one (query position, head); a vector of lanes meets all keys, so that every sum runs down a vector
+//          and none across it. Keys and values are repeated to PERIOD columns for that: lane l needs column l % PERIOD
 // Twin     reference/layers.py: attention_forward, attention_backward      Source  Vaswani et al. 2017, section 3.2
 
 #define LANES (POSITIONS * HEADS)

@@ -81,18 +81,23 @@ typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 // Layers stay functions of their own: inlined into one they take a compiler a minute.
 #define FUNCTION __attribute__((noinline)) void
 
-// Sum over the work-group, as a tree of fixed shape: two runs are equal to the bit. WORK_ITEMS is a power of 2.
-inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS) */) {
+// Sum over the work-group, of eight items each and then of those sums: in a fixed order, so two runs are equal to the
+// bit. Two barriers are enough: the next call's first one waits for who still reads. WORK_ITEMS is a multiple of 8.
+inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS + WORK_ITEMS / 8) */) {
 #if WORK_ITEMS == 1
   return partial;
 #else
-  SYNC;  // other items may still read the last sum
+  local real* sums = shared + WORK_ITEMS;
   shared[LOCAL_ID] = partial;
   SYNC;
-  for (int adders = WORK_ITEMS / 2; adders > 0; adders /= 2) {
-    if (LOCAL_ID < adders) shared[LOCAL_ID] += shared[LOCAL_ID + adders];
-    SYNC;
+  if (LOCAL_ID < WORK_ITEMS / 8) {
+    real sum = 0;
+    for (int k = LOCAL_ID; k < WORK_ITEMS; k += WORK_ITEMS / 8) sum += shared[k];
+    sums[LOCAL_ID] = sum;
   }
-  return shared[0];
+  SYNC;
+  real sum = 0;
+  for (int k = 0; k < WORK_ITEMS / 8; ++k) sum += sums[k];
+  return sum;
 #endif
 }

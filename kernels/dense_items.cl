@@ -113,11 +113,7 @@ FUNCTION NAMED(dense_backward)(
   }
   SYNC;
   #elif WANTS_DINP
-  FOR_ITEMS(k, N_IN * ((N_OUT + 7) / 8)) {  // eight numbers of a row: what a GPU's memory reads at a time
-    const int i = k % N_IN, o0 = k / N_IN * 8;
-    for (int o = o0; o < min(o0 + 8, N_OUT); ++o) turned[o * N_IN + i] = weight[i * N_OUT + o];
-  }
-  SYNC;
+  transpose_matrix(turned, weight, N_IN, N_OUT);
   MATMUL_INP(dinp, dout, turned, 0);
   #endif
   NAMED(move_rows)(weight, dout, inp, 0, N_IN, rates);

@@ -4,10 +4,11 @@
 //   dh = dout[t] + recurrent dgates[t+1]   dcell += dh o (1 - tanh(cell)^2)   dgates by product and chain rule
 // Shapes   gates, dgates (BATCH_SIZE, POSITIONS, 4, UNITS): input, forget, cell, output
 //          recurrent (UNITS, 4, UNITS)   cell, before = h[t-1] (BATCH_SIZE, POSITIONS, UNITS)
-//          out (BATCH_SIZE, POSITIONS or 1, UNITS)   dcell (UNITS)
+//          out (BATCH_SIZE, POSITIONS or 1, UNITS)   dcell (UNITS), and for many items `turned` (4, UNITS, UNITS)
 // Macros   POSITIONS; UNITS; WIDTH vector: divides UNITS; SEQUENCES 1: out holds all positions
 // Launch   inside the network's one work-group, an item owns a vector of units; the positions of a row follow
-//          one another, with a barrier between
+//          one another, with a barrier between. Many items first turn the recurrent weights, so that neighbours read
+//          side by side in the backward pass too
 // Twin     reference/layers.py: lstm_forward, lstm_backward      Source  Hochreiter and Schmidhuber 1997; Gers et al. 2000
 
 #define GATE(k) (gates + (4 * s + (k)) * UNITS + u)
@@ -41,10 +42,20 @@ FUNCTION NAMED(lstm_forward)(
   }
 }
 
+#if WORK_ITEMS == 1
+  #define RECURRENT(w, j) LOAD(WIDTH, recurrent + 4 * (u + w) * UNITS + j)
+#else
+  #define RECURRENT(w, j) turned[(j) * UNITS + u]
+#endif
+
 // OVERWRITES dgates and dcell.
 FUNCTION NAMED(lstm_backward)(
     global real* restrict dgates, global const real* restrict dout, global real* restrict dcell,
     global const real* restrict gates, global const real* restrict cell, global const real* restrict recurrent) {
+#if WORK_ITEMS > 1
+  global real* turned = dcell + UNITS;
+  transpose_matrix(turned, recurrent, UNITS, 4 * UNITS);
+#endif
   for (int s = BATCH_SIZE * POSITIONS - 1; s >= 0; --s) {
     const int t = s % POSITIONS, last = t == POSITIONS - 1;
     FOR_ITEMS(block, UNITS / WIDTH) {
@@ -53,7 +64,7 @@ FUNCTION NAMED(lstm_backward)(
       for (int w = 0; w < WIDTH; ++w) {
         VEC(WIDTH) sum = 0;
         for (int j = 0; j < 4 * UNITS && !last; j += WIDTH)
-          sum = fma(LOAD(WIDTH, recurrent + 4 * (u + w) * UNITS + j), LOAD(WIDTH, dgates + 4 * (s + 1) * UNITS + j), sum);
+          sum = fma(RECURRENT(w, j), LOAD(WIDTH, dgates + 4 * (s + 1) * UNITS + j), sum);
         sums[w] = SUM(WIDTH, sum);
       }
       VEC(WIDTH) dh = LOAD(WIDTH, sums);
@@ -76,3 +87,4 @@ FUNCTION NAMED(lstm_backward)(
 }
 #undef GATE
 #undef DGATE
+#undef RECURRENT

@@ -1,6 +1,7 @@
-// transpose.cl - turns a square of numbers in registers.   to[c,r] = from[r,c]
-// Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8
-// Launch   called by the item that owns the square; its vectors are halves of rows r and r + 4: no number crosses over
+// transpose.cl - turns a square of numbers in registers, or a matrix by many work-items.   to[c,r] = from[r,c]
+// Shapes   from (size rows, from_stride apart), to (size rows, to_stride apart), size 1 or 8; from (rows, columns)
+// Launch   one item: called for each square; its vectors are halves of rows r and r + 4: no number crosses over. Many:
+//          an item takes eight numbers of a row, which a GPU's memory reads at a time; neighbours write side by side
 // Twin     NumPy's .T in reference/layers.py: dense_backward      Source  butterfly of interleaved pairs
 
 #define transpose_1(to, to_stride, from, from_stride) (*(to) = *(from))
@@ -27,3 +28,13 @@ FUNCTION transpose_8(global real* to, const int to_stride, global const real* fr
   }
 }
 #define TRANSPOSE(size, to, to_stride, from, from_stride) JOIN(transpose_, size)(to, to_stride, from, from_stride)
+
+#if WORK_ITEMS > 1
+FUNCTION transpose_matrix(global real* restrict to, global const real* restrict from, const int rows, const int columns) {
+  FOR_ITEMS(k, rows * ((columns + 7) / 8)) {
+    const int r = k % rows, first = k / rows * 8;
+    for (int c = first; c < min(first + 8, columns); ++c) to[c * rows + r] = from[r * columns + c];
+  }
+  SYNC;
+}
+#endif

@@ -69,7 +69,7 @@ def test_dense_layers_of_all_widths_equal_their_twin(runtime, batch_size, double
         (1, "min(GROUP, N_IN - i0)", "GROUP <= N_IN - i0 ? GROUP : 1"),
         (1, "adders = SLICES / 2", "adders = SLICES / 4"),
         (1, "j / N_OUT * ROWS, o", "j / N_OUT, o"),
-        (4, "(N_OUT + 7) / 8", "N_OUT / 8"),
+        (4, "(columns + 7) / 8", "columns / 8"),
     ],
 )  # fmt: skip
 def test_a_fault_is_seen(batch_size, right, wrong, best, rng):

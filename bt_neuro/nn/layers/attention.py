@@ -98,7 +98,7 @@ class TransformerEncoder(Layer):
             }
         )
         attention = emitter.specialize(
-            "attention.cl",
+            "attention.cl" if shape.work_items == 1 else "attention_items.cl",
             f"{positions}x{self.key_dim}x{self.num_heads}",
             POSITIONS=positions,
             HEADS=self.num_heads,

@@ -20,7 +20,7 @@ from bt_neuro.nn.opencl.specialize import Arrays, Emitter, largest_divisor, macr
 from bt_neuro.nn.reference.layers import dense_layer_backward, dense_layer_forward
 from bt_neuro.nn.reference.passes import Passes
 
-_GROUP = 16  # rows of weights between two barriers in dense_items.cl
+_GROUP = 32  # rows of weights between two barriers in dense_items.cl
 
 
 @dataclass(frozen=True)

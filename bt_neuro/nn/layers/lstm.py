@@ -63,7 +63,9 @@ class LSTM(Layer):
         )
         outputs = specialize_dense(emitter, rows, u, 4 * u, None, wants_dinp=False, has_bias=False)
         gates, dgates = emitter.scratch(4 * rows * u), emitter.scratch(4 * rows * u)
-        cell, before, dcell = (emitter.scratch(size * u) for size in (rows, rows, 1))
+        # Many items turn the recurrent weights, behind dcell.
+        turned_units = 0 if emitter.shape.work_items == 1 else 4 * u
+        cell, before, dcell = (emitter.scratch(size * u) for size in (rows, rows, 1 + turned_units))
         turned = emitter.scratch(4 * u * channels)
         kernel, recurrent, bias = (
             plan.tensors[name].offset for name in ("kernel", "recurrent_kernel", "bias")

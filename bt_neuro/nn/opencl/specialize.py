@@ -111,7 +111,7 @@ class Emitter:
         self.forward: list[str] = []
         self.backward: list[str] = []
         self.condition = ""
-        self.shared = shape.work_items
+        self.shared = shape.work_items + shape.work_items // 8
         self._macros: dict[tuple[str, str], dict[str, Any]] = {}
 
     def scratch(self, size: int) -> int:
