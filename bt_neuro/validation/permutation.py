@@ -31,9 +31,9 @@ from bt_neuro.validation.task import SAME, importable, interruptible, processes_
 SURROGATES = "surrogates.csv"
 EVIDENCE = 0.05  # largest p-value that is evidence
 WORDS = {
-    "sign": ("mirrored", "it knows direction"),
-    "hour": ("hour-shuffled", "it uses order"),
-    "bars": ("bar-shuffled", "it uses order"),
+    "sign": ("mirrored", "knows direction"),
+    "hour": ("hour-shuffled", "uses order"),
+    "bars": ("bar-shuffled", "uses order"),
 }
 
 
@@ -205,14 +205,22 @@ def sentence(figures: dict[str, dict[str, Any]], kind: str) -> str:
     Examples
     --------
     >>> figure = {"value": 1.5, "surrogates": [2.0] * 61 + [1.0] * 38, "p_value": 0.62}
-    >>> print(sentence({"return_before_costs_pct": figure}, "hour"))
-    On 99 hour-shuffled markets the strategy did as well 61 times (p = 0.62): no evidence that it uses order.
+    >>> print(sentence({"return_before_costs_pct": figure}, "hour"))  # doctest: +NORMALIZE_WHITESPACE
+    On 99 hour-shuffled markets the return before costs was as good 61 times (p = 0.62): no evidence that the
+    strategy uses order.
     """
-    figure = figures.get(MONEY[0]) or figures[SCORES[0]]
+    name, words = (
+        (MONEY[0], "return before costs")
+        if MONEY[0] in figures
+        else (SCORES[0], "lift over the visible half")
+    )
+    figure = figures[name]
     n, p = len(figure["surrogates"]), figure["p_value"]
     adjective, claim = WORDS[kind]
     as_good = round(p * (n + 1)) - 1
     times = "once" if as_good == 1 else f"{as_good} times"
     markets = f"{n} {adjective} markets" if n > 1 else f"1 {adjective} market"
     evidence = "evidence" if p <= EVIDENCE else "no evidence"
-    return f"On {markets} the strategy did as well {times} (p = {p:.2g}): {evidence} that {claim}."
+    return (
+        f"On {markets} the {words} was as good {times} (p = {p:.2g}): {evidence} that the strategy {claim}."
+    )

@@ -150,14 +150,29 @@ def test_p_counts_the_surrogates_at_least_as_good(result):
 @pytest.mark.parametrize(
     ("p", "n", "kind", "expected"),
     [
-        (0.62, 99, "sign", "99 mirrored markets * 61 times (p = 0.62): no evidence that it knows direction."),
-        (0.05, 19, "sign", "19 mirrored markets * 0 times (p = 0.05): evidence that it knows direction."),
-        (0.02, 99, "bars", "99 bar-shuffled markets * once (p = 0.02): evidence that it uses order."),
+        (
+            0.62,
+            99,
+            "sign",
+            "99 mirrored markets * 61 times (p = 0.62): no evidence that the strategy knows direction.",
+        ),
+        (
+            0.05,
+            19,
+            "sign",
+            "19 mirrored markets * 0 times (p = 0.05): evidence that the strategy knows direction.",
+        ),
+        (
+            0.02,
+            99,
+            "bars",
+            "99 bar-shuffled markets * once (p = 0.02): evidence that the strategy uses order.",
+        ),
     ],
 )
 def test_the_sentence(p, n, kind, expected):
     found = sentence({"lift_pct": {"surrogates": [0.0] * n, "p_value": p}}, kind)
-    assert found == f"On {expected.replace('*', 'the strategy did as well')}"
+    assert found == f"On {expected.replace('*', 'the lift over the visible half was as good')}"
 
 
 def planted_file(tmp_path, bars, probability=0.7):
