@@ -43,23 +43,16 @@ FUNCTION NAMED(dense_forward)(
 }
 #endif
 
-// Moves the rows of weights from first to last - 1. The loop over ROWS is unrolled: their loads do not wait for
-// one another's stores.
+// Moves the rows of weights from first to last - 1.
 FUNCTION NAMED(move_rows)(
     global real* weight, global const real* dz, global const real* inp, const int first, const int last,
     const rates_t rates) {
   FOR_ITEMS(j, (last - first) / ROWS * N_OUT) {
     const int i = first + j / N_OUT * ROWS, o = j % N_OUT;
-    real sum[ROWS];
-    #pragma unroll
-    for (int r = 0; r < ROWS; ++r) sum[r] = 0;
-    for (int p = 0; p < POSITIONS; ++p) {
-      const real d = dz[p * N_OUT + o];
-      #pragma unroll
-      for (int r = 0; r < ROWS; ++r) sum[r] = fma(inp[p * STRIDE + i + r], d, sum[r]);
-    }
-    #pragma unroll
-    for (int r = 0; r < ROWS; ++r) OPTIMIZER_STEP(1, weight + (i + r) * N_OUT + o, sum[r], rates);
+    VEC(ROWS) sum = 0;
+    for (int p = 0; p < POSITIONS; ++p)
+      sum = fma(LOAD(ROWS, inp + p * STRIDE + i), (VEC(ROWS))(dz[p * N_OUT + o]), sum);
+    OPTIMIZER_ROWS(ROWS, weight + i * N_OUT + o, N_OUT, sum, rates);
   }
 }
 

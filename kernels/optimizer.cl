@@ -10,32 +10,36 @@
 //          parameter to its moment; SIZE_PARAMETERS numbers of all parameters; GATHERS 1: the whole gradient is
 //          gathered AT_GRADIENTS behind the parameters and scaled down to the length CLIP_NORM; AVERAGE steps that
 //          the averaged parameters stand for, 0 for none
-// Launch   called by the item that holds the gradient; 1 / d by Newton, for root and division share a slow unit
+// Launch   called by the item that holds the gradient, of a vector or (many items) of one column in some rows; 1 / d by
+//          Newton, for root and division share a slow unit
 // Twin     reference/training.py: clipped, optimizer_step, average_weights      Source  Kingma and Ba 2015
 
 #define DECAYED(p) (DECAYS ? (p) - rates.z * (p) : (p))
 
 #if OPTIMIZER_ADAM
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
-    inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
-      real##width m = LOAD(width, p + SLOT);                                                            \
-      real##width v = LOAD(width, p + 2 * SLOT);                                                        \
+  #define DEFINE_STEP(head, width, load, store)                                                         \
+    inline void head {                                                                                  \
+      real##width m = load(width, p + SLOT);                                                            \
+      real##width v = load(width, p + 2 * SLOT);                                                        \
       m = fma((real##width)(BETA_1), m, gradient);                                                      \
       v = FINITE_SQUARE(fma((real##width)(BETA_2), v, gradient * gradient));                            \
-      STORE(width, m, p + SLOT);                                                                        \
-      STORE(width, v, p + 2 * SLOT);                                                                    \
+      store(width, m, p + SLOT);                                                                        \
+      store(width, v, p + 2 * SLOT);                                                                    \
       const real##width d = sqrt(v) + rates.y, r = RECIPROCAL_ESTIMATE(d);                              \
       const real##width step = -rates.x * m;                                                            \
-      STORE(width, fma(step, fma(r, fma(-d, r, (real##width)1), r), DECAYED(LOAD(width, p))), p);       \
+      store(width, fma(step, fma(r, fma(-d, r, (real##width)1), r), DECAYED(load(width, p))), p);       \
     }
 #else
-  #define DEFINE_OPTIMIZER_STEP(width)                                                                  \
-    inline void optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates) {\
-      const real##width delta = rates.x * gradient + rates.y * LOAD(width, p + SLOT);                   \
-      STORE(width, delta, p + SLOT);                                                                    \
-      STORE(width, LOAD(width, p) - delta, p);                                                          \
+  #define DEFINE_STEP(head, width, load, store)                                                         \
+    inline void head {                                                                                  \
+      const real##width delta = rates.x * gradient + rates.y * load(width, p + SLOT);                   \
+      store(width, delta, p + SLOT);                                                                    \
+      store(width, load(width, p) - delta, p);                                                          \
     }
 #endif
+#define DEFINE_OPTIMIZER_STEP(width)                                                                          \
+  DEFINE_STEP(                                                                                                \
+      optimizer_step_##width(global real* p, const real##width gradient, const rates_t rates), width, LOAD, STORE)
 
 DEFINE_OPTIMIZER_STEP(1)
 DEFINE_OPTIMIZER_STEP(2)
@@ -43,7 +47,32 @@ DEFINE_OPTIMIZER_STEP(4)
 DEFINE_OPTIMIZER_STEP(8)
 DEFINE_OPTIMIZER_STEP(16)
 
+#if WORK_ITEMS > 1
+  // One number of each of `width` rows, which lie `apart`: their loads are under way together.
+  #define load_rows_1(p, apart) (*(p))
+  #define load_rows_2(p, apart) (real2)((p)[0], (p)[apart])
+  #define load_rows_4(p, apart) (real4)((p)[0], (p)[apart], (p)[2 * (apart)], (p)[3 * (apart)])
+  inline void store_rows_1(const real v, global real* p, const int apart) { *p = v; }
+  inline void store_rows_2(const real2 v, global real* p, const int apart) { p[0] = v.x; p[apart] = v.y; }
+  inline void store_rows_4(const real4 v, global real* p, const int apart) {
+    store_rows_2(v.lo, p, apart);
+    store_rows_2(v.hi, p + 2 * apart, apart);
+  }
+  #define LOAD_ROWS(width, p) JOIN(load_rows_, width)(p, apart)
+  #define STORE_ROWS(width, v, p) JOIN(store_rows_, width)(v, p, apart)
+  #define DEFINE_ROWS_STEP(width)                                                                             \
+    DEFINE_STEP(                                                                                              \
+        optimizer_rows_##width(                                                                               \
+            global real* p, const int apart, const real##width gradient, const rates_t rates),                \
+        width, LOAD_ROWS, STORE_ROWS)
+
+  DEFINE_ROWS_STEP(1)
+  DEFINE_ROWS_STEP(2)
+  DEFINE_ROWS_STEP(4)
+#endif
+
 #if GATHERS
+  #define OPTIMIZER_ROWS(width, p, apart, gradient, rates) JOIN(store_rows_, width)(gradient, (p) + AT_GRADIENTS, apart)
   #define OPTIMIZER_STEP(width, p, gradient, rates) STORE(width, gradient, (p) + AT_GRADIENTS)
 
   FUNCTION optimizer_steps(global real* net, const rates_t rates, local real* shared) {
@@ -59,6 +88,7 @@ DEFINE_OPTIMIZER_STEP(16)
     SYNC;
   }
 #else
+  #define OPTIMIZER_ROWS(width, p, apart, gradient, rates) JOIN(optimizer_rows_, width)(p, apart, gradient, rates)
   #define OPTIMIZER_STEP(width, p, gradient, rates) JOIN(optimizer_step_, width)(p, gradient, rates)
 #endif
 

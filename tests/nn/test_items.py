@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from bt_neuro import SGD, Dense
+from bt_neuro import SGD, Adam, AdamW, Dense
 from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.opencl.program import Program
 from bt_neuro.nn.opencl.runner import Runner
+from bt_neuro.nn.optimizers import Optimizer
 from tests.helpers import Sample, assert_close, assert_same_bits
 
 CHAIN = [
@@ -30,8 +31,8 @@ CHAIN = [
 INPUTS = 37
 
 
-def sample_of(rng, batch_size: int) -> Sample:
-    return Sample(CHAIN, INPUTS, rng, SGD(0.02, momentum=0.9), batch_size=batch_size)
+def sample_of(rng, batch_size: int, optimizer: Optimizer | None = None) -> Sample:
+    return Sample(CHAIN, INPUTS, rng, optimizer or SGD(0.02, momentum=0.9), batch_size=batch_size)
 
 
 def check(sample: Sample, device: Device, *, double: bool, right: str = "", wrong: str = "") -> None:
@@ -40,11 +41,12 @@ def check(sample: Sample, device: Device, *, double: bool, right: str = "", wron
     assert right in program.source
     program.source = program.source.replace(right, wrong) if right else program.source
     kernel, twin = Runner(program, device, sample.state[None], (5,)), sample.reference()
-    found, tolerance = sample.learn(kernel)[0], "double" if double else "single"
-    assert_close(found, sample.learn(twin), tolerance, "outputs")
+    exact = "double" if sample.layout.optimizer.kind == "sgd" else "double, Adam"
+    found = sample.learn(kernel)[0]
+    assert_close(found, sample.learn(twin), exact if double else "single", "outputs")
     state = kernel.read()[0]
     for name, placed in sample.layout.tensors():
-        tolerance = "double" if double else "single, a parameter"
+        tolerance = exact if double else "single, a parameter"
         assert_close(placed.view(state), placed.view(twin.state), tolerance, name, at_least=1e-3)
     kernel.write(sample.state[None])
     assert_same_bits(sample.learn(kernel)[0], found, "outputs, again")
@@ -52,12 +54,15 @@ def check(sample: Sample, device: Device, *, double: bool, right: str = "", wron
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("double", [True, False], ids=["double", "single"])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_dense_layers_of_all_widths_equal_their_twin(runtime, batch_size, double, rng):
-    if double and not runtime.has_double:
-        pytest.skip(f"{runtime} has no double precision")
-    check(sample_of(rng, batch_size), runtime, double=double)
+def test_dense_layers_of_all_widths_equal_their_twin(runtime, batch_size, rng):
+    check(sample_of(rng, batch_size), runtime, double=runtime.has_double)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", [Adam(1e-3), AdamW(1e-3, weight_decay=0.1), Adam(global_clipnorm=0.05)])
+def test_every_optimizer_moves_rows_together(optimizer, best, rng):
+    check(sample_of(rng, 1, optimizer), best, double=best.has_double)
 
 
 @pytest.mark.slow

@@ -278,7 +278,7 @@ def test_the_article_s_network_with_barriers(runtime, rng):
         ("min((c) * WIDE, STRIP - WIDE)", "max(min((c) * WIDE, STRIP - WIDE - 1), 0)", "conv1d_0"),
         ("(ONE - (y) * (y))", "(ONE - (y))", "conv1d_0"),
         ("min(i / STRIDE, POSITIONS - 1)", "min(i / STRIDE, POSITIONS - 2)", "conv1d_0.kernel, random"),
-        ("LOAD(width, p) - delta", "LOAD(width, p) - delta * (real)1.00001", "conv1d_0.kernel, random"),
+        ("load(width, p) - delta", "load(width, p) - delta * (real)1.00001", "conv1d_0.kernel, random"),
     ],
     ids=["no bias", "last columns", "last weights", "slope", "one window less", "step"],
 )
