@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from bar_layouts import LAYOUTS, assert_same_bars, frame_of, save, walk
@@ -224,7 +225,6 @@ class TestContainers:
         assert bars.frame["close"].iloc[0] == (15005 / divisor if divisor > 1 else 1.5005)
 
     def test_excel(self, tmp_path: Path) -> None:
-        openpyxl = pytest.importorskip("openpyxl")
         book = openpyxl.Workbook()
         book.active.append(HEAD.split(","))
         for b in walk():
