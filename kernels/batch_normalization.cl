@@ -26,7 +26,7 @@ FUNCTION NAMED(batch_normalization_forward)(FORWARD_ARGUMENTS) {
       FOR_SAMPLES(i, batch) sum += LOAD(WIDTH, inp + i);
       mean = keep * old_mean + share * sum / count;
       FOR_SAMPLES(i, batch) square += (LOAD(WIDTH, inp + i) - mean) * (LOAD(WIDTH, inp + i) - mean);
-      square = FINITE_SQUARE(square / count);
+      square = FINITE_SQUARE(VEC(WIDTH), square / count);
       var = old_var == (real)0 ? square : keep * old_var + share * square;
     }
     if (moves) {

@@ -64,8 +64,9 @@ inline real sum_16(const real16 v) { return sum_8(v.lo + v.hi); }
 // which multiplies by 1000 where there is no variance.
 #define BOUNDED(gradient) clamp(gradient, (real)-10, (real)10)
 
-// Squares may overflow where numbers do not; a mean that has become infinite would stay it.
-#define FINITE_SQUARE(square) fmin(square, (real)1e37)
+// Squares may overflow where numbers do not; a mean that has become infinite would stay it. NaN becomes 1e37, as by
+// fmin(), which takes three instructions; min() is undefined for infinity.
+#define FINITE_SQUARE(vector, square) ((square) < (real)1e37 ? (square) : (vector)(1e37))
 
 typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 

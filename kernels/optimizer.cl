@@ -22,7 +22,8 @@
       real##width m = load(width, p + SLOT);                                                            \
       real##width v = load(width, p + 2 * SLOT);                                                        \
       m = fma((real##width)(BETA_1), m, gradient);                                                      \
-      v = FINITE_SQUARE(fma((real##width)(BETA_2), v, gradient * gradient));                            \
+      v = fma((real##width)(BETA_2), v, gradient * gradient);                                           \
+      v = FINITE_SQUARE(real##width, v);                                                                \
       store(width, m, p + SLOT);                                                                        \
       store(width, v, p + 2 * SLOT);                                                                    \
       const real##width d = sqrt(v) + rates.y, r = RECIPROCAL_ESTIMATE(d);                              \

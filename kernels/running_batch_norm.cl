@@ -22,7 +22,7 @@ FUNCTION NAMED(running_batch_norm_forward)(FORWARD_ARGUMENTS) {
     VEC(WIDTH) mu = LOAD(WIDTH, mean + i), var = LOAD(WIDTH, variance + i);
     if (moves) {
       mu = ((m - ONE) * mu + x) / m;
-      const VEC(WIDTH) square = FINITE_SQUARE((x - mu) * (x - mu));
+      const VEC(WIDTH) square = FINITE_SQUARE(VEC(WIDTH), (x - mu) * (x - mu));
       var = var == (real)0 ? square : ((m - ONE) * var + square) / m;
       STORE(WIDTH, mu, mean + i);
       STORE(WIDTH, var, variance + i);
