@@ -101,7 +101,8 @@ class NetworkState:
         """Return copies of all tensors by name, (members, ...): parameters, moments, running statistics."""
         with self._lock:
             state = self._engines.current.read()
-        return {name: np.stack([placed.view(own) for own in state]) for name, placed in self._places.items()}
+        # Of one member they are views of what was read, which is fresh: quicker than two hundred copies.
+        return {name: np.ascontiguousarray(_columns(state, placed)) for name, placed in self._places.items()}
 
     def tensor(self, name: str, copy: Any = None) -> Array:
         """Return a copy of one tensor of `state`, (members, ...), without reading the others.
@@ -125,11 +126,7 @@ class NetworkState:
         end = max(placed.offset + placed.tensor.size for placed in places)
         with self._lock:
             numbers = self._engines.current.read(first, end - first, copy and copy.state)
-        parts = [(placed.offset - first, placed.tensor) for placed in places]
-        return [
-            numbers[:, start : start + tensor.size].reshape(-1, *tensor.shape).copy()
-            for start, tensor in parts
-        ]
+        return [_columns(numbers, placed, first).copy() for placed in places]
 
     def set_tensor(self, name: str, value: ArrayLike) -> None:
         """Set one tensor of `state`: (members, ...), or the value for all members.
@@ -256,3 +253,9 @@ class NetworkState:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=RLock())
+
+
+def _columns(state: Array, placed: Placed, first: int = 0) -> Array:
+    """Return the numbers of a tensor, (members, ...), from columns of the state that begin at `first`."""
+    start = placed.offset - first
+    return state[:, start : start + placed.tensor.size].reshape(-1, *placed.tensor.shape)

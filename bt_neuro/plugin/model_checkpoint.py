@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,9 @@ class ModelCheckpoint(bt.Analyzer):
                     )
         if not self._path.parent.is_dir():
             raise CheckpointError(f"cannot write {self._path}: the folder must exist. Make it first.")
-        self._writer: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._writer = ThreadPoolExecutor(1) if self.p.in_background else None
+        self._writing: Future[None] | None = None
+        self._is_due = False
 
     def next(self) -> None:
         if self._is_idle:
@@ -112,6 +113,9 @@ class ModelCheckpoint(bt.Analyzer):
         bar, every = self.strategy.learner.last_bar, self.p.every_bars
         is_new = bar is not None and bar != self._last_bar and self._is_savable
         if is_new and (bar == self.p.at_bar or (every is not None and (bar + 1) % every == 0)):
+            self._is_due = True
+        # While the last file is still being written, this one is put off: a signal does not wait for a disk.
+        if is_new and self._is_due and (self._writing is None or self._writing.done()):
             self._save()
 
     def stop(self) -> None:
@@ -120,6 +124,8 @@ class ModelCheckpoint(bt.Analyzer):
         if self._is_savable and (not self._written or self._last_bar != self.strategy.learner.last_bar):
             self._save()
         self._finish()
+        if self._writer is not None:
+            self._writer.shutdown()
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
         """Save: an epoch that has ended need not be learned again."""
@@ -142,35 +148,28 @@ class ModelCheckpoint(bt.Analyzer):
             about[PRETRAINING] = strategy.pretraining.state()
         self._finish()
         tensors, values = contents(strategy.learner, bars=bars, analyzers=states, about=about)
-        if self.p.in_background:
-            values = json.loads(json.dumps(values))  # a copy: the next bars change what lies in it
-            self._writer = threading.Thread(target=self._write, args=(tensors, values), daemon=True)
-            self._writer.start()
+        if self._writer is not None:
+            text = json.dumps(values)  # a copy: the next bars change what lies in it
+            self._writing = self._writer.submit(lambda: self._write(tensors, json.loads(text)))
         else:
             self._write(tensors, values)
-            self._finish()
-        self._written, self._last_bar = self._written + 1, last_bar
+        self._written, self._last_bar, self._is_due = self._written + 1, last_bar, False
 
     def _write(self, tensors: Tensors, values: dict[str, Any]) -> None:
-        try:
-            if self.p.sync is not None:
-                self.p.sync()
-            write(self._path, tensors, values)
-        except Exception as error:  # noqa: BLE001 - raised by `_finish`, in the thread of the run
-            self._error = error
+        if self.p.sync is not None:
+            self.p.sync()
+        write(self._path, tensors, values)
 
     def wait(self) -> None:
         """Wait for the file that is being written."""
-        if self._writer is not None:
-            self._writer.join()
-            self._writer = None
+        if self._writing is not None:
+            wait([self._writing])
 
     def _finish(self) -> None:
         """Wait for the file that is being written, and raise the error of its thread."""
-        self.wait()
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def get_analysis(self) -> dict[str, Any]:
         last_bar = None if self._is_idle else self.strategy.learner.last_bar
