@@ -16,6 +16,7 @@ help:
 	@echo "make demo       backtest the sample in data/, results in runs/demo"
 	@echo "make test       the quick tests, under two minutes"
 	@echo "make test-slow  the others: parity with torch, every runtime, a browser, kills, the wheel"
+	@echo "make test-lowest  the quick tests with the lowest versions that pyproject.toml allows"
 	@echo "make lint       ruff, import-linter, deptry   make format   mend what can be mended"
 	@echo "make types      mypy, strict              make check    lint, types and test"
 	@echo "make docs       the documentation site in site/, broken links are errors"
