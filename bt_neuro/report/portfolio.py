@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bt_neuro.report.tables import Table, interval, seed_table, shown
+from bt_neuro.report.tables import Table, drawdown_tile, interval_tile, seed_table, shown
 
 LIFT = ("lift_low_pct", "lift_high_pct")
 
@@ -81,25 +81,12 @@ def _networks_table(instruments: Mapping[str, Any]) -> Table:
 def portfolio_tiles(m: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
     """Return the main figures: name, text and further text."""
     pooled, money = m["pooled"], m["account"]
-    days = [str(money[f"max_drawdown_{end}"] or "")[:10] for end in ("peak", "trough")]
     return (
-        (
-            "Hit rate",
-            shown(pooled["hit_rate_pct"], ".1f", " %"),
-            f"95 %: {interval(pooled, 'hit_rate_pct', '.1f', ' %')}",
-        ),
-        (
-            "Lift over visible half",
-            shown(pooled["lift_pct"], "+.1f", " pp"),
-            f"95 %: {interval(pooled, 'lift_pct', '+.1f', ' pp')}",
-        ),
+        interval_tile("Hit rate", pooled, "hit_rate_pct"),
+        interval_tile("Lift over visible half", pooled, "lift_pct", "+.1f", " pp"),
         ("Return", shown(money["return_pct"], "+.1f", " %"), "after costs"),
         ("Equal parts held", shown(money["equal_hold_pct"], "+.1f", " %"), "before costs"),
-        (
-            "Max. drawdown",
-            shown(money["max_drawdown_pct"], ".1f", " %"),
-            " to ".join(days) if all(days) else "never fell",
-        ),
+        drawdown_tile(money),
         ("Trades", shown(money["trades"], ",d"), f"net {shown(money['net'], '+,.2f')}"),
     )
 

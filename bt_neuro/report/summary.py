@@ -21,8 +21,10 @@ from bt_neuro.report.study_summaries import (
 from bt_neuro.report.tables import (
     Metrics,
     block_rows,
+    drawdown_tile,
     fold_table,
     interval,
+    interval_tile,
     predictor_table,
     seed_table,
     shown,
@@ -87,23 +89,16 @@ def _run(run: Any, m: Metrics) -> Summary:
 
 
 def _run_tiles(run: Any, m: Metrics) -> Iterator[tuple[str, str, str]]:
-    def tile(name: str, key: str, form: str, beside: str = "", unit: str = " %") -> tuple[str, str, str]:
-        return name, shown(m.get(key), form, unit), beside or f"95 %: {interval(m, key, form, unit)}"
-
-    days = [str(m.get(f"max_drawdown_{end}") or "")[:10] for end in ("peak", "trough")]
     before = shown(m.get("return_before_costs_pct"), "+.1f", " % before costs")
-    yield tile("Hit rate", "hit_rate_pct", ".1f")
-    yield tile("Lift over visible half", "lift_pct", "+.1f", unit=POINTS)
-    yield tile(f"Over {m.get('hit_rate_baseline') or 'best baseline'}", "difference_pct", "+.1f", unit=POINTS)
-    yield tile("Return", "return_pct", "+.1f", before)
-    yield tile("Excess a year", "excess_a_year_pct", "+.1f")
-    yield tile("Buy and hold", "buy_and_hold_after_costs_pct", "+.1f", "after costs")
-    yield tile(
-        "Max. drawdown",
-        "max_drawdown_pct",
-        ".1f",
-        " to ".join(days) if all(days) else "never fell",
-    )
+    held = shown(m.get("buy_and_hold_after_costs_pct"), "+.1f", " %")
+    baseline = m.get("hit_rate_baseline") or "best baseline"
+    yield interval_tile("Hit rate", m, "hit_rate_pct")
+    yield interval_tile("Lift over visible half", m, "lift_pct", "+.1f", POINTS)
+    yield interval_tile(f"Over {baseline}", m, "difference_pct", "+.1f", POINTS)
+    yield "Return", shown(m.get("return_pct"), "+.1f", " %"), before
+    yield interval_tile("Excess a year", m, "excess_a_year_pct", "+.1f")
+    yield "Buy and hold", held, "after costs"
+    yield drawdown_tile(m)
     still_open = len(run.manifest.get("open_trades") or ())
     closed = shown(m.get("win_rate_pct"), ".1f", " % won") if m.get("trades") else "none closed"
     yield "Trades", shown(m.get("trades"), ",d"), f"{closed}, {still_open} open" if still_open else closed
@@ -113,11 +108,7 @@ def _stream_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
     start, end = m["equity_start"], m["equity_end"]
     since = f"{100 * (end / start - 1):+.1f} % since the start" if start else ""
     refused = m.get("refused_orders")
-    yield (
-        "Hit rate",
-        shown(m["hit_rate_pct"], ".1f", " %"),
-        f"95 %: {interval(m, 'hit_rate_pct', '.1f', ' %')}",
-    )
+    yield interval_tile("Hit rate", m, "hit_rate_pct")
     yield "Signals", shown(m["signals"], ",d"), f"on {shown(m['coverage_pct'], '.1f', ' %')} of the bars"
     yield "Equity", shown(end), since
     yield "Position", shown(m["position"], ",.6g"), "units at the last bar"

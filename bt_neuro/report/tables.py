@@ -88,6 +88,20 @@ def interval(record: Metrics, key: str, form: str = ".1f", unit: str = "") -> st
     return between(low, high, form, unit)
 
 
+def interval_tile(
+    name: str, record: Metrics, key: str, form: str = ".1f", unit: str = " %"
+) -> tuple[str, str, str]:
+    """Return name, text and 95 % interval of a figure."""
+    return name, shown(record.get(key), form, unit), f"95 %: {interval(record, key, form, unit)}"
+
+
+def drawdown_tile(record: Metrics) -> tuple[str, str, str]:
+    """Return name, text and days of the largest drawdown."""
+    days = [str(record.get(f"max_drawdown_{end}") or "")[:10] for end in ("peak", "trough")]
+    text = shown(record.get("max_drawdown_pct"), ".1f", " %")
+    return "Max. drawdown", text, " to ".join(days) if all(days) else "never fell"
+
+
 def cell(record: Metrics, key: str, form: str) -> str:
     if form.endswith("~"):
         return interval(record, key, form[:-1])
