@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -128,6 +129,15 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: i
         if _fitting(few, digits) >= share - 0.1 and _fitting(prices, digits) >= share:
             return max(digits, least)
     return max(at_most, least) if len(prices) else least
+
+
+def point_digits(point: float) -> int:
+    """Return the decimals of the smallest step of a price; below 0 for tens and above.
+
+    >>> point_digits(1e-5), point_digits(0.25), point_digits(10.0)
+    (5, 1, -1)
+    """
+    return round(-math.log10(point))
 
 
 def written_digits(column: pa.ChunkedArray, style: Number, share: float = 0.95) -> int:

@@ -11,6 +11,7 @@ import pandas as pd
 from bokeh.models import ColumnDataSource, DatetimeAxis, Plot
 from numpy.typing import ArrayLike
 
+from bt_neuro.bars.numbers import point_digits
 from bt_neuro.bars.reader import Bars
 from bt_neuro.io import read_csv
 from bt_neuro.metrics.drift import error_changes
@@ -114,7 +115,7 @@ def _traded(
             "A click on a heading sorts; one on a row shows its trade on the chart. The signal is that of the "
             f"bar before the entry.{is_open}"
         )
-        yield Section("trades", "Trades", caption, trades=trade_columns(source, digits_of(point)))
+        yield Section("trades", "Trades", caption, trades=trade_columns(source, max(0, point_digits(point))))
     elif run.manifest.get("metrics"):
         yield Section("trades", "Trades", "No trade was closed.")
     tables, figures = account_parts(run)
@@ -138,13 +139,9 @@ def _bars(
     caption = [f"Closes alone: {no_bars}."] if no_bars else []
     if len(table) > MOST_BARS:
         caption.append(f"The last {MOST_BARS:,} of {len(table):,} bars.")
-    chart = price_chart(table, digits_of(point), trades, np.asarray(starts) - max(0, len(table) - MOST_BARS))
+    digits, left_out = max(0, point_digits(point)), max(0, len(table) - MOST_BARS)
+    chart = price_chart(table, digits, trades, np.asarray(starts) - left_out)
     return Section("bars", "Bars, signals and trades", " ".join(caption), (chart,))
-
-
-def digits_of(point: float) -> int:
-    """Return the decimals of a price."""
-    return max(0, round(-math.log10(point)))
 
 
 def _votes(run: Any) -> Iterator[Section]:

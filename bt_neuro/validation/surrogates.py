@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bt_neuro.bars.numbers import point_digits
 from bt_neuro.bars.reader import Bars
 from bt_neuro.errors import NeuroError, did_you_mean
 
@@ -148,5 +149,5 @@ def _prices(moves: _Moves, first_open: float, point: float) -> dict[str, Array]:
         "low": opened + moves.down,
         "close": opened + moves.body,
     }
-    digits = round(-np.log10(point))
+    digits = point_digits(point)
     return {name: np.maximum(np.round(np.exp(log), digits), point) for name, log in logs.items()}
