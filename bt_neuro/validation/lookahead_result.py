@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bt_neuro.report.checks import FUTURES
+
 MASK, CUT, PERTURBED = "mask", "cut", "perturbed"
 READ_AHEAD = "The strategy's next() reads a line ahead, as close[1] or .array do. Read index 0 and before."
 COMPUTED_AHEAD = (
@@ -43,7 +45,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class LookaheadResult:
-    """Result of `lookahead_check`; printed, it is one sentence.
+    """Result of `lookahead_check`; printed, it is one line.
 
     Attributes
     ----------
@@ -79,15 +81,13 @@ class LookaheadResult:
                 f"at {len(self.cuts)} bars. Nothing before the change differs, to the bit."
             )
         leak = self.leak
-        changed = {
-            MASK: "with other values in all lines beyond that bar",
-            CUT: f"where the file ends before bar {leak.from_bar:,}",
-            PERTURBED: f"with perturbed bars from bar {leak.from_bar:,} on",
-        }[leak.future]
-        start = f" (run from bar {leak.start_bar:,} on)" if leak.start_bar else ""
+        start = f" Both runs start at bar {leak.start_bar:,}." if leak.start_bar else ""
         of = f" of {leak.instrument}" if leak.instrument else ""
         where = f"{checked}. At bar {leak.bar:,}{of}, {leak.time}"
-        return f"Look-ahead found: {where}, {leak.what} is {leak.whole}, but {leak.other} {changed}{start}."
+        return (
+            f"Look-ahead found: {where}, {leak.what} depends on later bars. With the true ones: {leak.whole}. "
+            f"With {FUTURES[leak.future]} from bar {leak.from_bar:,} on: {leak.other.rstrip('.')}.{start}"
+        )
 
     @property
     def remedy(self) -> str | None:

@@ -153,7 +153,7 @@ class _Broker(MarginBroker):
         super().notify(order)
         side, kind = "buy" if order.isbuy() else "sell", order.ExecTypes[order.exectype].lower()
         state, filled = order.getstatusname().lower(), order.executed
-        text = f"{kind} {side} of {abs(order.created.size)!r} at {order.created.price!r} {state}"
+        text = f"{kind} {side} of {abs(order.created.size)!r} at {order.created.price!r}, {state}"
         if filled.size:
             text += f", {abs(filled.size)!r} at {filled.price!r}"
         self._recorders.add_order(order, text)

@@ -76,7 +76,8 @@ def test_the_sentence_says_where_and_the_remedy_what_to_do():
     result = check(LEAKY / "once_ahead.py")
     assert str(result) == (
         f"Look-ahead found: {LEAKY / 'once_ahead.py'} on SYNTHETIC_EURUSD_H1.csv, 216 bars. At bar 36, "
-        "2024-01-03 12:00:00, NextClose.close is 1.10691, but 1.10729 where the file ends before bar 37."
+        "2024-01-03 12:00:00, NextClose.close depends on later bars. With the true ones: 1.10691. With no bars "
+        "from bar 37 on: 1.10729."
     )
     assert "bar by bar" in result.remedy
     assert result.covered == ()
