@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from bt_neuro.runs.audit import audited
 
 WRITING = os.O_WRONLY | os.O_RDWR
 VERBS = {
@@ -18,8 +18,6 @@ VERBS = {
     "subprocess.Popen": "start",
     "os.system": "start",
 }
-
-_refused: tuple[int, str] | None = None  # thread, and the folder to which it may write
 
 
 class EffectRefusedError(Exception):
@@ -43,23 +41,17 @@ def no_effects(folder: str) -> Iterator[None]:
     Traceback (most recent call last):
     bt_neuro.runs.no_effects.EffectRefusedError: write signals.csv
     """
-    global _refused
-    _install_hook()
-    before, _refused = _refused, (threading.get_ident(), folder)
-    try:
+    thread = threading.get_ident()
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if threading.get_ident() == thread:
+            _refuse(event, arguments, folder)
+
+    with audited(refuse):
         yield
-    finally:
-        _refused = before
 
 
-@lru_cache(maxsize=1)  # a hook cannot be removed
-def _install_hook() -> None:
-    sys.addaudithook(_on_event)
-
-
-def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
-    if _refused is None or _refused[0] != threading.get_ident():
-        return
+def _refuse(event: str, arguments: tuple[Any, ...], folder: str) -> None:
     if event in VERBS:
         what = arguments[-1] if event == "socket.connect" else arguments[0]
         raise EffectRefusedError(f"{VERBS[event]} {what}")
@@ -68,6 +60,6 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
         if isinstance(path, int) or not isinstance(flags, int) or not flags & WRITING:
             return
         name = os.fsdecode(path)
-        is_ours = name.startswith(_refused[1]) or name == os.devnull
+        is_ours = name.startswith(folder) or name == os.devnull
         if not is_ours and "__pycache__" not in Path(name).parts:
             raise EffectRefusedError(f"write {name}")

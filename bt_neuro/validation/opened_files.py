@@ -1,47 +1,38 @@
-"""Opened files, recorded by an audit hook."""
+"""Opened files, recorded from audit events."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from bt_neuro.runs.audit import audited
+
 EVENTS = ("open", "sqlite3.connect")
 CODE = (".py", ".pyc", ".pyi", ".cl", ".so", ".pyd")
-
-_opened: set[str] | None = None  # None: not recording
 
 
 @contextmanager
 def opened_files() -> Iterator[set[str]]:
     """Record the paths that Python code opens for reading; files opened from C are missed."""
-    global _opened
-    _install_hook()
-    before, _opened = _opened, set()
-    try:
-        yield _opened
-    finally:
-        _opened = before
+    opened: set[str] = set()
 
+    def record(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in EVENTS:
+            return
+        path, mode = (*arguments, "r")[:2] if event == "sqlite3.connect" else arguments[:2]
+        if isinstance(path, bytes):
+            path = path.decode(errors="replace")
+        is_read = isinstance(mode, str) and not set(mode) & set("wax")
+        if is_read and isinstance(path, str) and path != ":memory:":
+            opened.add(path)
 
-@lru_cache(maxsize=1)  # a hook cannot be removed
-def _install_hook() -> None:
-    sys.addaudithook(_on_event)
-
-
-def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
-    if _opened is None or event not in EVENTS:
-        return
-    path, mode = (*arguments, "r")[:2] if event == "sqlite3.connect" else arguments[:2]
-    if isinstance(path, bytes):
-        path = path.decode(errors="replace")
-    if isinstance(path, str) and isinstance(mode, str) and not set(mode) & set("wax") and path != ":memory:":
-        _opened.add(path)
+    with audited(record):
+        yield opened
 
 
 def data_files(paths: set[str]) -> tuple[str, ...]:
