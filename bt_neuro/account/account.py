@@ -52,13 +52,13 @@ class Account:
     spread : points; None reads the file's own spread column, 0 where it has none
     slippage : points, against market and stop orders, as far as the bar reaches
     preset : name of the preset the other settings started from, see `Account.of`
-    leverage : value of the positions per money of margin, at least 1
+    leverage : value of the positions per unit of margin, at least 1
     stop_out : share of the initial margin at which a position is closed
     stop_out_short : the same for shorts; None as for longs
     contract_margin : initial margin of one contract in money, which replaces `leverage`; 0 for none
     multiplier : money a unit gains when the price rises by 1; nothing else converts currencies
     commission_lot : money a lot and side; a share or contract where a lot is one of them
-    commission_minimum : least commission of an order
+    commission_minimum : minimum commission of an order
     commission_cap : most commission of an order, as a fraction of its value; None for no limit
     slippage_range : share of the executing bar's range, instead of points
     swap_long, swap_short : credited for each night, negative values are paid; points, or percent a year
@@ -66,7 +66,7 @@ class Account:
     triple_day : weekday whose night counts three times, or ``"calendar"`` where each night counts once
     lot : units of one lot
     lot_step : sizes are multiples of it, in lots
-    lot_minimum : smallest size of an opening, in lots
+    lot_minimum : smallest size of a new position, in lots
     protected : negative balance protection; a debt after ruin is forgiven
 
     Raises

@@ -41,9 +41,9 @@ FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 Command = Callable[..., Any]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print the first line of the result alone, and no progress.")
+    bool, typer.Option("--quiet", "-q", help="Print only the first line of the result, and no progress.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the machine-readable result alone on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print only the machine-readable result on stdout.")]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ app.add_typer(runs, name="runs", rich_help_panel="Run", epilog="Example: bt-neur
 def list_(
     folder: Annotated[Path, option("Folder of run folders.", "DIR", name="--in")] = Path("runs"),
 ) -> Outcome:
-    """List runs with their figures, the last one first."""
+    """List runs with their figures, newest first."""
     from bt_neuro.report.console import rich_table
     from bt_neuro.report.tables import Table
     from bt_neuro.runs.listing import list_runs
@@ -50,7 +50,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, two or more.")],
     out: Annotated[Path, option("Page to write.", "FILE.html")] = Path("runs/compare.html"),
 ) -> Outcome:
-    """Put runs with an account side by side: equity curves, figures, settings that differ."""
+    """Compare runs with an account: equity curves, figures, and settings that differ."""
     from bt_neuro.report.console import rich_table
     from bt_neuro.report.side_by_side import summary_of_runs, write_side_by_side
     from bt_neuro.runs.results import open_run
@@ -70,7 +70,7 @@ def repeat(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a complete backtest or portfolio.")],
     out: Annotated[Path | None, option("New folder to write.", "DIR", default="runs/NAME-TIME")] = None,
 ) -> Outcome:
-    """Run a backtest or a portfolio again from its manifest. Exit code 3 if a bit of the results differs."""
+    """Run a backtest or a portfolio again from its manifest. Exit code 3 if the results are not bit-identical."""
     from bt_neuro.runs.repeat import repeat as run_again
 
     with progress_bar() as progress:

@@ -12,7 +12,7 @@ from bt_neuro.cli.options import BarFile, BarOptions, Device
 
 @command(group="Look", example="bt-neuro check EURUSD_H1.csv --json")
 def check(file: BarFile, bars: BarOptions) -> Outcome:
-    """Print the format, period, gaps and notes of a bar file, or the reason of its rejection."""
+    """Print the format, period, gaps and notes of a bar file, or why it is rejected."""
     from bt_neuro.bars.describe import describe, render
     from bt_neuro.bars.reader import read_bars
 
@@ -48,7 +48,7 @@ def devices() -> Outcome:
 @command(group="Look", example="bt-neuro bench --steps 500")
 def bench(
     device: Device = "auto",
-    steps: Annotated[int, option("Number of timed calls of each way.", "N", least=1)] = 200,
+    steps: Annotated[int, option("Number of timed calls of each operation.", "N", least=1)] = 200,
 ) -> Outcome:
     """Time one bar of the article's network on one core."""
     from bt_neuro.nn.bench import render, run_bench

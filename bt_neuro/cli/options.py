@@ -94,11 +94,11 @@ class BarOptions:
     keep_flat: Annotated[bool, option("Keep flat weekend bars without volume.", name="--keep-flat")] = False
     repair: Annotated[
         Repair | None,
-        option("Drop at most 2 % bad rows; widen high and low; drop all. Alone: drop."),
+        option("Drop at most 2 % bad rows; widen high and low; drop all. No value: drop."),
     ] = None
     symbol: Annotated[str | None, option("Instrument to read from a file of several.", "NAME")] = None
     point: Annotated[
-        float | None, option("Smallest step of the price.", "PRICE", default="seen in the prices")
+        float | None, option("Smallest step of the price.", "PRICE", default="from the prices")
     ] = None
     scale: Annotated[float | None, option("Factor of the prices, such as 0.00001.", "FACTOR")] = None
 
@@ -162,26 +162,28 @@ class AccountOptions:
     preset: Annotated[
         AccountPreset, typer.Option("--account", help="Rules of a broker: defaults of the options below.")
     ] = AccountPreset.off
-    leverage: Annotated[float | None, _preset("Value of positions per money of margin.", "N")] = None
-    stop_out: Annotated[float | None, _preset("Share of the margin that closes a position.", "SHARE")] = None
-    contract_margin: Annotated[float | None, _preset("Margin of a contract, not --leverage.", "MONEY")] = None
+    leverage: Annotated[float | None, _preset("Value of positions per unit of margin.", "N")] = None
+    stop_out: Annotated[float | None, _preset("Share of margin at which positions close.", "SHARE")] = None
+    contract_margin: Annotated[
+        float | None, _preset("Margin of a contract; replaces --leverage.", "MONEY")
+    ] = None
     multiplier: Annotated[float | None, _preset("Money per unit and price move of 1.", "N")] = None
     commission: Annotated[float | None, _preset("Share of the traded value, each side.", "SHARE")] = None
     commission_lot: Annotated[
-        float | None, _preset("Commission of a lot, share or contract, each side.", "MONEY")
+        float | None, _preset("Commission per lot, share or contract, each side.", "MONEY")
     ] = None
-    commission_min: Annotated[float | None, _preset("Least commission of an order.", "MONEY")] = None
+    commission_min: Annotated[float | None, _preset("Minimum commission of an order.", "MONEY")] = None
     spread: Annotated[float | None, option("Spread in points.", "POINTS", default="the file's column")] = None
     slippage: Annotated[str, option("Slippage in points, or in % of the bar's range.", "POINTS|%")] = "0"
     swap_long: Annotated[
         str | None,
-        option("Credit of a night in points, or % a year; negative is paid.", "POINTS|%", default="0"),
+        option("Overnight credit in points, or % a year; negative is paid.", "POINTS|%", default="0"),
     ] = None
     swap_short: Annotated[str | None, option("The same for shorts.", "POINTS|%", default="0")] = None
-    triple_day: Annotated[str | None, _preset("Weekday with three nights, or calendar.", "DAY")] = None
+    triple_day: Annotated[str | None, _preset("Weekday counting three nights, or calendar.", "DAY")] = None
     lot: Annotated[float | None, _preset("Units of one lot.", "UNITS")] = None
     lot_step: Annotated[float | None, _preset("Step of sizes.", "LOTS")] = None
-    lot_min: Annotated[float | None, _preset("Smallest size of an opening.", "LOTS")] = None
+    lot_min: Annotated[float | None, _preset("Smallest size of a new position.", "LOTS")] = None
 
     def account(self) -> Any:
         """Return the account, or raise an error that names the option."""
@@ -255,7 +257,7 @@ class WorkerOptions:
 
     jobs: Annotated[int | None, option("Number of processes.", "N", default="one per core", least=1)] = None
     cluster: Annotated[
-        str | None, option("Dask scheduler to use instead, such as tcp://10.0.0.1:8786.", "ADDRESS")
+        str | None, option("Dask scheduler in place of processes, such as tcp://10.0.0.1:8786.", "ADDRESS")
     ] = None
 
 

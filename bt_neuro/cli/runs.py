@@ -31,7 +31,7 @@ def backtest(
     bars: BarOptions,
     output: OutputOptions,
     pretrain: Annotated[
-        str | None, option("Bars to learn before the test of those after them.", "FROM..TO")
+        str | None, option("Bars to learn before the test, which begins after them.", "FROM..TO")
     ] = None,
     eras: Annotated[
         int | None, option("Number of passes over --pretrain.", "N", default="1", least=1)
@@ -43,14 +43,14 @@ def backtest(
         int | None, option("Bars between checkpoints.", "N", default="at the end only", least=1)
     ] = None,
     shared: Annotated[
-        bool, option("Let one network learn from all files, in the order of time.", name="--shared")
+        bool, option("Train one network on all files, in the order of time.", name="--shared")
     ] = False,
     seed_money: SeedMoney = False,
 ) -> Outcome:
     """Run a strategy over a bar file, learning on every bar; over several files on one account.
 
-    Of several files, or a folder of them, each has a network of its own; or all have one, with --shared.
-    --resume continues a run, or the model.safetensors of one file, with the files that have grown.
+    Several files, or a folder of them, have one network each, or one for all with --shared. --resume
+    continues a run, or the model.safetensors of one file, on files that have grown.
     """
     from bt_neuro.errors import StrategyError
     from bt_neuro.report.console import render
@@ -125,7 +125,7 @@ def stream(
     strategy: StrategyOptions,
     account: AccountOptions,
     symbols: Annotated[
-        str | None, option("Several instruments, one of which each line names.", "NAME,NAME,...")
+        str | None, option("Names of several instruments; each line has one.", "NAME,NAME,...")
     ] = None,
     checkpoint_every: Annotated[
         int | None, option("Bars between checkpoints.", "N", default="100", least=1)
@@ -140,7 +140,9 @@ def stream(
     ] = None,
     tell_from: Annotated[
         str,
-        option("First bar whose answer is sent again, or the answers that were not sent.", "BAR|last-told"),
+        option(
+            "First bar whose answer is sent again; last-told: only answers not sent yet.", "BAR|last-told"
+        ),
     ] = "last-told",
     position: Annotated[float | None, option("Units that the real account holds.", "UNITS")] = None,
     point: Annotated[
@@ -156,7 +158,7 @@ def stream(
         float | None, option("Seconds between heartbeats on stderr.", "SECONDS", default="none")
     ] = None,
 ) -> None:
-    """Read bars from standard input, learn from each, print one answer per line as JSON.
+    """Read bars from standard input, learn from each, and print one JSON answer per line.
 
     A line is time,open,high,low,close[,volume[,spread]], with or without a header, or a JSON object. With --symbols
     a column or key "symbol" names the instrument; each has its own network, and all share one account.
@@ -206,7 +208,7 @@ def watch(
     host: Annotated[str, option("Address to listen on.", "ADDRESS")] = "127.0.0.1",
     no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> None:
-    """Follow a run at work on a local page; /healthz answers 200 while it is well."""
+    """Show a run in progress on a local page; /healthz returns 200 while the run is healthy."""
     from bt_neuro.runs.listing import latest_run
     from bt_neuro.watch.server import watch as serve
 
@@ -226,7 +228,7 @@ def report(
     ] = None,
     no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> Outcome:
-    """Write the report.html of any run anew, and open it. The page needs no network."""
+    """Write the report.html of a run again, and open it. The page works offline."""
     from bt_neuro.report.page import write_page
     from bt_neuro.runs.listing import latest_run
     from bt_neuro.runs.results import open_run

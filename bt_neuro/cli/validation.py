@@ -66,7 +66,7 @@ def walk_forward(
     ] = Retrain.fold,
     seed_money: SeedMoney = False,
 ) -> Outcome:
-    """Test on bars that were not learned before, fold after fold, with one report for all.
+    """Test on bars not learned before, fold by fold, with one report for all.
 
     With --no-learning the network trains on the training parts only. Several files, or a folder, have equal
     parts of the cash and are scored together.
@@ -113,10 +113,10 @@ def permutation_test(
     ] = Kind.sign,
     scores_only: Annotated[bool, option("Leave out the account.", name="--scores-only")] = False,
 ) -> Outcome:
-    """Compare a strategy's figures with those on randomised copies of the market, its surrogates.
+    """Compare a strategy's figures with those on randomised copies of the market (surrogates).
 
-    With --resume and a larger --n a finished test gets further surrogates. Several files have one coin for
-    each hour, and equal parts of the cash.
+    With --resume and a larger --n a finished test gets further surrogates. Of several files, bars of the same
+    hour are mirrored together, and each file has an equal part of the cash.
     """
     from bt_neuro.report.console import render
     from bt_neuro.validation.permutation import permutation_test as run
@@ -155,7 +155,7 @@ def tune(
     workers: WorkerOptions,
     output: OutputOptions,
     trials: Annotated[
-        int, option("Number of trials, with those of earlier runs and other processes.", "N", least=1)
+        int, option("Number of trials, including those of earlier runs and other processes.", "N", least=1)
     ] = 30,
     objective: Annotated[
         Objective, option("Figure to improve, over all test parts together.")
@@ -176,7 +176,7 @@ def tune(
     ] = None,
     study: Annotated[str, option("Name of the search in the storage.", "NAME")] = "tune",
 ) -> Outcome:
-    """Search a strategy's parameters over walk-forward folds, and estimate the part of luck."""
+    """Search a strategy's parameters over walk-forward folds, and estimate how much of the result is luck."""
     from bt_neuro.report.console import render
     from bt_neuro.validation.tune import tune as run
 
