@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,7 @@ class ModelCheckpoint(bt.Analyzer):
         if not self._path.parent.is_dir():
             raise CheckpointError(f"cannot write {self._path}: the folder must exist. Make it first.")
         self._writer = ThreadPoolExecutor(1) if self.p.in_background else None
-        self._writing: Future[None] | None = None
-        self._is_due = False
+        self._writing: list[Future[None]] = []
 
     def next(self) -> None:
         if self._is_idle:
@@ -113,9 +113,6 @@ class ModelCheckpoint(bt.Analyzer):
         bar, every = self.strategy.learner.last_bar, self.p.every_bars
         is_new = bar is not None and bar != self._last_bar and self._is_savable
         if is_new and (bar == self.p.at_bar or (every is not None and (bar + 1) % every == 0)):
-            self._is_due = True
-        # While the last file is still being written, this one is put off: a signal does not wait for a disk.
-        if is_new and self._is_due and (self._writing is None or self._writing.done()):
             self._save()
 
     def stop(self) -> None:
@@ -146,30 +143,36 @@ class ModelCheckpoint(bt.Analyzer):
         about = dict(self.p.about or {})
         if strategy.pretraining is not None:
             about[PRETRAINING] = strategy.pretraining.state()
-        self._finish()
         tensors, values = contents(strategy.learner, bars=bars, analyzers=states, about=about)
-        if self._writer is not None:
-            text = json.dumps(values)  # a copy: the next bars change what lies in it
-            self._writing = self._writer.submit(lambda: self._write(tensors, json.loads(text)))
-        else:
+        if self._writer is None:
             self._write(tensors, values)
-        self._written, self._last_bar, self._is_due = self._written + 1, last_bar, False
+        else:
+            text = json.dumps(values)  # a copy: the next bars change what lies in it
+            self._submit(self._writer, lambda: self._write(tensors, json.loads(text)))
+        self._written, self._last_bar = self._written + 1, last_bar
 
     def _write(self, tensors: Tensors, values: dict[str, Any]) -> None:
         if self.p.sync is not None:
             self.p.sync()
         write(self._path, tensors, values)
 
-    def wait(self) -> None:
-        """Wait for the file that is being written."""
-        if self._writing is not None:
-            wait([self._writing])
+    def _submit(self, writer: ThreadPoolExecutor, call: Callable[[], None]) -> None:
+        """Let the thread write a file without waiting for it; of those not begun only the newest is written."""
+        self._finish(only_done=True)
+        waiting = [one for one in self._writing if not one.cancel()]
+        self._written -= len(self._writing) - len(waiting)
+        self._writing = [*waiting, writer.submit(call)]
 
-    def _finish(self) -> None:
-        """Wait for the file that is being written, and raise the error of its thread."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+    def wait(self) -> None:
+        """Wait for the files that are being written."""
+        wait(self._writing)
+
+    def _finish(self, *, only_done: bool = False) -> None:
+        """Wait for the files that are being written, and raise an error of their thread."""
+        ended = [one for one in self._writing if one.done() or not only_done]
+        self._writing = [one for one in self._writing if one not in ended]
+        for one in ended:
+            one.result()
 
     def get_analysis(self) -> dict[str, Any]:
         last_bar = None if self._is_idle else self.strategy.learner.last_bar
