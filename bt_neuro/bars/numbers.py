@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
@@ -132,12 +132,12 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: i
 
 
 def point_digits(point: float) -> int:
-    """Return the decimals of the smallest step of a price; below 0 for tens and above.
+    """Return the decimals that multiples of a point, the smallest step of a price, are written with.
 
     >>> point_digits(1e-5), point_digits(0.25), point_digits(10.0)
-    (5, 1, -1)
+    (5, 2, -1)
     """
-    return round(-math.log10(point))
+    return -int(Decimal(f"{point:.10g}").normalize().as_tuple().exponent)
 
 
 def written_digits(column: pa.ChunkedArray, style: Number, share: float = 0.95) -> int:

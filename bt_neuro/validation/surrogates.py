@@ -49,7 +49,7 @@ def surrogate(
     Returns
     -------
     Bars
-        Times, spreads and first open are those of the market. Prices have the digits of the file, and
+        Times, spreads and first open are those of the market. Prices are multiples of the file's point, and
         low <= open, close <= high.
 
     Notes
@@ -150,4 +150,5 @@ def _prices(moves: _Moves, first_open: float, point: float) -> dict[str, Array]:
         "close": opened + moves.body,
     }
     digits = point_digits(point)
-    return {name: np.maximum(np.round(np.exp(log), digits), point) for name, log in logs.items()}
+    steps = {name: np.maximum(np.round(np.exp(log) / point), 1) for name, log in logs.items()}
+    return {name: np.round(number * point, digits) for name, number in steps.items()}
