@@ -188,7 +188,7 @@ def test_a_planted_direction_is_found(tmp_path):
     test = permutation_test(path, strategy=SmallHourly, jobs=1, out=tmp_path / "run", report=False)
     assert test.figures["lift_pct"]["p_value"] == 0.05
     assert test.figures["return_before_costs_pct"]["p_value"] == 0.05
-    assert str(test).endswith(": evidence that it knows direction.")
+    assert str(test).endswith(": evidence that the strategy knows direction.")
 
 
 @pytest.mark.slow
