@@ -80,8 +80,10 @@ class Source:
         said = []
 
         def kill():
-            if once_ready:
-                said.append(process.stderr.readline())
+            while once_ready and (line := process.stderr.readline()):
+                said.append(line)
+                if b'"ready"' in line:
+                    break
             time.sleep(seconds)
             process.kill()
 
