@@ -83,7 +83,8 @@ typedef real4 rates_t;  // of an optimiser's step, see optimizer.cl
 #define FUNCTION __attribute__((noinline)) void
 
 // Sum over the work-group, of eight items each and then of those sums: in a fixed order, so two runs are equal to the
-// bit. Two barriers are enough: the next call's first one waits for who still reads. WORK_ITEMS is a multiple of 8.
+// bit. Two barriers are enough: all items have read `sums` when they reach the first one of the next call, which writes
+// them after it. WORK_ITEMS is a multiple of 8.
 inline real group_sum(const real partial, local real* shared /* (WORK_ITEMS + WORK_ITEMS / 8) */) {
 #if WORK_ITEMS == 1
   return partial;

@@ -207,7 +207,7 @@ class MarginBroker(MarginFills):
         """Stop out if the bar reaches the level; return whether an order may fill before that."""
         level, is_long = self.stop_out_price(data), self.positions[data].size > 0
         if data.low[0] > level if is_long else data.high[0] < level:
-            return False
+            return False  # nor does any part of the bar: most bars end here, without `range_of`
         first, low, high = holding.range_of(data)
         if low > level if is_long else high < level:
             return False

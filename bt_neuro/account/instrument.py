@@ -9,7 +9,7 @@ from typing import Any
 import backtrader as bt
 
 from bt_neuro.account.bar_time import opening_time
-from bt_neuro.bars.numbers import point_digits, price_digits
+from bt_neuro.bars.numbers import price_digits
 from bt_neuro.errors import StrategyError
 
 FINE = 1e-6  # steps below this are the resolution of a float, not a broker's lot step
@@ -161,7 +161,8 @@ class Instrument(bt.CommInfoBase):
 
     def pips(self, move: float) -> float:
         """Return a move of the price in pips: ten points of a 3- or 5-digit quote, else one."""
-        return move / (self.point * (10 if point_digits(self.point) in (3, 5) else 1))
+        magnitude = round(-math.log10(self.point))  # not its decimals: a tick of 1/8 has three
+        return move / (self.point * (10 if magnitude in (3, 5) else 1))
 
     # -- value, margin and costs -------------------------------------------------------------------------
     def getvaluesize(self, size: float, price: float) -> float:

@@ -132,7 +132,7 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: i
 
 
 def point_digits(point: float) -> int:
-    """Return the decimals that multiples of a point, the smallest step of a price, are written with.
+    """Return the number of decimals of prices whose smallest step is `point`; below 0 for tens.
 
     >>> point_digits(1e-5), point_digits(0.25), point_digits(10.0)
     (5, 2, -1)

@@ -136,7 +136,7 @@ class Learner:
         return signal, scored
 
     def scaled(self, features: Sequence[float]) -> Sequence[float]:
-        """Return the features of the next bar as the network gets them."""
+        """Return the features of the next bar, scaled for the network if there is a scale."""
         return self._planner.scaled(features)
 
     def observe(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> None:

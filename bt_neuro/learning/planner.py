@@ -105,7 +105,7 @@ class Planner:
         return BarPlan(bar, self.rows.last, labels, examples, window)
 
     def scaled(self, features: Sequence[float]) -> Sequence[float]:
-        """Return the features of the next bar as the network gets them."""
+        """Return the features of the next bar, scaled for the network if there is a scale."""
         if self._scale is None:
             return features
         scaled: list[float] = self._scale.scaled(features).tolist()

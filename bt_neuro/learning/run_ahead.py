@@ -99,7 +99,7 @@ class RunAhead:
         self._length = 1  # of the next launch; it grows from bar to bar without `rewind`
 
     def take(self, turn: Turn) -> tuple[BarPlan, list[float] | None, float] | None:
-        """Return plan, outputs and seconds of the next bar; None, and ever after, if it is another.
+        """Return plan, outputs and seconds of the next bar; None if it is another, and from then on.
 
         Raises the error of its plan.
         """

@@ -256,6 +256,6 @@ class NetworkState:
 
 
 def _columns(state: Array, placed: Placed, first: int = 0) -> Array:
-    """Return the numbers of a tensor, (members, ...), from columns of the state that begin at `first`."""
+    """Return one tensor, (members, ...), from columns of the state, of which the leftmost has the number `first`."""
     start = placed.offset - first
     return state[:, start : start + placed.tensor.size].reshape(-1, *placed.tensor.shape)

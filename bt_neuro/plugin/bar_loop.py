@@ -79,20 +79,20 @@ class LeanStrategy(bt.Strategy):
             self._notify_of_orders()
 
     def _notify_of_orders(self) -> None:
-        # As backtrader's, without the money, which nobody hears.
+        # As backtrader's, without the notifications of money, which nothing overrides.
         for order in self._orderspending:
             if order.exectype != order.Historical or order.histnotify:
                 self.notify_order(order)
-            for analyzer in self._hearers["notify_order"]:
+            for analyzer in self._overriding["notify_order"]:
                 analyzer._notify_order(order)
         for trade in self._tradespending:
             self.notify_trade(trade)
-            for analyzer in self._hearers["notify_trade"]:
+            for analyzer in self._overriding["notify_trade"]:
                 analyzer._notify_trade(trade)
 
     @cached_property
-    def _hearers(self) -> dict[str, list[bt.Analyzer]]:
-        """Analyzers that do something in a method, by its name."""
+    def _overriding(self) -> dict[str, list[bt.Analyzer]]:
+        """Analyzers that override a method, by its name: the others need no call."""
         analyzers = [*self.analyzers, *self._slave_analyzers]
         return {
             "next": [one for one in self.analyzers if _overrides(one, "next")],
@@ -112,7 +112,7 @@ class LeanStrategy(bt.Strategy):
         if minperstatus >= 0 or once:
             super()._next_analyzers(minperstatus, once)
             return
-        for analyzer in self._hearers["next"]:
+        for analyzer in self._overriding["next"]:
             analyzer._next()
 
     def _clk_update(self) -> int:

@@ -157,18 +157,18 @@ class ModelCheckpoint(bt.Analyzer):
         write(self._path, tensors, values)
 
     def _submit(self, writer: ThreadPoolExecutor, call: Callable[[], None]) -> None:
-        """Let the thread write a file without waiting for it; of those not begun only the newest is written."""
+        """Write a file in the thread, without waiting. Of files that are still queued only the newest is written."""
         self._finish(only_done=True)
         waiting = [one for one in self._writing if not one.cancel()]
         self._written -= len(self._writing) - len(waiting)
         self._writing = [*waiting, writer.submit(call)]
 
     def wait(self) -> None:
-        """Wait for the files that are being written."""
+        """Wait until the thread has written its files."""
         wait(self._writing)
 
     def _finish(self, *, only_done: bool = False) -> None:
-        """Wait for the files that are being written, and raise an error of their thread."""
+        """Wait until the thread has written its files, and raise its error; `only_done` does not wait."""
         ended = [one for one in self._writing if one.done() or not only_done]
         self._writing = [one for one in self._writing if one not in ended]
         for one in ended:

@@ -26,6 +26,7 @@ LATER = {
     "_dlens",
     "_minperstatus",
     "_hears_money",
+    "_overriding",
     "_learner",
     "_verification",
     "_framework",

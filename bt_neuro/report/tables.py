@@ -96,7 +96,7 @@ def interval_tile(
 
 
 def drawdown_tile(record: Metrics) -> tuple[str, str, str]:
-    """Return name, text and days of the largest drawdown."""
+    """Return the tile of the largest drawdown: its name, percentage, and first and last day."""
     days = [str(record.get(f"max_drawdown_{end}") or "")[:10] for end in ("peak", "trough")]
     text = shown(record.get("max_drawdown_pct"), ".1f", " %")
     return "Max. drawdown", text, " to ".join(days) if all(days) else "never fell"

@@ -1,4 +1,4 @@
-"""Audit events of Python within a block."""
+"""Python's audit events, passed to a listener within a ``with`` block."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ VERBS = {
 
 
 class EffectRefusedError(Exception):
-    """Raised before code writes a file, connects or starts a process; the message names the effect."""
+    """Code was about to write a file, open a connection or start a process, which the message names."""
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class LookaheadResult:
-    """Result of `lookahead_check`; printed, it is one line.
+    """Result of `lookahead_check`, printed as one line.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Opened files, recorded from audit events."""
+"""Files that code opens for reading, recorded from Python's audit events."""
 
 from __future__ import annotations
 

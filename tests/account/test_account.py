@@ -82,7 +82,7 @@ def test_params_of_backtrader_that_would_change_sizes(params: dict[str, float], 
 
 @pytest.mark.parametrize(
     ("point", "move", "pips"),
-    [(1e-5, 0.0012, 12.0), (0.001, 0.12, 12.0), (0.01, 0.12, 12.0), (0.25, 10.0, 40.0)],
+    [(1e-5, 0.0012, 12.0), (0.001, 0.12, 12.0), (0.01, 0.12, 12.0), (0.25, 10.0, 40.0), (0.125, 1.0, 8.0)],
 )
 def test_pips(point: float, move: float, pips: float) -> None:
     assert Instrument(point=point).pips(move) == pytest.approx(pips)

@@ -69,8 +69,9 @@ def test_a_surrogate_is_a_market_of_the_same_form(market, kind, number, seed):
     assert (frame["high"] >= frame[PRICES].max(axis=1)).all()
     assert (frame["low"] <= frame[PRICES].min(axis=1)).all()
     assert (frame["low"] > 0).all()
-    steps = frame[PRICES] / market.point
-    assert np.allclose(steps, steps.round(), rtol=0, atol=1e-3)
+    digits = round(-np.log10(market.point)) + 1
+    on_grid = ((frame[PRICES] / market.point).round() * market.point).round(digits)
+    assert (frame[PRICES] == on_grid).all(axis=None)
     again = surrogate(market, kind, number, seed=seed)
     assert again.frame.equals(frame)
 

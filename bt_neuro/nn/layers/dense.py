@@ -125,7 +125,7 @@ def _tiles_of_items(emitter: Emitter, positions: int, n_in: int, n_out: int) -> 
 
 
 def _tiles_of_vectors(emitter: Emitter, positions: int, n_in: int, n_out: int) -> dict[str, int]:
-    """Return the macros of dense.cl that cut the weights into vectors and tiles."""
+    """Return the macros of dense.cl for the sizes of its vectors and tiles."""
     shape = emitter.shape
     width = shape.width(n_out)
     # The update's tiles are whole rows of wide vectors, if the registers hold two.

@@ -69,7 +69,7 @@ class StagingBuffer:
 
 
 class Launch:
-    """A kernel with staging buffers of its own: others can be sent while this one runs."""
+    """A kernel with its own staging buffers, so that other launches can be enqueued while it runs."""
 
     _long: ClassVar[set[Launch]] = set()  # launches of one member that are under way, of any network
 
@@ -110,7 +110,7 @@ class Launch:
 
     @naming_device
     def receive(self) -> tuple[Array, Array]:
-        """Wait, and return both outputs, (members, windows, n_outputs); once."""
+        """Wait, and return both outputs, (members, windows, n_outputs). Call it once."""
         # A runtime spins in wait(), on the core of another process; but several members or networks keep all
         # cores busy, and there the waiting thread is one that computes.
         if self in self._long:

@@ -32,13 +32,13 @@ class _Joined(NamedTuple):
     launches: list[Launch]
 
     def receive(self) -> tuple[Array, Array]:
-        """Wait, and return both outputs, (members, windows, n_outputs); once."""
+        """Wait, and return both outputs, (members, windows, n_outputs). Call it once."""
         learned, predicted = zip(*(launch.receive() for launch in self.launches), strict=True)
         return np.concatenate(learned), np.concatenate(predicted)
 
 
 class _Copy(NamedTuple):
-    """Copy of a `Runner`'s state on the device, a buffer a part; the event of the last one ends it."""
+    """Copy of a `Runner`'s state on the device: a buffer for each part, and the event of the last copy."""
 
     buffers: list[Any]
     done: Any
