@@ -103,29 +103,33 @@ class RunAhead:
 
         Raises the error of its plan.
         """
-        if self._current.is_taken and not self._sent:
-            if self._pull(1) != [turn]:
-                self._end()
-                return None
-            self._left.appendleft(turn)
-            if self._error is not None:
-                raise self._error
-        if self._current.is_taken:
-            self._send_ahead()
-            if not self._sent:
-                return self.take(turn)  # which raises the error
-            if self._current.before is not None:
-                self._spare.append(self._current.before)
-            self._current = self._sent.popleft()
-            self._current.receive()
+        is_reached = not self._current.is_taken or self._reach(turn)
         current = self._current
-        if current.turns[current.taken] != turn:
+        if not is_reached or current.turns[current.taken] != turn:
             self._end()
             return None
         plan = current.plans[current.taken]
         current.taken += 1
         outputs = None if plan.window is None else next(current.outputs)
         return plan, outputs, current.seconds / len(current.plans)
+
+    def _reach(self, turn: Turn) -> bool:
+        """Go to the next launch; return whether there is one to begin with the turn."""
+        if not self._sent:
+            following = self._pull(1)
+            self._left.extendleft(following)
+            if following != [turn]:
+                return False
+            if self._error is not None:
+                raise self._error
+        self._send_ahead()
+        if not self._sent:
+            return self._reach(turn)  # which raises the error
+        if self._current.before is not None:
+            self._spare.append(self._current.before)
+        self._current = self._sent.popleft()
+        self._current.receive()
+        return True
 
     @property
     def reached(self) -> StateCopy | None:

@@ -20,7 +20,8 @@ FEATURES = (
     "range",
     "volume",
 )
-LEVEL_BARS, SLOW_BARS, REFERENCE_BARS, VOLUME_BARS, RECENT_BARS = 24, 240, 1000, 100, 8
+# Of averages over 24, 240, 1000, 100 and 8 bars.
+LEVEL_RATE, SLOW_RATE, REFERENCE_RATE, VOLUME_RATE, RECENT_RATE = 2 / 25, 2 / 241, 2 / 1001, 2 / 101, 2 / 9
 SEASON_RATE = 0.05
 FURTHEST = 5.0  # expected ranges; a gap says no more beyond
 SMALLEST_RANGE = 1e-6  # of the close: flat bars have no unit otherwise
@@ -67,8 +68,9 @@ class VisibleShape:
         self._highs: deque[float] = deque(maxlen=wing)
         self._lows: deque[float] = deque(maxlen=wing)
         self._scale = math.sqrt(wing)
-        self._bars = 0
-        self._close = self._level = self._slow = self._reference = self._volume = self._recent = 0.0
+        self._close: float | None = None
+        self._level = self._slow = self._reference = self._volume = 0.0
+        self._recent = 1.0
         self._season = [1.0] * HOURS_A_WEEK
         self._next_slot = [(slot + 1) % HOURS_A_WEEK for slot in range(HOURS_A_WEEK)]
         self._slot = -1
@@ -83,22 +85,26 @@ class VisibleShape:
         open_, high, low, close, volume : of the bar
         time : its opening time
         """
-        true_range = self._true_range(high, low, close)
-        unit = max(self._expected_range(true_range, time), SMALLEST_RANGE * abs(close), 1e-300)
+        # Conditions, because max and min take three times as long.
+        before = close if self._close is None else self._close
+        true_range = (high if high > before else before) - (low if low < before else before)
         volume = max(volume, 0.0)
-        self._volume += self._rate(VOLUME_BARS) * (volume - self._volume)
-        level = max(self._level, SMALLEST_RANGE * abs(close), 1e-300)
-        slow = max(self._slow, SMALLEST_RANGE * abs(close), 1e-300)
+        if self._close is None:  # averages begin with the first value
+            self._level = self._slow = self._reference = true_range
+            self._volume = volume
+        least = max(SMALLEST_RANGE * abs(close), 1e-300)
+        unit = max(self._expected_range(true_range, time), least)
+        level, slow = max(self._level, least), max(self._slow, least)
+        self._volume += VOLUME_RATE * (volume - self._volume)
 
-        higher = float(all(high > earlier for earlier in self._highs))
-        lower = float(all(low < earlier for earlier in self._lows))
-        up = max(high - close, 0.0) / unit / self._scale
-        down = max(close - low, 0.0) / unit / self._scale
+        higher = float(not self._highs or high > max(self._highs))
+        lower = float(not self._lows or low < min(self._lows))
+        up = (high - close if high > close else 0.0) / unit / self._scale
+        down = (close - low if close > low else 0.0) / unit / self._scale
         root_up, root_down = math.sqrt(min(up, FURTHEST)), math.sqrt(min(down, FURTHEST))
         self._highs.append(high)
         self._lows.append(low)
         self._close = close
-        self._bars += 1
         return (
             higher,
             lower,
@@ -114,23 +120,16 @@ class VisibleShape:
             math.log((volume + 1) / (self._volume + 1)),
         )
 
-    def _true_range(self, high: float, low: float, close: float) -> float:
-        before = self._close if self._bars else close
-        return max(high, before) - min(low, before)
-
-    def _rate(self, bars: int) -> float:
-        return 2 / (bars + 1) if self._bars else 1.0
-
     def _expected_range(self, true_range: float, time: datetime) -> float:
         """Move the averages by a bar and return the range expected of the next one."""
         slot = time.weekday() * 24 + time.hour
-        self._level += self._rate(LEVEL_BARS) * (true_range - self._level)
-        self._slow += self._rate(SLOW_BARS) * (true_range - self._slow)
-        self._reference += self._rate(REFERENCE_BARS) * (true_range - self._reference)
+        self._level += LEVEL_RATE * (true_range - self._level)
+        self._slow += SLOW_RATE * (true_range - self._slow)
+        self._reference += REFERENCE_RATE * (true_range - self._reference)
         if self._slot >= 0:
             self._next_slot[self._slot] = slot  # a Friday's last hour leads to Monday's first
         self._slot = slot
         ratio = true_range / self._reference if self._reference > 0 else 1.0
-        self._recent += self._rate(RECENT_BARS) * (ratio / self._season[slot] - self._recent)
+        self._recent += RECENT_RATE * (ratio / self._season[slot] - self._recent)
         self._season[slot] = max(self._season[slot] + SEASON_RATE * (ratio - self._season[slot]), 1e-3)
         return self._reference * self._season[self._next_slot[slot]] * self._recent

@@ -22,7 +22,8 @@ PREDICTIONS, EQUITY, TRADES = "predictions.csv", "equity.csv", "trades.csv"
 FEATURES, OUTPUTS, STATISTICS = ARRAYS = "features.npy", "outputs.npy", "statistics.npy"
 
 # Rows by the operator %, which takes three quarters of the time of an f-string.
-_PREDICTION = "%d,%s,%.9g,%.9g,%.9g,%s,%s"
+_PREDICTION = "%d,%s,%.9g,%.9g,%.9g,%s"
+_CONFIRMED, _UNKNOWN = _PREDICTION + ",%s,%d,%s", _PREDICTION + ",,,"
 _EQUITY = "%d,%s" + 6 * ",%.10g"
 
 
@@ -160,12 +161,12 @@ class PredictionTable(TextTable):
             self._unknown[bar] = row.text("time"), signal, scored
 
     def _write(self, bar: int, time: str, signal: Signal, scored: ScoredSignal | None) -> None:
-        none, buy, sell = signal.probabilities
-        known = ",,"
-        if scored is not None:
+        cells = bar, time, *signal.probabilities, signal.name
+        if scored is None:
+            self.write(_UNKNOWN % cells)
+        else:
             hit = scored.is_hit
-            known = f"{scored.label},{scored.known_bar},{'' if hit is None else int(hit)}"
-        self.write(_PREDICTION % (bar, time, none, buy, sell, signal.name, known))
+            self.write(_CONFIRMED % (*cells, scored.label, scored.known_bar, "" if hit is None else int(hit)))
 
 
 class EquityTable(TextTable):

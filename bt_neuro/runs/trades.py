@@ -11,6 +11,8 @@ import backtrader as bt
 from bt_neuro.account.bar_time import opening_line
 from bt_neuro.io import Fields
 
+_TRADE = "%d,%d,%s,%s,%s" + 7 * ",%.10g" + ",%d" + 4 * ",%.10g"
+
 
 class TradeRecord(bt.Analyzer):
     """Write one row per closed trade, costs apart from the gross result.
@@ -42,6 +44,10 @@ class TradeRecord(bt.Analyzer):
         self._prices: tuple[float, float] | None = None
         self._exit_size = self._exit_value = 0.0  # of the open trade: a closed one has forgotten its size
 
+    def start(self) -> None:
+        self._feeds = {data: number for number, data in enumerate(self.strategy.datas)}
+        self._openings = [opening_line(data) for data in self.strategy.datas]
+
     def notify_order(self, order: bt.Order) -> None:
         if order.status in (order.Partial, order.Completed):
             for fill in order.executed.iterpending():
@@ -50,8 +56,8 @@ class TradeRecord(bt.Analyzer):
             self._prices = order.info.get("excursion") or self._prices
 
     def notify_trade(self, trade: bt.Trade) -> None:
-        now = opening_line(trade.data)[0]  # the fill's own time is the bar's closing
         key = self._key_of(trade)
+        now = self._openings[key[0]][0]  # the fill's own time is the bar's closing
         entered = self._entries.setdefault(key, now)
         if not trade.isclosed:
             return
@@ -64,13 +70,13 @@ class TradeRecord(bt.Analyzer):
         net_pct = 100 * trade.pnlcomm / value if value else 0.0
         (low, high), self._prices = self._prices or (entry, entry), None
         moves = (high - entry, entry - low) if trade.long else (entry - low, high - entry)
-        run_up, drawdown = (100 * max(0.0, move) / entry for move in moves)
+        run_up, drawdown = [100 * max(0.0, move) / entry for move in moves]
         pips = info.pips(exit_price - entry if trade.long else entry - exit_price)
-        bars = f"{trade.baropen - 1},{trade.barclose - 1},{time_text(entered)},{time_text(now)}"
-        prices = f"{'long' if trade.long else 'short'},{size:.10g},{entry:.10g},{exit_price:.10g}"
-        money = f"{trade.pnl:.10g},{trade.commission:.10g},{trade.pnlcomm:.10g},{net_pct:.10g}"
-        moved = f"{info.lots(size):.10g},{pips:.10g},{run_up:.10g},{drawdown:.10g}"
-        self.p.table.write(f"{bars},{prices},{money},{trade.barlen},{moved}")
+        bars = trade.baropen - 1, trade.barclose - 1, time_text(entered), time_text(now)
+        prices = "long" if trade.long else "short", size, entry, exit_price
+        money = trade.pnl, trade.commission, trade.pnlcomm, net_pct
+        moved = info.lots(size), pips, run_up, drawdown
+        self.p.table.write(_TRADE % (*bars, *prices, *money, trade.barlen, *moved))
 
     def stop(self) -> None:
         self.p.table.flush()
@@ -131,8 +137,7 @@ class TradeRecord(bt.Analyzer):
 
     def _key_of(self, trade: bt.Trade) -> tuple[int, int]:
         """Return feed and trade id: unlike ``trade.ref`` they do not count the runs of the process."""
-        feeds = self.strategy.datas
-        return next(i for i, data in enumerate(feeds) if data is trade.data), trade.tradeid
+        return self._feeds[trade.data], trade.tradeid
 
 
 @lru_cache(maxsize=2)  # the tables of a run write the same bar
