@@ -76,6 +76,7 @@ class MarginFills(BarExecution):
         self.counts.orders += 1
         # backtrader's orders would look them up in their params, thirty times an order.
         order.data, order.owner, order.tradeid = order.p.data, order.p.owner, order.p.tradeid
+        order.transmit, order.met = order.p.transmit, 0
         info = self.getcommissioninfo(order.data)
         if order.data._compensate is not None:
             raise StrategyError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from bt_neuro.account.account import Account
@@ -177,13 +179,20 @@ def backtest(
         player = BacktestPlayer(ran, result, strategy, params, account, bars, bars_options)
         money = player.play(progress) if seed_money else NOT_WANTED
         played = time.perf_counter()
+        if report:  # Bokeh takes half a second to load, half of it while NumPy computes figures
+            Thread(target=_load_page).start()
         metrics = run_figures(ran, bars, account, folder, result, money)
         folder.save(metrics=metrics, time=_time(ran, broker, begun, ended, played))
     if report:
-        from bt_neuro.report.page import write_page  # loads Bokeh, half a second that no start waits for
+        from bt_neuro.report.page import write_page  # not at the start, which would wait for Bokeh
 
         write_page(result, bars)
     return result
+
+
+def _load_page() -> None:
+    with suppress(ImportError):  # `backtest` raises it
+        import bt_neuro.report.page  # noqa: F401
 
 
 def _checked_parameters(

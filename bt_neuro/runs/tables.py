@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import atomic_write, open_no_follow
 
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS, _BLOCK_LINES = 1024, 128
 ARRAY_DAMAGE = (OSError, ValueError, EOFError, TokenError)  # errors of NumPy on a damaged file
 
 
@@ -38,6 +38,7 @@ class TextTable:
     def __init__(self, path: Path, header: tuple[str, ...], rows: int = 0) -> None:
         self.path, self.rows = path, rows
         self._file: IO[str] = open_no_follow(path, "a", newline="", encoding="utf-8")
+        self._lines: list[str] = []  # rows that are not in the file yet: a write takes longer than a row
         if not self._file.tell():
             self._file.write(",".join(header) + "\n")
 
@@ -46,11 +47,19 @@ class TextTable:
         self.write(",".join(map(str, cells)))
 
     def write(self, row: str) -> None:
-        self._file.write(f"{row}\n")
+        self._lines.append(row)
         self.rows += 1
+        if len(self._lines) == _BLOCK_LINES:
+            self._write_lines()
 
     def flush(self) -> None:
+        self._write_lines()
         self._file.flush()
+
+    def _write_lines(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._file.write("\n".join(lines) + "\n")
 
     @property
     def size(self) -> int:
@@ -58,7 +67,10 @@ class TextTable:
         return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._write_lines()
+        finally:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
