@@ -120,7 +120,7 @@ class MarginBroker(MarginFills):
             if self._has_swap:
                 self._note_time()
             again |= cash != self.cash  # a fill, a stop-out of another position, or a swap
-            far = self._is_far_from_stop_out()
+            far = len(self._holdings) > 1 and self._is_far_from_stop_out()
             for data, holding in list(self._holdings.items()):
                 if holding.is_in_bar(data):
                     if again and not far:
@@ -154,8 +154,10 @@ class MarginBroker(MarginFills):
         for data in self._holdings:
             if (info := self.getcommissioninfo(data)).has_swap:
                 self._charge_swap(data, info)
+        if len(self._holdings) > 1 and self._is_far_from_stop_out():
+            return False
         later = False
-        for data in [] if self._is_far_from_stop_out() else self._losers_first():
+        for data in self._losers_first():
             holding = self._holdings[data]
             if holding.is_in_bar(data):
                 later |= self._stop_out_if_reached(data, holding, orders_first=True)
@@ -190,10 +192,8 @@ class MarginBroker(MarginFills):
     def _is_far_from_stop_out(self) -> bool:
         """Return whether no stop-out is reached even if all positions meet their bars' worst prices at once.
 
-        Of one position the level itself is as soon known; of n positions the levels cost n x n steps a bar.
+        For several positions: of one the level itself is as soon known, of n the levels cost n x n steps a bar.
         """
-        if len(self._holdings) == 1:
-            return False
         equity = self.cash
         for data in self._holdings:
             size, info, low, high = (

@@ -243,7 +243,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def _take_bar(self, trades: bool) -> None:
         self._scored = []
         data, bar = self.data, len(self.data) - 1
-        if bar + 1 == self.fingerprint.bars:  # another feed's bar
+        if bar + 1 == self._verification.fingerprint.bars:  # another feed's bar
             return
         try:
             if self._phase is not Phase.LIVE:  # to the end
