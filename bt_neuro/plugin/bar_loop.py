@@ -61,8 +61,7 @@ def is_stopping(cerebro: bt.Cerebro) -> bool:
 class LeanStrategy(bt.Strategy):
     """A strategy that omits those of backtrader's calls per bar that have no effect.
 
-    Analyzers with a method ``on_buffers`` are called when the lines have got their buffers. Those with
-    ``is_idle`` true after the warm-up are not called at its bars.
+    Analyzers with a method ``on_buffers`` are called when the lines have got their buffers.
     """
 
     _hears_money: bool | None = None
@@ -93,14 +92,10 @@ class LeanStrategy(bt.Strategy):
 
     @cached_property
     def _overriding(self) -> dict[str, list[bt.Analyzer]]:
-        """Analyzers that override a method and are not idle, by its name: the others need no call."""
+        """Analyzers that override a method, by its name: the others need no call."""
         analyzers = [*self.analyzers, *self._slave_analyzers]
         return {
-            "next": [
-                one
-                for one in self.analyzers
-                if _overrides(one, "next") and not getattr(one, "is_idle", False)
-            ],
+            "next": [one for one in self.analyzers if _overrides(one, "next")],
             **{
                 name: [one for one in analyzers if _overrides(one, name)]
                 for name in ("notify_order", "notify_trade")

@@ -107,11 +107,6 @@ class ModelCheckpoint(bt.Analyzer):
         self._writer = ThreadPoolExecutor(1) if self.p.in_background else None
         self._writing: list[Future[None]] = []
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is saved before the end."""
-        return self._is_idle or (self.p.every_bars is None and self.p.at_bar is None)
-
     def next(self) -> None:
         if self._is_idle:
             return

@@ -163,11 +163,6 @@ class RunState(bt.Analyzer):
     def prenext(self) -> None:
         self.next()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nothing to restore."""
-        return self._saved is None
-
     def next(self) -> None:
         if self._saved is not None and len(self.data) - 1 == self._saved.integer("bar"):
             self._restore_account()
