@@ -209,18 +209,22 @@ class Network(NetworkState):
             raise LayerError(f"windows and targets must be equally many, got {counts}.")
         if not steps:
             return (np.empty((len(self.seeds), 0, self.n_outputs), self.dtype),) * 2
-        size, results = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size, []
+        size = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size
         with self._lock:
-            for start in range(0, steps, size):
-                part = slice(start, start + size)
-                outputs = self._send(mode, learn[part], targets[part], predict[part], batch_size)()
-                for each in outputs:
-                    require_finite_outputs(each, start)
-                results.append(outputs)
-        if len(results) == 1:  # one live bar: every microsecond counts
-            return results[0]
+            if steps <= size:  # one live bar: every microsecond counts
+                return self._outputs(0, mode, learn, targets, predict, batch_size)
+            parts = [slice(start, start + size) for start in range(0, steps, size)]
+            results = [
+                self._outputs(part.start, mode, learn[part], targets[part], predict[part], batch_size)
+                for part in parts
+            ]
         learned, predicted = (np.concatenate(outputs, axis=1) for outputs in zip(*results, strict=True))
         return learned, predicted
+
+    def _outputs(self, first_step: int, *launch: Any) -> tuple[Array, Array]:
+        outputs = self._send(*launch)()
+        require_finite_outputs(*outputs, first_step)
+        return outputs
 
     def _send(
         self, mode: int, learn: Array, targets: Array, predict: Array, batch_size: int
@@ -235,7 +239,10 @@ class Network(NetworkState):
         elif len(learn) and engine is previous and not mode & Mode.LEARN_MOVES:
             mode |= Mode.REUSE if learn[0].tobytes() == self._reusable else 0
         first, steps = self.steps + 1, -(-len(learn) // batch_size)
-        rates = np.array([[each.rates(first + i) for i in range(steps)] for each in self.optimizers])
+        rates = np.empty((len(self.optimizers), steps, 4))
+        for member, optimizer in enumerate(self.optimizers):
+            for i in range(steps):
+                rates[member, i] = optimizer.rates(first + i)  # an array of lists takes twice the time
         launch = engine.send(mode, learn, targets, predict, rates, first)
         self.steps += steps
         # Without a prediction that moved the statistics, activations in place belong to other statistics.

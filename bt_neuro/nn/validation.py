@@ -16,6 +16,7 @@ from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.reference.passes import Array
 
 LARGEST = 1e15  # larger inputs and targets leave no room in float32 for squares, sums and moments
+_LARGEST_SQUARES = LARGEST**2
 _SMALL = 4096  # numbers; of many more BLAS would wake threads to sum their squares
 
 
@@ -26,11 +27,11 @@ def windows_of(inputs: ArrayLike, n_inputs: int, dtype: Any) -> tuple[Array, boo
     """
     windows = np.asarray(inputs, dtype)
     ndim, shape = windows.ndim, windows.shape
-    if not (ndim in (1, 2) and shape[-1] == n_inputs):
-        ndim -= 1  # (bars, features), or several of these
-        if not (ndim in (1, 2) and math.prod(shape[-2:]) == n_inputs):
+    if ndim not in (1, 2) or shape[-1] != n_inputs:
+        if ndim not in (2, 3) or math.prod(shape[-2:]) != n_inputs:
             raise LayerError(f"windows must have the shape (steps, {n_inputs}), got {shape}.")
-    return _bounded(windows.reshape(-1, n_inputs), "input"), ndim == 1
+        windows, ndim = windows.reshape(*shape[:-2], n_inputs), ndim - 1
+    return _bounded(windows if ndim == 2 else windows[None], "input"), ndim == 1
 
 
 def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
@@ -38,7 +39,7 @@ def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
     numbers = np.asarray(targets, dtype)
     if numbers.ndim not in (1, 2) or numbers.shape[-1] != layout.n_outputs:
         raise LayerError(f"targets must have the shape (steps, {layout.n_outputs}), got {numbers.shape}.")
-    numbers = _bounded(numbers.reshape(-1, layout.n_outputs), "target")
+    numbers = _bounded(numbers if numbers.ndim == 2 else numbers[None], "target")
     if layout.loss.needs_softmax and numbers.size and numbers.min() < 0:
         raise LayerError(
             f"targets of {layout.loss} must be 0 or more, got {numbers.min()}. Give class shares."
@@ -48,7 +49,7 @@ def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
 
 def _bounded(numbers: Array, what: str) -> Array:
     """Return the numbers; raise NonFiniteError with the place of one that is NaN or too large to square."""
-    if numbers.size <= _SMALL and np.vdot(numbers, numbers) <= LARGEST**2:
+    if numbers.size <= _SMALL and np.vdot(numbers, numbers) <= _LARGEST_SQUARES:
         return numbers  # each is then; to compare each takes a microsecond of every call
     good = np.abs(numbers) <= LARGEST
     if 0 in good.tobytes():  # a third of the time of good.all()
@@ -60,15 +61,19 @@ def _bounded(numbers: Array, what: str) -> Array:
     return numbers
 
 
-def require_finite_outputs(outputs: Array, first_step: int) -> None:
+def require_finite_outputs(learned: Array, predicted: Array, first_step: int) -> None:
     """Raise NonFiniteError with the place of an output, (members, steps, n_outputs), that is not finite."""
-    good = np.isfinite(outputs)
-    if 0 in good.tobytes():
-        member, step, _ = np.argwhere(~good)[0]
-        raise NonFiniteError(
-            f"the outputs of step {first_step + step}, member {member}, must be finite, got "
-            f"{outputs[member, step].tolist()}. Lower the learning rate, or scale inputs and targets."
-        )
+    # A sum of products is not finite if a factor is not.
+    if learned.size == predicted.size <= _SMALL and math.isfinite(np.vdot(learned, predicted)):
+        return
+    for outputs in (learned, predicted):
+        good = np.isfinite(outputs)
+        if 0 in good.tobytes():
+            member, step, _ = np.argwhere(~good)[0]
+            raise NonFiniteError(
+                f"the outputs of step {first_step + step}, member {member}, must be finite, got "
+                f"{outputs[member, step].tolist()}. Lower the learning rate, or scale inputs and targets."
+            )
 
 
 def require_arguments(inputs: Any, device: Any, precision: Any) -> None:

@@ -86,6 +86,8 @@ class Launch:
     ) -> None:
         self.device, self._enqueue, self._program, self._memory = device, enqueue, program, memory
         self._members, self._staging, self._free, self._kernel = members, staging, free, kernel
+        items = program.shape.work_items
+        self._items = (members * items,), (items,)  # in all, and of a group
         self._capacity = 0  # windows
         self._prepared: tuple[int, int, int] | None = None
         self._done: Any = None
@@ -93,20 +95,19 @@ class Launch:
     def send(
         self, mode: int, learn: Array, targets: Array, predict: Array, rates: Array, first_step: int
     ) -> None:
-        launch = mode, len(learn), len(predict)
-        if self._prepared != launch:
-            self._prepare(*launch)
-        first, *parts = self._inward
+        if self._prepared != (mode, len(learn), len(predict)):
+            self._prepare(mode, len(learn), len(predict))
+        first, own_rates, own_targets, own_learn, own_predict = self._inward
         # In the inbox, not an argument: to set one costs pyopencl more than all the rest of a launch.
         first[0] = first_step & 0xFFFFFFFF
-        for part, numbers in zip(parts, (rates, targets, learn, predict), strict=True):
-            if numbers.size:
-                part[...] = numbers  # the one place where numbers become the kernel's own type
+        if len(learn):  # here alone numbers become the kernel's own type
+            own_rates[...], own_targets[...], own_learn[...] = rates, targets, learn
+        if len(predict):
+            own_predict[...] = predict
         self._inbox.send(self._sent)
         if self._members == 1 and self._sent > _LONG_LAUNCH:
             self._long.add(self)
-        items = self._program.shape.work_items
-        self._done = self._enqueue(self._kernel, (self._members * items,), (items,))
+        self._done = self._enqueue(self._kernel, *self._items)
 
     @naming_device
     def receive(self) -> tuple[Array, Array]:
@@ -119,9 +120,10 @@ class Launch:
             self._long.discard(self)
         self._done.wait()  # a few microseconds less than the queue's finish()
         self._outbox.receive(self._received)
-        learned, predicted = (outputs.copy() for outputs in self._outward)
+        learned, predicted = self._outward
+        outputs = learned.copy(), predicted.copy()
         self._free.append(self)
-        return learned, predicted
+        return outputs
 
     def _is_alone(self) -> bool:
         return all(launch._memory is self._memory for launch in tuple(self._long))
