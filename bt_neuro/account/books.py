@@ -43,7 +43,7 @@ class Books:
     @property
     def paid(self) -> float:
         """Costs and slippage so far: the same fills without costs would have earned this much more."""
-        return self.commission + self.spread + self.swap + self.slippage
+        return self.costs + self.slippage
 
     def statement(self, closed_trades: float, open_trade: float, equity: float) -> dict[str, Any]:
         """Compare the sum of all trades with the account, part by part.

@@ -11,7 +11,6 @@ from backtrader.order import BuyOrder, Order, SellOrder
 from bt_neuro.account.bar_time import opening_time
 from bt_neuro.account.fills import MarginFills
 from bt_neuro.account.holding import Holding
-from bt_neuro.account.instrument import Instrument
 from bt_neuro.errors import StrategyError
 
 
@@ -117,10 +116,9 @@ class MarginBroker(MarginFills):
         else:  # nothing else is left to do there
             self._get_value()
         if self._holdings:
-            if self._has_swap:
-                self._note_time()
+            self._note_time()
             again |= cash != self.cash  # a fill, a stop-out of another position, or a swap
-            far = len(self._holdings) > 1 and self._is_far_from_stop_out()
+            far = self._is_far_from_stop_out()
             for data, holding in list(self._holdings.items()):
                 if holding.is_in_bar(data):
                     if again and not far:
@@ -152,24 +150,20 @@ class MarginBroker(MarginFills):
     def _carried_in(self) -> bool:
         """Charge swaps and stop out; return whether an order that goes first calls for another test."""
         for data in self._holdings:
-            if (info := self.getcommissioninfo(data)).has_swap:
-                self._charge_swap(data, info)
-        if len(self._holdings) > 1 and self._is_far_from_stop_out():
-            return False
+            info = self.getcommissioninfo(data)
+            if info.has_swap:
+                pos, time = self.positions[data], opening_time(data)
+                swap = info.get_credit_interest(data, pos, time)
+                self.cash -= swap
+                self.d_credit[data] += swap
+                self.books.swap += swap
+                pos.datetime = time  # the inherited loop then charges nothing
         later = False
-        for data in self._losers_first():
+        for data in [] if self._is_far_from_stop_out() else self._losers_first():
             holding = self._holdings[data]
             if holding.is_in_bar(data):
                 later |= self._stop_out_if_reached(data, holding, orders_first=True)
         return later
-
-    def _charge_swap(self, data: Any, info: Instrument) -> None:
-        pos, time = self.positions[data], opening_time(data)
-        swap = info.get_credit_interest(data, pos, time)
-        self.cash -= swap
-        self.d_credit[data] += swap
-        self.books.swap += swap
-        pos.datetime = time  # the inherited loop then charges nothing
 
     def _note_time(self) -> None:
         """Note up to when swaps are charged; backtrader notes the closing, which may be on the next day."""
@@ -192,8 +186,10 @@ class MarginBroker(MarginFills):
     def _is_far_from_stop_out(self) -> bool:
         """Return whether no stop-out is reached even if all positions meet their bars' worst prices at once.
 
-        For several positions: of one the level itself is as soon known, of n the levels cost n x n steps a bar.
+        Of one position the level itself is as soon known; of n positions the levels cost n x n steps a bar.
         """
+        if len(self._holdings) == 1:
+            return False
         equity = self.cash
         for data in self._holdings:
             size, info, low, high = (

@@ -37,7 +37,7 @@ class BarExecution(bt.brokers.BackBroker):
         data = order.data
         if data.replaying or (order.exectype == Order.Market and (self.p.coc or self.p.coo)):
             return True  # a replayed bar changes, and those execute at once
-        if getattr(order, "met", 0) == len(data):  # a checkpoint of an older version has none
+        if getattr(order, "met", 0) == len(data):  # orders in older checkpoints have none
             return False
         if not self.p.coo and data.datetime[0] <= order.created.dt:
             return False

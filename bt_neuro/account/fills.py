@@ -47,7 +47,6 @@ class MarginFills(BarExecution):
         self.ruined_at: Any = None
         self._holdings: dict[Any, Holding] = {}
         self._instruments: dict[Any, Instrument] = {}
-        self._has_swap = False  # any of them
         self._traded = None
 
     def getcommissioninfo(self, data: bt.feed.DataBase) -> Instrument:
@@ -60,7 +59,6 @@ class MarginFills(BarExecution):
                     "Pass them to margin_account(), or call addcommissioninfo(Instrument(...))."
                 )
             found = self._instruments[data] = info.bound(data)
-            self._has_swap |= found.has_swap
         return found
 
     def addcommissioninfo(self, comminfo: bt.CommInfoBase, name: str | None = None) -> None:

@@ -109,7 +109,8 @@ def share_left(strategy: bt.Strategy, share: float, budget: float, data: bt.feed
 
 def repeat_targets(strategy: bt.Strategy) -> None:
     """Call `target_orders` again for the targets that wait for a cancellation."""
-    if waiting := _waiting(strategy):
+    waiting = _waiting(strategy)
+    if waiting:
         for data, (share, rebalance, options) in list(waiting.items()):
             target_orders(strategy, share, data, rebalance, **options)
 

@@ -37,9 +37,6 @@ def require_matching(network: Network, label: Label, features: int, history_bars
 def require_in_time(labels: Iterable[ConfirmedLabel], bar: int, delay_bars: int) -> None:
     """Raise StrategyError where a label is confirmed too early or too late, or holds no class."""
     for label_bar, target in labels:
-        total = sum(target)
-        if label_bar < bar <= label_bar + delay_bars and total and math.isfinite(total):
-            continue
         if label_bar >= bar:
             raise StrategyError(f"the label of bar {label_bar} must be confirmed after it, got bar {bar}")
         if bar - label_bar > delay_bars:
@@ -47,9 +44,12 @@ def require_in_time(labels: Iterable[ConfirmedLabel], bar: int, delay_bars: int)
                 f"the label of bar {label_bar} must be confirmed within delay_bars {delay_bars}, got bar "
                 f"{bar}. Raise delay_bars."
             )
-        if total == 0:
+        if not math.isfinite(sum(target)):
+            raise NonFiniteError(
+                f"the label of bar {label_bar} must be finite, got {target}. Correct the label's update()."
+            )
+        if sum(target) == 0:
             raise StrategyError(f"the label of bar {label_bar} must hold at least one class, got {target}")
-        raise NonFiniteError(f"the label of bar {label_bar} must be finite, got {target}")
 
 
 def raise_non_finite(bar: int, names: Sequence[str], values: Sequence[float], dtype: type) -> Never:

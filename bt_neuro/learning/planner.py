@@ -71,11 +71,10 @@ class Planner:
         scale: RunningScale | None = None,
     ) -> None:
         self.label, self._names, self._dtype, self._scale = label, feature_names, dtype, scale
-        self._delay_bars = label.delay_bars
         self._largest = float(np.finfo(dtype).max)
         self.last_bar: int | None = None
         self.rows = FeatureWindow(history_bars, len(feature_names), dtype)
-        self.queue: LabelQueue[Array] = LabelQueue(self._delay_bars)
+        self.queue: LabelQueue[Array] = LabelQueue(label.delay_bars)
 
     def plan(self, bar: int, features: Sequence[float], high: float, low: float, close: float) -> BarPlan:
         """Take a closed bar and return its plan.
@@ -89,14 +88,13 @@ class Planner:
         """
         if self.last_bar is not None and bar != self.last_bar + 1:
             raise ValueError(f"bar must be {self.last_bar + 1}, got {bar}. Pass every closed bar once.")
-        if self._scale is not None:
-            features = self.scaled(features)
+        features = self.scaled(features)
         finite = math.isfinite(sum(features) + high + low + close)
         if not (finite and min(features) >= -self._largest and max(features) <= self._largest):
             names, values = (*self._names, "high", "low", "close"), (*features, high, low, close)
             raise_non_finite(bar, names, values, self._dtype)
         labels = self.label.update(bar, high, low, close)
-        require_in_time(labels, bar, self._delay_bars)
+        require_in_time(labels, bar, self.label.delay_bars)
         examples = [
             Example(label.bar, bar, window, label.target) for label, window in self.queue.confirm(labels, bar)
         ]

@@ -114,7 +114,7 @@ class RunAhead:
         return plan, outputs, current.seconds / len(current.plans)
 
     def _reach(self, turn: Turn) -> bool:
-        """Go to the next launch; return whether there is one to begin with the turn."""
+        """Make the next launch the current one; return False, and send nothing, if another bar comes next."""
         if not self._sent:
             following = self._pull(1)
             self._left.extendleft(following)

@@ -20,7 +20,7 @@ FEATURES = (
     "range",
     "volume",
 )
-# Of averages over 24, 240, 1000, 100 and 8 bars.
+# Weight of the newest bar in averages over 24, 240, 1000, 100 and 8 bars.
 LEVEL_RATE, SLOW_RATE, REFERENCE_RATE, VOLUME_RATE, RECENT_RATE = 2 / 25, 2 / 241, 2 / 1001, 2 / 101, 2 / 9
 SEASON_RATE = 0.05
 FURTHEST = 5.0  # expected ranges; a gap says no more beyond

@@ -16,7 +16,7 @@ from bt_neuro.nn.opencl.device import Device
 from bt_neuro.nn.reference.passes import Array
 
 LARGEST = 1e15  # larger inputs and targets leave no room in float32 for squares, sums and moments
-_LARGEST_SQUARES = LARGEST**2
+_LARGEST_SQUARE = LARGEST**2
 _SMALL = 4096  # numbers; of many more BLAS would wake threads to sum their squares
 
 
@@ -49,8 +49,8 @@ def targets_of(targets: ArrayLike, layout: Layout, dtype: Any) -> Array:
 
 def _bounded(numbers: Array, what: str) -> Array:
     """Return the numbers; raise NonFiniteError with the place of one that is NaN or too large to square."""
-    if numbers.size <= _SMALL and np.vdot(numbers, numbers) <= _LARGEST_SQUARES:
-        return numbers  # each is then; to compare each takes a microsecond of every call
+    if numbers.size <= _SMALL and np.vdot(numbers, numbers) <= _LARGEST_SQUARE:
+        return numbers  # if all squares together are small enough, each number is
     good = np.abs(numbers) <= LARGEST
     if 0 in good.tobytes():  # a third of the time of good.all()
         row, column = np.argwhere(~good)[0]
@@ -63,7 +63,7 @@ def _bounded(numbers: Array, what: str) -> Array:
 
 def require_finite_outputs(learned: Array, predicted: Array, first_step: int) -> None:
     """Raise NonFiniteError with the place of an output, (members, steps, n_outputs), that is not finite."""
-    # A sum of products is not finite if a factor is not.
+    # A sum of products is finite only if every factor is.
     if learned.size == predicted.size <= _SMALL and math.isfinite(np.vdot(learned, predicted)):
         return
     for outputs in (learned, predicted):

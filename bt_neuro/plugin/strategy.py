@@ -243,11 +243,10 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     def _take_bar(self, trades: bool) -> None:
         self._scored = []
         data, bar = self.data, len(self.data) - 1
-        if bar + 1 == self._verification.fingerprint.bars:  # another feed's bar
+        if bar + 1 == self.fingerprint.bars:  # another feed's bar
             return
         try:
-            if self._phase is not Phase.LIVE:  # to the end
-                self._change_phase(bar)  # first: a checkpoint saved there ends with the bar before
+            self._change_phase(bar)  # first: a checkpoint saved there ends with the bar before
             high, low, close = self._verification.add()
             row = values_of(self._feature_lines.values())
             if self._phase is Phase.RESUME:
@@ -266,6 +265,8 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
                 self.decide(FeedSignal.at(data, signal))
 
     def _change_phase(self, bar: int) -> None:
+        if self._phase is Phase.LIVE:  # to the end
+            return
         pretraining: Any = self.pretraining
         if not self._verification.is_past(bar):
             self._phase = Phase.FIT if self._is_fitting else Phase.LIVE

@@ -179,12 +179,12 @@ def backtest(
         player = BacktestPlayer(ran, result, strategy, params, account, bars, bars_options)
         money = player.play(progress) if seed_money else NOT_WANTED
         played = time.perf_counter()
-        if report:  # Bokeh takes half a second to load, half of it while NumPy computes figures
+        if report:  # Bokeh takes half a second to load; NumPy's part of the figures goes on meanwhile
             Thread(target=_load_page).start()
         metrics = run_figures(ran, bars, account, folder, result, money)
         folder.save(metrics=metrics, time=_time(ran, broker, begun, ended, played))
     if report:
-        from bt_neuro.report.page import write_page  # not at the start, which would wait for Bokeh
+        from bt_neuro.report.page import write_page  # here, so that no start waits for Bokeh
 
         write_page(result, bars)
     return result

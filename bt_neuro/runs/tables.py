@@ -38,7 +38,7 @@ class TextTable:
     def __init__(self, path: Path, header: tuple[str, ...], rows: int = 0) -> None:
         self.path, self.rows = path, rows
         self._file: IO[str] = open_no_follow(path, "a", newline="", encoding="utf-8")
-        self._lines: list[str] = []  # rows that are not in the file yet: a write takes longer than a row
+        self._lines: list[str] = []  # rows to write together, which is quicker than one by one
         if not self._file.tell():
             self._file.write(",".join(header) + "\n")
 
