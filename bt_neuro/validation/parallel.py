@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bt_neuro.errors import FoldError, NeuroError
@@ -239,7 +240,8 @@ def _serve(connection: Connection, work: Callable[[Any], Any], share: list[int],
     global _report
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent acts
     tempfile.tempdir = scratch  # a process that is killed cannot clear up
-    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
+    ending = threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True)
+    ending.start()
     if share and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, share)  # OpenCL's threads wander otherwise: a third slower on two cores
     with suppress(EOFError, OSError):  # the parent has ended
@@ -247,6 +249,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any], share: list[int],
         _report = lambda units: connection.send((PROGRESS, units))  # noqa: E731
         while True:
             connection.send(_message(work, connection.recv()))
+    ending.join()  # returning would end the process before its files are removed
 
 
 def _message(work: Callable[[Any], Any], task: Any) -> tuple[int, Any]:
@@ -263,5 +266,9 @@ def _end_with_parent(scratch: str) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    shutil.rmtree(scratch, ignore_errors=True)
+    moved = f"{scratch}-ended"
+    with suppress(OSError):  # another process has moved it
+        Path(scratch).rename(moved)  # or tasks that still run could add files while they are removed
+    for folder in (moved, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

@@ -123,6 +123,32 @@ def test_a_run_that_is_ended_goes_on_and_leaves_nothing_behind(tmp_path, result,
     assert kept.exists()
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3])
+def test_a_killed_run_removes_the_files_that_its_tasks_go_on_writing(tmp_path, pause):
+    (scratch := tmp_path / "scratch").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import tempfile\nfrom pathlib import Path\n"
+        "from bt_neuro.validation.parallel import ProcessPool, report_progress\n"
+        "def work(task):\n"
+        "    while True:\n"
+        "        folder = Path(tempfile.mkdtemp())\n"
+        "        [(folder / str(number)).touch() for number in range(50)]\n"
+        "        report_progress(1)\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPool(work, 2) as pool: list(pool.run([1, 2]))\n"
+    )
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    with started(sys.executable, script, env=env) as process:
+        wait_until(lambda: any(scratch.glob("*/*/*")))
+        time.sleep(pause)
+        family = children(process.pid)
+        process.kill()
+    wait_until(lambda: not alive(family), 10)
+    assert not list(scratch.iterdir())
+
+
 def _crash(task: str) -> str:
     if task == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
