@@ -79,7 +79,7 @@ class RunAhead:
 
     Learning does not depend on trades, so the results are those of one bar a launch, to the bit. The state
     is copied on the device between launches; `rewind` goes back to a copy and repeats the bars up to the last
-    one taken.
+    one taken. The network calls it before anyone else uses it, as a strategy may keep the network.
 
     Parameters
     ----------
@@ -127,8 +127,9 @@ class RunAhead:
             return self._reach(turn)  # which raises the error
         if self._current.before is not None:
             self._spare.append(self._current.before)
-        self._current = self._sent.popleft()
-        self._current.receive()
+        launch = self._sent.popleft()
+        launch.receive()  # where that fails, the bars of the launch are not taken
+        self._current = launch
         return True
 
     @property
@@ -143,6 +144,7 @@ class RunAhead:
 
     def rewind(self) -> None:
         """Set network and planners to their state after the last bar taken; plan the bars after it anew."""
+        self._network.before_use = None
         for launch in self._sent:
             launch.receive()  # its staging buffers are in use until then
         launches = [] if self._current.is_taken else [self._current]
@@ -195,6 +197,7 @@ class RunAhead:
             return
         launch = _Launch(turns, plans)
         launch.planner_states = planner_states
+        self._network.before_use = None
         if self._length > 1:  # else it is taken at once
             last = self._sent[-1] if self._sent else self._current
             launch.before = last.after or self._copy_state()
@@ -203,6 +206,7 @@ class RunAhead:
             launch.after = self._copy_state()
         launch.seconds = perf_counter() - start
         self._sent.append(launch)
+        self._network.before_use = self.rewind
 
     def _copy_state(self) -> StateCopy:
         return self._network.copy_state(over=self._spare.pop() if self._spare else None)

@@ -46,6 +46,7 @@ class Network(NetworkState):
     n_inputs, n_outputs, n_parameters : sizes of one member
     dtype : of its numbers, by its precision
     steps : learning steps so far
+    before_use : function called before a method reads or changes the state, or None; `RunAhead` sets it
 
     Raises
     ------
@@ -170,6 +171,7 @@ class Network(NetworkState):
         following, _ = windows_of(next_inputs, self.n_inputs, self.dtype)
         mode = self._mode_of_both(windows, following)
         with self._lock:
+            self._settle()
             receive = self._send(mode, windows, weighted, following, 1)
             self._engines.current.flush()
         return lambda: receive()[1]
@@ -182,13 +184,15 @@ class Network(NetworkState):
         over : an earlier copy that is no longer needed: its memory is used
         """
         with self._lock:
-            return StateCopy(self._engines.current.copy(over and over.state), self.steps)
+            self._settle()
+            return StateCopy(self._engines.current.copy(over and over.state), self._steps)
 
     def restore_state(self, copy: StateCopy) -> None:
         """Set the state to that of a copy."""
         with self._lock:
+            self._settle()
             self._engines.current.restore(copy.state)
-            self.steps, self._reusable = copy.steps, None
+            self._steps, self._reusable = copy.steps, None
 
     @staticmethod
     def _mode_of_both(windows: Array, following: Array) -> int:
@@ -211,6 +215,7 @@ class Network(NetworkState):
             return (np.empty((len(self.seeds), 0, self.n_outputs), self.dtype),) * 2
         size = max(_WINDOWS_A_LAUNCH // batch_size, 1) * batch_size
         with self._lock:
+            self._settle()
             if steps <= size:  # one live bar: every microsecond counts
                 return self._outputs(0, mode, learn, targets, predict, batch_size)
             parts = [slice(start, start + size) for start in range(0, steps, size)]
@@ -238,13 +243,13 @@ class Network(NetworkState):
             mode &= ~Mode.SLIDING
         elif len(learn) and engine is previous and not mode & Mode.LEARN_MOVES:
             mode |= Mode.REUSE if learn[0].tobytes() == self._reusable else 0
-        first, steps = self.steps + 1, -(-len(learn) // batch_size)
+        first, steps = self._steps + 1, -(-len(learn) // batch_size)
         rates = np.empty((len(self.optimizers), steps, 4))
         for member, optimizer in enumerate(self.optimizers):
             for i in range(steps):
                 rates[member, i] = optimizer.rates(first + i)  # an array of lists takes twice the time
         launch = engine.send(mode, learn, targets, predict, rates, first)
-        self.steps += steps
+        self._steps += steps
         # Without a prediction that moved the statistics, activations in place belong to other statistics.
         moved = mode & Mode.PREDICT_MOVES and len(predict)
         self._reusable = predict[-1].tobytes() if moved else None

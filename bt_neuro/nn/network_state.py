@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ class NetworkState:
         self.layout = Layout(layers, int(inputs), self.optimizers[0], loss_of(loss))
         self.n_inputs, self.n_outputs = self.layout.n_inputs, self.layout.n_outputs
         self.n_parameters = self.layout.n_parameters
-        self.steps = 0
+        self._steps = 0
         self._engines = Engines(self.layout, self.seeds, precision, device)
         self._engines.of(1)  # so that a device that cannot build the program is an error here
         self.dtype = self._engines.dtype
@@ -56,11 +56,18 @@ class NetworkState:
         self._can_reuse = not any(layer.differs_when_learning for layer in layers)
         self._reusable: bytes | None = None  # the window whose activations are in place
         self._lock = RLock()
+        self.before_use: Callable[[], object] | None = None
 
     # -- description -----------------------------------------------------------------------------------------
     @property
     def device_name(self) -> str:
         return str(self._engines.device)
+
+    @property
+    def steps(self) -> int:
+        """Learning steps so far."""
+        self._settle()
+        return self._steps
 
     @property
     def learning_rate(self) -> float | CosineDecay | list[float | CosineDecay]:
@@ -70,6 +77,7 @@ class NetworkState:
 
     @learning_rate.setter
     def learning_rate(self, rate: float | CosineDecay | Sequence[float | CosineDecay]) -> None:
+        self._settle()
         rates = list(rate) if isinstance(rate, Sequence) else [rate]
         optimizers = [replace(self.optimizers[0], learning_rate=each) for each in rates]
         self.optimizers = optimizers_of(
@@ -91,6 +99,7 @@ class NetworkState:
     def profile(self) -> str:
         """Measure the layers; return their table with microseconds. The state stays as it is."""
         with self._lock:
+            self._settle()
             self._reusable = None  # other activations will be in place
             times = summary.layer_times(self.layout, self._engines.of(1))
         head = f"us to learn and predict a window, many at a call, on {self.device_name}"
@@ -100,6 +109,7 @@ class NetworkState:
     def state(self) -> dict[str, Array]:
         """Return copies of all tensors by name, (members, ...): parameters, moments, running statistics."""
         with self._lock:
+            self._settle()
             state = self._engines.current.read()
         # Of one member they are views of what was read, which is fresh: quicker than two hundred copies.
         return {name: np.ascontiguousarray(_columns(state, placed)) for name, placed in self._places.items()}
@@ -125,6 +135,8 @@ class NetworkState:
         first = min(placed.offset for placed in places)
         end = max(placed.offset + placed.tensor.size for placed in places)
         with self._lock:
+            if copy is None:
+                self._settle()
             numbers = self._engines.current.read(first, end - first, copy and copy.state)
         return [_columns(numbers, placed, first).copy() for placed in places]
 
@@ -142,6 +154,7 @@ class NetworkState:
         if numbers.shape not in (shape, shape[1:]) or not np.isfinite(numbers).all():
             raise LayerError(f"{name} must be {shape} finite numbers, got {numbers.shape}. Give all of them.")
         with self._lock:
+            self._settle()
             state = self._engines.current.read()
             for own, numbers_of_member in zip(state, np.broadcast_to(numbers, shape), strict=True):
                 placed.view(own)[...] = numbers_of_member
@@ -162,8 +175,9 @@ class NetworkState:
             for own, tensor in zip(state, tensors[name], strict=True):
                 placed.view(own)[...] = tensor
         with self._lock:
+            self._settle()
             self._engines.current.write(state)
-            self.steps, self._reusable = steps, None
+            self._steps, self._reusable = steps, None
 
     def config(self) -> dict[str, Any]:
         """Return layers, optimiser, seeds and steps as plain JSON values."""
@@ -241,6 +255,10 @@ class NetworkState:
         network.set_state(saved.tensors, saved.steps)
         return network
 
+    def _settle(self) -> None:
+        if self.before_use is not None:
+            self.before_use()
+
     def _place(self, name: str) -> Placed:
         if name not in self._places:
             raise LayerError(f"there is no tensor {name!r}.{did_you_mean(name, self._places)}")
@@ -249,7 +267,9 @@ class NetworkState:
     # -- copies: the engines' state travels, not their device ------------------------------------------------
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            return {**vars(self), "_engines": copy(self._engines), "_lock": None, "_reusable": None}
+            self._settle()
+            left = dict.fromkeys(("_lock", "_reusable", "before_use"))
+            return {**vars(self), "_engines": copy(self._engines), **left}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=RLock())

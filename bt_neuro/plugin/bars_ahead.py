@@ -58,7 +58,9 @@ def run_ahead_together(strategies: Sequence[Any], first: Any) -> None:
 def _bars_to_learn(strategy: Any, *, is_at_bar: bool) -> tuple[int, Iterator[BarInputs]] | None:
     """Return the number of the next bar to learn, and the inputs from there on; None if unknown."""
     lines, learner = list(strategy._feature_lines.values()), strategy.learner
-    if not _is_of_prices(learner.label):
+    label = learner.label
+    is_kept = any(value is label for value in vars(strategy).values())  # the strategy could read its state
+    if is_kept or not _is_of_prices(label):
         return None
     for indicator in strategy.getindicators():
         is_of_feed = isinstance(indicator, BarFeatures) and indicator.data is strategy.data

@@ -1,5 +1,7 @@
 """Running ahead: the same bits as bar by bar, however it is disturbed."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 from small import small_network
@@ -158,6 +160,46 @@ def test_a_hook_sees_the_network_as_bar_by_bar(rng, kind, use, at):
         if bar in at:
             found, expected = USES[use](fast), USES[use](plain)
             assert repr(found) == repr(expected)
+    assert_same(fast, plain)
+
+
+def learns(network):
+    return network.learn(np.ones(network.n_inputs), [0, 1, 0])
+
+
+def slows(network):
+    network.learning_rate = 1e-5
+
+
+KEPT = {
+    "steps": lambda network: network.steps,
+    "state": lambda network: network.state(),
+    "tensor": lambda network: network.tensor("dense_1.kernel"),
+    "predict": lambda network: network.predict(np.ones(network.n_inputs)),
+    "learn": learns,
+    "learning rate": slows,
+    "send": lambda network: network.send(
+        *(np.ones((1, n)) for n in (network.n_inputs, 3, network.n_inputs))
+    )(),
+    "copy_state": lambda network: network.tensor("dense_1.kernel", network.copy_state()),
+    "set_state": lambda network: network.set_state(network.state(), network.steps),
+    "copy": lambda network: copy(network).state(),
+    "config": lambda network: network.config(),
+    "profile": lambda network: network.profile() and None,
+}
+
+
+@pytest.mark.parametrize("kind", [{}, SHARED], ids=str)
+@pytest.mark.parametrize("use", KEPT)
+def test_a_network_kept_from_the_start_is_that_of_the_bar(rng, kind, use):
+    some = bars(rng, BARS)
+    fast, plain = make(**kind), make(**kind)
+    kept, same = fast.network, plain.network
+    ahead(fast, some)
+    for bar, values in enumerate(some):
+        assert fast.on_bar(bar, *values) == plain.on_bar(bar, *values)
+        if bar in (0, 150, 299, 300, 301):
+            assert repr(KEPT[use](kept)) == repr(KEPT[use](same))
     assert_same(fast, plain)
 
 

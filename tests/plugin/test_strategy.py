@@ -228,6 +228,27 @@ def passing(name):
     return cls
 
 
+class KeepsNetwork(Watching):
+    def start(self):
+        super().start()
+        self.kept = self.network
+
+    def decide(self, signal):
+        super().decide(signal)
+        if signal.bar % 50 == 25:
+            self.steps.append((len(self), self.kept.steps))
+
+
+class KeepsLabel(Watching):
+    def label(self):
+        self.kept = FractalLabel(1)
+        return self.kept
+
+    def decide(self, signal):
+        super().decide(signal)
+        self.steps.append((len(self), self.kept.state()))
+
+
 def run_on(feed, strategy, bars, mode, **params):
     cerebro = bt.Cerebro(stdstats=False, **mode)
     cerebro.adddata(feed(bars=bars))
@@ -238,7 +259,11 @@ def run_on(feed, strategy, bars, mode, **params):
 HOOKS = ["decide", "next", "notify_order", "notify_trade", "notify_cashvalue", "notify_fund"]
 
 
-@pytest.mark.parametrize("strategy", [Watching, *map(passing, HOOKS)], ids=lambda strategy: strategy.__name__)
+@pytest.mark.parametrize(
+    "strategy",
+    [Watching, KeepsNetwork, KeepsLabel, *map(passing, HOOKS)],
+    ids=lambda strategy: strategy.__name__,
+)
 @run_modes
 def test_ahead_and_bar_by_bar_are_the_same_to_the_bit(mode, strategy):
     ahead, plain = (run_on(feed, strategy, random_hours(260), mode) for feed in (BarsFeed, Plain))
