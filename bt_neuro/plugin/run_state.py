@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from itertools import chain, count
 from typing import Any
@@ -13,7 +14,15 @@ from backtrader.trade import Trade
 from bt_neuro.errors import CheckpointError
 from bt_neuro.io import Fields
 from bt_neuro.plugin.phase import Phase
-from bt_neuro.plugin.snapshot import Decoder, Encoder, NotSaved, Structure, attributes
+from bt_neuro.plugin.snapshot import (
+    Decoder,
+    Encoder,
+    NotSaved,
+    Structure,
+    attributes,
+    classes_of,
+    is_of_library,
+)
 
 BROKER = (
     *("startingcash", "cash", "_value", "_valuemkt", "_valuelever", "_valuemktlever", "_leverage"),
@@ -41,14 +50,15 @@ class RunState(bt.Analyzer):
     """Save the state of a run of one strategy that trades one feed in its checkpoints, and restore it.
 
     It holds lines and attributes of indicators, the strategy's own attributes, and all of the broker: positions,
-    money, working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, and
-    objects that hold only these.
+    money, working orders. Attributes may be numbers, texts, times, lists, dicts, sets, deques, arrays, orders, enums,
+    and objects that hold only these.
 
     Params:
       - ``continues`` (default: ``True``): whether to restore
       - ``is_fast`` (default: ``False``): restore before the first bar, which is then the one after the
         checkpoint; else the bars up to the checkpoint pass again, and account and strategy are restored there
-      - ``warn`` (default: ``None``): called with a text for each attribute that cannot be saved
+      - ``warn`` (default: ``None``): called with a text for each attribute that cannot be saved; without it,
+        there is a warning when the run continues
       - ``more`` (default: ``()``): names of further attributes of the broker
     """
 
@@ -58,7 +68,7 @@ class RunState(bt.Analyzer):
         for kind in NUMBERED.values():  # of this run, so that equal runs have equal checkpoints
             kind.refbasis = count(1)
         self._saved: Fields | None = None
-        self._told: set[str] = set()
+        self._not_saved: dict[str, str] = {}
 
     @property
     def _anchors(self) -> dict[str, Any]:
@@ -100,7 +110,8 @@ class RunState(bt.Analyzer):
             return {"bar": None}
 
     def _state(self) -> dict[str, Any]:
-        encoder, strategy = Encoder(self._anchors), self.strategy
+        strategy = self.strategy
+        encoder = Encoder(self._anchors, classes_of(strategy))
         broker = {name: encoder.encode(getattr(strategy.broker, name)) for name in (*BROKER, *self.p.more)}
         trades = [
             [number, encoder.encode(list(trades))] for number, trades in strategy._trades[self.data].items()
@@ -108,19 +119,21 @@ class RunState(bt.Analyzer):
         framework = {
             name: encoder.encode(getattr(strategy, name)) for name in STRATEGY if name in vars(strategy)
         }
+        own = self._attributes(encoder, strategy, _own_attributes(strategy))
         return {
             "bar": len(self.data) - 1,
             **{name: _next_number(kind) for name, kind in NUMBERED.items()},
             "broker": broker,
             "trades": trades,
             "framework": framework,
-            "strategy": self._attributes(encoder, strategy, _own_attributes(strategy)),
+            "strategy": own,
             "feed": {n: encoder.encode(getattr(self.data, n)) for n in FEED if n in vars(self.data)},
             "buffers": [_buffer(line, encoder, most) for line, most in _buffers(strategy)],
             "indicators": [
                 [type(one).__name__, self._attributes(encoder, one, attributes(one))]
                 for one in _indicators(strategy)
             ],
+            "not_saved": list(self._not_saved.values()),
         }
 
     def _attributes(self, encoder: Encoder, owner: Any, values: Iterator[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,16 +144,16 @@ class RunState(bt.Analyzer):
             except Structure:
                 continue
             except NotSaved as reason:
-                if not type(owner).__module__.startswith("backtrader"):
+                if not is_of_library(type(owner)):
                     self._tell(f"{type(owner).__name__}.{name}", str(reason))
         return found
 
     def _tell(self, name: str, reason: str) -> None:
-        if name not in self._told and self.p.warn is not None:
-            self.p.warn(
-                f"{name} is not saved ({reason}): after a restart it is what __init__ and start() make it."
-            )
-        self._told.add(name)
+        if name not in self._not_saved:
+            text = f"{name} is not saved ({reason}): after a restart it is what __init__ and start() make it."
+            self._not_saved[name] = text
+            if self.p.warn is not None:
+                self.p.warn(text)
 
     # -- restore ---------------------------------------------------------------------------------------------
     def restore(self, saved: Fields) -> None:
@@ -171,7 +184,8 @@ class RunState(bt.Analyzer):
         saved, strategy = self._saved, self.strategy
         assert saved is not None
         self._saved = None
-        decoder, broker = Decoder(self._anchors), strategy.broker
+        decoder, broker = Decoder(self._anchors, classes_of(strategy)), strategy.broker
+        lost = saved.texts("not_saved") if "not_saved" in saved.values else []  # an older file has none
         for name, value in saved.group("broker").values.items():
             content = decoder.decode(value)
             target = getattr(broker, name)
@@ -187,6 +201,12 @@ class RunState(bt.Analyzer):
                 decoder.put(strategy, name, value)
         for name, kind in NUMBERED.items():
             kind.refbasis = count(saved.integer(name))
+        lost += [
+            f"{name} is None: its class must be named in the strategy's module to be made anew."
+            for name in decoder.not_made
+        ]
+        for text in lost:
+            (self.p.warn or warnings.warn)(text)
         return decoder
 
     def _restore_lines(self, saved: Fields, strategy: Any, decoder: Decoder) -> None:

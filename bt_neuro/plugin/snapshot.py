@@ -1,12 +1,14 @@
 """Snapshot: the state of a strategy, its indicators and its broker as plain JSON values, and back.
 
-Orders, trades and positions are made anew from a closed list of classes; all else is put into the objects that
-a fresh run has made. Nothing in a snapshot is code.
+Orders, trades and positions are made anew from a closed list of classes. Helper objects of a strategy are those that
+a fresh run has made, or new ones of classes that the strategy's modules name. Nothing in a snapshot is code.
 """
 
 from __future__ import annotations
 
+import enum
 import math
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
@@ -15,6 +17,7 @@ from typing import Any
 
 import backtrader as bt
 import numpy as np
+import pandas as pd
 from backtrader import order as orders
 from backtrader.lineseries import Lines
 from backtrader.metabase import AutoInfoClass
@@ -26,10 +29,11 @@ from bt_neuro.account.books import Books, OrderCounts
 from bt_neuro.account.holding import Holding
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.signals import ScoredSignal, Signal
+from bt_neuro.plugin.feed_signal import FeedSignal
 
 MOST_ITEMS = 10_000  # of a list or array: what grows with the bars would make checkpoints slow
 KIND = "$"
-_TUPLES = {"Signal": Signal, "ScoredSignal": ScoredSignal, "FeedSignal": Signal}
+_TUPLES = {"Signal": Signal, "ScoredSignal": ScoredSignal, "FeedSignal": FeedSignal}
 _OBJECTS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
@@ -44,7 +48,12 @@ _OBJECTS: dict[str, type] = {
         OrderCounts,
     )
 }
-_TIMES: dict[str, type[Any]] = {kind.__name__: kind for kind in (datetime, date, time)}
+_TIMES: dict[str, Any] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "Timestamp": pd.Timestamp,
+}
 _MAPS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
     "Counter": Counter,
@@ -76,15 +85,16 @@ class Structure(NotSaved):
 
 
 class Encoder:
-    """Values of one run as plain JSON values; an object that occurs twice is one object again.
+    """Values of one run as plain JSON values; an order or trade that occurs twice is one object again.
 
     Parameters
     ----------
     anchors : objects that every run has, by name, such as its feed
+    classes : see `classes_of`
     """
 
-    def __init__(self, anchors: dict[str, Any]) -> None:
-        self._anchors = {id(value): name for name, value in anchors.items()}
+    def __init__(self, anchors: dict[str, Any], classes: dict[str, type]) -> None:
+        self._anchors, self._classes = {id(value): name for name, value in anchors.items()}, classes
         self._known: dict[int, int] = {}
         self._keep: list[Any] = []  # so that no id is used twice
 
@@ -119,7 +129,12 @@ class Encoder:
             most = {"most": value.maxlen} if kind is deque else {}
             return {KIND: kind.__name__, "items": self._items(list(value)), **most}
         if kind.__name__ in _TUPLES and isinstance(value, tuple):
-            return {KIND: kind.__name__, "items": self._items(list(value))}
+            feed = (
+                {"data": self.encode(getattr(value, "data", None))} if isinstance(value, FeedSignal) else {}
+            )
+            return {KIND: kind.__name__, "items": self._items(list(value)), **feed}
+        if isinstance(value, enum.Enum) and self._classes.get(kind.__name__) is kind:
+            return {KIND: "enum", "class": kind.__name__, "name": value.name}
         if kind.__name__ in _TIMES:
             return {KIND: kind.__name__, "value": value.isoformat()}
         if kind is timedelta:
@@ -161,7 +176,7 @@ class Encoder:
         except Structure:
             raise
         except NotSaved:
-            if not hasattr(value, "__dict__") or type(value).__module__.partition(".")[0] == "backtrader":
+            if not hasattr(value, "__dict__") or not _is_plain(type(value)):
                 raise
         if id(value) in above:
             raise NotSaved(f"{type(value).__name__}, which refers to itself")
@@ -180,10 +195,16 @@ class Decoder:
     Parameters
     ----------
     anchors : the objects of this run by name
+    classes : see `classes_of`
+
+    Attributes
+    ----------
+    not_made : attributes whose class is not among `classes`
     """
 
-    def __init__(self, anchors: dict[str, Any]) -> None:
-        self._anchors, self._made = anchors, dict[int, Any]()
+    def __init__(self, anchors: dict[str, Any], classes: dict[str, type]) -> None:
+        self._anchors, self._classes, self._made = anchors, classes, dict[int, Any]()
+        self.not_made: list[str] = []
 
     def decode(self, value: Any) -> Any:
         """Return the value.
@@ -200,17 +221,29 @@ class Decoder:
 
     def put(self, target: Any, name: str, value: Any) -> None:
         """Set an attribute to what `Encoder.encode_into` returned."""
-        if isinstance(value, dict) and value.get(KIND) == "into":
-            inside = getattr(target, name, None)
-            if type(inside).__name__ != value.get("class"):
-                raise CheckpointError(
-                    f"{type(target).__name__}.{name} must be a {value.get('class')}, "
-                    f"got {type(inside).__name__}. Use the strategy as it was."
-                )
-            for inner, one in value["state"].items():
-                self.put(inside, inner, one)
-        else:
-            setattr(target, name, self.decode(value))
+        setattr(
+            target, name, self._put(f"{type(target).__name__}.{name}", getattr(target, name, None), value)
+        )
+
+    def _put(self, name: str, present: Any, value: Any) -> Any:
+        """Return the new value of an attribute; a helper object stays and gets its attributes."""
+        if not (isinstance(value, dict) and value.get(KIND) == "into"):
+            return self.decode(value)
+        wanted = value.get("class")
+        if present is None:
+            kind = self._classes.get(str(wanted))
+            if kind is None or not _is_plain(kind):
+                self.not_made.append(name)
+                return None
+            present = object.__new__(kind)
+        if type(present).__name__ != wanted:
+            raise CheckpointError(
+                f"{name} must be a {wanted}, got {type(present).__name__}. Use the strategy as it was."
+            )
+        state = vars(present)  # not by `setattr`: its class may be frozen
+        for inner, one in value["state"].items():
+            state[inner] = self._put(f"{name}.{inner}", state.get(inner), one)
+        return present
 
     def _decode(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -225,19 +258,24 @@ class Decoder:
         if kind in _MAPS:
             return _MAPS[kind]({self._decode(key): self._decode(one) for key, one in value["items"]})
         if kind in _TIMES:
-            return _TIMES[kind].fromisoformat(value["value"])
+            return _TIMES[kind](value["value"])
         if kind == "timedelta":
             return timedelta(seconds=value["value"])
         if kind == "again":
             return self._made[value["number"]]
         if kind == "object":
             return self._object(value)
+        if kind == "enum":
+            members: Any = self._classes[value["class"]]
+            return members[value["name"]]
         items = self._decode(value["items"])
         if kind == "array":
             array = np.array(items, value["dtype"]).reshape(value["shape"])
             return array if array.ndim else array[()]
         if kind == "deque":
             return deque(items, maxlen=value["most"])
+        if kind == "FeedSignal" and "data" in value:
+            return FeedSignal.at(self._decode(value["data"]), Signal(*items))
         return (
             {"tuple": tuple, "set": set}[kind](items) if kind in ("tuple", "set") else _TUPLES[kind](*items)
         )
@@ -261,3 +299,21 @@ def attributes(value: Any) -> Iterator[tuple[str, Any]]:
     for name in (*slots, *getattr(value, "__dict__", ())):
         if not (isinstance(value, orders.OrderBase) and name in ("params", "p")):
             yield name, getattr(value, name)
+
+
+def classes_of(strategy: Any) -> dict[str, type]:
+    """Return the classes that the modules of a strategy and of the classes it inherits from name."""
+    own = [
+        sys.modules[kind.__module__] for kind in reversed(type(strategy).__mro__) if not is_of_library(kind)
+    ]
+    return {name: kind for module in own for name, kind in vars(module).items() if isinstance(kind, type)}
+
+
+def is_of_library(kind: type) -> bool:
+    """Return whether a class is bt-neuro's, backtrader's or Python's own."""
+    return kind.__module__.partition(".")[0] in ("backtrader", "bt_neuro", "builtins")
+
+
+def _is_plain(kind: Any) -> bool:
+    """Return whether all that objects of a class hold is in their attributes."""
+    return kind.__new__ is object.__new__ and not is_of_library(kind)

@@ -16,6 +16,7 @@ import pytest
 from brackets import Brackets
 from modes import random_hours, run_modes
 from paths import ROOT
+from remembers import Forgets, Remembers, Side
 from small import Small
 from typer.testing import CliRunner
 
@@ -436,6 +437,29 @@ def test_tables_of_another_run_are_refused(damage, change, first, files, tmp_pat
     with pytest.raises(CheckpointError, match=damage):
         backtest(files(), strategy=Small, out=tmp_path / "second", resume=copy)
     assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("first", [90, 130, 200])
+def test_attributes_of_all_kinds_are_those_of_one_run(files, tmp_path, first):
+    Remembers.ended.clear()
+    backtest(files(260), strategy=Remembers, out=tmp_path / "whole")
+    begun = backtest(files(first), strategy=Remembers, out=tmp_path / "first")
+    backtest(files(260), strategy=Remembers, out=tmp_path / "second", resume=begun.folder)
+    whole, resumed = (Remembers.ended[place].remembered() for place in (0, 2))
+    assert whole[0] is Side.LONG
+    assert resumed == whole
+    assert list(Side) == [Side.FLAT, Side.LONG]
+    assert [side.value for side in Side] == ["flat", "long"]
+
+
+def test_an_attribute_that_was_not_saved_is_named_when_the_run_goes_on(files, tmp_path):
+    begun = backtest(files(200), strategy=Forgets, out=tmp_path / "first")
+    with pytest.warns(UserWarning, match=r"Forgets\.") as warned:
+        backtest(files(260), strategy=Forgets, out=tmp_path / "second", resume=begun.folder)
+    assert [str(one.message).partition(":")[0] for one in warned] == [
+        "Forgets.left is not saved (Decimal)",
+        "Forgets.odd is None",
+    ]
 
 
 # -- the analyzer --------------------------------------------------------------------------------------------

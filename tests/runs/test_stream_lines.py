@@ -14,6 +14,7 @@ import backtrader as bt
 import pytest
 from brackets import Brackets
 from modes import random_hours
+from remembers import Remembers, Side
 from small import Small
 
 from bt_neuro import NeuroError
@@ -180,6 +181,17 @@ def test_idle_periods_change_nothing(strategy, tmp_path):
     told, _ = run(late(LINES[:50], 0, 20, 47), tmp_path / "idle", strategy=strategy)
     told += run(late(LINES[50:60], 0, 5), resume=tmp_path / "idle", strategy=strategy)[0]
     assert told == whole
+
+
+@pytest.mark.parametrize("first", [90, 105, 118])
+def test_attributes_of_all_kinds_are_those_of_one_run(tmp_path, first):
+    Remembers.ended.clear()
+    run(LINES, tmp_path / "whole", strategy=Remembers)
+    run(LINES[:first], tmp_path / "live", strategy=Remembers)
+    run(LINES[first:], resume=tmp_path / "live", strategy=Remembers)
+    whole, resumed = (Remembers.ended[place].remembered() for place in (0, 2))
+    assert whole[0] is Side.LONG
+    assert resumed == whole
 
 
 def test_a_restart_at_a_bar_with_fills_notifies_none_of_them_again(tmp_path):
