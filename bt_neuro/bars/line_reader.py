@@ -14,13 +14,12 @@ import pyarrow as pa
 from bt_neuro.bars.columns import named_prices
 from bt_neuro.bars.dates import looks_like_clock
 from bt_neuro.bars.numbers import is_absent, price_digits
-from bt_neuro.bars.times import EARLIEST, LATEST, looks_like_epoch, parse_times
+from bt_neuro.bars.times import EARLIEST, LATEST, parse_times, time_of_count
 from bt_neuro.bars.validation import OUTSIDE, RULES, excess, is_outside
 from bt_neuro.bars.words import PRICES, WORDS, parse_name, plain
 from bt_neuro.errors import BarsError
 
 ORDER = ("date", *PRICES, "volume", "spread")  # of a line without a header
-_DIVISORS = {9: 1, 10: 1, 12: 1e3, 13: 1e3, 15: 1e6, 16: 1e6, 18: 1e9, 19: 1e9}
 
 
 class Bar(NamedTuple):
@@ -65,7 +64,7 @@ class Bar(NamedTuple):
 
 
 class SymbolBar(Bar):
-    """A `Bar` that knows its instrument; equal to the plain one."""
+    """A `Bar` with ``symbol``, its instrument. Equal to the plain one."""
 
     symbol: str
 
@@ -82,8 +81,8 @@ class LineReader:
 
     A line is CSV (comma, semicolon or tab) in the order time, open, high, low, close, volume, spread, of which
     the last two are optional; or in the order of a header line with the names of a bar file; or a JSON object
-    with such names. The time may be in two cells, a date and a clock. Times with an offset and those since 1970
-    become UTC; others keep their clock.
+    with such names. The time may be in two cells, a date and a clock. Times with an offset and those counted
+    from an epoch become UTC; others keep their clock.
 
     Parameters
     ----------
@@ -248,13 +247,10 @@ def moment(text: str) -> datetime:
     ('2016-12-30 23:00:00', '2016-12-30 21:00:00')
     """
     try:
-        if looks_like_epoch(text):
-            whole = text.partition(".")[0]
-            time = datetime.fromtimestamp(int(whole) / _DIVISORS[len(whole)], UTC)
-        else:
+        if (time := time_of_count(text)) is None:
             time = datetime.fromisoformat(text[:10].replace(".", "-").replace("/", "-") + text[10:])
         time = time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError):
         found = parse_times(pa.chunked_array([[text]])).values[0]  # every other way of writing one
         if np.isnat(found):
             raise BarsError(f"a time must be such as 2020-01-31 23:00, got {text[:40]!r}") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ EPOCHS = (
     (r"\d{9,10}(?:\.0+)?", 10**9, "seconds", "1970-01-01"),
     (r"\d{12,13}(?:\.0+)?", 10**6, "milliseconds", "1970-01-01"),
     (r"\d{15,16}(?:\.0+)?", 10**3, "microseconds", "1970-01-01"),
-    (r"\d{18,19}(?:\.0+)?", 1, "nanoseconds", "1970-01-01"),
+    # Before nanoseconds, which would be of 1989 or of the 1970s.
     (r"6[2-4]\d{16}", 100, ".NET's 100 ns", "0001-01-01"),
     (r"1[23]\d{16}", 100, "Windows's 100 ns", "1601-01-01"),
+    (r"\d{18,19}(?:\.0+)?", 1, "nanoseconds", "1970-01-01"),
 )
 SERIAL = r"[2-5]\d{4}(?:[.,]\d+)?"  # days of Excel, from 1954 to 2064
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
@@ -39,6 +41,19 @@ _NAT = np.datetime64("NaT", "us")
 def looks_like_epoch(cell: str) -> bool:
     """Return whether a cell may be a time counted from an epoch."""
     return bool(_COUNT.fullmatch(cell))
+
+
+def time_of_count(cell: str) -> datetime | None:
+    """Return the time of a cell counted from an epoch, None for another cell.
+
+    >>> str(time_of_count("1704164400"))
+    '2024-01-02 03:00:00'
+    """
+    for pattern, (_, unit, _, epoch) in zip(_COUNTS, EPOCHS, strict=True):
+        if pattern.fullmatch(cell):
+            count = int(cell.partition(".")[0])
+            return datetime.fromisoformat(epoch) + timedelta(microseconds=count * unit // 1000)
+    return None
 
 
 def looks_like_serial(cell: str) -> bool:
