@@ -88,9 +88,9 @@ def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | N
     """
     if value is None:
         return None
-    whole_day = ":" not in value if isinstance(value, str) else not isinstance(value, datetime)
+    text = str(value)
     try:
-        time = datetime.fromisoformat(str(value))
+        time = datetime.fromisoformat(text)
     except ValueError:
         time = None
     if time is None or time.tzinfo is not None:
@@ -98,8 +98,17 @@ def bound(value: Bound, option: str, *, ends: bool = False) -> np.datetime64 | N
             f"{option} {value!r} is no time.\nWrite 2024-01-31 or '2024-01-31 15:00', without a zone."
         )
     if ends:
-        time += timedelta(days=1) if whole_day else timedelta(microseconds=1)
+        time += timedelta(days=1) if _is_day(text) else timedelta(microseconds=1)
     return np.datetime64(time, "us")
+
+
+def _is_day(text: str) -> bool:
+    """Return whether a time has no clock; that of a clock may have no colon, as in 20240131T1500."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

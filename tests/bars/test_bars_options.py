@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -39,6 +41,23 @@ def test_start_and_end_are_told_on_the_clock_of_the_result(tmp_path: Path) -> No
         "2024-01-16 10:00:00",
         "2024-01-16 23:00:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        ("2024-01-15", "2024-01-15 23:00"),
+        ("20240115", "2024-01-15 23:00"),
+        (date(2024, 1, 15), "2024-01-15 23:00"),
+        ("2024-01-15 15:00", "2024-01-15 15:00"),
+        ("2024-01-15 15", "2024-01-15 15:00"),
+        ("20240115T1500", "2024-01-15 15:00"),
+        (pd.Timestamp("2024-01-15 02:00"), "2024-01-15 02:00"),
+    ],
+)
+def test_a_day_is_whole_and_a_time_is_the_last(tmp_path: Path, end: Any, last: str) -> None:
+    bars = read_bars(save(tmp_path, LAYOUTS["MetaTrader 5"].write(walk(48))), end=end)
+    assert bars.frame["datetime"].iloc[-1] == pd.Timestamp(last)
 
 
 def test_hours_become_days(tmp_path: Path) -> None:
