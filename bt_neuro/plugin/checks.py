@@ -68,13 +68,13 @@ def _taken(strategy: type, name: str) -> StrategyError:
 def check_parameters(params: Any, defaults: dict[str, Any]) -> None:
     """Raise StrategyError for a parameter of a wrong kind; a subclass's own must be of its default's kind."""
     for name, least in _INTEGERS:
-        value = getattr(params, name)
+        value = getattr(params, name, least)  # an indicator has fewer
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise StrategyError(f"{name} must be an integer, {least} or more, got {value!r}")
+            raise StrategyError(f"{name} must be an integer, {least} or more, got {value!r}.")
     for name in ("learning_rate", "size", "budget"):
-        value = getattr(params, name)
+        value = getattr(params, name, 0.0)
         if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
-            raise StrategyError(f"{name} must be a number, 0 or more, got {value!r}")
+            raise StrategyError(f"{name} must be a number, 0 or more, got {value!r}.")
     for name, default in defaults.items():
         if name in _CHECKED_WHERE_READ:
             continue
@@ -82,7 +82,7 @@ def check_parameters(params: Any, defaults: dict[str, Any]) -> None:
         for kind, rule in _KINDS:
             if isinstance(default, kind):
                 if not isinstance(value, kind):
-                    raise StrategyError(f"{name} must be {rule}, as its default {default!r}, got {value!r}")
+                    raise StrategyError(f"{name} must be {rule}, as its default {default!r}, got {value!r}.")
                 break
 
 

@@ -17,7 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def require_known(strategy: Any, names: Iterable[str]) -> None:
-    """Raise StrategyError for a name that is no parameter of a strategy."""
+    """Raise StrategyError for a name that is no parameter of a strategy or indicator."""
     known = strategy.params._getkeys()
     for name in names:
         if name not in known:
@@ -25,15 +25,15 @@ def require_known(strategy: Any, names: Iterable[str]) -> None:
 
 
 def all_parameters(strategy: Any, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return every parameter of a strategy: those given, and the defaults of the others."""
+    """Return every parameter of a strategy or indicator: those given, and the defaults of the others."""
     require_known(strategy, parameters or ())
     params = {**dict(strategy.params._getitems()), **(parameters or {})}
     if params["features"] not in DEFAULTS:
         known = " or ".join(DEFAULTS)
         raise StrategyError(f"features must be {known}, got {params['features']!r}. Give one of them.")
-    if params["timeframes"] and params["features"] == ARTICLE:
+    if params.get("timeframes") and params["features"] == ARTICLE:
         raise StrategyError("timeframes need features='shape', got 'article'. Leave one of them out.")
     for name, default in DEFAULTS[params["features"]].items():
-        share = strategy._rate_share if name == "learning_rate" else 1
+        share = getattr(strategy, "_rate_share", 1.0) if name == "learning_rate" else 1
         params[name] = default * share if params[name] is None else params[name]
     return params

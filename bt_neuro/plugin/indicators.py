@@ -12,7 +12,8 @@ from bt_neuro.nn.models import article_layers, shape_layers
 from bt_neuro.nn.network import Network
 from bt_neuro.nn.optimizers import Adam
 from bt_neuro.plugin.as_of import AsOf
-from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, DEFAULTS
+from bt_neuro.plugin.checks import check_parameters
+from bt_neuro.plugin.defaults import ARTICLE, AVERAGE_STEPS, all_parameters, require_known
 from bt_neuro.plugin.features import article_features, shape_features
 
 __all__ = ["AsOf", "NeuroSignal"]
@@ -57,10 +58,12 @@ class NeuroSignal(bt.Indicator):
     )
     plotlines: ClassVar[dict[str, Any]] = {"direction": {"_plotskip": True}}
 
-    def __init__(self) -> None:
-        p = self.p
-        for name, default in DEFAULTS[p.features].items():
-            setattr(p, name, default if getattr(p, name) is None else getattr(p, name))
+    def __init__(self, **unknown: Any) -> None:
+        p, kind = self.p, type(self)
+        require_known(kind, unknown)  # backtrader passes on names that are no params
+        for name, value in all_parameters(kind, p._getkwargs()).items():
+            setattr(p, name, value)
+        check_parameters(p, dict(kind.params._getitems()))
         by_name = article_features(self.data) if p.features == ARTICLE else shape_features(self.data, p.wing)
         self._names, self._rows = list(by_name), list(by_name.values())
         self._first = max(line._minperiod for line in self._rows)

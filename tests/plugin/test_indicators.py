@@ -138,6 +138,26 @@ def test_coarser_shapes_are_those_of_resampled_bars(hours: int, gap: bool) -> No
 @pytest.mark.parametrize(
     ("params", "message"),
     [
+        ({"features": "shap"}, "features must be shape or article, got 'shap'"),
+        ({"wingg": 1}, "NeuroSignal has no parameter 'wingg'. Did you mean wing"),
+        ({"wing": 0}, "wing must be an integer, 1 or more, got 0"),
+        ({"history_bars": "3"}, "history_bars must be an integer, 1 or more, got '3'"),
+        ({"learning_rate": "x"}, "learning_rate must be a number"),
+        ({"device": 0.5}, "device must be text"),
+    ],
+)
+def test_wrong_parameters_of_the_indicator_are_refused(params: dict[str, Any], message: str) -> None:
+    class Wrong(bt.Strategy):
+        def __init__(self) -> None:
+            NeuroSignal(self.data, **params)
+
+    with pytest.raises(StrategyError, match=message):
+        run(Wrong, BARS)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
         ({"timeframes": "H4,H4"}, "must differ"),
         ({"timeframes": "X9"}, "is no timeframe"),
         ({"timeframes": "D1", "features": "article"}, "timeframes need features='shape'"),
