@@ -59,8 +59,8 @@ class BarsFeed(bt.feed.DataBase):
     Raises
     ------
     BarsError
-        A column is missing, there are no bars, a value is missing, or time does not ascend. backtrader itself
-        accepts the last two and misreads them.
+        A column is missing, there are no bars, a value is missing or no finite number, or time does not ascend.
+        backtrader itself accepts the last two and misreads them.
 
     Examples
     --------
@@ -121,8 +121,8 @@ class BarsFeed(bt.feed.DataBase):
         lines = self.lines
         names = ("opened", *COLUMNS, "spread", "openinterest", "datetime")
         self._filled = [getattr(lines, name) for name in names]
-        # What is no attribute of a feed backtrader looks for in its lines, once the first search has failed
-        # with an error and its text: nine times a bar, a microsecond each.
+        # As attributes of the feed: backtrader looks for other names among the lines only after a failed search
+        # with an error and its text, nine times a bar, a microsecond each.
         for name in (*lines.getlinealiases(), "buflen"):
             setattr(self, name, getattr(lines, name))
         self._rows = self._stamped_rows()

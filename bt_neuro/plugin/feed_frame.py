@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from bt_neuro.errors import BarsError
@@ -26,6 +27,17 @@ def require_bars(bars: pd.DataFrame) -> None:
         raise BarsError(
             f"Bar {int(holes.argmax())} must have a value in every column. Drop or fill such rows."
         )
+    for name in numbers[1:]:
+        try:
+            is_finite = np.isfinite(bars[name].astype(float))
+        except (TypeError, ValueError) as error:
+            raise BarsError(
+                f"The column {name} must hold numbers: {error}. Convert it with pandas.to_numeric()."
+            ) from error
+        if not is_finite.all():
+            raise BarsError(
+                f"Bar {int(is_finite.argmin())} must have a finite {name}, got infinity. Correct or drop such rows."
+            )
     if (late := bars["datetime"].diff().dt.total_seconds() <= 0).any():
         raise BarsError(
             f"Bar {int(late.argmax())} must be later than the one before. Sort, and drop duplicates."
