@@ -43,6 +43,11 @@ def length_of(data: bt.feed.DataBase) -> pd.Timedelta | None:
     return timeframe_length(data._timeframe, data._compression)
 
 
+def declared_length(data: bt.feed.DataBase) -> pd.Timedelta | None:
+    """Return the length of a feed's bars if its stamps are declared; else its timeframe may be backtrader's default."""
+    return length_of(data) if _stamps(data) == CLOSE else None
+
+
 def closings_of(opens: pd.Series, timeframe: int, compression: int) -> pd.Series:
     """Return the closing times of bars of a timeframe, from their openings."""
     months = compression if timeframe == bt.TimeFrame.Months else 0

@@ -8,10 +8,11 @@ from typing import Any
 import backtrader as bt
 import pandas as pd
 
-from bt_neuro.bars.timeframe import MONTH, UNITS, parse_timeframe
+from bt_neuro.bars.timeframe import MONTH, UNITS, parse_timeframe, timeframe_name
 from bt_neuro.errors import BarsError, StrategyError
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
 from bt_neuro.plugin.features import BarFeatures
+from bt_neuro.plugin.stamps import declared_length
 
 
 class CoarserShape:
@@ -109,15 +110,21 @@ def timeframe_features(data: bt.feed.DataBase, timeframes: Any, wing: int = 1) -
     Parameters
     ----------
     data : backtrader data feed
-    timeframes : such as ``"H4,D1"``, coarser than the bars
+    timeframes : such as ``"H4,D1"``, coarser than the bars; checked where the feed declares its stamps
     wing : as in `shape_features`
 
     Raises
     ------
     StrategyError
-        When a timeframe is unknown or given twice.
+        When a timeframe is unknown, given twice, or not longer than the bars.
     """
-    names = names_of(timeframes)
+    names, length = names_of(timeframes), declared_length(data)
+    for name in names:
+        if length is not None and parse_timeframe(name) <= length:
+            raise StrategyError(
+                f"timeframes must be longer than the bars, {timeframe_name(length)}, got {name}. "
+                "Give longer ones, or the feed its timeframe."
+            )
     lines = (*FEATURES, *(f"{name}_{feature}" for name in names for feature in FEATURES))
     kind: Any = type("TimeframeFeatures", (TimeframeFeatures,), {"lines": lines, "__module__": __name__})
     indicator = kind(data, wing=wing, timeframes=names)

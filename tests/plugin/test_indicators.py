@@ -159,6 +159,8 @@ def test_wrong_parameters_of_the_indicator_are_refused(params: dict[str, Any], m
     ("params", "message"),
     [
         ({"timeframes": "H4,H4"}, "must differ"),
+        ({"timeframes": "H4,M5"}, "must be longer than the bars, H1, got M5"),
+        ({"timeframes": "H1"}, "must be longer than the bars, H1, got H1"),
         ({"timeframes": "X9"}, "is no timeframe"),
         ({"timeframes": "D1", "features": "article"}, "timeframes need features='shape'"),
     ],
