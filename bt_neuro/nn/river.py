@@ -73,35 +73,42 @@ class NeuroClassifier(base.Classifier):  # type: ignore[misc]
         yield {"device": "numpy"}
 
     def learn_one(self, x: dict[Any, Any], y: Any) -> None:
-        """Learn one sample; raise LayerError if there is no place for a new feature or class."""
+        """Learn one sample; raise LayerError if there is no place for a new feature or class.
+
+        A sample that cannot be learned takes no place.
+        """
         # By name within a sample: the order of a dictionary means nothing.
-        self._make_room(self._features, sorted(x.keys() - self._features.keys(), key=str), "n_features")
-        self._make_room(self._classes, [y] if y not in self._classes else [], "n_classes")
+        features = self._with_room(
+            self._features, sorted(x.keys() - self._features.keys(), key=str), "n_features"
+        )
+        classes = self._with_room(self._classes, [y] if y not in self._classes else [], "n_classes")
         target = np.zeros(self.n_classes)
-        target[self._classes[y]] = 1
-        self._made().learn(self._window(x), target)
+        target[classes[y]] = 1
+        self._made().learn(self._window(x, features), target)
+        self._features, self._classes = features, classes
 
     def predict_proba_one(self, x: dict[Any, Any], **_: Any) -> dict[Any, float]:
         """Return the probability of each class seen so far; nothing changes."""
         if not self._classes:
             return {}
-        outputs = self._made().predict(self._window(x)).astype(float)[: len(self._classes)]
+        outputs = self._made().predict(self._window(x, self._features)).astype(float)[: len(self._classes)]
         total = outputs.sum()
         shares = outputs / total if total > 0 else np.full(len(outputs), 1 / len(outputs))
         return dict(zip(self._classes, shares.tolist(), strict=True))
 
-    def _make_room(self, places: dict[Any, int], names: list[Any], limit: str) -> None:
+    def _with_room(self, places: dict[Any, int], names: list[Any], limit: str) -> dict[Any, int]:
         if len(places) + len(names) > getattr(self, limit):
             raise LayerError(
-                f"no room for {names[-1]!r} beside {len(places)} others: raise {limit}={getattr(self, limit)}"
+                f"{limit} must be {len(places) + len(names)} or more for {names[-1]!r} beside {len(places)} others, "
+                f"got {getattr(self, limit)}. Raise it."
             )
-        places.update({name: len(places) + i for i, name in enumerate(names)})
+        return {**places, **{name: len(places) + i for i, name in enumerate(names)}} if names else places
 
-    def _window(self, x: dict[Any, Any]) -> NDArray[np.floating]:
+    def _window(self, x: dict[Any, Any], places: dict[Any, int]) -> NDArray[np.floating]:
         window = np.zeros(self.n_features)
         for name, value in x.items():
-            if name in self._features:  # others have no place yet
-                window[self._features[name]] = value
+            if name in places:  # others have no place yet
+                window[places[name]] = value
         return window
 
     def _made(self) -> Network:

@@ -163,13 +163,28 @@ def test_a_single_bar_is_a_day() -> None:
         (lambda bars: bars.iloc[:0], "at least one bar"),
         (lambda bars: bars.assign(datetime=bars["datetime"].astype(str)), "to_datetime"),
         (lambda bars: bars.assign(close=bars["close"].where(bars.index != 3)), "Bar 3 must have a value"),
-        (lambda bars: bars.assign(high=bars["high"].where(bars.index != 3, np.inf)), "Bar 3 .* a finite high"),
+        (
+            lambda bars: bars.assign(high=bars["high"].where(bars.index != 3, np.inf)),
+            "Bar 3 .* a finite high",
+        ),
         (lambda bars: bars.assign(spread="1,5"), "spread must hold numbers: .*'1,5'"),
         (lambda bars: bars.assign(low=bars["datetime"]), "low must hold numbers: "),
         (lambda bars: bars.iloc[[0, 1, 2, 2, 3]], "Bar 3 must be later"),
         (lambda bars: bars.iloc[::-1], "Bar 1 must be later"),
     ],
-    ids=["no frame", "columns", "index", "empty", "text", "hole", "infinity", "comma", "times", "twice", "backwards"],
+    ids=[
+        "no frame",
+        "columns",
+        "index",
+        "empty",
+        "text",
+        "hole",
+        "infinity",
+        "comma",
+        "times",
+        "twice",
+        "backwards",
+    ],
 )
 def test_frames_that_backtrader_would_misread_are_refused(spoil: Any, message: str) -> None:
     with pytest.raises(BarsError, match=message):
