@@ -19,21 +19,21 @@ from backtrader.utils.dateintern import Localizer, tzparse
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.bars.timeframe import commonest_step
 from bt_neuro.errors import BarsError
-from bt_neuro.plugin.bar_loop import give_buffers, move_lines
+from bt_neuro.plugin.bar_loop import move_lines
+from bt_neuro.plugin.feed_base import FeedBase
 from bt_neuro.plugin.feed_frame import COLUMNS, require_bars
 from bt_neuro.plugin.stamps import (
     CLOSE,
     closings_of,
     length_of,
     require_closed,
-    require_ours,
     timeframe_length,
 )
 
 CHUNK = 4096  # bars turned into Python floats at a time: long enough to be fast, short enough to be nothing
 
 
-class BarsFeed(bt.feed.DataBase):
+class BarsFeed(FeedBase):
     """Feed the bars of a frame.
 
     Params:
@@ -77,8 +77,7 @@ class BarsFeed(bt.feed.DataBase):
     2024-01-01 12:00:00 1.12 12.0
     """
 
-    lines = ("spread", "opened")
-    params = (("bars", None), ("timeframe", None), ("compression", None), ("sessionend", time(0, 0)))
+    params = (("bars", None), ("timeframe", None), ("compression", None))
 
     stamps = CLOSE
     opening = None  # in the line `opened`; not to be looked for among all lines, see `opening_line`
@@ -94,7 +93,6 @@ class BarsFeed(bt.feed.DataBase):
             self.p.compression = self.p.compression or compression
         self.p.compression = self.p.compression or 1
         self._cut()
-        self._is_held_back = False  # a bar may be, with exactbars=1
         self._counter = self.lines.lines[0]
 
     def __len__(self) -> int:
@@ -166,18 +164,6 @@ class BarsFeed(bt.feed.DataBase):
             line[0] = value
         return True
 
-    # -- with exactbars=1 backtrader takes a bar back that is too early, and then loads the one after it -------
-    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        self._is_held_back = len(self._env.datas) > 1
-        require_ours(self)
-        give_buffers(self, self._is_held_back)
-
-    def rewind(self, size: int = 1) -> None:
-        if self._is_held_back:
-            self._save2stack(erase=True, force=True)
-        else:
-            super().rewind(size)
-
     # -- coarser bars ----------------------------------------------------------------------------------------
     def clone(self, **kwargs: Any) -> BarsFeed:
         """Return another feed of the same bars; called by `cerebro.resampledata`."""
@@ -197,16 +183,6 @@ class BarsFeed(bt.feed.DataBase):
 
     def replay(self, **kwargs: Any) -> None:
         raise BarsError("BarsFeed cannot be replayed: half-made bars would be learned. Use resampledata.")
-
-    # backtrader copies each bar into eight tick_* attributes, for data that change within a bar. Nobody reads
-    # them (the broker takes the bar where there is no tick), and they cost 7 microseconds a bar.
-    tick_open = tick_high = tick_low = tick_close = None
-
-    def _tick_nullify(self) -> None:
-        pass
-
-    def _tick_fill(self, force: bool = False) -> None:
-        pass
 
 
 def _utc(zone: Any, bound: date, clock: time) -> datetime:

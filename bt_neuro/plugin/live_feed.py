@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 import backtrader as bt
@@ -13,15 +13,15 @@ from bt_neuro.bars.closing import closing_time
 from bt_neuro.bars.limits import Limits
 from bt_neuro.bars.line_reader import Bar
 from bt_neuro.errors import StrategyError
-from bt_neuro.plugin.bar_loop import give_buffers
 from bt_neuro.plugin.feed import day_number
+from bt_neuro.plugin.feed_base import FeedBase
 from bt_neuro.plugin.feed_frame import COLUMNS
-from bt_neuro.plugin.stamps import CLOSE, require_closed, require_ours, timeframe_length
+from bt_neuro.plugin.stamps import CLOSE, require_closed, timeframe_length
 
 DIGIT_BARS = 500
 
 
-class LiveFeed(bt.feed.DataBase):
+class LiveFeed(FeedBase):
     """Feed the bars that another thread puts into a queue, each once and as soon as it arrives.
 
     Params:
@@ -65,7 +65,6 @@ class LiveFeed(bt.feed.DataBase):
     (1, 1)
     """
 
-    lines = ("spread", "opened")
     params = (
         ("queue", None),
         ("history", ()),
@@ -74,7 +73,6 @@ class LiveFeed(bt.feed.DataBase):
         ("qcheck", 0.25),
         ("timeframe", None),
         ("compression", 1),
-        ("sessionend", time(0, 0)),
     )
 
     stamps: str | None = None
@@ -83,7 +81,6 @@ class LiveFeed(bt.feed.DataBase):
         if not hasattr(self.p.queue, "get_nowait"):
             raise StrategyError("LiveFeed needs queue=, a queue.Queue of bars")
         self._length = None
-        self._is_held_back = False  # a bar may be, with exactbars=1
         if self.p.timeframe is None:
             self.p.timeframe = bt.TimeFrame.Days  # of no meaning without other feeds
         elif (length := timeframe_length(self.p.timeframe, self.p.compression)) is None:
@@ -106,17 +103,8 @@ class LiveFeed(bt.feed.DataBase):
         self._ended = True
 
     def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
-        # As in BarsFeed: beside others a bar that is too early is taken back, and comes again.
-        self._is_held_back = len(self._env.datas) > 1
-        require_ours(self)
-        give_buffers(self, self._is_held_back)
+        super().qbuffer(savemem, replaying)
         self.minbuffer(2)  # an idle period drops the oldest bar, which must not be the last one
-
-    def rewind(self, size: int = 1) -> None:
-        if self._is_held_back:
-            self._save2stack(erase=True, force=True)
-        else:
-            super().rewind(size)
 
     def start(self) -> None:
         super().start()
@@ -178,10 +166,3 @@ class LiveFeed(bt.feed.DataBase):
 
     def replay(self, **options: Any) -> None:
         raise StrategyError("LiveFeed cannot be replayed: half-made bars would be learned.")
-
-    # As in BarsFeed: nobody reads these copies, and they cost 7 microseconds a bar.
-    def _tick_nullify(self) -> None:
-        pass
-
-    def _tick_fill(self, force: bool = False) -> None:
-        pass
