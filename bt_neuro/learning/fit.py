@@ -53,7 +53,7 @@ def fit(
         for first in range(0, len(examples), _LAUNCH_EXAMPLES):
             part = examples[first : first + _LAUNCH_EXAMPLES]
             windows, targets = _stacked(part)
-            with _place_named(f"in era {len(log.epochs) + 1}, up to bar {part[-1].bar}"):
+            with _place_named(f"in epoch {len(log.epochs) + 1}, up to bar {part[-1].bar}"):
                 outputs = network.learn(windows, targets)
             log.figures.add(outputs.reshape(-1, *targets.shape), targets)
             on_launch(first + len(part))

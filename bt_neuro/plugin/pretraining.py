@@ -103,7 +103,7 @@ class Pretraining:
                 if hasattr(listener, "notify_examples"):
                     listener.notify_examples(number, learned, len(self.examples))
             if is_stopping(strategy.env):
-                raise KeyboardInterrupt(f"interrupted in era {number} of {self.eras}")
+                raise KeyboardInterrupt(f"interrupted in epoch {number} of {self.eras}")
 
         def on_epoch() -> None:
             for listener in listeners:

@@ -131,7 +131,7 @@ def test_a_network_that_diverges_is_refused(rng):
     observe(learner, bars(rng, 50))
     state = learner.network.state()
     learner.network.set_state({**state, "dense_2.bias": np.full_like(state["dense_2.bias"], np.nan)}, 0)
-    with pytest.raises(NonFiniteError, match=r"in era 1, .* must be finite, got .*Lower the learning rate"):
+    with pytest.raises(NonFiniteError, match=r"in epoch 1, .* must be finite, got .*Lower the learning rate"):
         learn(learner)
 
 

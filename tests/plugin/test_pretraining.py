@@ -255,7 +255,7 @@ def test_eras_that_diverge_say_so_and_keep_those_before(file, tmp_path):
             self.network.set_state(state, self.network.steps)
 
     with pytest.raises(
-        NonFiniteError, match="in era 2, up to bar 190: the outputs of step 0, member 0, must be finite"
+        NonFiniteError, match="in epoch 2, up to bar 190: the outputs of step 0, member 0, must be finite"
     ):
         backtest(file, strategy=Diverges, out=tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -353,7 +353,7 @@ def stopping(strategy, at):
 )
 def test_interrupted_eras_go_on_to_the_bit(strategy, at, file, whole, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    with pytest.raises(KeyboardInterrupt, match=rf"in era \d of 3: continue with --resume {first}"):
+    with pytest.raises(KeyboardInterrupt, match=rf"in epoch \d of 3: continue with --resume {first}"):
         backtest(file, strategy=stopping(strategy, at), out=first)
     stopped = open_run(first)
     kind, number = at
@@ -397,7 +397,7 @@ def test_interrupted_in_the_test_it_goes_on_without_learning_an_era(at, file, wh
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_interrupted_in_the_first_era_there_is_nothing_to_go_on_with(file, tmp_path):
-    with pytest.raises(KeyboardInterrupt, match="interrupted in era 1 of 3"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted in epoch 1 of 3"):
         backtest(file, strategy=stopping(Watched, ("launch", 1)), out=tmp_path / "first")
     assert not (tmp_path / "first").exists()
 
