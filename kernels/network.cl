@@ -18,7 +18,7 @@
 #define MODE_SLIDING 32
 #define MODE_SKIPPED 256       // from this bit on: number of a layer to leave out, counted from 1, to see what it costs
 
-// The hint keeps Intel's compiler from making vectors of work-items, over which it sits for seconds.
+// The hint keeps Intel's compiler from vectorising over work-items, which takes it seconds.
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1), vec_type_hint(real16))) void network_run(
     global real* networks, global const uint* seeds, global const real* inbox, global real* outbox,
     const int mode, const int windows) {

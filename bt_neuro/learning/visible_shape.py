@@ -23,7 +23,7 @@ FEATURES = (
 # Weight of the newest bar in averages over 24, 240, 1000, 100 and 8 bars.
 LEVEL_RATE, SLOW_RATE, REFERENCE_RATE, VOLUME_RATE, RECENT_RATE = 2 / 25, 2 / 241, 2 / 1001, 2 / 101, 2 / 9
 SEASON_RATE = 0.05
-FURTHEST = 5.0  # expected ranges; a gap says no more beyond
+FURTHEST = 5.0  # expected ranges; larger values, as of gaps, are cut to it
 SMALLEST_RANGE = 1e-6  # of the close: flat bars have no unit otherwise
 HOURS_A_WEEK = 168
 

@@ -111,7 +111,7 @@ class NetworkState:
         with self._lock:
             self._settle()
             state = self._engines.current.read()
-        # Of one member they are views of what was read, which is fresh: quicker than two hundred copies.
+        # With one member the tensors are views of the block just read, which is quicker than two hundred copies.
         return {name: np.ascontiguousarray(_columns(state, placed)) for name, placed in self._places.items()}
 
     def tensor(self, name: str, copy: Any = None) -> Array:

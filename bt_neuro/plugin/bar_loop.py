@@ -37,8 +37,8 @@ def values_of(lines: Iterable[Any]) -> list[float]:
 def give_buffers(feed: bt.feed.DataBase, extra: bool) -> None:
     """Let the lines of a feed keep the bars that indicators need alone, with a place more if `extra`.
 
-    Each strategy of a Cerebro asks for it before its indicators say how many bars they need. backtrader's own then
-    forgets what those of the strategies before need, which read wrong bars or none.
+    Each strategy of a Cerebro calls it before its indicators request their bars. backtrader's own then drops the
+    requests of earlier strategies, whose indicators read wrong bars or none.
     """
     for line in feed.lines:
         if line.mode != LineBuffer.QBuffer or line.extrasize != extra:
@@ -64,16 +64,16 @@ class LeanStrategy(bt.Strategy):
     Analyzers with a method ``on_buffers`` are called when the lines have got their buffers.
     """
 
-    _hears_money: bool | None = None
+    _has_cash_listeners: bool | None = None
     _dlens: list[int]
 
     def _notify(self, qorders: Sequence[Any] = (), qtrades: Sequence[Any] = ()) -> None:
-        if self._hears_money is None:
-            self._hears_money = any(
+        if self._has_cash_listeners is None:
+            self._has_cash_listeners = any(
                 _overrides(part, "notify_cashvalue", "notify_fund")
                 for part in (self, *self.analyzers, *self._slave_analyzers)
             )
-        if self._hears_money or qorders or qtrades:
+        if self._has_cash_listeners or qorders or qtrades:
             super()._notify(qorders, qtrades)
         elif (self._orderspending or self._tradespending) and not self.env.p.quicknotify:
             self._notify_of_orders()

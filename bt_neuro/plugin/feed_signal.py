@@ -1,4 +1,4 @@
-"""The signal that `decide` gets: it knows the feed that it is of."""
+"""The signal that `decide` gets, with its feed."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ NUMBERED: dict[str, Any] = {"next_order": OrderBase, "next_trade": Trade}
 LATER = {
     "_dlens",
     "_minperstatus",
-    "_hears_money",
+    "_has_cash_listeners",
     "_overriding",
     "_learner",
     "_verification",
