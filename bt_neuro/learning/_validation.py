@@ -20,25 +20,31 @@ def require_matching(network: Network, label: Label, features: int, history_bars
     if network.n_inputs != inputs:
         raise LayerError(
             f"the network must have {inputs} inputs, for {history_bars} bars of {features} features, "
-            f"got {network.n_inputs}"
+            f"got {network.n_inputs}. Give it inputs={inputs}."
         )
     if tuple(label.classes) != CLASSES or network.n_outputs != len(CLASSES):
         found = f"label classes {tuple(label.classes)} and {network.n_outputs} network outputs"
-        raise LayerError(f"label classes and network outputs must be {CLASSES}, got {found}")
+        raise LayerError(
+            f"label classes and network outputs must be {CLASSES}, got {found}. Correct the one that differs."
+        )
     if getattr(network.layout.layers[-1], "activation", None) not in ("sigmoid", "softmax"):
         raise LayerError(
             "the last layer must end in a sigmoid or softmax, for outputs that are probabilities, got "
-            f"{network.layout.layers[-1]}"
+            f"{network.layout.layers[-1]}. Give it one of these activations."
         )
     if label.delay_bars < 1 or label.delay_bars % 1:
-        raise LayerError(f"label.delay_bars must be an integer, 1 or more, got {label.delay_bars!r}")
+        raise LayerError(
+            f"label.delay_bars must be an integer, 1 or more, got {label.delay_bars!r}. Correct the label."
+        )
 
 
 def require_in_time(labels: Iterable[ConfirmedLabel], bar: int, delay_bars: int) -> None:
     """Raise StrategyError where a label is confirmed too early or too late, or holds no class."""
     for label_bar, target in labels:
         if label_bar >= bar:
-            raise StrategyError(f"the label of bar {label_bar} must be confirmed after it, got bar {bar}")
+            raise StrategyError(
+                f"the label of bar {label_bar} must be confirmed after it, got bar {bar}. Correct the label's update()."
+            )
         if bar - label_bar > delay_bars:
             raise StrategyError(
                 f"the label of bar {label_bar} must be confirmed within delay_bars {delay_bars}, got bar "
@@ -49,7 +55,10 @@ def require_in_time(labels: Iterable[ConfirmedLabel], bar: int, delay_bars: int)
                 f"the label of bar {label_bar} must be finite, got {target}. Correct the label's update()."
             )
         if sum(target) == 0:
-            raise StrategyError(f"the label of bar {label_bar} must hold at least one class, got {target}")
+            raise StrategyError(
+                f"the label of bar {label_bar} must hold at least one class, got {target}. "
+                "Correct the label's update()."
+            )
 
 
 def raise_non_finite(bar: int, names: Sequence[str], values: Sequence[float], dtype: type) -> Never:

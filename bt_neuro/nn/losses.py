@@ -127,7 +127,9 @@ def loss_of(loss: str | Loss) -> Loss:
         return loss
     losses = {_snake_case(name): cls for name, cls in Config.registry.items() if issubclass(cls, Loss)}
     if loss not in losses:
-        raise LayerError(f"unknown loss {loss!r}.{did_you_mean(str(loss), losses)}")
+        raise LayerError(
+            f"loss must be a Loss or the name of one, got {loss!r}.{did_you_mean(str(loss), losses)}"
+        )
     return losses[loss]()
 
 

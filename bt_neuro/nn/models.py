@@ -40,7 +40,9 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
     Gizlyk, "Neural networks made easy", parts 11 (plain), 12 (Dropout) and 13 (Batch Normalization).
     """
     if expert not in EXPERTS:
-        raise LayerError(f"unknown expert {expert!r}.{did_you_mean(expert, EXPERTS)}")
+        raise LayerError(
+            f"expert must be one of the article's, got {expert!r}.{did_you_mean(expert, EXPERTS)}"
+        )
     bars = partial(Conv1D, 24, kernel_size=features, strides=features)
     attention = TransformerEncoder(blocks=5, num_heads=8, key_dim=4, activation="sigmoid")
     ends: list[Layer] = [Dense(200, activation="tanh"), Dense(3, activation="sigmoid")]
@@ -56,7 +58,9 @@ def article_layers(features: int = 12, expert: str = "batch_norm", **normalizati
             *ends,
         ]
     if normalization:
-        raise LayerError(f"expert {expert!r} has no RunningBatchNorm: leave {', '.join(normalization)} out")
+        raise LayerError(
+            f"expert must be 'batch_norm' with options, got {expert!r}. Leave {', '.join(normalization)} out."
+        )
     first = [Activation("tanh"), bars(activation="sigmoid"), attention, Dense(200, activation="tanh")]
     if expert == "dropout":
         first = [each for layer in first for each in (layer, Dropout(0.2))]

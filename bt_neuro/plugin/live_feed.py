@@ -79,7 +79,9 @@ class LiveFeed(FeedBase):
 
     def __init__(self) -> None:
         if not hasattr(self.p.queue, "get_nowait"):
-            raise StrategyError("LiveFeed needs queue=, a queue.Queue of bars")
+            raise StrategyError(
+                f"queue must be a queue.Queue of bars, got {self.p.queue!r}. Give LiveFeed(queue=...)."
+            )
         self._length = None
         if self.p.timeframe is None:
             self.p.timeframe = bt.TimeFrame.Days  # of no meaning without other feeds

@@ -40,7 +40,7 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
     path, name = Path(named[1] if named else wanted), (named[2] if named else None)
     if named is None or not path.is_file():
         fault = "is no Python file" if path.exists() else "does not exist"
-        raise StrategyError(f"strategy file {path} {fault}; give FILE.py or FILE.py:Class")
+        raise StrategyError(f"strategy file {path} {fault}. Give FILE.py or FILE.py:Class.")
     module = _run(path)
     home = module.__name__
     found = {
@@ -55,10 +55,12 @@ def load_strategy(wanted: str) -> type[NeuroStrategy]:
         return found[name]
     if not found:
         raise StrategyError(
-            f"{path} holds no strategy: it needs a class such as `class Mine(NeuroStrategy): ...`"
+            f"{path} must hold a strategy, got none. Add a class such as `class Mine(NeuroStrategy): ...`."
         )
     if len(found) > 1:
-        raise StrategyError(f"{path} holds {len(found)} strategies; say which: {path}:{next(iter(found))}")
+        raise StrategyError(
+            f"{path} must hold one strategy, got {len(found)}. Name one: {path}:{next(iter(found))}."
+        )
     return next(iter(found.values()))
 
 
@@ -147,7 +149,7 @@ def parse_parameters(words: Iterable[str], strategy: type[NeuroStrategy]) -> dic
         name, equals, text = word.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise StrategyError(f"parameter {word!r} needs a value: name=value")
+            raise StrategyError(f"a parameter must be name=value, got {word!r}. Give the value.")
         require_known(strategy, [name])
         try:
             parameters[name] = ast.literal_eval(text)

@@ -59,9 +59,12 @@ class RunningStatistics(bt.Observer):
             return
         if self.p.feature not in learner.feature_names:
             known = did_you_mean(str(self.p.feature), learner.feature_names)
-            raise StrategyError(f"RunningStatistics: there is no feature {self.p.feature!r}.{known}")
+            raise StrategyError(f"feature must be one of the strategy's, got {self.p.feature!r}.{known}")
         if (held := learner.running_statistics()) is None:
-            raise StrategyError("RunningStatistics: the network does not begin with a RunningBatchNorm")
+            raise StrategyError(
+                f"the first layer must be a RunningBatchNorm for RunningStatistics, got "
+                f"{self._owner.network.layout.layers[0]}. Add one, or leave the observer out."
+            )
         index = learner.feature_names.index(self.p.feature)
         self.lines.mean[0], self.lines.deviation[0] = (float(numbers[index]) for numbers in held)
 

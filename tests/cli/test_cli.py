@@ -80,12 +80,20 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         (["backtest", "empty.csv"], {"empty.csv": ""}, r"empty\.csv.*"),
         (["backtest", "poem.csv"], {"poem.csv": "roses,are\nred,violets\n"}, r"poem\.csv.*"),
         (["backtest", SAMPLE, "--strategy", "gone.py"], {}, r"strategy file gone\.py does not exist.*"),
-        (["backtest", SAMPLE, "--strategy", "no.py"], {"no.py": EMPTY}, r"no\.py holds no strategy.*"),
-        (["backtest", SAMPLE, "--strategy", "two.py"], {"two.py": TWO}, r".*say which: two\.py:A"),
+        (
+            ["backtest", SAMPLE, "--strategy", "no.py"],
+            {"no.py": EMPTY},
+            r"no\.py must hold a strategy, got none.*",
+        ),
+        (
+            ["backtest", SAMPLE, "--strategy", "two.py"],
+            {"two.py": TWO},
+            r"two\.py must hold one strategy, got \d\. Name one: two\.py:A\.",
+        ),
         (["backtest", SAMPLE, "--strategy", "two.py:C"], {"two.py": TWO}, r"two\.py has no strategy 'C'.*"),
         (["backtest", SAMPLE, "--strategy", "bad.py"], {"bad.py": "1 / 0"}, r".*ZeroDivisionError.*"),
         (["backtest", SAMPLE, "--param", "wnig=2"], {}, r".*no parameter 'wnig'\. Did you mean wing\?"),
-        (["backtest", SAMPLE, "--param", "wing"], {}, r"parameter 'wing' needs a value.*"),
+        (["backtest", SAMPLE, "--param", "wing"], {}, r"a parameter must be name=value, got 'wing'.*"),
         (
             ["backtest", SAMPLE, "--strategy", BARRIERS, "--param", "width=abc"],
             {},

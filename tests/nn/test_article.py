@@ -29,8 +29,14 @@ def test_the_default_is_the_expert_of_part_13():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"expert": "batchnorm"}, "unknown expert 'batchnorm'. Did you mean batch_norm"),
-        ({"expert": "plain", "epsilon": 1e-3}, "expert 'plain' has no RunningBatchNorm: leave epsilon out"),
+        (
+            {"expert": "batchnorm"},
+            "expert must be one of the article's, got 'batchnorm'. Did you mean batch_norm",
+        ),
+        (
+            {"expert": "plain", "epsilon": 1e-3},
+            "expert must be 'batch_norm' with options, got 'plain'. Leave epsilon out.",
+        ),
     ],
 )
 def test_what_an_expert_cannot_be_is_refused(options, complaint):

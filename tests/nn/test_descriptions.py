@@ -46,7 +46,7 @@ def make(layers, inputs=6, **options):
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
-        (make([Dense(2)], loss="mse"), "unknown loss 'mse'"),
+        (make([Dense(2)], loss="mse"), "loss must be a Loss or the name of one, got 'mse'"),
         (
             make([Dense(2)], loss="categorical_crossentropy"),
             r"needs a softmax: end with Dense\(2, 'softmax'\)",

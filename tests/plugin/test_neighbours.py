@@ -13,6 +13,7 @@ from modes import random_hours
 from small import Small
 
 from bt_neuro import (
+    Dense,
     FractalLabel,
     HitRate,
     HitRateLine,
@@ -55,6 +56,11 @@ class SilentNext(Small):
 class SilentInit(Small):
     def __init__(self) -> None:
         self.mine = 1
+
+
+class Dull(Small):
+    def layers(self, inputs: int) -> list[Any]:
+        return [Dense(3, "sigmoid")]
 
 
 class Pickled(Small):
@@ -103,6 +109,20 @@ def test_observers_show_signals_and_hit_rate() -> None:
     assert by_name["buy"].sum() + by_name["sell"].sum() in (counted["signals"], counted["signals"] + last)
     assert not (by_name["buy"] & by_name["sell"]).any()
     assert hits.lines.hit_rate[0] == pytest.approx(counted["window_hit_rate_pct"])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "feature", "message"),
+    [
+        (Small, "huor", "feature must be one of the strategy's, got 'huor'. Did you mean hour"),
+        (Dull, "hour", "the first layer must be a RunningBatchNorm for RunningStatistics, got Dense"),
+    ],
+)
+def test_running_statistics_need_a_feature_and_a_normalisation(
+    strategy: Any, feature: str, message: str
+) -> None:
+    with pytest.raises(StrategyError, match=message):
+        run(strategy, observers=[(RunningStatistics, {"feature": feature})])
 
 
 def test_a_checkpoint_has_one_writer(tmp_path: Any) -> None:

@@ -122,7 +122,7 @@ def test_history_that_goes_back_is_left_out():
 
 
 def test_a_live_feed_needs_a_queue():
-    with pytest.raises(StrategyError, match="needs queue="):
+    with pytest.raises(StrategyError, match=r"queue must be a queue\.Queue of bars, got None"):
         LiveFeed()
 
 
