@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import backtrader as bt
@@ -45,9 +46,24 @@ class BarExecution(bt.brokers.BackBroker):
         return True
 
     def _bracketize(self, order: Order, cancel: bool = False) -> None:
+        family = self._pchildren.get(order.ref, ())  # of a bracket's entry: itself, and its exits
+        if cancel and len(family) > 1 and order.executed.size:
+            cancel = not self._fit_exits(order, list(family)[1:])
         super()._bracketize(order, cancel)
         for child in self._toactivate:
             child.met = len(child.data)  # the bar in which its parent has filled
+
+    def _fit_exits(self, entry: Order, exits: list[Order]) -> bool:
+        """Reduce exits to what an entry has filled, and return whether any of that is still held.
+
+        backtrader would cancel the exits with the rest of the entry, and leave what filled without its stop. At
+        their full size they would turn the position over.
+        """
+        held = self.positions[entry.data].size
+        size = min(abs(entry.executed.size), max(0.0, math.copysign(held, held * entry.executed.size)))
+        for order in exits if size else ():
+            order.size = order.executed.remsize = math.copysign(min(abs(order.size), size), order.size)
+        return size > 0
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
         slipped = super()._slip_up(pmax, price, doslip, lim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import inspect
 from collections.abc import Iterator
@@ -123,6 +124,64 @@ def test_slippage(settings: dict[str, float], fills: tuple[float, float]) -> Non
     strategy = trade(orders(2, -2), bars, spread=0.0, point=0.01, **settings)
     assert tuple(order.executed.price for order in strategy.orders) == pytest.approx(fills)
     assert strategy.broker.books.slippage == pytest.approx(2 * (fills[0] - fills[1]))
+
+
+# --- exits of an entry that fills in part ----------------------------------------------------------------
+
+FALLS = [100, 100, 100, 100, (100, 101, 80, 85), 85]
+EXPIRES = {"exectype": bt.Order.Limit, "price": 100, "oargs": {"valid": datetime.timedelta(days=1)}}
+
+
+def enters(size: float, held: float = 0, then: str = "", **options: Any) -> Steps:
+    """Enter with a stop at 95 and a limit at 110, after a position of `held`, and act two bars later."""
+
+    def script(strategy: bt.Strategy) -> Iterator[None]:
+        if held:
+            strategy.order_target_size(target=held)
+        yield
+        entry, *_ = strategy.buy_bracket(
+            size=size, **{"exectype": bt.Order.Market, "stopprice": 95, "limitprice": 110} | options
+        )
+        yield
+        if then == "cancel":
+            strategy.cancel(entry)
+        elif then == "close":
+            strategy.close()
+            yield
+            strategy.cancel(entry)
+        yield
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("steps", "part", "stopped"),
+    [
+        pytest.param(enters(1_500), 1e9, 1_000, id="below a step"),
+        pytest.param(enters(30_000, oargs={"fit": True}), 1e9, 20_000, id="cut to the buying power"),
+        pytest.param(enters(30_000), 15_000, 15_000, id="its second part is refused"),
+        pytest.param(enters(3_000, **EXPIRES), 1_000, 1_000, id="expires"),
+        pytest.param(enters(3_000, then="cancel"), 1_000, 1_000, id="is cancelled"),
+        pytest.param(enters(2_500, held=-1_000), 1e9, 1_000, id="turns a position"),
+        pytest.param(enters(3_000, held=-2_000, then="cancel"), 1_500, None, id="only reduces a position"),
+        pytest.param(enters(3_000, then="close"), 1_000, 1_000, id="half was closed before"),
+        pytest.param(enters(500), 1e9, None, id="nothing fills"),
+    ],
+)
+def test_exits_are_for_what_the_entry_filled(steps: Steps, part: float, stopped: float | None) -> None:
+    money = FOREX | {"point": 0.01, "cash": 1e6, "leverage": 2.0}
+    strategy = trade(steps, daily(*FALLS), filler=Parts(part), **money)
+    ends = {
+        order.getordername(): (order.getstatusname(), -order.executed.size)
+        for order in strategy.orders
+        if order.parent is not None
+    }
+    if stopped is None:
+        assert {size for _, size in ends.values()} == {0}
+        assert not strategy.broker.pending
+    else:
+        assert ends == {"Stop": ("Completed", stopped), "Limit": ("Canceled", 0)}
+        assert strategy.position.size == 0
 
 
 # --- cash that moves ------------------------------------------------------------------------------------
