@@ -74,5 +74,17 @@ def orders(*sizes: float, **options: Any) -> Steps:
     return script
 
 
+def adds(held: float, *more: tuple[float, Any, float | None]) -> Steps:
+    """Buy or sell at market, and a bar later send more orders: size, kind and price of each."""
+
+    def script(strategy: bt.Strategy) -> Iterator[None]:
+        for each in ([(held, bt.Order.Market, None)], more):
+            for size, kind, price in each:
+                (strategy.buy if size > 0 else strategy.sell)(size=abs(size), exectype=kind, price=price)
+            yield
+
+    return script
+
+
 def outcomes(strategy: Script) -> list[str]:
     return [order.getstatusname() for order in strategy.orders]

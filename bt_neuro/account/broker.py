@@ -38,8 +38,8 @@ class MarginBroker(MarginFills):
     Notes
     -----
     Order of one bar: deposits, swap, stop-out of the positions carried in, orders, stop-out of what the
-    orders left, ruin. A market order, or a stop nearer than the stop-out level, fills before the stop-out; a
-    take-profit does not, because the path inside the bar is unknown.
+    orders left, ruin. A market order, or a stop nearer than the stop-out level, fills before the stop-out. A
+    take-profit, or an order that adds inside the bar, does not: the path there is unknown.
 
     - Margin is tested at the fill, if the position grows or turns: the equity after all costs must be at
       least the margin after. Closing is always allowed. Other positions count at the open of the same bar.
@@ -111,6 +111,9 @@ class MarginBroker(MarginFills):
             self._toactivate.popleft().activate()
         cash = self.cash
         again = bool(self._holdings) and self._carried_in()
+        if again:  # what may save a position is tried before what enlarges it
+            self.check_submitted()
+            self.pending: deque[Order] = deque(sorted(self.pending, key=self._enlarges))
         if self.pending or self.submitted or self._userhist:
             super().next()
         else:  # nothing else is left to do there
@@ -221,9 +224,46 @@ class MarginBroker(MarginFills):
     @staticmethod
     def _goes_first(order: Order, level: float, is_long: bool) -> bool:
         if order.exectype in (Order.Stop, Order.StopTrail):
-            stop = order.created.price
+            stop, first = order.created.price, order.data.open[0]
+            if order.isbuy() == is_long:  # it enlarges the position, before the stop-out only at the open
+                return order.active() and (stop <= first if is_long else stop >= first)
             return order.active() and (stop > level if is_long else stop < level)
         return order.exectype == Order.Market
+
+    def _enlarges(self, order: Order) -> bool:
+        size = self.positions[order.data].size
+        return order.exectype != Order.Market and size * order.executed.remsize > 0
+
+    def _execute(
+        self,
+        order: Order,
+        ago: int | None = None,
+        price: float | None = None,
+        cash: float | None = None,
+        position: bt.Position | None = None,
+        dtcoc: float | None = None,
+    ) -> float | None:
+        if ago is not None and price is not None and self._holdings and self._enlarges(order):
+            self._stop_out_before(order, price, order.data.datetime[ago])
+            if not order.alive():
+                return None
+        return super()._execute(order, ago, price, cash, position, dtcoc)
+
+    def _stop_out_before(self, order: Order, price: float, time: float) -> None:
+        """Stop out a position that meets its level in this bar before an order inside the bar enlarges it.
+
+        The enlarged position is tested only on what comes after the fill, see `Holding.range_of`, and would pass. A
+        fill on the way to the level comes first.
+        """
+        data = order.data
+        size, holding = self.positions[data].size, self._holdings[data]
+        is_on_the_way = order.exectype != Order.Close and (price - data.open[0]) * size < 0
+        if is_on_the_way or self._is_at_open(order, price, time) or not holding.is_in_bar(data):
+            return
+        self.pending.append(order)  # so that a stop-out cancels it as well
+        self._stop_out_if_reached(data, holding)
+        if order.alive():
+            self.pending.pop()
 
     def _stop_out_at_close(self) -> None:
         """Close positions at the bar's end while all of them together are below the stop-out level.

@@ -241,7 +241,7 @@ class MarginFills(BarExecution):
         books.commission += closing + opening - spread
         books.slippage += abs(size * self._slipped) * info.p.mult
         pos.update(size, price, opening_time(data))
-        self._follow(order, data, closed, opened, price)
+        self._follow(order, data, closed, opened, price, self._is_at_open(order, price, time))
         self._traded = data
         if closed and self.p.int2pnl and info.has_swap:
             swap = self.d_credit[data] * min(1.0, abs(closed / held))
@@ -266,7 +266,14 @@ class MarginFills(BarExecution):
         self.notify(order)
         self._ococheck(order)
 
-    def _follow(self, order: Order, data: Any, closed: float, opened: float, price: float) -> None:
+    def _is_at_open(self, order: Order, price: float, time: float) -> bool:
+        """Return whether all of the current bar comes after a fill."""
+        is_first = order.exectype == Order.Market or price - self._slipped == order.data.open[0]
+        return is_first or time < order.data.datetime[0]  # such as an order for the close of a session before
+
+    def _follow(
+        self, order: Order, data: Any, closed: float, opened: float, price: float, at_open: bool
+    ) -> None:
         """Keep the holding of `data` in step with its position."""
         holding = self._holdings.get(data)
         if closed and holding is not None and (opened or not self.positions[data].size):
@@ -277,5 +284,4 @@ class MarginFills(BarExecution):
         if opened:
             if holding is None:
                 holding = self._holdings[data] = Holding(order)
-            at_open = order.exectype == Order.Market or price - self._slipped == data.open[0]
             holding.opened(order, price, at_open)

@@ -25,15 +25,19 @@ class Holding:
         self.owner, self.tradeid = order.owner, order.tradeid
         self.low, self.high = float("inf"), float("-inf")
         self._bars = 0
-        self._since: float | None = None
+        self._since: list[float | None] | None = None  # fills in the current bar, None for one at its open
 
     def opened(self, order: bt.Order, price: float, at_open: bool) -> None:
         """Note a fill that opens or enlarges the position."""
+        earlier = [] if self.low > self.high else self._since or [None]
         self.owner, self.tradeid = order.owner, order.tradeid
-        self.include(price)
-        self._since = None if at_open else price
-        if order.exectype == order.Close:  # nothing of this bar comes after it
+        if order.exectype == order.Close and not at_open:  # nothing of this bar comes after it
+            if earlier:
+                self.end(order.data)
             self._bars = len(order.data)
+        else:
+            self._since = [*earlier, None if at_open else price]
+        self.include(price)
 
     def closed(self, data: Any, price: float) -> None:
         """Note the fill that ends the position."""
@@ -49,22 +53,25 @@ class Holding:
         return len(data) != self._bars or bool(data.replaying)
 
     def range_of(self, data: Any) -> tuple[float, float, float]:
-        """Return first, lowest and highest price of the current bar since the entry.
-
-        If the entry lies inside the bar, the price moved from the open to the entry first. Extremes beyond the
-        entry, seen from the open, therefore came after it. On the other side only entry and close did for certain.
-        """
-        price, first, low, high = self._since, data.open[0], data.low[0], data.high[0]
-        if price is None:
-            return first, low, high
-        close = data.close[0]
-        return (price, low, max(price, close)) if price < first else (price, min(price, close), high)
+        """Return first, lowest and highest price of the current bar since the last fill."""
+        return _range_since(self._since[-1] if self._since else None, data)
 
     def end(self, data: Any) -> None:
-        """Note that the current bar has ended."""
-        if self._since is None:
-            low, high = data.low[0], data.high[0]
-        else:
-            _, low, high = self.range_of(data)
-        self.low, self.high = min(self.low, low), max(self.high, high)
+        """Note the end of the bar: each part of the position met what came after its fill."""
+        for price in self._since or (None,):
+            _, low, high = _range_since(price, data)
+            self.low, self.high = min(self.low, low), max(self.high, high)
         self._bars, self._since = len(data), None
+
+
+def _range_since(price: float | None, data: Any) -> tuple[float, float, float]:
+    """Return first, lowest and highest price of the current bar after a fill at `price`, None for the open.
+
+    If the fill lies inside the bar, the price moved from the open to it first. Extremes beyond the fill, seen from
+    the open, therefore came after it. On the other side only fill and close did for certain.
+    """
+    first, low, high = data.open[0], data.low[0], data.high[0]
+    if price is None:
+        return first, low, high
+    close = data.close[0]
+    return (price, low, max(price, close)) if price < first else (price, min(price, close), high)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import backtrader as bt
 import pandas as pd
 import pytest
-from accounts import FOREX, Steps, daily, orders, outcomes, trade
+from accounts import FOREX, Steps, adds, daily, orders, outcomes, trade
 
 from bt_neuro.account.target import target_orders
 
@@ -75,6 +75,8 @@ def targets(*shares: float | None) -> Steps:
     return script
 
 
+STOP, MARKET, CLOSE = bt.Order.Stop, bt.Order.Market, bt.Order.Close
+TENFOLD = PLAIN | {"leverage": 10.0}  # 900 at 100 are stopped out at 93.57 with 4,210.53
 LOW = (1.10, 1.10, 1.06, 1.08)  # a bar whose low is beyond the stop-out level
 FLAT = 1.10
 # fmt: off
@@ -115,6 +117,22 @@ CASES = [
          daily(1.12, (1.12, 1.12, 1.06, 1.10)), FOREX, BOTH, 3_559.32, 0),
     Case("buy stop, low before it", orders(200_000, exectype=bt.Order.Stop, price=1.10),
          daily(1.05, (1.08, 1.10, 1.06, 1.10)), FOREX, [DONE], 10_000.00, 200_000),
+    Case("an adding stop does not", adds(900, (1, STOP, 105)), daily(100, 100, (100, 106, 85, 104)), TENFOLD,
+         [DONE, "Canceled", DONE], 4_210.53, 0, 93.567251),
+    Case("nor one of a short", adds(-900, (-1, STOP, 95)), daily(100, 100, (100, 115, 94, 96)), TENFOLD,
+         [DONE, "Canceled", DONE], 4_761.90, 0, 105.820106),
+    Case("one that the open passes goes first", adds(900, (1, STOP, 99)),
+         daily(100, 100, (100, 106, 85, 104)), TENFOLD, [DONE] * 3, 4_215.79, 0, 93.580232),
+    Case("an adding stop beside a market order", adds(900, (1, STOP, 105), (-200, MARKET, None)),
+         daily(100, 100, (100, 106, 75, 104)), TENFOLD, [DONE, DONE, "Canceled", DONE], 3_157.89, 0, 90.225564),
+    Case("an order at the close beside it", adds(900, (1, CLOSE, None), (-200, MARKET, None)),
+         daily(100, 100, (100, 106, 75, 104)), TENFOLD, [DONE, DONE, "Canceled", DONE], 3_157.89, 0, 90.225564),
+    Case("a market order raises the level", adds(800, (100, MARKET, None), (1, STOP, 105)),
+         daily(100, 100, (100, 106, 93, 104)), TENFOLD, [DONE, DONE, "Canceled", DONE], 4_210.53, 0, 93.567251),
+    Case("an adding stop, no level met", adds(400, (500, STOP, 105)), daily(100, 100, (100, 106, 95, 105)),
+         TENFOLD, BOTH, 12_000.00, 900),
+    Case("short at the close, high of the next bar", orders(-900, exectype=CLOSE),
+         daily(100, (99, 101, 99, 100), (101, 115, 100, 102)), TENFOLD, BOTH, 4_761.90, 0, 105.820106),
     # Reversal is one order.
     Case("reversal", orders(100_000, -200_000), daily(FLAT, FLAT, 1.11), FOREX | {"spread": 10.0},
          BOTH, 10_985.00, -100_000),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import backtrader as bt
 import numpy as np
 import pytest
-from accounts import FOREX, Steps, daily, orders, trade
+from accounts import FOREX, Steps, adds, daily, orders, trade
 from modes import random_hours, run_modes
 
 from bt_neuro.account.account import margin_account
@@ -15,6 +16,17 @@ from bt_neuro.account.instrument import Instrument
 from bt_neuro.plugin.feed import BarsFeed
 
 # --- inside a trade -------------------------------------------------------------------------------------
+
+
+def both_ways(limit: float, stop: float) -> Steps:
+    """Buy at a limit below the price and at a stop above it."""
+
+    def script(strategy: bt.Strategy) -> Iterator[None]:
+        strategy.buy(size=1, exectype=bt.Order.Limit, price=limit)
+        strategy.buy(size=1, exectype=bt.Order.Stop, price=stop)
+        yield
+
+    return script
 
 
 @pytest.mark.parametrize(
@@ -40,6 +52,36 @@ from bt_neuro.plugin.feed import BarsFeed
             [100, (100, 105, 97, 104), 104],
             (103, 105),
             id="a stop: the low may lie before it",
+        ),
+        pytest.param(
+            adds(1, (1, bt.Order.Stop, 105)),
+            [100, (100, 104, 97, 101), (101, 108, 95, 104)],
+            (95, 108),
+            id="a stop that adds: what was held met the whole bar",
+        ),
+        pytest.param(
+            adds(1, (1, bt.Order.Close, None)),
+            [100, (100, 104, 97, 101), (101, 108, 95, 104)],
+            (95, 108),
+            id="adding at the close",
+        ),
+        pytest.param(
+            adds(1, (1, bt.Order.Stop, 105), (-2, bt.Order.Stop, 96)),
+            [100, (100, 104, 97, 101), (101, 108, 90, 104)],
+            (96, 105),
+            id="adding and leaving in one bar",
+        ),
+        pytest.param(
+            both_ways(98, 103),
+            [100, (100, 105, 96, 104)],
+            (96, 105),
+            id="a limit and a stop in one bar",
+        ),
+        pytest.param(
+            orders(1, exectype=bt.Order.Close),
+            [100, (100, 104, 97, 98), (99, 105, 97, 99)],
+            (97, 105),
+            id="at the close: the whole of the next bar",
         ),
     ],
 )
