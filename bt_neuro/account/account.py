@@ -50,7 +50,8 @@ class Account:
     cash : money at the start
     commission : fraction of the value traded, each side
     spread : points; None reads the file's own spread column, 0 where it has none
-    slippage : points, against market and stop orders, as far as the bar reaches
+    slippage : points, against market and stop orders, and against limit orders that the open passes; as far as
+        the bar and the limit reach
     preset : name of the preset the other settings started from, see `Account.of`
     leverage : value of the positions per unit of margin, at least 1
     stop_out : share of the initial margin at which a position is closed
@@ -180,13 +181,10 @@ class Account:
         point : price of one point; None takes the decimals of a `BarsFeed`'s prices
         name : of the feed the conditions hold for; None for all
         """
-        broker.account = self
+        broker.accounts = {**broker.accounts, name: self}
         broker.setcash(self.cash)
         broker.addcommissioninfo(self.instrument(point), name=name)
-        p = broker.p
-        p.protected, p.slip_points, p.slip_range = self.protected, self.slippage, self.slippage_range
-        if self.slippage or self.slippage_range:
-            broker.set_slippage_fixed(0.0)  # how it applies; the amount follows from the bar
+        broker.p.protected = self.protected
 
 
 SAME_IN_INSTRUMENT = (
@@ -195,6 +193,8 @@ SAME_IN_INSTRUMENT = (
     "commission_minimum",
     "commission_cap",
     "spread",
+    "slippage",
+    "slippage_range",
     "contract_margin",
     "stop_out",
     "stop_out_short",
@@ -217,7 +217,8 @@ def margin_account(
 
     Parameters
     ----------
-    cerebro : its broker is replaced; its cash is kept unless `settings` has another
+    cerebro : its broker is replaced. Cash and `protected` are of the whole account: they are kept unless
+        `settings` has others
     preset : off, forex, stock, crypto or futures
     point : price of one point; None takes the decimals of a `BarsFeed`'s prices
     name : of the feed the conditions hold for, in a further call for each; None for all feeds
@@ -230,8 +231,9 @@ def margin_account(
     >>> cerebro.broker is broker, broker.getcash()
     (True, 50000)
     """
-    cash = cerebro.broker.p.cash
     if not isinstance(cerebro.broker, MarginBroker):
-        cerebro.broker = MarginBroker()
-    Account.of(preset, **{"cash": cash, **settings}).use(cerebro.broker, point, name)
-    return cerebro.broker
+        cerebro.broker = MarginBroker(cash=cerebro.broker.p.cash)
+    broker = cerebro.broker
+    kept = {"cash": broker.p.cash, "protected": broker.p.protected}
+    Account.of(preset, **{**kept, **settings}).use(broker, point, name)
+    return broker

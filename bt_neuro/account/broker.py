@@ -22,14 +22,13 @@ class MarginBroker(MarginFills):
 
     Params:
 
-      - ``slip_points`` (default: ``0.0``): slippage of market and stop orders, as far as the bar reaches
-      - ``slip_range`` (default: ``0.0``): slippage as a share of the executing bar's range instead
       - ``protected`` (default: ``False``): negative balance protection; a debt after ruin is forgiven
       - ``quiet`` (default: ``False``): do not warn; ``messages`` holds the same text
       - The others are those of ``bt.brokers.BackBroker``; ``shortcash`` must stay True.
 
     Attributes
     ----------
+    accounts : `Account` by name of the feed it holds for; None for all others
     books : money by kind, see `Books`
     counts : orders by outcome, see `OrderCounts`
     messages : one sentence for each kind of refusal, with its remedy
@@ -59,6 +58,10 @@ class MarginBroker(MarginFills):
     """
 
     params: Any = (("protected", False),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accounts: dict[str | None, Any] = {}
 
     def init(self) -> None:
         super().init()

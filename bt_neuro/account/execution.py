@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import backtrader as bt
 from backtrader.order import Order
@@ -12,21 +11,21 @@ from backtrader.order import Order
 class BarExecution(bt.brokers.BackBroker):
     """Part of `MarginBroker` that tries each order once a bar, and applies slippage to its price."""
 
-    params: Any = (("slip_points", 0.0), ("slip_range", 0.0))
-
     def init(self) -> None:
         super().init()
-        self._slipped = 0.0
+        self._slip = self._slipped = 0.0
+        self._limit: float | None = None
 
     def _try_exec(self, order: Order) -> None:
         data = order.data
         if not self._is_next(order):
             return
-        if self.p.slip_range:
-            self.p.slip_fixed = self.p.slip_range * (data.high[0] - data.low[0])
-        elif self.p.slip_points:
-            self.p.slip_fixed = self.p.slip_points * self.getcommissioninfo(data).point
-        self._slipped = 0.0
+        info = self.getcommissioninfo(data)
+        if info.p.slippage_range:
+            self._slip = info.p.slippage_range * (data.high[0] - data.low[0])
+        else:
+            self._slip = info.p.slippage * info.point if info.p.slippage else 0.0
+        self._slipped, self._limit = 0.0, order.created.pricelimit
         super()._try_exec(order)
 
     def _is_next(self, order: Order) -> bool:
@@ -66,11 +65,17 @@ class BarExecution(bt.brokers.BackBroker):
         return size > 0
 
     def _slip_up(self, pmax: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
-        slipped = super()._slip_up(pmax, price, doslip, lim)
+        if lim and self._limit is not None:  # backtrader lets a stop-limit order slip beyond its limit
+            pmax = min(pmax, self._limit)
+        slipped = min(price + self._slip, pmax) if self._slip else super()._slip_up(pmax, price, doslip, lim)
         self._slipped = 0.0 if slipped is None else slipped - price
         return slipped
 
     def _slip_down(self, pmin: float, price: float, doslip: bool = True, lim: bool = False) -> float | None:
-        slipped = super()._slip_down(pmin, price, doslip, lim)
+        if lim and self._limit is not None:
+            pmin = max(pmin, self._limit)
+        slipped = (
+            max(price - self._slip, pmin) if self._slip else super()._slip_down(pmin, price, doslip, lim)
+        )
         self._slipped = 0.0 if slipped is None else slipped - price
         return slipped

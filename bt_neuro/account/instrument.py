@@ -21,7 +21,7 @@ class Instrument(bt.CommInfoBase):
 
     Spread and commission are costs of a fill and never move its price: ``trade.pnl`` is gross,
     ``trade.pnlcomm`` is net. It works with every broker of backtrader. Only `MarginBroker` uses margin, lot
-    steps and the minimum of a commission.
+    steps, slippage and the minimum of a commission.
 
     Params:
 
@@ -32,6 +32,9 @@ class Instrument(bt.CommInfoBase):
         also limits the minimum
       - ``spread`` (default: ``None``): points; half of it is paid on each side. ``None`` reads the line
         ``spread`` of the feed at the bar of the fill, see `BarsFeed`
+      - ``slippage`` (default: ``0.0``): points, against market and stop orders, and against limit orders that
+        the open passes; as far as the bar and the limit reach
+      - ``slippage_range`` (default: ``0.0``): slippage as a share of the executing bar's range instead
       - ``point`` (default: ``None``): price of one point; ``None`` takes the decimals of a
         `BarsFeed`'s prices
       - ``data`` (default: ``None``): feed of the spread line; `MarginBroker` fills it in
@@ -79,6 +82,8 @@ class Instrument(bt.CommInfoBase):
         ("commission_minimum", 0.0),
         ("commission_cap", None),
         ("spread", None),
+        ("slippage", 0.0),
+        ("slippage_range", 0.0),
         ("point", None),
         ("data", None),
         ("margin_rate", 1.0),

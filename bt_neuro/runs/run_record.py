@@ -80,7 +80,8 @@ class RunRecord(bt.Analyzer):
         if not is_neural(strategy):
             return
         self._begun = time.perf_counter()
-        account = getattr(strategy.broker, "account", None)
+        accounts = getattr(strategy.broker, "accounts", {})
+        account = accounts.get(strategy.data._name, accounts.get(None))  # as backtrader finds the conditions
         if not isinstance(account, Account):
             raise StrategyError("RunRecord must have a margin account. Call margin_account(cerebro) first.")
         self._account = account

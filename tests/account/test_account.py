@@ -144,3 +144,37 @@ def test_conditions_by_feed_and_cash_that_was_set_before() -> None:
     rates = [broker.getcommissioninfo(data).p.margin_rate for data in cerebro.datas]
     assert rates == [1 / 30, 1 / 2]
     assert broker.getcash() == 25_000
+
+
+class OneOfEach(bt.Strategy):
+    def start(self) -> None:
+        self.prices: dict[str, float] = {}
+
+    def next(self) -> None:
+        for data in self.datas if len(self) == 1 else ():
+            self.buy(data=data, size=1)
+
+    def notify_order(self, order: bt.Order) -> None:
+        if order.status == order.Completed:
+            self.prices[order.data._name] = order.executed.price
+
+
+def test_each_feed_has_its_own_slippage_and_all_have_one_account() -> None:
+    conditions: dict[str, dict[str, Any]] = {
+        "A": {"slippage": 20.0, "protected": True},
+        "B": {"slippage_range": 0.25},
+        "C": {},
+    }
+    cerebro = bt.Cerebro()
+    for name, settings in conditions.items():
+        cerebro.adddata(BarsFeed(bars=daily(*[(100, 101, 99, 100)] * 3)), name=name)
+        broker = margin_account(cerebro, name=name, spread=0.0, point=0.01, **settings)
+    cerebro.addstrategy(OneOfEach)
+    (strategy,) = cerebro.run()
+    assert strategy.prices == pytest.approx({"A": 100.2, "B": 100.5, "C": 100.0})
+    assert broker.p.protected
+    assert {name: account.slippage for name, account in broker.accounts.items()} == {
+        "A": 20.0,
+        "B": 0.0,
+        "C": 0.0,
+    }

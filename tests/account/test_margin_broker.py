@@ -126,6 +126,28 @@ def test_slippage(settings: dict[str, float], fills: tuple[float, float]) -> Non
     assert strategy.broker.books.slippage == pytest.approx(2 * (fills[0] - fills[1]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "price", "limit", "fill"),
+    [
+        pytest.param(bt.Order.Limit, 102.0, None, 100.2, id="the open passes the limit: as at market"),
+        pytest.param(bt.Order.Limit, 100.1, None, 100.1, id="no further than the limit"),
+        pytest.param(bt.Order.Limit, 99.5, None, 99.5, id="inside the bar: at the limit"),
+        pytest.param(bt.Order.Stop, 100.5, None, 100.7, id="a stop"),
+        pytest.param(bt.Order.Stop, 100.9, None, 101.0, id="no further than the bar"),
+        pytest.param(bt.Order.StopLimit, 100.5, 100.9, 100.7, id="a stop-limit"),
+        pytest.param(bt.Order.StopLimit, 100.5, 100.6, 100.6, id="a stop-limit, no further than its limit"),
+    ],
+)
+@pytest.mark.parametrize("side", [1, -1])
+def test_slippage_by_kind_of_order(side: int, kind: int, price: float, limit: float, fill: float) -> None:
+    def mirrored(value: float | None) -> float | None:
+        return value if value is None or side > 0 else 200.0 - value
+
+    steps = orders(side, exectype=kind, price=mirrored(price), plimit=mirrored(limit))
+    strategy = trade(steps, daily(100, (100, 101, 99, 100)), spread=0.0, point=0.01, slippage=20, leverage=10)
+    assert strategy.orders[-1].executed.price == pytest.approx(mirrored(fill))
+
+
 # --- exits of an entry that fills in part ----------------------------------------------------------------
 
 FALLS = [100, 100, 100, 100, (100, 101, 80, 85), 85]

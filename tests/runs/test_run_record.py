@@ -17,12 +17,12 @@ BARS = random_hours(260)
 PARAMETERS = {"features": "shape", "history_bars": 2}
 
 
-def run(*feeds, out, strategies=(Small,), account=True, report=False, **mode):
+def run(*feeds, out, strategies=(Small,), conditions=({},), report=False, **mode):
     cerebro = bt.Cerebro(stdstats=False, **mode)
     for number, feed in enumerate(feeds):
         cerebro.adddata(feed, name=f"feed{number}")
-    if account:
-        margin_account(cerebro, "forex", spread=12, point=1e-4)
+    for settings in conditions:
+        margin_account(cerebro, "forex", point=1e-4, **{"spread": 12, **settings})
     for strategy in strategies:
         cerebro.addstrategy(strategy, **(PARAMETERS if strategy is Small else {}))
     cerebro.addanalyzer(RunRecord, out=out, report=report)
@@ -73,6 +73,12 @@ def test_its_figures_are_those_of_the_command(feeds, mode, by_command, tmp_path)
     assert {name: mine[name] for name in names} == {name: theirs[name] for name in names}
 
 
+def test_its_account_is_that_of_its_feed(tmp_path):
+    conditions = {"name": "feed0"}, {"name": "feed1", "spread": 3}
+    run(*[BarsFeed(bars=BARS) for _ in conditions], out=tmp_path / "run", conditions=conditions)
+    assert open_run(tmp_path / "run").manifest["account"]["spread"] == 12
+
+
 def test_the_page_is_there(tmp_path):
     run(BarsFeed(bars=BARS), out=tmp_path / "run", report=True)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -92,7 +98,7 @@ def test_it_is_idle_beside_other_strategies(tmp_path):
 
 def test_what_it_needs_is_named(tmp_path):
     with pytest.raises(StrategyError, match="must have a margin account"):
-        run(BarsFeed(bars=BARS), out=tmp_path / "one", account=False)
+        run(BarsFeed(bars=BARS), out=tmp_path / "one", conditions=())
     assert not (tmp_path / "one").exists()
     with pytest.raises(StrategyError, match="must have a feed that keeps its bars"):
         run(stamped(foreign(), "open"), out=tmp_path / "two", exactbars=1)
