@@ -77,7 +77,7 @@ def target_orders(
     missing = target - _value(info, have, price)
     size = info.getsize(price, abs(missing)) if share else abs(have)
     if not size:
-        if have == 0:
+        if share and have == 0:
             _tell_nothing_to_buy(strategy, data, share, target, price)
         return None
     send = strategy.buy if missing > 0 else strategy.sell

@@ -146,6 +146,20 @@ def test_too_small_an_account_is_told_once() -> None:
     assert len(warned) == 1
 
 
+def test_a_target_of_0_that_cancels_a_pending_order_is_silent() -> None:
+    def script(strategy: bt.Strategy) -> Iterator[None]:
+        target_orders(strategy, 0.5, strategy.data1)
+        yield  # a bar of the other feed: the order is accepted and cannot fill
+        assert len(strategy.broker.working_orders(strategy.data1)) == 1
+        assert target_orders(strategy, 0, strategy.data1) is None
+        assert not strategy.broker.working_orders(strategy.data1)
+        yield
+
+    hours = random_hours(60)
+    days = daily(*[FLAT] * 4, start=str(hours["datetime"].iloc[0].date()))
+    assert trade(script, hours, days, **PLAIN).broker.messages == {}
+
+
 def plain(script: Any, closes: list[float], broker: Any = None) -> Script:
     """Run a generator on a plain Cerebro."""
     cerebro = bt.Cerebro(stdstats=False)
