@@ -192,7 +192,8 @@ class MarginBroker(MarginFills):
     def _is_far_from_stop_out(self) -> bool:
         """Return whether no stop-out is reached even if all positions meet their bars' worst prices at once.
 
-        Of one position the level itself is as soon known; of n positions the levels cost n x n steps a bar.
+        This saves the levels of n positions, which take n x n steps a bar. The level of a single position takes no
+        longer than this test, so the answer is then False.
         """
         if len(self._holdings) == 1:
             return False

@@ -36,7 +36,7 @@ class BarExecution(bt.brokers.BackBroker):
         """
         data = order.data
         if data.replaying or (order.exectype == Order.Market and (self.p.coc or self.p.coo)):
-            return True  # a replayed bar changes, and those execute at once
+            return True  # a replayed bar still changes; an order that cheats fills in its own bar
         if getattr(order, "met", 0) == len(data):  # orders in older checkpoints have none
             return False
         if not self.p.coo and data.datetime[0] <= order.created.dt:

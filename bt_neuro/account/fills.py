@@ -33,7 +33,7 @@ def copy_of(thing: Any) -> Any:
 class MarginFills(BarExecution):
     """Part of `MarginBroker` that submits, fills, refuses and counts orders.
 
-    Of backtrader's broker one private method is replaced, ``_execute``, for the test of cash lies inside it.
+    It replaces one private method of backtrader's broker, ``_execute``, because the test of cash is part of it.
     """
 
     params: Any = (("quiet", False),)
