@@ -67,7 +67,7 @@ class Account:
     triple_day : weekday whose night counts three times, or ``"calendar"`` where each night counts once
     lot : units of one lot
     lot_step : sizes are multiples of it, in lots
-    lot_minimum : smallest size of a new position, in lots
+    lot_minimum : smallest size that opens or adds to a position, in lots; closing is exact
     protected : negative balance protection; a debt after ruin is forgiven
 
     Raises

@@ -183,7 +183,7 @@ class AccountOptions:
     triple_day: Annotated[str | None, _preset("Weekday counting three nights, or calendar.", "DAY")] = None
     lot: Annotated[float | None, _preset("Units of one lot.", "UNITS")] = None
     lot_step: Annotated[float | None, _preset("Step of sizes.", "LOTS")] = None
-    lot_min: Annotated[float | None, _preset("Smallest size of a new position.", "LOTS")] = None
+    lot_min: Annotated[float | None, _preset("Smallest size of an entry or addition.", "LOTS")] = None
 
     def account(self) -> Any:
         """Return the account, or raise an error that names the option."""

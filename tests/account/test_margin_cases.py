@@ -146,6 +146,10 @@ CASES = [
     Case("closing is exact", orders(2_000, -1_500), daily(FLAT, FLAT, FLAT), FOREX, BOTH, 10_000, 500),
     Case("adding below a step", orders(2_000, 400), daily(FLAT, FLAT, FLAT), FOREX,
          [DONE, "Rejected"], 10_000, 2_000),
+    Case("adding below the least size", orders(1_000, 200), daily(1, 1, 1),
+         PLAIN | {"lot_step": 100.0, "lot_minimum": 1_000.0}, [DONE, "Rejected"], 10_000, 1_000),
+    Case("closing below the least size", orders(1_000, -200), daily(1, 1, 1),
+         PLAIN | {"lot_step": 100.0, "lot_minimum": 1_000.0}, BOTH, 10_000, 800),
     Case("a coin dearer than the account", targets(0.95), daily(60_000, 60_000),
          {"preset": "crypto", "leverage": 1.0, "spread": 0.0, "point": 0.01}, [DONE], 9_990.50, 0.15833),
     # Futures.
