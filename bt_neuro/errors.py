@@ -49,5 +49,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     ' Known: size, wing.'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(str(word), names, n=1)  # a user's value, of any type
     return f" Did you mean {close[0]}?" if close else f" Known: {', '.join(names)}."

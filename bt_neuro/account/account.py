@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import backtrader as bt
 
 from bt_neuro.account.broker import MarginBroker
-from bt_neuro.account.instrument import Instrument
+from bt_neuro.account.instrument import FINEST, Instrument
 from bt_neuro.errors import StrategyError, did_you_mean
 
 CALENDAR = "calendar"
@@ -39,6 +40,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "futures": {"stop_out": 0.9, "lot_step": 1.0, "triple_day": CALENDAR},
 }
+
+
+NOT_NUMBERS = ("preset", "swap_unit", "triple_day", "protected")
+MAY_BE_NONE = ("spread", "stop_out_short", "commission_cap")
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,24 @@ class Account:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            negative = is_number and value < 0 and not name.startswith("swap")
-            if is_number and (negative or not math.isfinite(value)):
-                raise StrategyError(f"{name} must be a finite number of at least 0, got {value}.")
+            if name in NOT_NUMBERS or (value is None and name in MAY_BE_NONE):
+                continue
+            is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+            if name.startswith("swap"):
+                if not is_number:
+                    raise StrategyError(f"{name} must be a finite number, got {value!r}.")
+            elif not is_number or value < 0:
+                raise StrategyError(f"{name} must be a finite number of at least 0, got {value!r}.")
+        if not isinstance(self.protected, bool):
+            raise StrategyError(f"protected must be True or False, got {self.protected!r}.")
         for name in ("cash", "multiplier", "lot", "lot_step"):
             if getattr(self, name) == 0:
                 raise StrategyError(f"{name} must be above 0, got 0.")
+        if self.lot * self.lot_step < FINEST:
+            raise StrategyError(
+                f"lot x lot_step must be at least {FINEST} units, got {self.lot * self.lot_step:g}. "
+                "Use a larger lot_step."
+            )
         if self.leverage < 1:
             raise StrategyError(f"leverage must be at least 1, got {self.leverage}.")
         if self.commission >= 1:

@@ -13,6 +13,7 @@ from bt_neuro.bars.numbers import price_digits
 from bt_neuro.errors import StrategyError
 
 FINE = 1e-6  # steps below this are the resolution of a float, not a broker's lot step
+FINEST = 1e-10  # the smallest step; an `Account` rounds its own to this many digits
 UNKNOWN_SPREAD = "The spread must be known, got none. Pass spread=POINTS (0 for none), or a BarsFeed as data."
 
 
@@ -117,6 +118,8 @@ class Instrument(bt.CommInfoBase):
                     f"stop_out x margin_rate must be below 1 and stop_out within 0..1, "
                     f"got {stop_out} x {p.margin_rate:g}. Use a lower stop_out or more leverage."
                 )
+        if not p.step >= FINEST:
+            raise StrategyError(f"step must be at least {FINEST} units, got {p.step}. Use a larger step.")
         if p.swap_unit not in ("points", "percent"):
             raise StrategyError(f"swap_unit must be 'points' or 'percent', got {p.swap_unit!r}.")
         self.has_swap = bool(p.swap_long or p.swap_short)

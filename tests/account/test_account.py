@@ -22,6 +22,15 @@ from bt_neuro.plugin.feed import BarsFeed
         ({"cash": 0}, "cash must be above 0, got 0"),
         ({"cash": float("nan")}, "cash must be a finite number of at least 0, got nan"),
         ({"spread": -1}, "spread must be a finite number of at least 0, got -1"),
+        ({"cash": "1000"}, "cash must be a finite number of at least 0, got '1000'."),
+        ({"lot_minimum": True}, "lot_minimum must be a finite number of at least 0, got True."),
+        ({"swap_long": float("-inf")}, "swap_long must be a finite number, got -inf."),
+        ({"protected": "no"}, "protected must be True or False, got 'no'."),
+        ({"preset": 5}, "account must be one of off, forex, stock, crypto, futures, got 5."),
+        (
+            {"lot_step": 1e-12},
+            "lot x lot_step must be at least 1e-10 units, got 1e-12. Use a larger lot_step.",
+        ),
         ({"leverage": 0.5}, "leverage must be at least 1, got 0.5"),
         ({"commission": 1.5}, "commission must be a fraction of the value below 1, got 1.5"),
         ({"stop_out": 1.0}, "stop_out x margin_rate must be below 1"),
@@ -43,6 +52,20 @@ from bt_neuro.plugin.feed import BarsFeed
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(StrategyError) as error:
         Account.of(**settings)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"leverage": None}, "leverage must be a finite number of at least 0, got None."),
+        ({"triple_day": None}, "triple_day must be a weekday or 'calendar', got None."),
+    ],
+)
+def test_none_is_no_setting(settings: dict[str, Any], message: str) -> None:
+    """`Account.of` takes None for the preset's."""
+    with pytest.raises(StrategyError) as error:
+        Account(**settings)
     assert str(error.value).startswith(message)
 
 
@@ -73,9 +96,10 @@ def test_off_is_the_default() -> None:
         ({"margin": 1000.0}, "must keep their defaults"),
         ({"automargin": 0.1}, "must keep their defaults"),
         ({"interest": 0.05}, "must keep their defaults"),
+        ({"step": 0.0}, "step must be at least 1e-10 units, got 0.0"),
     ],
 )
-def test_params_of_backtrader_that_would_change_sizes(params: dict[str, float], message: str) -> None:
+def test_params_of_an_instrument_out_of_range(params: dict[str, float], message: str) -> None:
     with pytest.raises(StrategyError, match=message):
         Instrument(**params)
 
