@@ -55,8 +55,8 @@ class Account:
     cash : money at the start
     commission : fraction of the value traded, each side
     spread : points; None reads the file's own spread column, 0 where it has none
-    slippage : points, against market and stop orders, and against limit orders that the open passes; as far as
-        the bar and the limit reach
+    slippage : points, against market and stop orders, and limit orders that the open passes; as far as the
+        bar and the limit reach
     preset : name of the preset the other settings started from, see `Account.of`
     leverage : value of the positions per unit of margin, at least 1
     stop_out : share of the initial margin at which a position is closed

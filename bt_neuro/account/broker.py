@@ -192,8 +192,8 @@ class MarginBroker(MarginFills):
     def _is_far_from_stop_out(self) -> bool:
         """Return whether no stop-out is reached even if all positions meet their bars' worst prices at once.
 
-        This saves the levels of n positions, which take n x n steps a bar. The level of a single position takes no
-        longer than this test, so the answer is then False.
+        This saves the levels of n positions, which take n x n steps a bar. The level of a single position
+        takes no longer than this test, so the answer is then False.
         """
         if len(self._holdings) == 1:
             return False
@@ -256,8 +256,8 @@ class MarginBroker(MarginFills):
     def _stop_out_before(self, order: Order, price: float, time: float) -> None:
         """Stop out a position that meets its level in this bar before an order inside the bar enlarges it.
 
-        The enlarged position is tested only on what comes after the fill, see `Holding.range_of`, and would pass. A
-        fill on the way to the level comes first.
+        The enlarged position is tested only on what comes after the fill, see `Holding.range_of`, and would
+        pass. A fill on the way to the level comes first.
         """
         data = order.data
         size, holding = self.positions[data].size, self._holdings[data]

@@ -55,8 +55,8 @@ class BarExecution(bt.brokers.BackBroker):
     def _fit_exits(self, entry: Order, exits: list[Order]) -> bool:
         """Reduce exits to what an entry has filled, and return whether any of that is still held.
 
-        backtrader would cancel the exits with the rest of the entry, and leave what filled without its stop. At
-        their full size they would turn the position over.
+        backtrader would cancel the exits with the rest of the entry, and leave what filled without its stop.
+        At their full size they would turn the position over.
         """
         held = self.positions[entry.data].size
         size = min(abs(entry.executed.size), max(0.0, math.copysign(held, held * entry.executed.size)))

@@ -33,7 +33,7 @@ def copy_of(thing: Any) -> Any:
 class MarginFills(BarExecution):
     """Part of `MarginBroker` that submits, fills, refuses and counts orders.
 
-    It replaces one private method of backtrader's broker, ``_execute``, because the test of cash is part of it.
+    It replaces one private method of backtrader's broker, ``_execute``, which contains the test of cash.
     """
 
     params: Any = (("quiet", False),)

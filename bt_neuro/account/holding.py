@@ -67,8 +67,8 @@ class Holding:
 def _range_since(price: float | None, data: Any) -> tuple[float, float, float]:
     """Return first, lowest and highest price of the current bar after a fill at `price`, None for the open.
 
-    If the fill lies inside the bar, the price moved from the open to it first. Extremes beyond the fill, seen from
-    the open, therefore came after it. On the other side only fill and close did for certain.
+    If the fill lies inside the bar, the price moved from the open to it first. Extremes beyond the fill, seen
+    from the open, therefore came after it. On the other side only fill and close did for certain.
     """
     first, low, high = data.open[0], data.low[0], data.high[0]
     if price is None:

@@ -46,7 +46,8 @@ class Instrument(bt.CommInfoBase):
       - ``stop_out_short`` (default: ``None``): the same for shorts; ``None`` as for longs
       - ``lot`` (default: ``1.0``): units of one lot
       - ``step`` (default: ``1e-8``): sizes are multiples of it, in units
-      - ``least`` (default: ``0.0``): smallest size that opens or adds to a position, in units; closing is exact
+      - ``least`` (default: ``0.0``): smallest size that opens or adds to a position, in units; closing is
+        exact
       - ``swap_long``, ``swap_short`` (default: ``0.0``): credited for each night; negative values are paid
       - ``swap_unit`` (default: ``"points"``): or ``"percent"`` of the value a year of 360 days
       - ``nights`` (default: ``(1, 1, 3, 1, 1, 0, 0)``): swaps charged at the end of Monday ... Sunday
