@@ -181,11 +181,13 @@ def _run(
     show()
     with closing(run_tasks(run_fold_task, tasks, jobs=jobs, cluster=cluster)) as results:
         for task, outcome in results:
+            # A task of several folds runs again for one of them, and returns the finished ones too.
             if isinstance(outcome, NeuroError):
-                store.failed |= {fold.number: outcome for fold in task.folds}
+                store.failed |= {fold.number: outcome for fold in task.folds if fold.number not in finished}
             else:
                 for result in outcome:
-                    store.write(result)
+                    if result.number not in finished:
+                        store.write(result)
             show()
 
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -244,17 +245,30 @@ def test_finished_folds_are_kept(tmp_path, result):
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_fold_that_was_being_written_is_run_again(tmp_path, result):
-    import shutil
-
+@pytest.mark.parametrize("retrain", ["fold", "continue"])
+def test_a_fold_that_was_being_written_is_run_again(tmp_path, result, retrain):
+    whole = result if retrain == "fold" else run(tmp_path / "whole", retrain=retrain)
     folder = tmp_path / "run"
-    shutil.copytree(result.folder, folder)
+    shutil.copytree(whole.folder, folder)
     half = folder / "folds" / ".02.partial"
     (folder / "folds" / "02").rename(half)
     (half / "predictions.csv").write_text("bar,da")
-    again = walk_forward(SAMPLE, resume=folder, **OPTIONS)
-    assert_same_folds(again.folder, result.folder)
+    kept = (folder / "folds" / "01").stat().st_ino
+    again = walk_forward(SAMPLE, resume=folder, **{**OPTIONS, "retrain": retrain})
+    assert_same_folds(again.folder, whole.folder)
     assert not half.exists()
+    assert (folder / "folds" / "01").stat().st_ino == kept
+
+
+def test_a_finished_fold_does_not_fail_with_the_others_of_its_network(tmp_path):
+    options = {"strategy": Breaks, "retrain": "continue"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Breaks, "next", Small.next)
+        whole = run(tmp_path / "run", **options)
+    shutil.rmtree(whole.folder / "folds" / "03")
+    again = walk_forward(SAMPLE, resume=whole.folder, **{**OPTIONS, **options})
+    assert again.failed == {"3": "planted"}
+    assert again.folds["fold"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
