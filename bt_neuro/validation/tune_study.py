@@ -150,9 +150,14 @@ class TuneStudy:
             trial.set_user_attr("metrics", metrics)
             return value
 
+        def has_more() -> bool:
+            # `optimize` fails stale trials too, but never runs while they fill the number.
+            optuna.storages.fail_stale_trials(self._study)
+            return len(self._counted()) < target
+
         if is_resumed and self._is_own:
             self._find_lost_trials()
-        while len(self._counted()) < target:
+        while has_more():
             self._study.optimize(attempt, n_trials=1, catch=(NeuroError,))
 
     def _counted(self) -> list[Any]:

@@ -160,6 +160,22 @@ def test_a_trial_that_fails_is_recorded_and_not_tried_again(tmp_path):
     assert len(ran(tmp_path, fails)) == 6  # nothing left to do
 
 
+@pytest.mark.slow
+def test_the_trial_of_a_killed_process_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr("bt_neuro.validation.tune_study.SILENCE_S", 1)
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    dies = (
+        "import os; from pathlib import Path; from test_tune import ran; "
+        f"ran(Path('a'), lambda *_: os._exit(9), url={url!r})"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", dies], cwd=tmp_path, env=env).returncode == 9
+    time.sleep(2)
+    assert [state for state, _ in ran(tmp_path / "b", url=url, trials=1)] == ["COMPLETE"]
+    with TuneStudy.open(tmp_path, url, "tune", OBJECTIVES["sharpe"]) as study:
+        assert not study.trials("running")  # which would put off the test of the held-out bars
+
+
 def test_few_combinations_are_tried_once_each(tmp_path):
     done = ran(tmp_path, lambda *_: {"sharpe_ratio": 1.0}, space=FEW, trials=30)
     assert [parameters for _, parameters in done] == combinations(FEW, 30)
