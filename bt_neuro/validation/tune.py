@@ -217,6 +217,7 @@ def tune(
                 test=f"{len(split.holdout)}b",
                 out=place,
                 bars_options=bars_options | split.since(split.holdout.start - training),
+                report=report,
             )
             trial_study.keep_holdout(best.number, holdout_metrics(result, account.cash))
 
