@@ -106,8 +106,10 @@ def walk_forward_portfolio(
         rows = {
             f"{name}/{table}": n for name, run in runs.items() for table, n in run.manifest["rows"].items()
         }
-        status = "failed" if any(run.failed for run in runs.values()) else "complete"
-        folder.manifest |= {"status": status, "names": names, "rows": folder.manifest["rows"] | rows}
+        failed = {f"{name}/{fold}": error for name, run in runs.items() for fold, error in run.failed.items()}
+        status = "failed" if failed else "complete"
+        rows = folder.manifest["rows"] | rows
+        folder.manifest |= {"status": status, "failed": failed, "names": names, "rows": rows}
         trades = [run.trades for run in runs.values()]
         tested = [replace(bars[name], frame=run.equity[["datetime", "close"]]) for name, run in runs.items()]
         counts = ("orders", "refused_orders", "cut_orders")

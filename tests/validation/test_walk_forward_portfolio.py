@@ -85,6 +85,31 @@ def test_a_run_that_was_interrupted_in_its_second_file_is_resumed(files, tmp_pat
     assert resumed.metrics["pooled"] == whole.metrics["pooled"]
 
 
+@pytest.mark.slow
+def test_the_command_names_the_folds_that_failed_and_runs_them_again(files, tmp_path):
+    strategy, repaired = tmp_path / "breaks.py", tmp_path / "repaired"
+    strategy.write_text(
+        "from pathlib import Path\nfrom bt_neuro import Dense, NeuroStrategy\n"
+        "class Breaks(NeuroStrategy):\n"
+        "    def layers(self, inputs):\n        return [Dense(3, 'sigmoid')]\n"
+        "    def decide(self, signal):\n"
+        "        late = str(self.data.opened.datetime(0)) > '2024-01-12'\n"
+        f"        if self.data._name == 'B' and late and not Path({str(repaired)!r}).exists(): 1 / 0\n"
+    )
+    words = ["walk-forward", files, "--train", "150b", "--test", "60b", "--jobs", "1", "--device", "numpy"]
+    words += ["--strategy", strategy, "--no-report", "--json"]
+    out = bt_neuro(*words, "--out", tmp_path / "run")
+    assert out.exit_code == 1
+    (name,) = json.loads(out.stdout)["failed"]
+    assert name == "B/2"
+    first, *_, last = out.stderr.splitlines()
+    assert first == "Error: fold B/2: ZeroDivisionError: division by zero"
+    assert last == f"Run the failed folds again with --resume {tmp_path / 'run'}"
+    repaired.touch()
+    out = bt_neuro(*words, "--resume", tmp_path / "run")
+    assert (out.exit_code, json.loads(out.stdout)["failed"]) == (0, {}), out.output
+
+
 def test_files_need_names_of_their_own(files):
     with pytest.raises(NeuroError, match="with names of their own, got A, A"):
         walk_forward_portfolio([files / "A.csv", files / "A.csv"])
