@@ -234,10 +234,8 @@ def lookahead_check(
         )
     check = write_check(
         result,
-        [*files, *(strategy.inputs or ())],
         strategy=cls,
         parameters=parameters,
-        bars_options=bars.as_dict(),
         options={"cuts": cuts},
         out=out,
         report=not no_report,
@@ -285,10 +283,8 @@ def warmup_check(
         )
     check = write_check(
         result,
-        [file],
         strategy=cls,
         parameters=parameters,
-        bars_options=bars.as_dict(),
         options={"step": step, "starts": starts, "span": span},
         out=out,
         report=not no_report,

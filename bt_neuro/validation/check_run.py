@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bt_neuro.bars.reader import read_bars
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.folder import RunFolder
-from bt_neuro.runs.manifest import data_manifest, strategy_manifest
-from bt_neuro.runs.portfolio import bar_files
+from bt_neuro.runs.manifest import strategy_manifest
 from bt_neuro.runs.results import Check
 from bt_neuro.validation.lookahead_result import LookaheadResult
 from bt_neuro.validation.warmup import WarmupResult
@@ -18,11 +15,9 @@ from bt_neuro.validation.warmup import WarmupResult
 
 def write_check(
     result: LookaheadResult | WarmupResult,
-    paths: Sequence[str | Path],
     *,
     strategy: type[NeuroStrategy],
     parameters: dict[str, Any],
-    bars_options: dict[str, Any],
     options: dict[str, Any],
     out: str | Path | None = None,
     report: bool = True,
@@ -32,7 +27,7 @@ def write_check(
     Parameters
     ----------
     result : of the check
-    paths, strategy, parameters, bars_options : what was checked
+    strategy, parameters : what was checked
     options : of the check, plain values
     out : folder to write, new or empty. Default: ``runs/<file stem>-<check>-<time>``
     report : write ``report.html``
@@ -43,14 +38,13 @@ def write_check(
         If the folder is not empty or cannot be written.
     """
     kind = "lookahead-check" if isinstance(result, LookaheadResult) else "warmup-check"
-    files = bar_files(paths)
-    data = {path.stem: data_manifest(read_bars(path, **bars_options)) for path in files}
+    first, *others = result.data
     manifest = {
         **strategy_manifest(strategy, parameters),
-        "data": data if len(data) > 1 else data[files[0].stem],
+        "data": result.data if others else result.data[first],
         "options": options,
     }
-    folder = RunFolder.create(out, f"{files[0].stem}-{kind}", kind, manifest)
+    folder = RunFolder.create(out, f"{first}-{kind}", kind, manifest)
     folder.save(status="complete", metrics=result.as_dict())
     check = Check(folder.path, folder.manifest)
     if report:

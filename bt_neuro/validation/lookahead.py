@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bt_neuro.bars.reader import read_bars
+from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.default_features import input_files
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import shared_options
+from bt_neuro.runs.manifest import data_manifest
 from bt_neuro.runs.portfolio import bar_files
 from bt_neuro.validation.future import perturbed
 from bt_neuro.validation.lookahead_result import CUT, MASK, PERTURBED, Leak, LookaheadResult
@@ -132,7 +133,16 @@ def lookahead_check(
         orders=sum(len(trace.orders) for trace in truth),
         files=tuple(dict.fromkeys(file for trace in truth for file in trace.files)),
         leak=leak,
+        data=_manifests(bars),
     )
+
+
+def _manifests(bars: Sequence[Bars]) -> dict[str, dict[str, Any]]:
+    data: dict[str, dict[str, Any]] = {}
+    for one in bars:
+        stem = one.path.stem  # of an input too, in another folder
+        data[str(one.path) if stem in data else stem] = data_manifest(one)
+    return data
 
 
 def places(first: int, *, bars: int, count: int) -> list[int]:

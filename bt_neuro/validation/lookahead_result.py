@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bt_neuro.report.checks import FUTURES
@@ -57,6 +57,7 @@ class LookaheadResult:
     orders : number of changes of orders that were compared
     files : data files that the strategy opened
     leak : the first quantity that depends on later bars, or None
+    data : manifest of the bars of each file, by its stem; by its path where another has the stem
     """
 
     file: str
@@ -68,6 +69,7 @@ class LookaheadResult:
     orders: int
     files: tuple[str, ...]
     leak: Leak | None
+    data: dict[str, dict[str, Any]] = field(repr=False)
 
     @property
     def passed(self) -> bool:
@@ -127,4 +129,6 @@ class LookaheadResult:
         """Return it as plain JSON values."""
         lists = {name: list(getattr(self, name)) for name in ("cuts", "files", "covered", "not_covered")}
         texts = {"sentence": str(self), "remedy": self.remedy}
-        return {"passed": self.passed, **asdict(self), **texts, **lists}
+        plain = asdict(self)
+        del plain["data"]  # of the run folder's manifest
+        return {"passed": self.passed, **plain, **texts, **lists}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.strategy import NeuroStrategy
+from bt_neuro.runs.manifest import data_manifest
 from bt_neuro.validation.parallel import ProcessPool, UnitCounter
 from bt_neuro.validation.trace import Floats, Trace
 from bt_neuro.validation.trace_recording import FeedBars, TraceTask, record_trace
@@ -67,6 +68,7 @@ class WarmupResult:
         None if some never do
     slowest_feature : the last one to agree
     stages : each as long as all before it
+    data : manifest of the bars, by the file's stem
     """
 
     file: str
@@ -76,6 +78,7 @@ class WarmupResult:
     features_agree_after: int | None
     slowest_feature: str
     stages: tuple[Stage, ...]
+    data: dict[str, dict[str, Any]] = field(repr=False)
 
     @property
     def trades_agree_after(self) -> int | None:
@@ -111,6 +114,7 @@ class WarmupResult:
         """Return it as plain JSON values."""
         stages = [stage.as_dict() for stage in self.stages]
         plain = asdict(self) | {"starts": list(self.starts), "stages": stages}
+        del plain["data"]  # of the run folder's manifest
         return {**plain, "trades_agree_after": self.trades_agree_after, "sentence": str(self)}
 
 
@@ -188,6 +192,7 @@ def warmup_check(
         features_agree_after=agree_after,
         slowest_feature=slowest,
         stages=tuple(stage for stage in _stages(pairs, step, span) if stage),
+        data={bars.path.stem: data_manifest(bars)},
     )
 
 

@@ -11,7 +11,7 @@ from command import bt_neuro
 from modes import random_hours
 from small import Small
 
-from bt_neuro import backtest, lookahead_check
+from bt_neuro import backtest, lookahead_check, open_run
 from bt_neuro.bars.resample import resample_bars
 from bt_neuro.errors import NeuroError, StrategyError
 from bt_neuro.learning.visible_shape import FEATURES, VisibleShape
@@ -113,3 +113,20 @@ def test_the_command_takes_inputs(files):
     assert out.exit_code == 0, out.output
     names = json.loads(out.stdout)["network"]["features"]
     assert [name for name in names if name.startswith(("DXY_", "VIX_"))] == names[len(FEATURES) :]
+
+
+def test_the_folder_of_a_check_names_the_bars_as_they_were_checked(files):
+    (files / "days").mkdir()
+    HOURS.assign(symbol="EURUSD").to_csv(files / "EURO.csv", index=False)
+    DAYS.to_csv(files / "days" / "EURO.csv", index=False)
+    words = ["lookahead-check", files / "EURO.csv", "--input", files / "DXY.csv"]
+    words += ["--input", files / "days" / "EURO.csv", "--symbol", "EURUSD", "--resample", "H4"]
+    words += ["--param", "history_bars=2", "--cuts", "1", "--device", "numpy", "--processes", "1"]
+    out = bt_neuro(*words, "--no-report", "--out", files / "run")
+    assert out.exit_code == 0, out.output
+    data = open_run(files / "run").manifest["data"]
+    assert {name: one["bars"] for name, one in data.items()} == {
+        "EURO": len(HOURS) // 4,
+        "DXY": len(OTHER),
+        str(files / "days" / "EURO.csv"): len(DAYS),
+    }

@@ -311,25 +311,22 @@ def tuned(folder):
 
 
 def looked(folder):
-    words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
-    result = lookahead_check(SAMPLE, cuts=2, **words)
-    return (
-        write_check(result, [SAMPLE], strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
-    )
+    words = {"strategy": NeuroStrategy, "parameters": {"device": "numpy"}}
+    result = lookahead_check(SAMPLE, cuts=2, bars_options={"end": "2024-01-12"}, **words)
+    return write_check(result, options={}, out=folder, **words).folder / PAGE
 
 
 def leaked(folder):
-    words = {"bars_options": {"end": "2024-01-12"}, "parameters": {"device": "numpy"}}
-    result = lookahead_check(SAMPLE, strategy=f"{LEAKY}:CloseAhead", cuts=2, **words)
-    return (
-        write_check(result, [SAMPLE], strategy=NeuroStrategy, options={}, out=folder, **words).folder / PAGE
-    )
+    words = {"strategy": f"{LEAKY}:CloseAhead", "parameters": {"device": "numpy"}}
+    result = lookahead_check(SAMPLE, cuts=2, bars_options={"end": "2024-01-12"}, **words)
+    words["strategy"] = NeuroStrategy
+    return write_check(result, options={}, out=folder, **words).folder / PAGE
 
 
 def warmed(folder):
-    words = {"bars_options": {"end": "2024-01-31"}, "parameters": {}}
-    result = warmup_check(SAMPLE, strategy=Small, step=50, starts=1, span=300, **words)
-    return write_check(result, [SAMPLE], strategy=Small, options={}, out=folder, **words).folder / PAGE
+    words = {"strategy": Small, "parameters": {}}
+    result = warmup_check(SAMPLE, step=50, starts=1, span=300, bars_options={"end": "2024-01-31"}, **words)
+    return write_check(result, options={}, out=folder, **words).folder / PAGE
 
 
 def streamed(folder):

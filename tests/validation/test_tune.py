@@ -340,7 +340,9 @@ def test_the_best_trial_is_the_best_and_can_be_run_again(tuning, tmp_path):
 
 @pytest.mark.parametrize("report", [True, False])
 def test_only_a_search_with_a_page_draws_that_of_the_held_out_bars(tuning, tmp_path, report):
-    folder = tuning.folder if report else tune(SAMPLE, out=tmp_path, report=False, **HOW | {"trials": 1}).folder
+    folder = (
+        tuning.folder if report else tune(SAMPLE, out=tmp_path, report=False, **HOW | {"trials": 1}).folder
+    )
     assert (folder / "report.html").exists() is report
     (place,) = (folder / "holdout").iterdir()
     assert (place / "report.html").exists() is report
