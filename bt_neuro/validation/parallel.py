@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -211,7 +211,8 @@ class _Worker:
         self.number, self.is_ready = number, False
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_serve, args=(theirs, work, share, scratch), daemon=True)
-        self.process.start()
+        with _blocked_interrupt():
+            self.process.start()
         theirs.close()
 
     def send(self, task: Any) -> None:
@@ -235,10 +236,28 @@ class _Worker:
         return kind, content
 
 
+@contextmanager
+def _blocked_interrupt() -> Iterator[None]:
+    """Block Ctrl-C here, and in the processes started meanwhile: an import would end with a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # else `start` does so, and unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, work: Callable[[Any], Any], share: list[int], scratch: str) -> None:
     """Run tasks from a connection, in a new process."""
     global _report
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent acts
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # `_blocked_interrupt`
     tempfile.tempdir = scratch  # a process that is killed cannot clear up
     ending = threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True)
     ending.start()

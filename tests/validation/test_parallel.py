@@ -124,6 +124,19 @@ def test_a_run_that_is_ended_goes_on_and_leaves_nothing_behind(tmp_path, result,
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("pause", [0.0, 0.2, 0.5])
+def test_a_key_pressed_while_processes_start_prints_no_traceback(tmp_path, pause):
+    command = [*COMMAND_2, "--out", tmp_path / "run"]
+    with started(*command, stderr=subprocess.PIPE, start_new_session=True) as process:
+        wait_until(lambda: len(children(process.pid)) >= 2)  # of them multiprocessing has one
+        time.sleep(pause)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        message = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in message, message
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3])
 def test_a_killed_run_removes_the_files_that_its_tasks_go_on_writing(tmp_path, pause):
     (scratch := tmp_path / "scratch").mkdir()
