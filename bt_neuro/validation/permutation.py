@@ -75,7 +75,8 @@ def permutation_test(
     out : str or Path, optional
         Folder to write, new or empty. Default: ``runs/<file stem>-permutation-test-<time>``.
     resume : str or Path, optional
-        Folder of a test that did not end, or that needs more surrogates. Finished ones are kept.
+        Folder of a test that did not end, or that needs more surrogates. Finished ones are kept, so `n` must
+        not be smaller than their number.
     coin_times : array, optional
         As of `surrogate`.
 
@@ -121,6 +122,7 @@ def permutation_test(
     if n < 1:
         raise NeuroError(f"n must be 1 or more, got {n}. Give 19 for p-values down to 0.05, 99 for 0.01.")
     require_kind(kind)
+    require_no_fewer(n, [] if resume is None else [Path(resume)])
     account, bars_options = account or Account(), bars_options or {}
     bars = read_bars(path, **bars_options)
     spec, cls = importable(strategy)
@@ -133,7 +135,7 @@ def permutation_test(
     task = SurrogateTask.of(bars, bars_options, spec, given, account, **options, coin_times=coin_times)
     name = f"{bars.path.stem}-permutation-test"
     folder = RunFolder.open(out, resume, name, "permutation-test", manifest, SAME)
-    results = _finished(folder)
+    results = _finished(folder.path)
     tasks = [replace(task, number=number) for number in range(n + 1) if number not in results]
     total = len(results) + len(tasks)
 
@@ -179,11 +181,21 @@ def _run(
             show()
 
 
-def _finished(folder: RunFolder) -> dict[int, dict[str, float]]:
+def require_no_fewer(n: int, folders: Sequence[Path]) -> None:
+    """Raise NeuroError if a test to resume has more surrogates: a smaller n would choose the p-value."""
+    for folder in folders:
+        if (has := max(_finished(folder), default=0)) > n:
+            raise NeuroError(
+                f"n must be {has} or more, as {folder} has {has} surrogates, got {n}. "
+                f"Give {has} or more, or start a new test in another folder."
+            )
+
+
+def _finished(folder: Path) -> dict[int, dict[str, float]]:
     """Return the figures of the runs that a resumed folder holds, by number."""
-    if not (folder.path / SURROGATES).exists():
+    if not (folder / SURROGATES).exists():
         return {}
-    with open_no_follow(folder.path / SURROGATES, "r", encoding="utf-8", newline="") as file:
+    with open_no_follow(folder / SURROGATES, "r", encoding="utf-8", newline="") as file:
         # Some versions of pandas do not read back the float that was written.
         rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
     return {int(row.pop("number")): row for row in rows}

@@ -19,7 +19,13 @@ from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
 from bt_neuro.runs.results import PermutationTest
 from bt_neuro.validation.parts import has_parts, open_folder, run_part
-from bt_neuro.validation.permutation import SURROGATES, compared, permutation_test, sentence
+from bt_neuro.validation.permutation import (
+    SURROGATES,
+    compared,
+    permutation_test,
+    require_no_fewer,
+    sentence,
+)
 from bt_neuro.validation.task import importable, progress_of_all, read_several
 
 SIGN = "sign"
@@ -73,6 +79,7 @@ def permutation_test_portfolio(
         raise NeuroError(f"kind must be {SIGN} with several files, got {kind!r}. Test each file alone.")
     bars = read_several(paths, bars_options)
     files = [one.path for one in bars.values()]
+    require_no_fewer(n, [] if resume is None else [Path(resume) / name for name in bars])
     times = [one.frame["datetime"].to_numpy("datetime64[us]") for one in bars.values()]
     share = replace(account, cash=account.cash / len(files))
     _, cls = importable(strategy)

@@ -271,9 +271,6 @@ def test_more_surrogates_and_what_was_finished_is_kept(result, tmp_path, monkeyp
     more = run(None, resume=first.folder, n=3)
     assert numbers == [0, 1, 2, 3]
     assert more.figures == result.figures
-    fewer = run(None, resume=first.folder, n=2)
-    assert numbers == [0, 1, 2, 3]
-    assert fewer.figures["lift_pct"]["surrogates"] == result.figures["lift_pct"]["surrogates"][:2]
 
 
 @pytest.mark.slow
@@ -318,6 +315,12 @@ def test_a_test_is_resumed_with_the_same_settings(result):
         run(None, resume=result.folder, kind="hour")
     with pytest.raises(NeuroError, match=r"parameters.wing must be 1"):
         run(None, resume=result.folder, parameters={"wing": 2})
+
+
+def test_a_smaller_number_does_not_choose_another_p(result):
+    with pytest.raises(NeuroError, match=r"n must be 3 or more, as .* has 3 surrogates, got 2\. Give 3 "):
+        run(None, resume=result.folder, n=2)
+    assert read_manifest(result.folder) == result.manifest
 
 
 def test_the_command_prints_figures_as_json(result, tmp_path):

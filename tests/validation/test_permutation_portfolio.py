@@ -64,6 +64,9 @@ def test_figures_are_means_of_the_files(files, tmp_path):
     )
     assert more.figures["lift_pct"]["surrogates"][:3] == test.figures["lift_pct"]["surrogates"]
     assert len(more.figures["lift_pct"]["surrogates"]) == 4
+    with pytest.raises(NeuroError, match=r"n must be 4 or more, as .*A has 4 surrogates, got 3"):
+        permutation_test_portfolio([files], **OPTIONS, parameters=PARAMETERS, resume=tmp_path / "run")
+    assert open_run(tmp_path / "run").manifest == more.manifest
 
 
 @pytest.mark.slow
