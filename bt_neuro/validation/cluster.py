@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -25,22 +26,32 @@ def run_on_cluster(
         from distributed import Client, as_completed
     except ImportError as error:
         raise NeuroError('--cluster needs Dask: pip install "bt-neuro[cluster]"') from error
-    logger = logging.getLogger("distributed.client")
-    logger.setLevel(logging.CRITICAL)  # tracebacks of errors that are raised here
+    with _silenced("distributed.client"):  # tracebacks of errors that are raised here
+        try:
+            client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
+            client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise NeuroError(
+                f"No Dask scheduler with workers answers at {address}: {error}.\n"
+                "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
+            ) from error
+        with client:
+            _require_same_version(client)
+            here = version(PACKAGE)
+            futures = {client.submit(_run, here, work, task, pure=False): task for task in tasks}
+            for future in as_completed(futures, loop=client.loop):
+                yield futures[future], _cluster_output(future, address)
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=CLUSTER_TIMEOUT_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise NeuroError(
-            f"No Dask scheduler with workers answers at {address}: {error}.\n"
-            "Start `dask scheduler`, and `dask worker ADDRESS --nthreads 1` once for each core."
-        ) from error
-    with client:
-        _require_same_version(client)
-        here = version(PACKAGE)
-        futures = {client.submit(_run, here, work, task, pure=False): task for task in tasks}
-        for future in as_completed(futures, loop=client.loop):
-            yield futures[future], _cluster_output(future, address)
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _require_same_version(client: Any) -> None:

@@ -1,6 +1,7 @@
 """Folds in many processes and on a cluster: the same results, whatever dies on the way."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -256,6 +257,16 @@ def test_a_killed_scheduler_is_named_with_what_to_do(tmp_path):
     assert f"The Dask scheduler at {address} is gone. Start it again" in message
     assert "Traceback" not in message
     assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+
+
+def test_the_log_of_dask_is_left_as_it_was(monkeypatch):
+    pytest.importorskip("distributed", reason='needs the extra: pip install "bt-neuro[cluster]"')
+    monkeypatch.setattr(cluster, "CLUSTER_TIMEOUT_S", 0.5)
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    with pytest.raises(NeuroError, match="No Dask scheduler"):
+        list(run_tasks(str.upper, ["a"], cluster="tcp://127.0.0.1:9"))
+    assert logger.level == before
 
 
 def test_workers_with_another_version_are_refused(tmp_path):
