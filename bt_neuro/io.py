@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -60,6 +61,13 @@ def open_no_follow(path: Path, mode: str, **options: Any) -> IO[Any]:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
     return open(path, mode, opener=opener, **options)  # Path.open takes no opener
+
+
+def file_sha256(path: str | Path, *, follow: bool = True) -> str:
+    """Return the SHA-256 of a file; without `follow`, raise OSError instead of following a symbolic link."""
+    opener: Callable[..., Any] = Path.open if follow else open_no_follow
+    with opener(Path(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_csv(source: Path | IO[str], **options: Any) -> pd.DataFrame:

@@ -6,12 +6,12 @@ import hashlib
 import inspect
 import math
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from bt_neuro.account.account import Account
 from bt_neuro.account.costs import costs_used
 from bt_neuro.bars.reader import Bars
+from bt_neuro.io import file_sha256
 from bt_neuro.plugin.default_features import input_files
 from bt_neuro.plugin.loading import strategy_file
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -39,11 +39,6 @@ def manifest_of(
             **costs_used(account, bars.frame, bars.point),
         },
     }
-
-
-def file_sha256(file: str) -> str:
-    """Return the hash of a file of inputs."""
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any]) -> dict[str, Any]:

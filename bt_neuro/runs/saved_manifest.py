@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.io import open_no_follow
+from bt_neuro.io import file_sha256
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -66,18 +66,10 @@ def checksums(folder: Path, rows: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of each table in a folder, and of those of instruments that `rows` names."""
     tables = {path.name for pattern in TABLES for path in folder.glob(pattern)}
     return {
-        name: _file_sha256(folder / name)
+        name: file_sha256(folder / name, follow=False)
         for name in sorted(tables | set(rows))
         if (folder / name).is_file() and not (folder / name).is_symlink()
     }
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_no_follow(path, "rb") as file:
-        while part := file.read(2**20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def require_intact(folder: Path, manifest: dict[str, Any]) -> None:
@@ -87,7 +79,7 @@ def require_intact(folder: Path, manifest: dict[str, Any]) -> None:
         raise damaged(folder / MANIFEST, "sha256 must be an object")
     for name, expected in expected_by_name.items():
         try:
-            found = _file_sha256(folder / name)
+            found = file_sha256(folder / name, follow=False)
         except OSError as error:
             raise damaged(folder / name, error.strerror or error) from error
         if found != expected:

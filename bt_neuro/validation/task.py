@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import backtrader as bt
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import FoldError, NeuroError, StrategyError
+from bt_neuro.io import file_sha256
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.loading import failure_text, load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
@@ -62,7 +62,7 @@ class RunTask:
         **more: Any,
     ) -> Self:
         """Return a task with hashes of its files; `strategy` is of `importable`."""
-        sha256 = file_sha256(strategy) if isinstance(strategy, str) else None
+        sha256 = file_sha256(_file_of(strategy)) if isinstance(strategy, str) else None
         path = str(bars.path.resolve())
         return cls(path, bars.sha256, bars_options, strategy, sha256, parameters, account, **more)
 
@@ -105,7 +105,7 @@ def _read(path: str, sha256: str, options: tuple[tuple[str, Any], ...]) -> Bars:
 @lru_cache(maxsize=1)
 def _load(spec: str, sha256: str | None) -> type[NeuroStrategy]:
     strategy = load_strategy(spec)
-    if file_sha256(spec) != sha256:
+    if file_sha256(_file_of(spec)) != sha256:
         raise FoldError(f"{spec} must be the strategy that the run began with. Its file differs.")
     return strategy
 
@@ -149,10 +149,9 @@ def _interrupt() -> NoReturn:
     raise KeyboardInterrupt
 
 
-def file_sha256(spec: str) -> str:
-    """Return the hash of the file in "FILE.py:Class"."""
-    path = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _file_of(spec: str) -> str:
+    """Return the file in "FILE.py:Class"."""
+    return spec if spec.endswith(".py") else spec.rpartition(":")[0]
 
 
 def processes_of(strategy: str | type[NeuroStrategy], jobs: int | None, cluster: str | None = None) -> int:
