@@ -226,15 +226,15 @@ def claim(statistic: str, convergences: list[Convergence]) -> dict[str, Any]:
     """Return a claim of the article with its verdict.
 
     It holds if the interval of every definition meets the claimed range, and does not hold if all lie on one
-    side of it. Otherwise it cannot be told.
+    side of it. Otherwise it is inconclusive.
     """
     low, high = CLAIMS[statistic]
     found = {(one.start, one.definition): one for one in convergences if one.statistic == statistic}
     ours = {name: found["published", name] for name in DEFINITIONS}
     sides = [(one.low > high) - (one.high < low) for one in ours.values()]
     on_one_side = set(sides) in ({1}, {-1})
-    verdict = "does not hold" if on_one_side else "cannot be told" if any(sides) else "holds"
-    why = ", because it depends on the definition" if verdict == "cannot be told" else ""
+    verdict = "does not hold" if on_one_side else "inconclusive" if any(sides) else "holds"
+    outcome = f"is {verdict}, because it depends on the definition" if verdict == "inconclusive" else verdict
     band = ours["band"]
     others = " and ".join(f"{ours[name].sample:.0f}" for name in DEFINITIONS if name != "band")
     text = f"The exponential {statistic} agrees with the moving one after {low} to {high} samples"
@@ -244,7 +244,7 @@ def claim(statistic: str, convergences: list[Convergence]) -> dict[str, Any]:
         "statistic": statistic,
         "claimed": [low, high],
         "sentence": (
-            f"{text}: this {verdict}{why}. Half of the draws have converged by sample "
+            f"{text}: this {outcome}. Half of the draws have converged by sample "
             f"{band.sample:.0f} ({band.draws_low:.0f} to {band.draws_high:.0f} in 95 % of them, {low} to "
             f"{high} in {band.claimed_pct:.0f} %). By two other definitions it is {others}."
         ),

@@ -12,7 +12,7 @@ from bt_neuro.studies.experiment import BATCH_NORM, DROPOUT, PLAIN, PUBLISHED, S
 from bt_neuro.studies.outputs import Outputs, error_difference, hit_rate_difference
 from bt_neuro.studies.table import AFTER, SINGLE, counted, delayed_labels_of, find
 
-HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"
+HOLDS, NOT, OPEN = "holds", "does not hold", "inconclusive"
 CLOSE = 0.02  # largest difference of close hit rates: two signals of a hundred
 
 Rows = dict[str, list[Outputs]]
@@ -25,7 +25,7 @@ def hypotheses_of(study: Study, rows: Rows) -> list[Figures]:
     Returns
     -------
     list of dicts
-        ``claim``; ``verdict``: holds, does not hold, cannot be told; ``figures``: each ``what``, ``value``,
+        ``claim``; ``verdict``: holds, does not hold, inconclusive; ``figures``: each ``what``, ``value``,
         ``low``, ``high``, None if undefined. Errors are mean squared errors. The verdict is that of the
         single pass, for learning rates that of the first half; other figures stand beside it.
     """
@@ -171,7 +171,7 @@ def _helped(outputs: list[Outputs]) -> str:
     verdict = {
         HOLDS: "batch normalisation helps this network",
         NOT: "batch normalisation does not help this network",
-        OPEN: "it cannot be told whether batch normalisation helps this network",
+        OPEN: "the effect of batch normalisation on this network is inconclusive",
     }[_lower([found])]
     return (
         f"{verdict}, mean squared error {normal.errors.mean():.4f} against {plain.errors.mean():.4f} without "
