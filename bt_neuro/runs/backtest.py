@@ -225,9 +225,9 @@ def _require_new_bars(checkpoint: Checkpoint, bars: Bars) -> None:
 
 
 def _is_unscored(checkpoint: Checkpoint) -> bool:
-    """Return whether a run was killed after its last bar."""
+    """Return whether a run broke off before it was scored, by a kill, an error or Ctrl-C."""
     folder = checkpoint.path.parent
-    return (folder / MANIFEST).exists() and read_manifest(folder)["status"] in ("running", "failed")
+    return (folder / MANIFEST).exists() and "metrics" not in read_manifest(folder)
 
 
 def _continues_account(checkpoint: Checkpoint, manifest: dict[str, Any]) -> bool:

@@ -65,8 +65,7 @@ class SavedPortfolio:
         saved = {name: one for name, one in models.items() if one.last_bar is not None}
         if not saved:
             raise _error(folder, f"it must hold a {MODEL} with bars, got none. Start a new run with --out.")
-        has_ended = manifest["status"] in ("complete", "interrupted")
-        _require_new_bars(folder, bars, saved, has_ended=has_ended)
+        _require_new_bars(folder, bars, saved, is_scored="metrics" in manifest)
         if shared:
             _require_later_bars(folder, bars, models)
         return cls(folder, {name: _recorded(one, folder / name) for name, one in saved.items()})
@@ -119,7 +118,7 @@ def _recorded(checkpoint: Checkpoint, folder: Path) -> RecordedCheckpoint:
 
 
 def _require_new_bars(
-    folder: Path, bars: dict[str, Bars], saved: dict[str, Checkpoint], *, has_ended: bool
+    folder: Path, bars: dict[str, Bars], saved: dict[str, Checkpoint], *, is_scored: bool
 ) -> None:
     ends = {name: len(one) - 1 for name, one in bars.items()}
     for name, one in saved.items():
@@ -127,7 +126,7 @@ def _require_new_bars(
             raise _error(
                 folder, f"{name} must reach bar {one.last_bar}, got {ends[name]}. Give all its bars."
             )
-    if has_ended and all(name in saved and saved[name].last_bar == end for name, end in ends.items()):
+    if is_scored and all(name in saved and saved[name].last_bar == end for name, end in ends.items()):
         raise _error(folder, "it has learned all bars of these files. Give longer files.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +223,18 @@ def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first")
     bars = write(folder / "bars", "AC", 100)
     return portfolio([bars], strategy=Small, parameters=PARAMETERS, out=folder / "run")
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_a_portfolio_that_broke_off_after_its_last_bar_is_scored(status, first, tmp_path):
+    killed = shutil.copytree(first.folder, tmp_path / "killed")
+    manifest = json.loads((killed / "run.json").read_text())
+    del manifest["metrics"], manifest["time"], manifest["manifest_sha256"]
+    (killed / "run.json").write_text(json.dumps({**manifest, "status": status}))
+    bars = write(tmp_path / "bars", "AC", 100)
+    scored = portfolio([bars], strategy=Small, parameters=PARAMETERS, resume=killed, out=tmp_path / "scored")
+    assert_one_run(first.folder, scored.folder)
+    assert scored.metrics == first.metrics
 
 
 class Reads(Small):

@@ -195,8 +195,8 @@ def test_the_account_continues_with_the_same_settings(strategy, files, tmp_path)
         assert resumed.metrics[name] == whole.metrics[name]
 
 
-@pytest.mark.parametrize("status", ["running", "failed"])
-def test_a_run_killed_after_its_last_bar_is_scored(status, whole, files, tmp_path):
+@pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
+def test_a_run_that_broke_off_after_its_last_bar_is_scored(status, whole, files, tmp_path):
     killed = tmp_path / "killed"
     shutil.copytree(whole.folder, killed)
     manifest = json.loads((killed / "run.json").read_text())
