@@ -120,7 +120,7 @@ class Session:
                 raise
             self.lines.refuse(line, f"the bar was not taken: {error}")
             self._start = self._begin()
-            return not self._is_ended
+            return True  # also where the stream has ended meanwhile: `result` needs a run that returned
         return False
 
     def _ran_row(self) -> int:

@@ -7,6 +7,7 @@ import math
 import queue
 import random
 import shutil
+import signal
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -117,6 +118,43 @@ def test_a_bar_whose_features_are_not_finite_is_refused_and_the_stream_goes_on(a
     assert result.metrics["malformed_lines"] == 1
     for name in ("bars.csv", "predictions.csv", "equity.csv", "features.npy"):
         assert (tmp_path / "odd" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+class DividesByZero(Small):
+    """Fails at the bar whose volume is 13."""
+
+    def next(self):
+        super().next()
+        1 / (self.data.volume[0] - 13.0)
+
+
+@pytest.mark.parametrize("end", ["reader", "signal"])
+@pytest.mark.parametrize("symbols", [None, ["A", "B"]])
+def test_a_stream_that_ends_at_a_bar_that_is_refused_is_saved(end, symbols, tmp_path):
+    def send(answer):
+        if "error" in answer:
+            if end == "reader":
+                raise BrokenPipeError
+            signal.raise_signal(signal.SIGTERM)
+
+    def named(lines):
+        return [f"{line},{symbols[n % 2]}" for n, line in enumerate(lines)] if symbols else lines
+
+    head = ["time,open,high,low,close,volume,spread,symbol"] if symbols else []
+    odd = f"{LATER},1.1,1.1,1.1,1.1,13,0"
+    options = {"strategy": DividesByZero, "symbols": symbols}
+    lines, folder = [*head, *named([*LINES, odd, *LINES[3:]])], tmp_path / "live"
+    if end == "reader":
+        with pytest.raises(NeuroError, match="no process reads the answers"):
+            stream(lines, send, out=folder, **options)
+    else:
+        result = stream(lines, send, out=folder, **options)
+        assert (result.manifest["status"], result.metrics["bars"]) == ("interrupted", len(LINES))
+    again, result = run([], resume=folder, strategy=DividesByZero)
+    assert (again, result.metrics["bars"]) == ([], len(LINES))
+    whole = stream([*head, *named(LINES)], lambda answer: None, out=tmp_path / "whole", **options).folder
+    for table in whole.rglob("*.csv"):
+        assert (folder / table.relative_to(whole)).read_bytes() == table.read_bytes(), table
 
 
 def test_answers_are_told_again_from_a_bar(tmp_path, monkeypatch):
