@@ -45,9 +45,10 @@ class RunFolder:
         table), and the keys of the run.
     """
 
-    def __init__(self, path: Path, kind: str, manifest: dict[str, Any], *, is_resumed: bool = False) -> None:
-        self.path, self._is_resumed = path, is_resumed
-        self._lock = FolderLock(path)
+    def __init__(
+        self, path: Path, kind: str, manifest: dict[str, Any], lock: FolderLock, *, is_resumed: bool = False
+    ) -> None:
+        self.path, self._lock, self._is_resumed = path, lock, is_resumed
         self.manifest: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "kind": kind,
@@ -73,7 +74,10 @@ class RunFolder:
         manifest: dict[str, Any],
         fill: Callable[[Path], None] = lambda path: None,
     ) -> RunFolder:
-        """Create a folder and write its manifest; after a kill a new one is there with both, or not at all.
+        """Create a folder, fill it and write its manifest.
+
+        A folder that did not exist appears with its content. A kill before that may leave an empty folder, and
+        a temporary one beside it. An empty folder that existed is filled in place.
 
         Parameters
         ----------
@@ -93,15 +97,16 @@ class RunFolder:
         NeuroError
             If the folder is not empty or cannot be written.
         """
-        wanted, partial = _new_folder(out, name)
+        wanted, partial, lock = _new_folder(out, name)
         try:
             fill(partial)
-            folder = cls(partial, kind, manifest)
+            folder = cls(partial, kind, manifest, lock)
             folder._rename(wanted)
         except BaseException:
             remove(partial)
             with suppress(OSError):
                 wanted.rmdir()  # empty, or it is not ours
+            lock.release()
             raise
         return folder
 
@@ -125,12 +130,16 @@ class RunFolder:
         """
         path, manifest = Path(path), {"versions": _versions(), **manifest}
         before = read_manifest(path)
-        FolderLock(path).release()  # before anything of a run at work is removed
-        if before["kind"] != kind:
-            raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
-        require_same(before, manifest, same, str(path))
-        remove_partials(path)
-        return cls(path, kind, manifest, is_resumed=True)
+        lock = FolderLock(path)  # before anything of a run at work is removed
+        try:
+            if before["kind"] != kind:
+                raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
+            require_same(before, manifest, same, str(path))
+            remove_partials(path)
+            return cls(path, kind, manifest, lock, is_resumed=True)
+        except BaseException:
+            lock.release()
+            raise
 
     @classmethod
     def open(
@@ -227,8 +236,8 @@ class RunFolder:
             raise
 
 
-def _new_folder(out: str | Path | None, name: str) -> tuple[Path, Path]:
-    """Return the folder of a run, and the new one that is to be filled and renamed to it."""
+def _new_folder(out: str | Path | None, name: str) -> tuple[Path, Path, FolderLock]:
+    """Return the folder of a run, the new one that is to be filled and renamed to it, and its lock."""
     try:
         if out is None:
             wanted = _unused_folder(Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}"))
@@ -236,14 +245,20 @@ def _new_folder(out: str | Path | None, name: str) -> tuple[Path, Path]:
             wanted = Path(out)
             wanted.parent.mkdir(parents=True, exist_ok=True)
             if wanted.exists():  # perhaps where a shell stands: not to be replaced
-                if any(wanted.iterdir()):
-                    raise NeuroError(f"{wanted} must be empty. Give another --out.")
-                return wanted, wanted
+                return wanted, wanted, _lock_empty(wanted)
         partial = wanted.resolve().with_name(f".{wanted.name}.{secrets.token_hex(8)}{PARTIAL}")
         partial.mkdir()
-        return wanted, partial
+        return wanted, partial, FolderLock(partial)
     except OSError as error:
         raise NeuroError(f"cannot write a run to {out or 'runs/'}: {error}. Give another --out.") from error
+
+
+def _lock_empty(folder: Path) -> FolderLock:
+    lock = FolderLock(folder)  # first: two runs could both find it empty
+    if any(folder.iterdir()):
+        lock.release()
+        raise NeuroError(f"{folder} must be empty. Give another --out.")
+    return lock
 
 
 def _unused_folder(folder: Path) -> Path:

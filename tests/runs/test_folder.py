@@ -53,6 +53,23 @@ def test_a_folder_that_another_run_took_meanwhile_is_left_to_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX locks")
+def test_a_run_takes_an_empty_folder_before_it_fills_it(tmp_path):
+    """So that of two runs which both find it empty, one removes no file of the other."""
+
+    def fill(path):
+        with pytest.raises(NeuroError, match="another process writes to"):
+            RunFolder.create(tmp_path, "x", "stream", {"mine": 2})
+        assert path.exists()
+
+    folder = RunFolder.create(tmp_path, "x", "stream", {"mine": 1}, fill)
+    assert manifest_of(tmp_path) == folder.manifest
+    folder.save(status="complete")
+    with pytest.raises(NeuroError, match=r"must be empty\. Give another --out"):
+        RunFolder.create(tmp_path, "x", "stream", {})
+    assert manifest_of(tmp_path)["mine"] == 1
+
+
 def test_save_merges_and_tables_count_their_rows(tmp_path):
     folder = create(tmp_path)
     times = pd.to_datetime(["2024-01-01 10:00", "2024-01-02 00:00"])
