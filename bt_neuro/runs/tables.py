@@ -110,7 +110,10 @@ class ArrayTable:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
 
     def _write_block(self, file: IO[bytes]) -> None:
         file.write(np.array(self._block, np.float32).tobytes())

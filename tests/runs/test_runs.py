@@ -27,6 +27,7 @@ from bt_neuro import (
     NonFiniteError,
     StrategyError,
     backtest,
+    open_run,
     read_bars,
 )
 from bt_neuro.learning.checkpoint import Checkpoint
@@ -271,6 +272,10 @@ def test_a_run_that_fails_in_the_middle_says_so(tmp_path):
         backtest(SAMPLE, strategy=Breaks, out=tmp_path)
     manifest = json.loads((tmp_path / "run.json").read_text())
     assert (manifest["status"], manifest["error"]) == ("failed", "bar 299: planted")
+    result = open_run(tmp_path)
+    assert len(result.equity) == 299  # all rows are kept
+    assert len(result.outputs) == len(result.predictions) + 1  # the last bar waits for its label
+    assert len(result.features) == len(result.outputs) + manifest["parameters"]["history_bars"] - 1
     assert not (tmp_path / "model.safetensors").exists()
 
 
