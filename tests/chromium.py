@@ -18,7 +18,8 @@ CHART = """() => {
     const named = (name) => Object.fromEntries(document.get_model_by_name(name).data.entries?.() ??
         Object.entries(document.get_model_by_name(name).data))
     const { start, end } = document.get_model_by_name("bars").x_range
-    return { start, end, arrows: named("arrows"), candles: named("candles"), fractals: named("fractals") }
+    return { start, end, arrows: named("arrows"), candles: named("candles"), fractals: named("fractals"),
+        account: named("account") }
 }"""
 
 SIGNALS_IN_PAGE = """() => Bokeh.documents.find((one) => one.get_model_by_name("table"))

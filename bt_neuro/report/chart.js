@@ -2,12 +2,8 @@
 // where there is room for them. Bokeh runs it when the range, the width or the selected trade changes.
 const PIXELS_A_CANDLE = 4, PIXELS_A_MARK = 6, PIXELS_A_TICK = 90
 if (plot.properties.inner_width.is_unset) return // not laid out yet; called again once it is
-const { seconds, close, signal, hit, confidence, fractal, equity } = bars.data
+const { seconds, close, signal, hit, confidence, fractal, equity, fall: falls } = bars.data
 const { open = close, high = close, low = close } = bars.data
-bars.falls ??= (() => {
-    let peak = -Infinity
-    return equity?.map((value) => { if (value > peak) peak = value; return value / peak - 1 })
-})()
 const first = Math.max(0, Math.floor(x_range.start)), last = Math.min(close.length, Math.ceil(x_range.end))
 const shown = Math.max(1, last - first), width = plot.inner_width
 const step = 2 ** Math.max(0, Math.ceil(Math.log2((shown * PIXELS_A_CANDLE) / width)))
@@ -25,7 +21,7 @@ for (let from = Math.floor(first / step) * step; from < last; from += step) {
     for (let bar = from; bar <= end; bar++) {
         above = Math.max(above, high[bar])
         below = Math.min(below, low[bar])
-        if (bars.falls) fall = Math.min(fall, bars.falls[bar])
+        fall = Math.min(fall, falls[bar])
         count += signal[bar] !== 0 && bar >= first && bar < last
     }
     const x = (from + end) / 2, begins = open[from], ends = close[end]
@@ -33,7 +29,7 @@ for (let from = Math.floor(first / step) * step; from < last; from += step) {
     add(candle, { x, width: (end - from + 1) * 0.7, open: begins, high: above, low: below, close: ends,
         top: Math.max(begins, ends), bottom: Math.min(begins, ends), filled: ends < begins ? 1 : 0, when,
         outcome: step === 1 ? outcome_of(from) : `${count} signals` })
-    if (equity) add(money, { x, when, fall, equity: equity[end], hold: end < hold_from ? NaN : hold_scale * close[end] })
+    add(money, { x, when, fall, equity: equity[end], hold: end < hold_from ? NaN : hold_scale * close[end] })
     highest = Math.max(highest, above)
     lowest = Math.min(lowest, below)
     signals += count

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from bt_neuro.report.curves import thinned
 from bt_neuro.report.style import BLUE, GREY, ORANGE, add_hover, empty_figure, in_percent, mark_times, tips_of
 
-MOST_BARS = 200_000  # of one page, 36 bytes each
+MOST_BARS = 200_000  # of one page, 43 bytes each
 FIRST_BARS = 150  # of the first view, the last ones: few enough for single arrows on a phone
 CANDLE = ("x", "width", "open", "high", "low", "close", "top", "bottom", "filled", "when", "outcome")
 ACCOUNT = ("x", "when", "equity", "hold", "fall")
@@ -52,7 +52,7 @@ def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource, star
     trades : of `trade_source`
     starts : places of the first bars of folds, drawn as dotted lines
     """
-    hold = table["hold"] if "hold" in table else pd.Series(dtype=float)
+    hold = table["hold"]
     table = table.tail(MOST_BARS)
     n = len(table)
     bars, origin = _compact(table)
@@ -88,7 +88,6 @@ def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource, star
     )  # fmt: skip
     _draw_fills(plot, sources["fills"], trades)
     strip = _strip(table, x_range)
-    has_account = "equity" in table
     follow = CustomJS(
         args={
             "bars": bars, "plot": plot, "x_range": x_range, "y_range": plot.y_range, "axis": plot.xaxis[0],
@@ -101,7 +100,7 @@ def price_chart(table: pd.DataFrame, digits: int, trades: ColumnDataSource, star
     x_range.js_on_change("end", follow)
     plot.js_on_change("inner_width", follow)
     trades.selected.js_on_change("indices", follow)
-    below = _account(sources["account"], wheel, shared) if has_account else []
+    below = _account(sources["account"], wheel, shared)
     if np.size(starts):
         for one in (plot, *below, strip):
             mark_times(one, np.asarray(starts) - 0.5)
@@ -211,7 +210,7 @@ def _compact(table: pd.DataFrame) -> tuple[ColumnDataSource, float]:
     seconds = (times - times[0]) // 1000
     fits = seconds[-1] < 2**32
     columns: dict[str, Any] = {"seconds": seconds.astype("uint32" if fits else "float64")}
-    for name in ("open", "high", "low", "close", "equity"):
+    for name in ("open", "high", "low", "close", "equity", "fall"):
         if name in table:
             columns[name] = table[name].to_numpy("float32")
     columns["confidence"] = (100 * table["confidence"]).round().to_numpy("uint8")

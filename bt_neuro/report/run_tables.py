@@ -14,6 +14,7 @@ from bt_neuro.errors import BarsError
 from bt_neuro.io import read_csv
 from bt_neuro.metrics.baselines import table_probabilities
 from bt_neuro.metrics.predictions import PROBABILITIES
+from bt_neuro.metrics.trading import growth
 
 SIGNALS = {"none": 0, "buy": 1, "sell": 2}
 FRACTALS = {"none": 0, "buy": 1, "sell": 2, "both": 3}
@@ -67,38 +68,37 @@ def shapes_of(run: Any) -> NDArray[np.integer] | None:
 
 
 def bar_table(
-    predictions: pd.DataFrame, equity: pd.DataFrame | None = None, bars: pd.DataFrame | None = None
+    predictions: pd.DataFrame, equity: pd.DataFrame, cash: float, bars: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Return one row per bar: prices, account, signal and its outcome.
 
     Parameters
     ----------
     predictions : as in ``predictions.csv``
-    equity : as in ``equity.csv``; None without an account, as in a stream
+    equity : as in ``equity.csv``
+    cash : before the first bar
     bars : prices by bar, with ``datetime``; without them there are no columns open, high and low, and a
         resumed run begins where it was resumed
 
     Returns
     -------
     DataFrame
-        By bar: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``hold`` (the account, had
-        it bought at the first predicted bar), ``signal`` (0 none, 1 buy, 2 sell), ``confidence`` (its
-        probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a bottom, bit 1 a top; confirmed
-        ones only).
+        By bar: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``fall`` (the drawdown, without
+        deposits), ``hold`` (the account, had it bought at the first predicted bar), ``signal`` (0 none, 1 buy,
+        2 sell), ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a
+        bottom, bit 1 a top; confirmed ones only).
     """
     predictions = predictions.set_index("bar")
-    account = None if equity is None else equity.set_index("bar")
+    account, grown = equity.set_index("bar"), growth(equity, cash)
     if bars is not None:
-        last = len(bars) - 1 if account is None else account.index[-1]
-        table = bars.loc[:last, ["datetime", "open", "high", "low", "close"]].copy()
+        table = bars.loc[: account.index[-1], ["datetime", "open", "high", "low", "close"]].copy()
     else:
-        assert account is not None
         table = account[["datetime", "close"]].copy()
-    if account is not None:
-        table["equity"], table["hold"] = account["equity"], np.nan
-        held = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
-        if len(held):
-            table["hold"] = held["close"] * (account["equity"].iloc[0] / held["close"].iloc[0])
+    table["equity"], table["hold"] = account["equity"], np.nan
+    table["fall"] = pd.Series(grown / np.maximum.accumulate(grown) - 1, account.index)
+    held = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
+    if len(held):
+        table["hold"] = held["close"] * (account["equity"].iloc[0] / held["close"].iloc[0])
 
     signals = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
     p = predictions[PROBABILITIES].to_numpy()

@@ -81,7 +81,8 @@ def _run_sections(run: Any, bars: Bars | None, folds: pd.DataFrame | None) -> It
     no_bars = ""
     if bars is None:
         bars, no_bars = bars_of(run)
-    table = bar_table(run.predictions, run.equity, None if bars is None else bars.frame)
+    cash = float(run.manifest["account"]["cash"])
+    table = bar_table(run.predictions, run.equity, cash, None if bars is None else bars.frame)
     source = trade_source(run.trades, table, run.manifest.get("open_trades", []))
     starts = np.searchsorted(table["datetime"], [] if folds is None else folds["test_start"])
     yield from _traded(run, table, run.manifest["data"]["point"], source, starts, no_bars)
@@ -199,6 +200,7 @@ def _stream(run: Any) -> Iterator[Section]:
     steps = np.abs(np.diff(frame["close"].to_numpy(float)))
     point = 10.0 ** math.floor(math.log10(min(steps[steps > 1e-9], default=0.01)) + 1e-6)
     if len(run.equity):
-        table = bar_table(run.predictions, run.equity, frame)
+        cash = float(run.manifest["account"]["cash"])
+        table = bar_table(run.predictions, run.equity, cash, frame)
         yield from _traded(run, table, point, trade_source(run.trades, table))
     yield from _prediction_sections(run.predictions, {})

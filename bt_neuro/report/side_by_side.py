@@ -8,8 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
+from bt_neuro.metrics.trading import growth
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
 from bt_neuro.report.html import render_html
 from bt_neuro.report.overlay import overlay_figure
@@ -68,8 +73,9 @@ def summary_of_runs(runs: Sequence[Any]) -> Summary:
 def write_side_by_side(runs: Sequence[Any], path: Path) -> Path:
     """Write the page of some runs, atomically; see `summary_of_runs`."""
     summary = summary_of_runs(runs)
-    caption = "Growth of each account after costs, from its first bar."
-    sections = [Section("equity", "Accounts", caption, (_curves(runs),))]
+    caption = "Growth of each account after costs, without deposits."
+    figure = overlay_figure(curves_of(runs), "return, %", "0.0")
+    sections = [Section("equity", "Accounts", caption, (figure,))]
     started = datetime.now().isoformat(timespec="seconds")
     manifest = {"kind": "runs compare", "status": "complete", "started": started}
     manifest |= {name: str(run.folder) for name, run in zip(_names(runs), runs, strict=True)}
@@ -83,12 +89,13 @@ def write_side_by_side(runs: Sequence[Any], path: Path) -> Path:
     return path
 
 
-def _curves(runs: Sequence[Any]) -> Any:
+def curves_of(runs: Sequence[Any]) -> dict[str, tuple[pd.Series, NDArray[np.floating]]]:
+    """Return times and return in percent of each run, by its name."""
     curves = {}
     for name, run in zip(_names(runs), runs, strict=True):
-        grown = 100 * (run.equity["equity"] / run.equity["equity"].iloc[0] - 1)
-        curves[name] = run.equity["datetime"], grown
-    return overlay_figure(curves, "return, %", "0.0")
+        grown = growth(run.equity, float(run.manifest["account"]["cash"]))
+        curves[name] = run.equity["datetime"], 100 * (grown - 1)
+    return curves
 
 
 def _figures(run: Any) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.learning.epochs import RunningMean
+from bt_neuro.metrics.trading import max_drawdown
 from bt_neuro.report.account import MONTHS
 from bt_neuro.report.curves import article_curves, running_mean, thinned
 from bt_neuro.report.page import render_page, write_page
@@ -81,7 +82,7 @@ def test_thinning_keeps_highest_and_lowest_in_order(values, points):
 
 
 def test_the_table_holds_what_the_files_say(run):
-    table = bar_table(run.predictions, run.equity, read_bars(SAMPLE, end="2024-02-15").frame)
+    table = bar_table(run.predictions, run.equity, 10_000, read_bars(SAMPLE, end="2024-02-15").frame)
     p = run.predictions
     assert len(table) == len(run.equity)
     assert (table["signal"] == 1).sum() == (p["signal"] == "buy").sum() > 0
@@ -92,10 +93,21 @@ def test_the_table_holds_what_the_files_say(run):
     assert (start, table["hold"][start]) == (p["bar"].iloc[0], run.equity["equity"].iloc[0])
 
 
+def test_the_drawdown_is_that_of_the_metrics_whatever_is_paid_in_or_out(run):
+    cash, paid = run.manifest["account"]["cash"], np.zeros(len(run.equity))
+    table = bar_table(run.predictions, run.equity, cash)
+    assert table["fall"].min() == pytest.approx(-run.metrics["max_drawdown_pct"] / 100)
+    paid[[50, 400]] = 5_000, -2_000
+    equity = run.equity.assign(deposits=paid, equity=run.equity["equity"] + paid.cumsum())
+    table = bar_table(run.predictions, equity, cash)
+    assert table["fall"].min() == pytest.approx(-max_drawdown(equity, cash)["max_drawdown_pct"] / 100)
+    assert table["fall"][50] == table["fall"][49]
+
+
 @pytest.mark.slow
 def test_a_resumed_run_keeps_the_bars_before_its_account(broken):
     resumed = rewritten(broken, "equity", lambda equity: equity[equity["bar"] >= 300])
-    tables = resumed.predictions, resumed.equity
+    tables = resumed.predictions, resumed.equity, 10_000
     whole = bar_table(*tables, read_bars(SAMPLE, end="2024-02-15").frame)
     assert (whole.index[0], whole["equity"].first_valid_index()) == (0, 300)
     assert (whole["hold"].first_valid_index(), whole["hold"][300]) == (300, whole["equity"][300])

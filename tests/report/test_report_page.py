@@ -109,6 +109,7 @@ def test_zooming_in_draws_finer_candles_of_the_same_prices(page, run):
     assert near["candles"]["x"] == list(range(200, 260))
     assert np.allclose(near["candles"]["close"], run.equity["close"][200:260], rtol=1e-6)
     assert max(far["candles"]["high"]) >= max(near["candles"]["high"])
+    assert min(far["account"]["fall"]) == pytest.approx(-run.metrics["max_drawdown_pct"] / 100, rel=1e-6)
 
 
 def test_buttons_the_wheel_and_trades_move_the_range(page, run):

@@ -9,7 +9,9 @@ from command import bt_neuro
 from paths import ROOT
 from test_portfolio import write
 
-from bt_neuro import NeuroError, open_run
+from bt_neuro import Account, NeuroError, open_run, read_bars
+from bt_neuro.metrics.trading import money_metrics
+from bt_neuro.report.side_by_side import curves_of
 from bt_neuro.runs.listing import list_runs
 from bt_neuro.runs.repeat import repeat
 
@@ -51,6 +53,22 @@ def test_two_runs_stand_side_by_side_and_their_differences_are_named(folder, tmp
     assert figures["Hit Rate [%]"] == [f"{m['hit_rate_pct']:.2f}" for m in metrics]
     assert figures["Hit Rate [%], 95 % interval"][0].startswith(f"{metrics[0]['hit_rate_low_pct']:.2f} to")
     assert "Settings that differ" in (tmp_path / "both.html").read_text()
+
+
+def test_accounts_stand_side_by_side_from_the_money_that_each_began_with(folder, tmp_path):
+    copy = shutil.copytree(folder / "wing-1", tmp_path / "copy")
+    table = open_run(copy).equity
+    table["equity"] += 5_000 + 100  # a gain at the first bar, then a deposit
+    table.loc[0, "equity"] -= 5_000
+    table.loc[1, "deposits"] = 5_000
+    table.to_csv(copy / "equity.csv", index=False)
+    manifest = json.loads((copy / "run.json").read_text())
+    del manifest["manifest_sha256"], manifest["sha256"]
+    (copy / "run.json").write_text(json.dumps(manifest))
+    run = open_run(copy)
+    (_, grown), _ = curves_of([run, open_run(folder / "wing-2")]).values()
+    metrics = money_metrics(run.equity, run.trades, read_bars(SAMPLE).frame, Account(), 1e-5, None)
+    assert (grown[0], grown[-1]) == pytest.approx((1.0, metrics["return_pct"]))
 
 
 def test_one_run_is_no_comparison(folder):
