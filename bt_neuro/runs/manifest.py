@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import math
 from dataclasses import asdict, fields
+from datetime import date
 from typing import Any
 
 from bt_neuro.account.account import Account
@@ -30,7 +31,11 @@ def manifest_of(
         "inputs": {file: file_sha256(file) for file in input_files(parameters["inputs"])},
         "data": {
             **data_manifest(bars),
-            "options": {name: _plain(value) for name, value in bars_options.items() if value},
+            "options": {
+                name: plain(str(value) if isinstance(value, date) else value)
+                for name, value in bars_options.items()
+                if value
+            },
             "timeframe_s": bars.timeframe.total_seconds(),
             "point": bars.point,
         },
@@ -47,7 +52,7 @@ def strategy_manifest(strategy: type[NeuroStrategy], parameters: dict[str, Any])
         "strategy": f"{strategy.__module__}:{strategy.__qualname__}",
         "strategy_file": strategy_file(strategy),
         "strategy_sha256": _source_hash(strategy),
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
+        "parameters": {name: plain(value) for name, value in parameters.items()},
     }
 
 
@@ -78,8 +83,11 @@ def _source_hash(strategy: type[NeuroStrategy]) -> str | None:
         return None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a parameter as JSON values: a tuple as a list, an object as ``{"repr": text}``."""
+    if type(value) in (list, tuple):
+        return [plain(item) for item in value]
     is_plain = isinstance(value, str | int | bool | None) or (
         isinstance(value, float) and math.isfinite(value)
     )
-    return value if is_plain else repr(value)
+    return value if is_plain else {"repr": repr(value)}

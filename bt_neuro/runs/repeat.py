@@ -13,11 +13,11 @@ from bt_neuro.io import file_sha256
 from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.backtest import backtest
-from bt_neuro.runs.manifest import account_of, strategy_manifest
+from bt_neuro.runs.manifest import account_of, plain, strategy_manifest
 from bt_neuro.runs.portfolio import portfolio
 from bt_neuro.runs.recording import EQUITY
 from bt_neuro.runs.results import Portfolio, Result
-from bt_neuro.runs.saved_manifest import read_manifest
+from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
 
 TABLES = ("predictions.csv", "trades.csv", "equity.csv", "outputs.npy", "features.npy")
 
@@ -61,7 +61,7 @@ def repeat(
     Raises
     ------
     NeuroError
-        If the run is of another kind, or a bar file or its strategy is not as it was.
+        If the run is of another kind, a bar file or its strategy is not as it was, or a parameter is an object.
     """
     folder = Path(run)
     manifest = read_manifest(folder)
@@ -82,7 +82,7 @@ def repeat(
     files = [data["file"] for data in instruments.values()]
     settings: dict[str, Any] = {
         "strategy": strategy,
-        "parameters": manifest["parameters"],
+        "parameters": _parameters_of(manifest, strategy),
         "account": account_of(manifest),
         "out": out,
         "bars_options": next(iter(instruments.values()))["options"],
@@ -114,6 +114,35 @@ def _strategy_of(manifest: dict[str, Any]) -> type[NeuroStrategy]:
         if strategy_manifest(strategy, {})["strategy_sha256"] != manifest["strategy_sha256"]:
             raise NeuroError(f"{file} has changed since the run. Run it anew.")
     return strategy
+
+
+def _parameters_of(manifest: dict[str, Any], strategy: type[NeuroStrategy]) -> dict[str, Any]:
+    defaults, parameters = dict(strategy.params._getitems()), dict[str, Any]()
+    for name, value in manifest["parameters"].items():
+        if isinstance(value, list | dict) and value == plain(defaults.get(name)):
+            continue  # the default itself, whatever its type
+        if not _is_plain(value):
+            raise NeuroError(
+                f"{name} must be a plain value to be repeated from {MANIFEST}, got {_text(value)}. "
+                "Call backtest() or portfolio() with it."
+            )
+        parameters[name] = _tuple_of(value) if isinstance(defaults.get(name), tuple) else value
+    return parameters
+
+
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else not isinstance(value, dict)
+
+
+def _text(value: Any) -> str:
+    """Return a value of `plain` as it was written in Python."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value["repr"]) if isinstance(value, dict) else repr(value)
+
+
+def _tuple_of(value: Any) -> Any:
+    return tuple(map(_tuple_of, value)) if isinstance(value, list) else value
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date, time
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from command import bt_neuro
 from paths import ROOT
 from test_portfolio import write
 
-from bt_neuro import Account, NeuroError, open_run, read_bars
+from bt_neuro import Account, NeuroError, backtest, open_run, read_bars
 from bt_neuro.metrics.trading import money_metrics
+from bt_neuro.plugin.loading import load_strategy
 from bt_neuro.report.side_by_side import curves_of
 from bt_neuro.runs.listing import list_runs
 from bt_neuro.runs.repeat import repeat
@@ -113,6 +115,39 @@ def test_a_repeated_portfolio_has_the_same_bits(more, tmp_path):
     out = bt_neuro("repeat", tmp_path / "run")
     assert out.exit_code == 1
     assert "B.csv has changed since" in out.stderr
+
+
+TUPLES = """
+from datetime import date, time
+from small import Small
+class Mine(Small):
+    params = (("sizes", (0.5, (1, 2))), ("days", [1, 2]), ("at", time(9)), ("opens", {"EU": 8}))
+    def decide(self, signal):
+        assert type(self.p.sizes) is tuple and sum(self.p.sizes[1]) + self.p.days[0] > 3
+        assert self.p.at.hour == 9 and self.p.opens["EU"] == 8
+        self.target(self.p.sizes[0] * (signal.is_buy - signal.is_sell))
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, ""),
+        ({"sizes": (0.2, (4, 5)), "days": [7]}, ""),
+        ({"at": time(9, 30)}, r"at must be a plain value .* got datetime\.time\(9, 30\)\. Call backtest"),
+        ({"days": [1, date(2024, 1, 2)]}, r"days must be a plain value .* got \[1, datetime\.date"),
+    ],
+)
+def test_parameters_of_a_repeated_run_have_their_types(parameters, message, tmp_path):
+    (tmp_path / "mine.py").write_text(TUPLES)
+    options = {"bars_options": {"end": date(2024, 1, 20)}, "report": False}
+    strategy = load_strategy(str(tmp_path / "mine.py"))
+    run = backtest(SAMPLE, strategy=strategy, parameters=parameters, out=tmp_path / "run", **options)
+    if message:
+        with pytest.raises(NeuroError, match=message):
+            repeat(run.folder, out=tmp_path / "again")
+    else:
+        assert repeat(run.folder, out=tmp_path / "again").is_identical
 
 
 @pytest.mark.parametrize(
