@@ -13,6 +13,7 @@ from bt_neuro.io import read_csv
 # Types of columns; a tuple lists the texts that may occur.
 INTEGER, NUMBER, TIME, TEXT, FLAG = "integer", "number", "time", "text", "flag"
 OPTIONAL = "optional number"  # empty where undefined
+MISSING = ("", "nan")
 SIGNALS = ("none", "buy", "sell")
 Columns = Mapping[str, str | tuple[str, ...]]
 
@@ -83,12 +84,17 @@ def parse_table(file: IO[str], columns: Columns) -> pd.DataFrame:
         If a column is missing or a cell is not of its type.
     """
     dtypes = {name: TEXT if isinstance(kind, tuple) else kind for name, kind in columns.items()}
-    table = read_csv(file, dtype={name: _DTYPES[kind] for name, kind in dtypes.items()})
+    header = read_csv(file, nrows=0).columns
+    file.seek(0)
+    table = read_csv(
+        file,
+        dtype={name: _DTYPES[kind] for name, kind in dtypes.items()},
+        keep_default_na=False,  # NA, null and None are texts: a ticker may be called so
+        na_values={name: MISSING for name in header if dtypes.get(name) != TEXT},
+    )
     for name, kind in columns.items():
         if name not in table:
             raise ValueError(f"column {name} is missing")
-        if dtypes[name] == TEXT:
-            table[name] = table[name].fillna("")
         if kind == TIME:
             table[name] = pd.to_datetime(table[name], format="ISO8601")
         values = table[name]

@@ -124,6 +124,15 @@ def test_a_cell_of_another_type_is_named(folder, table, column, value):
         open_run(folder)
 
 
+@pytest.mark.parametrize("name", ["NA", "NaN", "null", "None"])
+def test_texts_that_pandas_takes_for_nothing_are_kept(name, tmp_path):
+    """NA is a ticker of Toronto's exchange."""
+    lines = [f"2024-01-0{day},1.1,1.1,1.1,1.1,0,0,{symbol}" for day in (1, 2) for symbol in (name, "B")]
+    lines = ["time,open,high,low,close,volume,spread,symbol", *lines]
+    result = stream(lines, lambda _: None, strategy=Small, out=tmp_path / "run", symbols=[name, "B"])
+    assert open_run(result.folder).bars["symbol"].tolist() == [name, "B", name, "B"]
+
+
 @pytest.mark.parametrize("table", ["predictions", "equity"])
 def test_a_table_that_was_cut_off_is_named(folder, table):
     path = folder / f"{table}.csv"
