@@ -173,6 +173,13 @@ def add_command(folder: Path, after: int, values: dict[str, Any]) -> None:
         file.write(json.dumps({"after": after, "values": values}).encode() + b"\n")
 
 
+def remove_cut_command(folder: Path) -> None:
+    """Remove a command that a kill cut off; it was never answered, and the next one would be joined to it."""
+    if (folder / COMMANDS).exists():
+        with open_no_follow(folder / COMMANDS, "r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def read_commands(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the commands so far, each ``{"after": bar, "values": {...}}``."""
     path = folder / COMMANDS
@@ -186,8 +193,7 @@ def read_commands(folder: Path) -> Iterator[dict[str, Any]]:
                     yield found
                     continue
             except (ValueError, LookupError, TypeError):
-                if not line.endswith(b"\n"):  # cut off by a kill: it was never answered
-                    return
+                pass
             raise NeuroError(f"{path} is damaged: {line[:60]!r} is no command. Remove the line.")
 
 

@@ -28,7 +28,14 @@ from bt_neuro.runs.line_queue import LineQueue, LineReaderThread
 from bt_neuro.runs.paper_account import STATE, PaperBroker, paper_broker
 from bt_neuro.runs.recording import Recording
 from bt_neuro.runs.results import PortfolioStream, Stream
-from bt_neuro.runs.stream_folder import BARS_COUNT, StreamStart, add_command, require_bars, start_of
+from bt_neuro.runs.stream_folder import (
+    BARS_COUNT,
+    StreamStart,
+    add_command,
+    remove_cut_command,
+    require_bars,
+    start_of,
+)
 
 LAST_TOLD = "last-told"
 Send = Callable[[dict[str, Any]], None]
@@ -95,6 +102,7 @@ class Session:
     ) -> None:
         self._start: StreamStart = self._begin()
         self._log: BarsLog = stack.enter_context(self._open_log())
+        remove_cut_command(self.folder.path)
         require_bars(self._start, self._log)
         if self._start.reason is not None and self._log.rows:
             self._warn(f"{self._log.rows:,} bars pass again before a new one is taken: {self._start.reason}.")

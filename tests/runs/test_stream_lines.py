@@ -194,6 +194,21 @@ def test_a_position_that_differs_stops_trading_until_it_is_settled(tmp_path):
     assert [one["bar"] for one in again] == list(range(120))
 
 
+@pytest.mark.parametrize("cut", ['{"after": 19, "val', '{"after": 19, "values": {"position": 9}}'])
+@pytest.mark.parametrize("symbols", [None, ["A", "B"]])
+def test_a_command_that_a_kill_cut_off_is_dropped(cut, symbols, tmp_path):
+    head = ["time,open,high,low,close,volume,spread,symbol"] if symbols else []
+    lines = [f"{line},{symbols[n % 2]}" for n, line in enumerate(LINES[:20])] if symbols else LINES[:20]
+    report = json.dumps({"position": 123, **({"symbol": "A"} if symbols else {})})
+    run([*head, *lines], tmp_path, symbols=symbols)
+    with (tmp_path / "commands.jsonl").open("a") as file:
+        file.write(cut)
+    first, again = run([report], resume=tmp_path)[0], run([report], resume=tmp_path)[0]
+    assert [one["account"] for one in first] == [one["account"] for one in again]
+    assert first[0]["account"]["broker_position"] == 123
+    run([], resume=tmp_path)
+
+
 class Plain(Small):
     """Needs one bar of history alone, so that backtrader keeps one."""
 
