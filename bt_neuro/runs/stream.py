@@ -55,7 +55,8 @@ def stream(
     on_stop : called when a signal ends the stream; `send` must then not block any more
     strategy, parameters : as in `backtest`
     account : cash and costs of the paper account; that of the folder if a stream is resumed
-    point : smallest step of the price; None takes that of the history, or the decimals of the first bars
+    point : smallest step of the price; None takes that of the folder if a stream is resumed, that of the history,
+        or the decimals of the first bars
     limits : of plausible bars
     out : folder to write, which must be new or empty; default ``runs/stream-<time>``
     resume : folder of a stream, which is resumed in place; or of a backtest, or its ``model.safetensors``

@@ -103,6 +103,8 @@ def open_folder(
         found = account_of(before)
         if account is not None:
             require_same({"account": asdict(found)}, {"account": asdict(account)}, ("account",), str(resume))
+        if point is not None:
+            require_same(before, {"point": point}, ("point",), str(resume))
         kept: dict[str, Any] = {
             name: before[name] for name in ("first_live_bar", "point", "account") if name in before
         }

@@ -383,6 +383,7 @@ def test_a_frozen_stream_predicts_and_does_not_learn(tmp_path):
             CheckpointError,
             "bars 0 to 99 are not those that the checkpoint learned on",
         ),
+        (lambda folder: None, {"point": 0.01}, NeuroError, "point must be None, as .* got 0.01"),
         (
             lambda folder: None,
             {"parameters": {"wing": 2}},
