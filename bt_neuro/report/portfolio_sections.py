@@ -18,9 +18,9 @@ from bt_neuro.report.style import BLUE, ORANGE, WHEN, add_hover, in_percent, tim
 
 
 def portfolio_sections(run: Any) -> Iterator[Section]:
-    """Yield the sections of a portfolio; none of one without figures."""
+    """Yield the sections of a portfolio; none of one without bars."""
     equity = run.equity
-    if equity.empty or not run.manifest.get("metrics"):
+    if equity.empty:
         return
     cash = float(run.manifest["account"]["cash"])
     tables = (drawdown_table(equity, cash), month_table(equity, cash))

@@ -42,8 +42,10 @@ VOTE_BARS = 500  # of the running mean
 def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
     """Return the sections of a run of any kind; see `write_page`."""
     kind = run.manifest["kind"]
+    if kind not in ("backtest", "stream") and not run.manifest.get("metrics"):
+        return []  # the others write their tables at the end
     if kind in STUDIES:
-        return list(STUDIES[kind](run)) if run.manifest.get("metrics") else []
+        return list(STUDIES[kind](run))
     if kind == "portfolio":
         return list(portfolio_sections(run))
     if kind in ("portfolio-stream", "lookahead-check"):

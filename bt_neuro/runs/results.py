@@ -63,7 +63,7 @@ class RunResult:
             with open_no_follow(path, "r", encoding="utf-8", newline="") as file:
                 table = parse_table(file, columns)
         except (OSError, ValueError, OverflowError) as error:
-            raise damaged(path, error) from error
+            raise self._unreadable(path, error) from error
         rows = self.manifest.get("rows", {}).get(name, len(table))
         if rows != len(table):
             raise damaged(path, f"it must have {rows} rows, got {len(table)}")
@@ -82,7 +82,15 @@ class RunResult:
             with open_no_follow(path, "rb") as file:
                 return np.load(file, allow_pickle=False)
         except ARRAY_DAMAGE as error:
-            raise damaged(path, error) from error
+            raise self._unreadable(path, error) from error
+
+    def _unreadable(self, path: Path, error: Exception) -> NeuroError:
+        if isinstance(error, FileNotFoundError) and not self.manifest.get("metrics"):
+            return NeuroError(
+                f"{path} is missing: the run broke off before it was written.\n"
+                f"Continue it with --resume {self.folder}, if it has a checkpoint, or run the command again."
+            )
+        return damaged(path, error)
 
 
 def _table(file: str, columns: Columns, doc: str) -> cached_property[pd.DataFrame]:

@@ -163,6 +163,16 @@ def test_a_page_says_how_its_run_ended(broken, manifest, expected):
     assert expected in " ".join(render_page(with_manifest(broken, **manifest)).split())
 
 
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+@pytest.mark.parametrize("kind", ["walk-forward", "portfolio"])
+def test_a_run_that_broke_off_before_its_tables_has_a_page(kind, status, broken):
+    (broken.folder / "equity.csv").unlink()
+    run = with_manifest(broken, kind=kind, status=status, error="no", metrics=None, sha256=None, rows={})
+    assert "no figures, because the" in render_page(run)
+    with pytest.raises(NeuroError, match=r"equity.csv is missing: .*\nContinue it with --resume .*, if it has"):
+        _ = run.equity
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "expected"),
