@@ -42,8 +42,9 @@ VOTE_BARS = 500  # of the running mean
 def sections_of(run: Any, bars: Bars | None = None) -> list[Section]:
     """Return the sections of a run of any kind; see `write_page`."""
     kind = run.manifest["kind"]
-    if kind not in ("backtest", "stream") and not run.manifest.get("metrics"):
-        return []  # the others write their tables at the end
+    has_bars = kind in ("backtest", "stream") and "account" in run.manifest
+    if not run.manifest.get("metrics") and not has_bars:
+        return []  # other kinds write their tables at the end; a RunRecord may fail before it has its bars
     if kind in STUDIES:
         return list(STUDIES[kind](run))
     if kind == "portfolio":

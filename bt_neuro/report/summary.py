@@ -53,7 +53,7 @@ def summary_of(run: Any) -> Summary:
             tables=portfolio_tables(metrics),
         )
     if not metrics:
-        name = Path(run.manifest["data"].get("file", kind)).name
+        name = Path(run.manifest.get("data", {}).get("file", kind)).name
         return Summary(f"{name}, {kind}", (f"{name}: no figures, because the {kind} ended too early.",))
     return KINDS[kind](run, metrics)
 

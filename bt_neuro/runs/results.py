@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bt_neuro.errors import NeuroError, did_you_mean
 from bt_neuro.io import open_no_follow
+from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.runs import columns
 from bt_neuro.runs.columns import Columns, parse_table
 from bt_neuro.runs.saved_manifest import MANIFEST, RUNNING, damaged, read_manifest, require_intact
@@ -293,7 +294,11 @@ def open_run(folder: str | Path) -> RunResult:
         allowed = ", ".join(KINDS)
         raise NeuroError(f"{path / MANIFEST}: kind must be one of {allowed}, got {manifest['kind']}.")
     if manifest["status"] == RUNNING:
-        remedy = "Wait for it, or continue a killed run with --resume."
+        remedy = "Wait for it, or continue one that was killed with --resume."
+        if (
+            kind is Result and not (path / MODEL).exists()
+        ):  # killed early, or a RunRecord whose strategy failed
+            remedy = "Wait for it, or run one that was killed again: it has no checkpoint."
         raise NeuroError(f"{path}: the run has not ended.\n{remedy}")
     if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):
         raise damaged(path / MANIFEST, "metrics are missing")

@@ -169,7 +169,9 @@ def test_a_run_that_broke_off_before_its_tables_has_a_page(kind, status, broken)
     (broken.folder / "equity.csv").unlink()
     run = with_manifest(broken, kind=kind, status=status, error="no", metrics=None, sha256=None, rows={})
     assert "no figures, because the" in render_page(run)
-    with pytest.raises(NeuroError, match=r"equity.csv is missing: .*\nContinue it with --resume .*, if it has"):
+    with pytest.raises(
+        NeuroError, match=r"equity.csv is missing: .*\nContinue it with --resume .*, if it has"
+    ):
         _ = run.equity
 
 

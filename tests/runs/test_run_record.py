@@ -10,8 +10,9 @@ from small import Small
 
 from bt_neuro import BarsFeed, RunRecord, backtest, margin_account, open_run
 from bt_neuro.account.account import Account
-from bt_neuro.errors import StrategyError
+from bt_neuro.errors import NeuroError, StrategyError
 from bt_neuro.plugin.stamps import stamped
+from bt_neuro.report.page import write_page
 
 BARS = random_hours(260)
 PARAMETERS = {"features": "shape", "history_bars": 2}
@@ -96,9 +97,26 @@ def test_it_is_idle_beside_other_strategies(tmp_path):
     assert open_run(tmp_path / "run").manifest["status"] == "complete"
 
 
+class Breaks(Small):
+    def next(self):
+        super().next()
+        if len(self) == 100:
+            raise ZeroDivisionError
+
+
+def test_a_run_that_broke_off_has_no_checkpoint_to_resume(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        run(BarsFeed(bars=BARS), out=tmp_path / "run", strategies=(Breaks,))
+    with pytest.raises(
+        NeuroError, match="Wait for it, or run one that was killed again: it has no checkpoint"
+    ):
+        open_run(tmp_path / "run")
+
+
 def test_what_it_needs_is_named(tmp_path):
     with pytest.raises(StrategyError, match="must have a margin account"):
         run(BarsFeed(bars=BARS), out=tmp_path / "one", conditions=())
     assert not (tmp_path / "one").exists()
     with pytest.raises(StrategyError, match="must have a feed that keeps its bars"):
         run(stamped(foreign(), "open"), out=tmp_path / "two", exactbars=1)
+    write_page(open_run(tmp_path / "two"))
