@@ -295,9 +295,7 @@ def open_run(folder: str | Path) -> RunResult:
         raise NeuroError(f"{path / MANIFEST}: kind must be one of {allowed}, got {manifest['kind']}.")
     if manifest["status"] == RUNNING:
         remedy = "Wait for it, or continue one that was killed with --resume."
-        if (
-            kind is Result and not (path / MODEL).exists()
-        ):  # killed early, or a RunRecord whose strategy failed
+        if kind is Result and not (path / MODEL).exists():  # killed early, or of a RunRecord
             remedy = "Wait for it, or run one that was killed again: it has no checkpoint."
         raise NeuroError(f"{path}: the run has not ended.\n{remedy}")
     if manifest["status"] == "complete" and not isinstance(manifest.get("metrics"), dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class RunRecord(bt.Analyzer):
     """Write the run folder of a `NeuroStrategy` in your own Cerebro: tables, scores, baselines, money and page.
 
     The folder is that of ``bt-neuro backtest``, without a checkpoint. It is complete when ``cerebro.run()`` returns.
+    If that raises an exception, the folder has the status "failed" once the Cerebro is deleted.
     Beside other strategies it is idle.
 
     Params:
@@ -91,11 +93,14 @@ class RunRecord(bt.Analyzer):
         self._recording = Recording(self._folder.path)
         for analyzer, params in self._recording.analyzers():  # before this one, and so at their end before it
             strategy._addanalyzer(analyzer, **params)
+        # Backtrader calls no stop() after an exception.
+        self._unended = weakref.finalize(self, _fail, self._folder, self._recording)
         self._children.clear()  # backtrader takes them for parts of this one too, and would call them twice
 
     def stop(self) -> None:
         if self._recording is None:
             return
+        self._unended.detach()
         strategy, folder, begun = self.strategy, self._folder, self._begun
         with self._recording:  # closes its tables
             rows = self._recording.rows
@@ -130,6 +135,12 @@ class RunRecord(bt.Analyzer):
 
     def get_analysis(self) -> dict[str, Any]:
         return {} if self.result is None else self.result.metrics
+
+
+def _fail(folder: RunFolder, recording: Recording) -> None:
+    with recording:  # closes its tables
+        rows = recording.rows
+    folder.save(status="failed", error="Cerebro.run() raised an exception", rows=rows)
 
 
 def _bars_of(data: bt.feed.DataBase, point: float) -> Bars:

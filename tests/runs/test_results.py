@@ -11,6 +11,7 @@ from modes import random_hours
 from small import Small
 
 from bt_neuro import NeuroError, Result, backtest, open_run
+from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.listing import latest_run
 from bt_neuro.runs.results import KINDS
@@ -69,7 +70,11 @@ DAMAGE = {
         "schema_version must be 1",
     ),
     "another kind": (lambda f: edited(f, lambda m: m.update(kind="x")), "kind must be one of"),
-    "not ended": (lambda f: edited(f, lambda m: m.update(status="running")), "has not ended"),
+    "not ended": (lambda f: edited(f, lambda m: m.update(status="running")), "continue .* with --resume"),
+    "not ended, no checkpoint": (
+        lambda f: (edited(f, lambda m: m.update(status="running")), (f / MODEL).unlink()),
+        "has not ended.\nWait for it, or run one that was killed again: it has no checkpoint",
+    ),
     "no metrics": (lambda f: edited(f, lambda m: m.pop("metrics")), "metrics are missing"),
     "no table": (lambda f: (f / "equity.csv").unlink(), "equity.csv is missing or damaged"),
     "another table": (

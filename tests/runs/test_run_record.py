@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
+
 import backtrader as bt
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from small import Small
 
 from bt_neuro import BarsFeed, RunRecord, backtest, margin_account, open_run
 from bt_neuro.account.account import Account
-from bt_neuro.errors import NeuroError, StrategyError
+from bt_neuro.errors import StrategyError
 from bt_neuro.plugin.stamps import stamped
 from bt_neuro.report.page import write_page
 
@@ -104,13 +107,15 @@ class Breaks(Small):
             raise ZeroDivisionError
 
 
-def test_a_run_that_broke_off_has_no_checkpoint_to_resume(tmp_path):
-    with pytest.raises(ZeroDivisionError):
+def test_a_run_whose_strategy_fails_is_recorded_once_its_cerebro_is_gone(tmp_path):
+    """Backtrader calls no `stop` after an exception."""
+    with suppress(ZeroDivisionError):
         run(BarsFeed(bars=BARS), out=tmp_path / "run", strategies=(Breaks,))
-    with pytest.raises(
-        NeuroError, match="Wait for it, or run one that was killed again: it has no checkpoint"
-    ):
-        open_run(tmp_path / "run")
+    gc.collect()
+    result = open_run(tmp_path / "run")
+    assert (result.manifest["status"], len(result.equity)) == ("failed", 99)
+    assert str(result).endswith("failed, Cerebro.run() raised an exception")
+    write_page(result)
 
 
 def test_what_it_needs_is_named(tmp_path):
