@@ -98,7 +98,7 @@ def test_a_damaged_folder_is_named(folder, damage, complaint):
 def test_a_digit_that_was_changed_is_named(folder, name):
     """All types and lengths stay; only checksums show it."""
     content = bytearray((folder / name).read_bytes())
-    digit = max(place for place in range(len(content) - 40) if chr(content[place]) in "246")
+    digit = max(place for place in range(len(content)) if chr(content[place]) in "246")
     content[digit] += 1
     (folder / name).write_bytes(content)
     with pytest.raises(NeuroError, match=rf"{name} is .*damaged"):
