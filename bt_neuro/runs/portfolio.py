@@ -187,13 +187,15 @@ def bar_files(paths: Sequence[str | Path]) -> list[Path]:
     """Return files and the bar files of folders, each folder's by name."""
     files: list[Path] = []
     for path in map(Path, paths):
-        found = (
-            sorted(file for file in path.iterdir() if file.suffix in SUFFIXES) if path.is_dir() else [path]
-        )
+        found = sorted(filter(_is_bar_file, path.iterdir())) if path.is_dir() else [path]
         if not found:
             raise NeuroError(f"{path} must hold bar files ({', '.join(SUFFIXES)}), got none.")
         files += found
     return files
+
+
+def _is_bar_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")  # macOS adds ._NAME.csv
 
 
 def _read(paths: Sequence[str | Path], options: dict[str, Any]) -> dict[str, Bars]:

@@ -19,7 +19,7 @@ from bt_neuro.account.account import Account
 from bt_neuro.errors import NeuroError
 from bt_neuro.metrics.seeds import MONEY
 from bt_neuro.report.summary import summary_of
-from bt_neuro.runs.portfolio import portfolio
+from bt_neuro.runs.portfolio import bar_files, portfolio
 
 WALK = random_hours(420, seed=4)
 # Of eight instruments some begin late, one ends early, one has gaps, one comes every four hours.
@@ -192,6 +192,12 @@ def test_a_folder_needs_two_files_with_names_of_their_own(folder, tmp_path):
         portfolio([tmp_path])
     with pytest.raises(NeuroError, match="got A twice"):
         portfolio([path, path])
+
+
+def test_bar_files_of_a_folder_have_endings_in_either_case_and_are_not_hidden(tmp_path):
+    for name in ("A.csv", "B.CSV", "C.Parquet", "._A.csv", ".B.csv", "notes.md"):
+        (tmp_path / name).touch()
+    assert [path.name for path in bar_files([tmp_path])] == ["A.csv", "B.CSV", "C.Parquet"]
 
 
 @pytest.mark.slow
