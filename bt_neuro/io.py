@@ -152,6 +152,22 @@ def remove(folder: Path) -> None:
         folder.rmdir()
 
 
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return nested values by dotted name.
+
+    Examples
+    --------
+    >>> flat({"options": {"seeds": 3, "test": "6M"}, "kind": "tune"})
+    {'options.seeds': 3, 'options.test': '6M', 'kind': 'tune'}
+    """
+    if not isinstance(value, dict):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{name}.{key}" if name else key)
+    return found
+
+
 LARGEST = 2**53  # JSON readers agree on integers up to here
 
 Kind = TypeVar("Kind")

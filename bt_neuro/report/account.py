@@ -24,7 +24,7 @@ from bt_neuro.report.style import (
     time_figure,
     time_line,
 )
-from bt_neuro.report.tables import Metrics, Table, shown
+from bt_neuro.report.tables import Metrics, Table, shown, slippage_text
 
 SHARPE_DAYS = 126  # half a year of trading
 MOST_BINS = 41
@@ -119,9 +119,6 @@ def side_table(trades: pd.DataFrame) -> Table:
 
 def cost_table(account: Metrics) -> Table:
     """Return the costs that the run was charged."""
-    slippage = f"{account['slippage']:g} points"
-    if account.get("slippage_range"):
-        slippage = f"{account['slippage_range']:.0%} of a bar's range"
     source = {"option": "--spread", "file": "the file's column, mean"}.get(
         account["spread_source"], "none given"
     )
@@ -129,7 +126,7 @@ def cost_table(account: Metrics) -> Table:
         ("spread, points", f"{account['mean_spread_points']:.3g} ({source})"),
         ("commission, of the value a side", f"{account['commission']:g}"),
         ("commission, a lot", f"{account.get('commission_lot', 0.0):g}"),
-        ("slippage", slippage),
+        ("slippage", slippage_text(account)),
         ("swap, long and short", f"{account.get('swap_long', 0.0):g} and {account.get('swap_short', 0.0):g} "
          f"{account.get('swap_unit', 'points')}"),
         ("a round trip, % of the value", shown(account.get("round_trip_cost_pct"), ".4f")),

@@ -98,7 +98,6 @@ WALK_FORWARD: Columns = (
     ("Max. Drawdown [%]", "max_drawdown_pct", ".2f"),
     ("# Trades", "trades", ",d"),
 )
-BLOCKS = {"backtest": BACKTEST, "walk-forward": WALK_FORWARD}
 PREDICTORS: Columns = (
     ("signals", "signals", ",d"),
     ("hit rate, %", "hit_rate_pct", ".1f"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 from bokeh.settings import settings
 
+from bt_neuro.io import flat
 from bt_neuro.report.alternative import text_alternative
 from bt_neuro.report.explanations import explanation_of
 from bt_neuro.report.parts import Section, Summary
@@ -48,7 +48,7 @@ def render_html(summary: Summary, sections: list[Section], manifest: dict[str, A
             manifest=manifest,
             headline=[part for text in summary.headline for part in SENTENCES.split(text)],
             strategy=_strategy_of(manifest),
-            lines=dict(_flat({key: value for key, value in manifest.items() if key != "metrics"})),
+            lines=flat_texts({key: value for key, value in manifest.items() if key != "metrics"}),
             bokeh=_bokeh(),
             style=(HERE / "page.css").read_text(encoding="utf-8"),
             scripts=[(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS],
@@ -62,13 +62,10 @@ def _strategy_of(manifest: dict[str, Any]) -> str:
     return f"{Path(file).name}:{name.rpartition(':')[2]}" if file else name
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the manifest line by line, names joined by dots."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, value if isinstance(value, str) else json.dumps(value)
+def flat_texts(values: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of nested values by dotted name."""
+    found = flat(values).items()
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in found}
 
 
 def _embedded(figure: Model) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from bt_neuro.errors import NeuroError
 from bt_neuro.io import atomic_write
 from bt_neuro.metrics.trading import growth
 from bt_neuro.report.columns import BACKTEST, WALK_FORWARD
-from bt_neuro.report.html import render_html
+from bt_neuro.report.html import flat_texts, render_html
 from bt_neuro.report.overlay import overlay_figure
 from bt_neuro.report.parts import Section, Summary
 from bt_neuro.report.tables import Table, block_rows
@@ -52,7 +51,7 @@ def summary_of_runs(runs: Sequence[Any]) -> Summary:
             )
     names = _names(runs)
     figures = [_figures(run) for run in runs]
-    settings = [_flat({key: run.manifest.get(key) for key in SETTINGS}) for run in runs]
+    settings = [flat_texts({key: run.manifest.get(key) for key in SETTINGS}) for run in runs]
     differing = sum(map(_differs, _rows(settings)))
     sentence = (
         f"{len(runs)} runs; {differing} {'setting differs' if differing == 1 else 'settings differ'}."
@@ -131,12 +130,3 @@ def _differs(row: tuple[str, ...]) -> bool:
 def _table(title: str, names: list[str], rows: list[tuple[str, ...]]) -> Table:
     strong = frozenset(number for number, row in enumerate(rows) if _differs(row))
     return Table(("name", *names), rows, title, strong)
-
-
-def _flat(value: Any, name: str = "") -> dict[str, str]:
-    if not isinstance(value, dict):
-        return {name: value if isinstance(value, str) else json.dumps(value)}
-    flat: dict[str, str] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{name}.{key}" if name else key)
-    return flat

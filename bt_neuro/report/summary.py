@@ -28,6 +28,7 @@ from bt_neuro.report.tables import (
     predictor_table,
     seed_table,
     shown,
+    slippage_text,
 )
 
 POINTS = " pp"  # percentage points: a point alone is the smallest step of a price
@@ -118,14 +119,11 @@ def _stream_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
 def _account_notes(manifest: Metrics) -> Iterator[str]:
     account, metrics = manifest["account"], manifest["metrics"]
     spread, source = account["mean_spread_points"], account["spread_source"]
-    slippage = f"{account['slippage']:g} points"
-    if account.get("slippage_range"):
-        slippage = f"{account['slippage_range']:.0%} of a bar's range"
     yield (
         f"Costs: spread {spread:.3g} points {SPREADS.get(source, 'for lack of one')}, commission "
         f"{account['commission']:g} of the value a side and {account.get('commission_lot', 0.0):g} a lot, "
-        f"slippage {slippage}; a round trip takes {shown(account.get('round_trip_cost_pct'), '.4f')} % of "
-        "the value without swaps."
+        f"slippage {slippage_text(account)}; a round trip takes "
+        f"{shown(account.get('round_trip_cost_pct'), '.4f')} % of the value without swaps."
     )
     years = account.get("spread_points_by_year", {})
     if source == "file" and len(years) > 1:

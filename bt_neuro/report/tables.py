@@ -73,6 +73,13 @@ def shown(value: Any, form: str = ",.2f", unit: str = "") -> str:
     return format(value, form) + unit
 
 
+def slippage_text(account: Metrics) -> str:
+    """Return the slippage of an account with its unit."""
+    if account.get("slippage_range"):
+        return f"{account['slippage_range']:.0%} of a bar's range"
+    return f"{account['slippage']:g} points"
+
+
 def between(low: Any, high: Any, form: str = ".1f", unit: str = "") -> str:
     """Return an interval as text; ``--`` if it is undefined."""
     return "--" if "--" in (shown(low), shown(high)) else f"{shown(low, form)} to {shown(high, form, unit)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bt_neuro.errors import NeuroError
-from bt_neuro.io import file_sha256
+from bt_neuro.io import file_sha256, flat
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -107,7 +107,7 @@ def require_same(before: dict[str, Any], now: dict[str, Any], keys: Sequence[str
         Where `before` was found.
     """
     for key in keys:
-        then_values, now_values = _flat(key, _value(before, key)), _flat(key, _value(now, key))
+        then_values, now_values = flat(_value(before, key), key), flat(_value(now, key), key)
         for name in then_values | now_values:
             then, value = then_values.get(name), now_values.get(name)
             if then != value:
@@ -122,13 +122,3 @@ def _value(manifest: dict[str, Any], key: str) -> Any:
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _flat(name: str, value: Any) -> dict[str, Any]:
-    """Return nested settings by dotted name, for an error that names the setting which differs."""
-    if not isinstance(value, dict):
-        return {name: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(f"{name}.{key}", inner)
-    return flat
