@@ -70,7 +70,7 @@ class AccountPreset(StrEnum):
 
 
 class Repair(StrEnum):
-    """What is done about rows that would be refused."""
+    """Repair of rows that would be refused."""
 
     drop = "drop"
     widen = "widen"

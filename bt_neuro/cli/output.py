@@ -67,7 +67,7 @@ class Output:
             if self._is_lossy:
                 return False
             if time.monotonic() - self._stopped_at > (LAST_S if has_begun else POLL_S):
-                raise BlockingIOError("nobody reads")
+                raise BlockingIOError("the reader has stopped")
         return True
 
 

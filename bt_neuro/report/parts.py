@@ -1,4 +1,4 @@
-"""What a page is made of: the summary of a run, and sections with figures."""
+"""Parts of a page: the summary of a run, and sections with figures."""
 
 from __future__ import annotations
 

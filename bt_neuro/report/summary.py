@@ -177,7 +177,7 @@ def _backtest_timing(manifest: Metrics) -> str:
     time = manifest["time"]
     metrics = manifest["metrics"]
     bars = max(metrics["account_bars"], 1)
-    if "broker_s" not in time:  # an own Cerebro
+    if "broker_s" not in time:  # a custom Cerebro
         network = 1e6 * time["network_s"] / bars
         return f"{manifest['device']}: {time['wall_s']:.1f} s, {network:.0f} us a bar for the network"
     a_bar = {part: 1e6 * time[f"{part}_s"] / bars for part in ("network", "broker", "feed")}

@@ -23,11 +23,11 @@ class Answerer(bt.Analyzer):
     Params:
       - ``lines`` (required): the `LineQueue`
       - ``log``, ``answers`` (required): the `BarsLog` and the `AnswerLog`
-      - ``tell`` (required): called with each new answer
+      - ``send`` (required): called with each new answer
       - ``again`` (default: ``None``): the `AnswersAgain`, where all bars run again
     """
 
-    params = (("lines", None), ("log", None), ("answers", None), ("tell", None), ("again", None))
+    params = (("lines", None), ("log", None), ("answers", None), ("send", None), ("again", None))
 
     def start(self) -> None:
         self._bar = -1
@@ -50,8 +50,8 @@ class Answerer(bt.Analyzer):
         if runs_again and self.p.again is None:
             return
         signal = strategy.signal if strategy.signal is not None and strategy.signal.bar == bar else None
-        said = signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored)
-        message = about | said | taken
+        predicted = signal_message(bar, time_text(opening_line(data)[0]), signal, strategy.scored)
+        message = about | predicted | taken
         message["account"] = {
             "position": broker.getposition(data).size,
             "cash": broker.getcash(),
@@ -67,8 +67,8 @@ class Answerer(bt.Analyzer):
         answers.add(message)
         if line is not None and row >= log.rows:
             log.add(line.bar)
-        if row > answers.told_bar:
-            self.p.tell(message)
+        if row > answers.sent_bar:
+            self.p.send(message)
 
 
 def signal_message(bar: int, time: str, signal: Signal | None, scored: list[ScoredSignal]) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def signal_message(bar: int, time: str, signal: Signal | None, scored: list[Scor
     }
 
 
-class Teller:
-    """Send answers and note the last bar told; after a reader is gone, send nothing more.
+class Sender:
+    """Send answers and record the last bar of them; after a reader is gone, send nothing more.
 
     Parameters
     ----------
@@ -114,4 +114,4 @@ class Teller:
             self._end()
             return
         if self._answers.key in message:
-            self._answers.tell(message[self._answers.key])
+            self._answers.record_sent(message[self._answers.key])

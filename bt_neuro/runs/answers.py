@@ -12,7 +12,7 @@ from typing import Any
 from bt_neuro.errors import CheckpointError, NeuroError
 from bt_neuro.io import open_no_follow
 
-ANSWERS, EARLIER, TOLD = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
+ANSWERS, EARLIER, SENT = "answers.jsonl", "answers-earlier.jsonl", "answers-told.txt"
 MOST_ROWS = 10_000  # of a file; the answers before them lie in the second one, older ones nowhere
 WIDTH = 20
 # Key of an answer's number: of the bar where there is one instrument, else of the row in ``bars.csv``.
@@ -20,19 +20,19 @@ BAR, ROW = "bar", "row"
 
 
 class AnswerLog:
-    """The last answers of a stream, some 10,000 to 20,000, and the number of the last bar told.
+    """The last answers of a stream, some 10,000 to 20,000, and the number of the last bar whose answer was sent.
 
     Parameters
     ----------
     folder : of the stream
-    last_bar : number of the last bar stored; a later answer was never told, and is removed
+    last_bar : number of the last bar stored; a later answer was never sent, and is removed
     key : of an answer's number, with which it begins
 
     Attributes
     ----------
     last_bar : number of the last bar that has an answer, -1 for none
-    told_bar : number of the last bar whose answer was told, -1 for none
-    lost_bars : bars whose answers were told, and which are no longer stored, as after a power failure
+    sent_bar : number of the last bar whose answer was sent, -1 for none
+    lost_bars : bars whose answers were sent, and which are no longer stored, as after a power failure
     """
 
     def __init__(self, folder: Path, last_bar: int, key: str = BAR) -> None:
@@ -40,16 +40,16 @@ class AnswerLog:
         self._path, self._earlier = folder / ANSWERS, folder / EARLIER
         self._lock = threading.Lock()  # checkpoints are written, and this file flushed, in another thread
         self._open(last_bar)
-        self._told = open_no_follow(folder / TOLD, "r+b" if (folder / TOLD).exists() else "w+b", buffering=0)
-        told = _number(self._told.read(WIDTH))
-        self.told_bar, self.lost_bars = min(told, last_bar), max(0, told - last_bar)
+        self._sent = open_no_follow(folder / SENT, "r+b" if (folder / SENT).exists() else "w+b", buffering=0)
+        sent = _number(self._sent.read(WIDTH))
+        self.sent_bar, self.lost_bars = min(sent, last_bar), max(0, sent - last_bar)
 
     def _open(self, last_bar: int) -> None:
         self._file = open_no_follow(self._path, "a+b")
         self._file.seek(0)
         self._rows, complete, last, orphan = 0, 0, b"", f'{{"{self.key}": {last_bar + 1},'.encode()
         for line in self._file:
-            if not line.endswith(b"\n") or line.startswith(orphan):  # cut off by a kill, and never told
+            if not line.endswith(b"\n") or line.startswith(orphan):  # cut off by a kill, and never sent
                 break
             self._rows, complete, last = self._rows + 1, complete + len(line), line
         self._file.truncate(complete)
@@ -109,11 +109,11 @@ class AnswerLog:
             f"{path} is damaged: {line[:60]!r} is no answer. Move it away to continue without it."
         )
 
-    def tell(self, bar: int) -> None:
-        """Note that the answer of a bar was told."""
-        self._told.seek(0)
-        self._told.write(f"{bar:<{WIDTH}}".encode())
-        self.told_bar = bar
+    def record_sent(self, bar: int) -> None:
+        """Record that the answer of a bar was sent."""
+        self._sent.seek(0)
+        self._sent.write(f"{bar:<{WIDTH}}".encode())
+        self.sent_bar = bar
 
     def sync(self) -> None:
         """Write everything to the disk."""
@@ -122,13 +122,13 @@ class AnswerLog:
 
     def close(self) -> None:
         self._file.close()
-        self._told.close()
+        self._sent.close()
 
 
 class AnswersAgain:
     """Comparison of the answers of bars that run again with those that were kept.
 
-    Bars, strategy, device or version may have changed since. Orders that were told would then be others than those
+    Bars, strategy, device or version may have changed since. Orders that were sent would then be others than those
     that the account now has.
 
     Parameters

@@ -39,7 +39,7 @@ def build_cerebro(
     bars_options : options of `read_bars` for the files of the parameter ``inputs``
     """
     inputs = input_feeds(parameters, bars_options)
-    # backtrader's older loop follows its first feed, here the only one, and knows no timers; the newer one
+    # backtrader's older loop follows its first feed, here the only one, and has no timers; the newer one
     # looks for the earliest of several feeds, 8 microseconds a bar.
     has_timers = strategy.notify_timer is not bt.Strategy.notify_timer
     cerebro = bt.Cerebro(stdstats=False, oldsync=not (has_timers or inputs))

@@ -96,7 +96,7 @@ def parse(reader: LineReader, number: int, line: str) -> Line:
 
 
 class LineQueue:
-    """What a `LiveFeed` takes for its queue: bars to run again, then those of new lines.
+    """Queue of a `LiveFeed`: bars to run again, then those of new lines.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class LineQueue:
 
         Parameters
         ----------
-        feed : the `LiveFeed`, which knows the last bar; None of several instruments
+        feed : the `LiveFeed`, which has the last bar; None of several instruments
         again : bars and commands that were taken before, in order
         run_command : called with each command of these
         ready : called once before the first new line

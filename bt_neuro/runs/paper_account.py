@@ -29,8 +29,8 @@ class PaperBroker(MarginBroker):
 
     Attributes
     ----------
-    unsettled : names of feeds whose position differs from that told last; their new orders are refused
-    truth : position told last, by feed
+    unsettled : names of feeds whose position differs from that reported last; their new orders are refused
+    truth : position reported last, by feed
     settle_to : position to move to at the feed's next open, by feed
     """
 
@@ -146,7 +146,7 @@ class PaperBroker(MarginBroker):
 
     def next(self) -> None:
         moved = [data for data in self.cerebro.datas if len(data) != self._seen_bars.get(data._name, 0)]
-        if not moved:  # backtrader also calls while no bar comes, and a restart would not know
+        if not moved:  # backtrader also calls while no bar comes, which a restart does not repeat
             return
         for data in moved:
             self._seen_bars[data._name] = len(data)

@@ -10,7 +10,7 @@ import backtrader as bt
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.summary import portfolio_stream_metrics, stream_metrics
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
-from bt_neuro.runs.answerer import Answerer, Teller
+from bt_neuro.runs.answerer import Answerer, Sender
 from bt_neuro.runs.answers import ROW, AnswersAgain
 from bt_neuro.runs.bars_log import BARS, BarsLog
 from bt_neuro.runs.health import Health
@@ -47,8 +47,8 @@ class PortfolioSession(Session):
     def _open_log(self) -> BarsLog:
         return BarsLog(self.folder.path / BARS, symbols=self._symbols)
 
-    def _queue(self, reader: LineReaderThread, limits: Any, tell: Teller) -> SymbolQueue:
-        return SymbolQueue(reader, limits, tell, self._command)
+    def _queue(self, reader: LineReaderThread, limits: Any, send: Sender) -> SymbolQueue:
+        return SymbolQueue(reader, limits, send, self._command)
 
     def _end_feeds(self) -> None:
         self.lines.end()
@@ -64,7 +64,7 @@ class PortfolioSession(Session):
         self._feeds = {symbol: SymbolFeed(queue=self.lines, limits=None) for symbol in self._symbols}
         self._recordings: dict[str, Recording] = {}
         again = AnswersAgain(self._answers, path)
-        answering = {"lines": self.lines, "log": self._log, "answers": self._answers, "tell": self.tell}
+        answering = {"lines": self.lines, "log": self._log, "answers": self._answers, "send": self.sender}
         answering["again"] = again
         analyzers: dict[str, list[tuple[type[bt.Analyzer], dict[str, Any]]]] = {}
         with ExitStack() as tables:

@@ -1,4 +1,4 @@
-"""RunRecord: the run folder, scores and page of a strategy in the user's own Cerebro."""
+"""RunRecord: the run folder, scores and page of a strategy in a custom Cerebro."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_SEED_MONEY = SeedMoney(reason="RunRecord cannot run your Cerebro again")
 
 
 class RunRecord(bt.Analyzer):
-    """Write the run folder of a `NeuroStrategy` in your own Cerebro: tables, scores, baselines, money and page.
+    """Write the run folder of a `NeuroStrategy` in a custom Cerebro: tables, scores, baselines, money and page.
 
     The folder is that of ``bt-neuro backtest``, without a checkpoint. It is complete when ``cerebro.run()`` returns.
     If that raises an exception, the folder has the status "failed" once the Cerebro is deleted.
@@ -162,7 +162,7 @@ def _bars_of(data: bt.feed.DataBase, point: float) -> Bars:
     step = commonest_step(stamps)
     path = Path(data._name or type(data).__name__)
     return Bars(
-        frame, path, "feed of an own Cerebro", step, point, "", (), "", {}, "", find_gaps(stamps, step)
+        frame, path, "feed of a custom Cerebro", step, point, "", (), "", {}, "", find_gaps(stamps, step)
     )
 
 

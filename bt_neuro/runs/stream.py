@@ -62,7 +62,7 @@ def stream(
     resume : folder of a stream, which is resumed in place; or of a backtest, or its ``model.safetensors``
     history : bar file to learn from first, or, with a model to resume, the bars that it has learned
     checkpoint_every : bars between checkpoints; 100 by default, and none with `symbols`
-    tell_from : number of the first bar whose answer is sent again; "last-told": those that were not told
+    tell_from : number of the first bar whose answer is sent again; "last-told": those not sent yet
     position : units that the real account holds, see `PaperBroker.command`
     heartbeat_s : seconds between heartbeats; None for none
     symbols : names of several instruments, one of which each line has; `history` is then a folder of bar files
@@ -139,7 +139,7 @@ def stream(
         if signal := stopped_by():
             folder.manifest["stopped_by"] = signal
         result = session.result()
-        if session.tell.is_broken and not signal:
+        if session.sender.is_broken and not signal:
             raise NeuroError(f"no process reads the answers. Continue with --resume {folder.path}.")
         if reader.error is not None:
             raise reader.error

@@ -35,7 +35,7 @@ BARS_COUNT = "bars"  # name of the analyzer
 
 @dataclass
 class StreamStart:
-    """Where a stream starts.
+    """Start of a stream: its checkpoint, and the rows of its tables.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class StreamStart:
 
     @property
     def next_bar(self) -> int:
-        """Number of the first bar that the checkpoint does not know."""
+        """Number of the first bar after the checkpoint."""
         last = self.checkpoint.last_bar if self.checkpoint is not None else None
         return 0 if last is None else last + 1
 

@@ -19,7 +19,7 @@ from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy
-from bt_neuro.runs.answerer import Answerer, Teller
+from bt_neuro.runs.answerer import Answerer, Sender
 from bt_neuro.runs.answers import BAR, AnswerLog
 from bt_neuro.runs.bars_log import BARS, BarsCount, BarsLog
 from bt_neuro.runs.folder import RunFolder
@@ -67,7 +67,7 @@ class Session:
         self.heartbeat_s: float | None = None
         self._is_ended = self._is_running = False
         self._old_bars = 0
-        self._told = 0
+        self._sent_again = 0
 
     def has_content(self) -> bool:
         return hasattr(self, "_log") and (self._log.rows > 0 or (self.folder.path / MODEL).exists())
@@ -88,8 +88,8 @@ class Session:
     def _open_log(self) -> BarsLog:
         return self._start.open_log(self.folder.path)
 
-    def _queue(self, reader: LineReaderThread, limits: Limits, tell: Teller) -> Any:
-        return LineQueue(reader, limits, tell, self._command)
+    def _queue(self, reader: LineReaderThread, limits: Limits, send: Sender) -> Any:
+        return LineQueue(reader, limits, send, self._command)
 
     def open(
         self,
@@ -111,12 +111,12 @@ class Session:
         if lost := self._answers.lost_bars:
             self._warn(f"{lost:,} bars that were answered are not in {BARS}. Send them again.")
         self._old_bars, self._position = self._log.rows, position
-        self.tell = Teller(send, self._answers, self.end)
-        self.lines = self._queue(reader, limits, self.tell)
-        first = self._answers.told_bar + 1 if tell_from == LAST_TOLD else tell_from
+        self.sender = Sender(send, self._answers, self.end)
+        self.lines = self._queue(reader, limits, self.sender)
+        first = self._answers.sent_bar + 1 if tell_from == LAST_TOLD else tell_from
         for message in self._answers.since(int(first)):
-            self.tell(message)
-            self._told += 1
+            self.sender(message)
+            self._sent_again += 1
 
     def is_to_run_again(self) -> bool:
         """Run until the lines end; return whether a bar broke the run and it must begin again without it."""
@@ -151,7 +151,7 @@ class Session:
             params["resume"] = str(start.checkpoint.path)
         cerebro.addstrategy(self._strategy, **params)
         cerebro.addanalyzer(
-            Answerer, lines=self.lines, log=log, answers=self._answers, tell=self.tell, _name="answers"
+            Answerer, lines=self.lines, log=log, answers=self._answers, send=self.sender, _name="answers"
         )
         self._recording.add_to(cerebro, more={"health": self._health})
         cerebro.addanalyzer(BarsCount, _name=BARS_COUNT, log=log)
@@ -191,7 +191,7 @@ class Session:
             {
                 "event": "ready",
                 "bars": self._log.rows,
-                "told": self._told,
+                "told": self._sent_again,
                 "start_s": round(time.perf_counter() - self.begun, 3),
                 "account": account,
                 "folder": str(self.folder.path),

@@ -26,7 +26,7 @@ class SymbolFeed(LiveFeed):
         self.stamps = CLOSE  # bars are seen when they arrive, whatever their stamps
 
     def next(self, datamaster: Any = None, ticks: bool = True) -> bool | None:
-        if datamaster is not None:  # Cerebro asks all others again, once one has a bar
+        if datamaster is not None:  # Cerebro calls all others again, once one has a bar
             return None
         turn: bool | None = self.p.queue.turn(self)
         return super().next(ticks=ticks) if turn else turn
@@ -64,7 +64,7 @@ class SymbolQueue(LineQueue):
 
     def turn(self, feed: SymbolFeed) -> bool | None:
         """Return whether the bar of this step is for a feed: None if not, False if no bar will ever come."""
-        if feed is self._first_feed:  # Cerebro asks it first in each step
+        if feed is self._first_feed:  # Cerebro calls it first in each step
             self._read()
         if self._is_over:
             return False

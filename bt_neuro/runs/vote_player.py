@@ -119,5 +119,5 @@ class VotePlayer(ABC):
         except NeedsNetwork as error:
             raise NotPlayed(f"{self.strategy.__name__} reads its network ({error})") from error
         except Exception as error:  # a strategy may raise anything
-            who = f"with seed {own['seed']} alone" if own else "played again"
-            raise NotPlayed(f"{who}, the strategy fails: {type(error).__name__}: {error}") from error
+            played = f"with seed {own['seed']} alone" if own else "played again"
+            raise NotPlayed(f"{played}, the strategy fails: {type(error).__name__}: {error}") from error

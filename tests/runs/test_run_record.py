@@ -1,4 +1,4 @@
-"""RunRecord: scores, baselines and page of a strategy in an own Cerebro equal those of the command."""
+"""RunRecord: scores, baselines and page of a strategy in a custom Cerebro equal those of the command."""
 
 from __future__ import annotations
 
