@@ -44,7 +44,7 @@ class Remembers(Small):
         super().__init__(**unknown)
         self.side, self.when, self.setup, self.point, self.last = Side.FLAT, None, None, Point(0), None
         self.recent = deque(maxlen=3)
-        self.count = 0
+        self.count, self.setups, self.wait = 0, {}, None
         self.left = None
 
     def decide(self, signal):
@@ -53,6 +53,8 @@ class Remembers(Small):
         if signal.bar == 100:
             self.side, self.last, self.point = Side.LONG, signal, Point(100, Rank.HIGH)
             self.when = pd.Timestamp("2024-01-05 04:00:00.000000007", tz="UTC")
+            self.setups = {"a": [Setup(1.5), Setup(2.5, [Side.FLAT])]}
+            self.wait = pd.Timedelta(hours=3)
             self.setup = Setup(self.data.close[0], [Side.LONG, Side.FLAT], Point(7))
 
     def stop(self):
@@ -61,6 +63,7 @@ class Remembers(Small):
     def remembered(self):
         last = self.last.data is self.data and self.last
         whole = (self.side, self.when, self.setup, self.point, last, list(self.recent), self.count)
+        whole += (self.setups, self.wait)
         return (*whole, self.side is Side.LONG, [one.data is self.data for one in self.recent])
 
 

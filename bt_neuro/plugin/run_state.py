@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from itertools import chain, count
+from types import GeneratorType
 from typing import Any
 
 import backtrader as bt
@@ -144,6 +145,8 @@ class RunState(bt.Analyzer):
             except Structure:
                 continue
             except NotSaved as reason:
+                if is_of_library(type(owner), "bt_neuro") and not isinstance(value, GeneratorType):
+                    raise  # a feature would begin anew
                 if not is_of_library(type(owner)):
                     self._tell(f"{type(owner).__name__}.{name}", str(reason))
         return found

@@ -11,6 +11,7 @@ import math
 import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -53,6 +54,7 @@ _TIMES: dict[str, Any] = {
     "date": date.fromisoformat,
     "time": time.fromisoformat,
     "Timestamp": pd.Timestamp,
+    "Timedelta": pd.Timedelta,
 }
 _MAPS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
@@ -96,6 +98,7 @@ class Encoder:
     def __init__(self, anchors: dict[str, Any], classes: dict[str, type]) -> None:
         self._anchors, self._classes = {id(value): name for name, value in anchors.items()}, classes
         self._known: dict[int, int] = {}
+        self._inside: set[int] = set()  # helper objects whose attributes are being encoded
         self._keep: list[Any] = []  # so that no id is used twice
 
     def encode(self, value: Any) -> Any:
@@ -144,6 +147,8 @@ class Encoder:
             return {KIND: "array", "dtype": value.dtype.str, "shape": list(value.shape), "items": flat}
         if kind in _OBJECTS.values():
             return self._object(value)
+        if self._classes.get(kind.__name__) is kind:
+            return self._helper(value)
         raise NotSaved(kind.__name__)
 
     def _items(self, values: list[Any]) -> list[Any]:
@@ -163,7 +168,7 @@ class Encoder:
             encoded["params"] = {name: self.encode(getattr(value.params, name)) for name in names}
         return encoded
 
-    def encode_into(self, value: Any, above: tuple[int, ...] = ()) -> Any:
+    def encode_into(self, value: Any) -> Any:
         """Return a value that `Decoder.put` puts into the attribute of a fresh object; also a helper object.
 
         Raises
@@ -176,17 +181,23 @@ class Encoder:
         except Structure:
             raise
         except NotSaved:
-            if not hasattr(value, "__dict__") or not _is_plain(type(value)):
-                raise
-        if id(value) in above:
-            raise NotSaved(f"{type(value).__name__}, which refers to itself")
+            return self._helper(value)
+
+    def _helper(self, value: Any) -> Any:
+        kind = type(value)
+        if not hasattr(value, "__dict__") or not _is_plain(kind):
+            raise NotSaved(kind.__name__)
+        if id(value) in self._inside:
+            raise NotSaved(f"{kind.__name__}, which refers to itself")
+        self._inside.add(id(value))
         state = {}
-        for name, one in attributes(value):
-            try:
-                state[name] = self.encode_into(one, (*above, id(value)))
-            except Structure:
-                continue
-        return {KIND: "into", "class": type(value).__name__, "state": state}
+        try:
+            for name, one in attributes(value):
+                with suppress(Structure):
+                    state[name] = self.encode_into(one)
+        finally:
+            self._inside.remove(id(value))
+        return {KIND: "into", "class": kind.__name__, "state": state}
 
 
 class Decoder:
@@ -265,6 +276,8 @@ class Decoder:
             return self._made[value["number"]]
         if kind == "object":
             return self._object(value)
+        if kind == "into":
+            return self._put(value["class"], None, value)
         if kind == "enum":
             members: Any = self._classes[value["class"]]
             return members[value["name"]]
@@ -302,18 +315,19 @@ def attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def classes_of(strategy: Any) -> dict[str, type]:
-    """Return the classes that the modules of a strategy and of the classes it inherits from name."""
+    """Return the classes by name that a strategy's modules, and those of the classes it inherits from, name."""
     own = [
         sys.modules[kind.__module__] for kind in reversed(type(strategy).__mro__) if not is_of_library(kind)
     ]
-    return {name: kind for module in own for name, kind in vars(module).items() if isinstance(kind, type)}
+    named = {name: kind for module in own for name, kind in vars(module).items() if isinstance(kind, type)}
+    return {name: kind for name, kind in named.items() if not is_of_library(kind)}
 
 
-def is_of_library(kind: type) -> bool:
-    """Return whether a class is bt-neuro's, backtrader's or Python's own."""
-    return kind.__module__.partition(".")[0] in ("backtrader", "bt_neuro", "builtins")
+def is_of_library(kind: type, *names: str) -> bool:
+    """Return whether a class is of a package, by default of backtrader, bt-neuro or Python itself."""
+    return kind.__module__.partition(".")[0] in (names or ("backtrader", "bt_neuro", "builtins"))
 
 
 def _is_plain(kind: Any) -> bool:
     """Return whether all that objects of a class hold is in their attributes."""
-    return kind.__new__ is object.__new__ and not is_of_library(kind)
+    return kind.__new__ is object.__new__ and not is_of_library(kind, "backtrader")

@@ -84,11 +84,15 @@ class TimeframeFeatures(BarFeatures):
     def __init__(self) -> None:
         super().__init__()
         self.addminperiod(self.p.wing + 1)
-        self._shapes: list[Any] = [VisibleShape(self.p.wing)]
-        self._shapes += [CoarserShape(parse_timeframe(name), self.p.wing) for name in self.p.timeframes]
+        self._shape: Any = VisibleShape(self.p.wing)
+        for name in self.p.timeframes:  # each an attribute, which a checkpoint saves
+            setattr(self, f"_{name}", CoarserShape(parse_timeframe(name), self.p.wing))
 
     def _compute(self, *bar: Any) -> tuple[float, ...]:
-        return tuple(number for shape in self._shapes for number in shape.update(*bar))
+        row: tuple[float, ...] = self._shape.update(*bar)
+        for name in self.p.timeframes:
+            row += getattr(self, f"_{name}").update(*bar)
+        return row
 
 
 def names_of(timeframes: Any) -> tuple[str, ...]:

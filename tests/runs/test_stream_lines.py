@@ -236,6 +236,18 @@ def test_idle_periods_change_nothing(strategy, tmp_path):
     assert told == whole
 
 
+@pytest.mark.parametrize(
+    "features", [{"features": "shape"}, {"features": "shape", "timeframes": "H4"}], ids=str
+)
+def test_features_with_a_state_of_their_own_go_on_after_a_restart(tmp_path, features):
+    whole, _ = run(LINES, tmp_path / "whole", parameters=features)
+    told, _ = run(LINES[:70], tmp_path / "live", parameters=features)
+    told += run(LINES[70:], resume=tmp_path / "live", parameters=features)[0]
+    assert told == whole
+    for name in ("predictions.csv", "features.npy", "outputs.npy"):
+        assert (tmp_path / "live" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("first", [90, 105, 118])
 def test_attributes_of_all_kinds_are_those_of_one_run(tmp_path, first):
     Remembers.ended.clear()
