@@ -56,7 +56,7 @@ def worst_drawdowns(equity: pd.DataFrame, cash: float, most: int = 5) -> pd.Data
     """
     values, times = growth(equity, cash), equity["datetime"].to_numpy()
     rows = []
-    peaks = np.maximum.accumulate(values) if len(values) else values
+    peaks = np.maximum.accumulate(np.maximum(values, 1.0))  # the starting money is a peak too
     below = np.flatnonzero(values < peaks)
     for part in np.split(below, np.flatnonzero(np.diff(below) > 1) + 1) if len(below) else []:
         trough, after = part[values[part].argmin()], part[-1] + 1

@@ -17,11 +17,17 @@ from bt_neuro.metrics.verdict import MINIMUM_DAYS, NO_SKILL, money_verdict
 
 Array = NDArray[np.floating]
 YEAR_S = 365.25 * 86_400
-RATIOS = (
+ANNUALISED = (
     *("sharpe_ratio_daily_annualised", "sortino_ratio_daily_annualised", "calmar_ratio_whole_run"),
-    *("probabilistic_sharpe_ratio_pct", "annual_return_pct", "mean_return_a_year_pct"),
-    *("mean_return_a_year_low_pct", "mean_return_a_year_high_pct"),
+    *("annual_return_pct", "turnover_a_year"),
+    *(
+        f"{name}{end}_pct"
+        for name in ("mean_return_a_year", "excess_a_year")
+        for end in ("", "_low", "_high")
+    ),
 )
+DRAWDOWN = tuple(f"max_drawdown_{name}" for name in ("pct", "peak", "trough", "recovered"))
+RATIOS = (*ANNUALISED, "probabilistic_sharpe_ratio_pct", "rotation_p_value")  # mean nothing after ruin
 
 
 def money_metrics(
@@ -49,15 +55,13 @@ def money_metrics(
         the account.
     """
     start, end = account.cash, float(equity["equity"].iloc[-1]) if len(equity) else account.cash
-    span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() if len(equity) else 0
-    years = span_s / YEAR_S
+    years = years_of(equity)
     if start <= 0:  # a fold after ruin
         equity, trades = equity[:0], trades[:0]
     multiple, free = ((growth(equity, start, costs=c)[-1] if len(equity) else 1.0) for c in (True, False))
     daily = daily_returns(equity, start)
     days_a_year = len(daily) / years if years else 0.0
     fall, lost = max_drawdown(equity, start), lost_at(equity)
-    # Too few days to annualise give a huge number.
     yearly = 100 * (multiple ** (1 / years) - 1) if len(daily) >= MINIMUM_DAYS and multiple > 0 else None
     held = held_positions(equity, bars, account, len(bars) if first_bar is None else first_bar)
     direction = direction_metrics(held, daily, days_a_year)
@@ -86,10 +90,47 @@ def money_metrics(
         **trade_costs(trades, account, point),
         **long_short_metrics(trades),
     }
-    if lost is not None:  # ratios mean nothing after ruin
+    if len(daily) < MINIMUM_DAYS:  # too few to annualise: a huge number
+        metrics |= dict.fromkeys(ANNUALISED)
+    if lost is not None:
         metrics |= dict.fromkeys(RATIOS)
         metrics["money_verdict"] = f"{NO_SKILL}: all money was lost"
     return metrics
+
+
+def growth_metrics(equity: pd.DataFrame, cash: float) -> Metrics:
+    """Return the metrics of an account that follow from its growth alone, as `money_metrics` does.
+
+    Parameters
+    ----------
+    equity : as in ``equity.csv``
+    cash : before the first bar
+
+    Returns
+    -------
+    dict
+        ``return_pct``, the drawdown, ``sharpe_ratio_daily_annualised`` (None after ruin, or of too few days)
+        and ``lost_at``. Of an account that starts without money all are None.
+    """
+    if cash <= 0:
+        return dict.fromkeys(("return_pct", *DRAWDOWN, "sharpe_ratio_daily_annualised", "lost_at"))
+    daily, lost = daily_returns(equity, cash), lost_at(equity)
+    is_defined = lost is None and len(daily) >= MINIMUM_DAYS
+    return {
+        "return_pct": 100 * (float(growth(equity, cash)[-1]) - 1),
+        **max_drawdown(equity, cash),
+        "sharpe_ratio_daily_annualised": (
+            sharpe_ratio(daily, len(daily) / years_of(equity)) if is_defined else None
+        ),
+        "lost_at": lost,
+    }
+
+
+def years_of(equity: pd.DataFrame) -> float:
+    """Return the years from the first row to the last."""
+    if not len(equity):
+        return 0.0
+    return float((equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() / YEAR_S)
 
 
 def growth(equity: pd.DataFrame, cash: float, *, costs: bool = True) -> Array:
@@ -153,16 +194,18 @@ def lost_at(equity: pd.DataFrame) -> str | None:
 
 
 def max_drawdown(equity: pd.DataFrame, cash: float = 1.0) -> Metrics:
-    """Return the deepest drawdown of the growth, and the times of peak, trough and recovery."""
+    """Return the deepest drawdown of the growth, and the times of peak, trough and recovery.
+
+    The starting money is a peak too, which counts as that of the first bar.
+    """
     values = growth(equity, cash)
-    peaks = np.maximum.accumulate(values)
+    peaks = np.maximum.accumulate(np.maximum(values, 1.0))
     falls = 1 - values / peaks
     if not len(values) or not falls.any():
-        names = (f"max_drawdown_{name}" for name in ("peak", "trough", "recovered"))
-        return {"max_drawdown_pct": 0.0, **dict.fromkeys(names)}
+        return {**dict.fromkeys(DRAWDOWN), "max_drawdown_pct": 0.0}
     trough = int(falls.argmax())
     peak = int(values[: trough + 1].argmax())
-    whole_again = np.flatnonzero(values[trough:] >= values[peak])
+    whole_again = np.flatnonzero(values[trough:] >= peaks[trough])
     times = equity["datetime"]
     return {
         "max_drawdown_pct": 100 * float(falls[trough]),

@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, Model, Span
 from bokeh.plotting import figure
 
 from bt_neuro.metrics.periods import period_returns, rolling_sharpe, worst_drawdowns
-from bt_neuro.metrics.trading import growth, trade_metrics
+from bt_neuro.metrics.trading import growth, growth_metrics, trade_metrics
 from bt_neuro.report.style import (
     BLUE,
     GREY,
@@ -68,24 +68,22 @@ def year_table(equity: pd.DataFrame, trades: pd.DataFrame, cash: float) -> Table
     rows, before = [], cash
     for year, part in equity.groupby(years):
         own = value[(years == year).to_numpy()]
-        after = float(own[-1])
         held = part.assign(equity=own, deposits=0.0)
-        fall = worst_drawdowns(held, before, 1)["depth_pct"]
-        ratio = rolling_sharpe(held, before, max(held["datetime"].dt.normalize().nunique(), 2)).iloc[-1]
+        grown = growth_metrics(held, before)
         closed = trade_metrics(trades[trades["exit_datetime"].dt.year == year])
         rows.append(
             (
                 str(year),
-                shown(100 * (after / before - 1) if before > 0 else None, "+.1f"),
-                shown(fall.iloc[0] if len(fall) else 0.0, ".1f"),
-                shown(ratio, "+.2f"),
+                shown(grown["return_pct"], "+.1f"),
+                shown(grown["max_drawdown_pct"], ".1f"),
+                shown(grown["sharpe_ratio_daily_annualised"], "+.2f"),
                 shown(closed["trades"], ",d"),
                 shown(closed["win_rate_pct"], ".1f"),
                 shown(closed["costs"], ",.2f"),
                 shown(closed["profit_after_costs"], "+,.2f"),
             )
         )
-        before = after
+        before = float(own[-1])
     heads = ("year", "return, %", "drawdown, %", "Sharpe ratio", "trades", "won, %", "costs", "net of trades")
     return Table(heads, rows[::-1], "Years")
 

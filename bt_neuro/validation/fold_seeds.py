@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bt_neuro.metrics.seeds import SeedMoney
-from bt_neuro.metrics.sharpe import sharpe_ratio
-from bt_neuro.metrics.trading import YEAR_S, daily_returns, growth, lost_at, max_drawdown
+from bt_neuro.metrics.trading import growth, growth_metrics
 from bt_neuro.runs.seed_money import BacktestPlayer
 
 Array = NDArray[np.floating]
@@ -92,18 +91,5 @@ def seeds_of_folds(parts: Sequence[FoldSeeds], times: pd.Series, cash: float) ->
             money = float(curves[-1][-1])
         equity = pd.DataFrame({"datetime": times, "equity": np.concatenate(curves)})
         trades = sum(part.trades[network] for part in parts)
-        each.append(_figures(equity, cash, trades))
+        each.append({**growth_metrics(equity, cash), "trades": trades})
     return SeedMoney(tuple(each))
-
-
-def _figures(equity: pd.DataFrame, cash: float, trades: int) -> dict[str, Any]:
-    """Return the figures of an account, as `money_metrics` does."""
-    years = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() / YEAR_S
-    daily = daily_returns(equity, cash)
-    ratio = sharpe_ratio(daily, len(daily) / years if years else 0.0)
-    return {
-        "return_pct": 100 * (float(equity["equity"].iloc[-1]) / cash - 1),
-        "sharpe_ratio_daily_annualised": None if lost_at(equity) else ratio,
-        "max_drawdown_pct": max_drawdown(equity, cash)["max_drawdown_pct"],
-        "trades": trades,
-    }

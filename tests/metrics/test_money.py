@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bt_neuro import Account
+from bt_neuro.metrics.periods import worst_drawdowns
 from bt_neuro.metrics.sharpe import (
     best_of_luck,
     probabilistic_sharpe_ratio,
@@ -110,15 +111,42 @@ def test_the_drawdown_has_dates():
 
 @pytest.mark.parametrize(
     ("values", "fall", "recovered"),
-    [([100, 110, 120], 0, None), ([100, 50, 60], 50, None), ([100, 50, 100], 50, "2020-01-03 00:00:00")],
+    [
+        ([100, 110, 120], 0, None),
+        ([100, 50, 60], 50, None),
+        ([100, 50, 100], 50, "2020-01-03 00:00:00"),
+        ([70, 75, 80], 30, None),  # a span that begins with an open position
+        ([70, 60, 100], 40, "2020-01-03 00:00:00"),
+    ],
 )
 def test_drawdowns_that_never_began_or_never_ended(values, fall, recovered):
-    found = max_drawdown(equity_table(values))
-    assert (found["max_drawdown_pct"], found["max_drawdown_recovered"]) == (fall, recovered)
+    found = max_drawdown(equity_table(values), 100)
+    assert (found["max_drawdown_pct"], found["max_drawdown_recovered"]) == (pytest.approx(fall), recovered)
+    assert (found["max_drawdown_peak"] is None) is (fall == 0)
+    worst = worst_drawdowns(equity_table(values), 100, 1)
+    assert worst["depth_pct"].tolist() == pytest.approx([fall] if fall else [])
+    assert worst["peak"].astype(str).tolist() == (["2020-01-01"] if fall else [])
 
 
-def test_a_few_days_make_no_year():
-    assert figures([100.0, 200.0])["annual_return_pct"] is None
+ANNUALISED = (
+    *(
+        "sharpe_ratio_daily_annualised",
+        "sortino_ratio_daily_annualised",
+        "annual_return_pct",
+        "turnover_a_year",
+    ),
+    *(
+        f"{name}{end}_pct"
+        for name in ("mean_return_a_year", "excess_a_year")
+        for end in ("", "_low", "_high")
+    ),
+)
+
+
+@pytest.mark.parametrize(("days", "defined"), [(2, False), (29, False), (30, True)])
+def test_a_few_days_make_no_year(days, defined):
+    m = figures([100.0, 101, 100.5] * (days // 3) + [100.0, 103][: days % 3])
+    assert {m[name] is not None for name in ANNUALISED} == {defined}
 
 
 @pytest.mark.parametrize(
@@ -201,9 +229,10 @@ def test_deposits_are_no_return():
 def test_ruin_leaves_no_ratios():
     m = of_table(equity_table([100.0, 150.0, *[-20.0] * 60]).assign(costs=0.0, deposits=0.0))
     assert (m["return_pct"], m["lost_at"]) == (pytest.approx(-120), "2020-01-03 00:00:00")
-    ratios = [m[name] for name in m if "ratio" in name or name.startswith(("annual", "mean_return"))]
-    assert len(ratios) == 8
-    assert set(ratios) == {None}
+    assert {m[name] for name in ANNUALISED} == {None}
+    assert (m["calmar_ratio_whole_run"], m["probabilistic_sharpe_ratio_pct"], m["rotation_p_value"]) == (
+        None,
+    ) * 3
     assert m["money_verdict"] == "no skill in money: all money was lost"
 
 

@@ -17,11 +17,12 @@ from bt_neuro import NeuroError, Result, open_run, read_bars
 from bt_neuro.cli import app
 from bt_neuro.learning.epochs import RunningMean
 from bt_neuro.metrics.trading import max_drawdown
-from bt_neuro.report.account import MONTHS
+from bt_neuro.report.account import MONTHS, year_table
 from bt_neuro.report.curves import article_curves, running_mean, thinned
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.sections import run_sections
+from bt_neuro.report.tables import shown
 from bt_neuro.runs.listing import latest_run
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=60)
@@ -307,3 +308,22 @@ def test_report_names_its_remedy_and_has_an_example(tmp_path):
     assert (out.exit_code, out.stdout) == (1, "")
     assert out.stderr.startswith(f"Error: {tmp_path} is no run")
     assert "Example: bt-neuro report" in " ".join(bt_neuro("--help").stdout.split())
+
+
+def test_a_year_is_measured_from_the_money_it_begins_with():
+    """By hand: an open position falls over the new year; a year of a few days, or of ruin, has no ratio."""
+    days = [
+        pd.date_range(first, periods=n)
+        for first, n in (("2022-12-30", 2), ("2023-01-01", 40), ("2024-01-01", 40))
+    ]
+    values = [100.0, 100.0, 70.0, *np.linspace(75, 80, 39), 40.0, *[-1.0] * 39, -1.0]
+    times = [time for part in (*days, [pd.Timestamp("2025-01-01")]) for time in part]
+    equity = pd.DataFrame({"datetime": times, "equity": values})
+    trades = pd.DataFrame({"exit_datetime": pd.to_datetime([])})
+    rows = {row[0]: row[1:4] for row in year_table(equity, trades, 100.0).rows}
+    none = shown(None)
+    assert rows["2022"] == ("+0.0", "0.0", none)
+    assert rows["2023"][:2] == ("-20.0", "30.0")
+    assert float(rows["2023"][2]) < 0
+    assert rows["2024"] == ("-101.2", "101.2", none)
+    assert rows["2025"] == (none, none, none)
