@@ -14,27 +14,29 @@ from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
 from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio
 from bt_neuro.metrics.predictions import ScoredBars, is_hit
 from bt_neuro.metrics.seeds import money_spread_text, seed_metrics
-from bt_neuro.metrics.sharpe import sharpe_ratio
 from bt_neuro.metrics.skill import expected_hits
-from bt_neuro.metrics.trading import YEAR_S, daily_returns, lost_at, max_drawdown, trade_metrics
+from bt_neuro.metrics.trading import buy_and_hold, growth_metrics, trade_metrics
 from bt_neuro.metrics.verdict import baseline_comparison
 
 Metrics = dict[str, Any]
 
 
-def instrument_metrics(run: Predictors, trades: pd.DataFrame, bars: Bars, cash: float) -> Metrics:
+def instrument_metrics(
+    run: Predictors, trades: pd.DataFrame, equity: pd.DataFrame, bars: Bars, account: Account
+) -> Metrics:
     """Return the metrics of one instrument: its signals, their baselines, its trades on the common account.
 
     Parameters
     ----------
     run : the network and its baselines
-    trades : as in ``trades.csv``
+    trades, equity : as in ``trades.csv`` and ``equity.csv``
     bars : of the instrument
-    cash : of the account at the start
+    account : cash and costs
     """
     scores = predictor_scores(*run)
     compared = baseline_comparison(run.predictions, scores, run.baselines)
-    closes = bars.frame["close"]
+    first = int(run.predictions["bar"].iloc[0]) if len(run.predictions) else None
+    held = buy_and_hold(equity, bars.frame, account, bars.point, first)
     return {
         "bars": len(bars),
         "predicted_bars": len(run.predictions),
@@ -44,8 +46,8 @@ def instrument_metrics(run: Predictors, trades: pd.DataFrame, bars: Bars, cash: 
         **compared,
         **trade_metrics(trades),
         "net": float(trades["net"].sum()),
-        "contribution_pct": 100 * float(trades["net"].sum()) / cash,
-        "price_change_pct": 100 * (float(closes.iloc[-1]) / float(closes.iloc[0]) - 1),
+        "contribution_pct": 100 * float(trades["net"].sum()) / account.cash,
+        "price_change_pct": held["buy_and_hold_return_pct"],
     }
 
 
@@ -78,33 +80,31 @@ def pooled_metrics(runs: list[Predictors]) -> Metrics:
     }
 
 
-def account_metrics(
-    equity: pd.DataFrame, trades: list[pd.DataFrame], bars: list[Bars], account: Account
-) -> Metrics:
+def account_metrics(equity: pd.DataFrame, trades: list[pd.DataFrame], cash: float) -> Metrics:
     """Return the metrics of the common account.
 
     Parameters
     ----------
     equity : as in ``equity.csv`` of a portfolio
-    trades, bars : of each instrument
-    account : cash and costs
+    trades : of each instrument
+    cash : before the first bar
     """
-    end, start = float(equity["equity"].iloc[-1]), account.cash
-    years = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds() / YEAR_S
-    daily = daily_returns(equity, start)
-    changes = [float(one.frame["close"].iloc[-1] / one.frame["close"].iloc[0]) - 1 for one in bars]
     return {
-        "equity_start": start,
-        "equity_end": end,
-        "return_pct": 100 * (end / start - 1),
-        "equal_hold_pct": 100
-        * float(np.mean(changes)),  # an equal part in each from its first bar on, no costs
-        **max_drawdown(equity, start),
-        "sharpe_ratio_daily_annualised": sharpe_ratio(daily, len(daily) / years if years else 0.0),
-        "lost_at": lost_at(equity),
+        "equity_start": cash,
+        "equity_end": float(equity["equity"].iloc[-1]),
+        "deposits": float(equity["deposits"].sum()),
+        **growth_metrics(equity, cash),
         "trades": sum(map(len, trades)),
         "net": float(sum(one["net"].sum() for one in trades)),
     }
+
+
+def equal_hold_pct(instruments: dict[str, Metrics]) -> float:
+    """Return the return of an equal part held in each instrument, without costs, in per cent.
+
+    Each part is held over the instrument's ``price_change_pct``; one that was never predicted stays cash.
+    """
+    return float(np.mean([one["price_change_pct"] or 0.0 for one in instruments.values()]))
 
 
 def portfolio_sentence(metrics: Metrics, names: list[str], status: str) -> str:

@@ -117,13 +117,18 @@ def growth_metrics(equity: pd.DataFrame, cash: float) -> Metrics:
     daily, lost = daily_returns(equity, cash), lost_at(equity)
     is_defined = lost is None and len(daily) >= MINIMUM_DAYS
     return {
-        "return_pct": 100 * (float(growth(equity, cash)[-1]) - 1),
+        "return_pct": return_pct(equity, cash),
         **max_drawdown(equity, cash),
         "sharpe_ratio_daily_annualised": (
             sharpe_ratio(daily, len(daily) / years_of(equity)) if is_defined else None
         ),
         "lost_at": lost,
     }
+
+
+def return_pct(equity: pd.DataFrame, cash: float) -> float:
+    """Return the growth of the starting money over all bars, in per cent; 0 without bars."""
+    return 100 * (float(growth(equity, cash)[-1]) - 1) if len(equity) else 0.0
 
 
 def years_of(equity: pd.DataFrame) -> float:

@@ -106,12 +106,10 @@ def _run_tiles(run: Any, m: Metrics) -> Iterator[tuple[str, str, str]]:
 
 
 def _stream_tiles(m: Metrics) -> Iterator[tuple[str, str, str]]:
-    start, end = m["equity_start"], m["equity_end"]
-    since = f"{100 * (end / start - 1):+.1f} % since the start" if start else ""
     refused = m.get("refused_orders")
     yield interval_tile("Hit rate", m, "hit_rate_pct")
     yield "Signals", shown(m["signals"], ",d"), f"on {shown(m['coverage_pct'], '.1f', ' %')} of the bars"
-    yield "Equity", shown(end), since
+    yield "Equity", shown(m["equity_end"]), shown(m["return_pct"], "+.1f", " % since the start")
     yield "Position", shown(m["position"], ",.6g"), "units at the last bar"
     yield "Orders", shown(m["orders"], ",d"), f"{refused:,} refused" if refused else "none refused"
 

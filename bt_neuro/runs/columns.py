@@ -41,7 +41,11 @@ EQUITY: Columns = {
     "datetime": TIME,
     **dict.fromkeys(("close", "cash", "equity", "position", "costs", "deposits"), NUMBER),
 }
-PORTFOLIO_EQUITY: Columns = {"datetime": TIME, "cash": NUMBER, "equity": NUMBER, "positions": INTEGER}
+PORTFOLIO_EQUITY: Columns = {
+    "datetime": TIME,
+    **dict.fromkeys(("cash", "equity", "deposits"), NUMBER),
+    "positions": INTEGER,
+}
 TRADES: Columns = {
     **dict.fromkeys(("entry_bar", "exit_bar"), INTEGER),
     **dict.fromkeys(("entry_datetime", "exit_datetime"), TIME),

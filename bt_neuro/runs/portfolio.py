@@ -14,7 +14,13 @@ from bt_neuro.bars.reader import Bars, read_bars
 from bt_neuro.errors import NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import Predictors
-from bt_neuro.metrics.portfolio import account_metrics, instrument_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.metrics.portfolio import (
+    account_metrics,
+    equal_hold_pct,
+    instrument_metrics,
+    pooled_metrics,
+    portfolio_sentence,
+)
 from bt_neuro.metrics.seeds import SeedMoney, money_spread
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
@@ -224,7 +230,7 @@ def _metrics(
         examples = read_examples(one.folder)
         run = Predictors.of(one.predictions, one.outputs, bars[name].frame, one.features, *sizes, examples)
         folder.write_table(f"{name}/baselines.csv", run.table(), float_format="%.6g")
-        by_name[name] = instrument_metrics(run, one.trades, bars[name], account.cash)
+        by_name[name] = instrument_metrics(run, one.trades, one.equity, bars[name], account)
         runs.append(run)
         trades.append(one.trades)
     broker = next(iter(ran.values())).broker
@@ -234,7 +240,8 @@ def _metrics(
     metrics: dict[str, Any] = {
         "pooled": pooled_metrics(runs),
         "account": {
-            **account_metrics(result.equity, trades, list(bars.values()), account),
+            **account_metrics(result.equity, trades, account.cash),
+            "equal_hold_pct": equal_hold_pct(by_name),
             **broker.counts.as_dict(),
             "order_notes": list(broker.messages.values()),
             "reconciliation": broker.books.statement(closed, open_trades, broker.getvalue()),

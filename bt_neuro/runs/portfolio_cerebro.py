@@ -67,17 +67,18 @@ class PortfolioEquity(bt.Analyzer):
     """
 
     params = (("table", None), ("names", ()), ("progress", None), ("total", 0))
-    header = ("datetime", "cash", "equity", "positions")
+    header = ("datetime", "cash", "equity", "positions", "deposits")
 
     def start(self) -> None:
         self._time, self._lines = 0.0, [opening_line(data) for data in self.strategy.datas]
+        self._deposits = self._written_deposits = 0.0  # since the start
 
     def next(self) -> None:
         now = self.now()
         if now <= self._time:  # of a slower feed: it opened earlier
             return
         self._time = now
-        self.p.table.append(*self.row(now))
+        self.append(self.row(now))
         if self.p.progress is not None and self.p.table.rows % 256 == 0:
             self.p.progress(sum(map(len, self.strategy.datas)), self.p.total)
 
@@ -90,4 +91,12 @@ class PortfolioEquity(bt.Analyzer):
         """Return the account as a row."""
         strategy, broker = self.strategy, self.strategy.broker
         held = sum(1 for data in strategy.datas if broker.getposition(data).size)
-        return time_text(now), f"{broker.getcash():.10g}", f"{broker.getvalue():.10g}", held
+        self._deposits = broker.books.deposits
+        money = broker.getcash(), broker.getvalue()
+        deposited = self._deposits - self._written_deposits
+        return time_text(now), *(f"{value:.10g}" for value in money), held, f"{deposited:.10g}"
+
+    def append(self, row: tuple[object, ...]) -> None:
+        """Append the last row of `row` to the table."""
+        self.p.table.append(*row)
+        self._written_deposits = self._deposits

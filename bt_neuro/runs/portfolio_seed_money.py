@@ -93,4 +93,4 @@ class PortfolioPlayer(VotePlayer):
         return played[0].equals(self.result.equity)
 
     def figures(self, played: Tables) -> dict[str, Any]:
-        return account_metrics(*played, list(self.bars.values()), self.account)
+        return account_metrics(*played, self.account.cash)

@@ -9,6 +9,7 @@ import backtrader as bt
 
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.summary import portfolio_stream_metrics, stream_metrics
+from bt_neuro.metrics.trading import return_pct
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
 from bt_neuro.runs.answerer import Answerer, Sender
 from bt_neuro.runs.answers import ROW, AnswersAgain
@@ -120,6 +121,7 @@ class PortfolioSession(Session):
         account = {
             "equity_start": self._account.cash,
             "equity_end": broker.getvalue(),
+            "return_pct": return_pct(result.equity, self._account.cash),
             **broker.counts.as_dict(),
         }
         self._health.write("ended")
@@ -146,4 +148,4 @@ class StreamEquity(PortfolioEquity):
 
     def _write(self) -> None:
         if self._row:
-            self.p.table.append(*self._row)
+            self.append(self._row)

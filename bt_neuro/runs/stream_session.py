@@ -14,6 +14,7 @@ from bt_neuro.bars.limits import Limits
 from bt_neuro.errors import NonFiniteError
 from bt_neuro.learning.checkpoint import MODEL, RUN_STATE
 from bt_neuro.metrics.summary import stream_metrics
+from bt_neuro.metrics.trading import return_pct
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.live_feed import LiveFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
@@ -235,6 +236,7 @@ class Session:
         money = {
             "equity_start": self._account.cash,
             "equity_end": broker.getvalue(),
+            "return_pct": return_pct(result.equity, self._account.cash),
             "position": broker.getposition(self._feed).size,
             **broker.counts.as_dict(),
         }

@@ -14,7 +14,7 @@ import pandas as pd
 from bt_neuro.account.account import Account
 from bt_neuro.io import read_csv
 from bt_neuro.metrics.baselines import Predictors, table_probabilities
-from bt_neuro.metrics.portfolio import account_metrics, pooled_metrics, portfolio_sentence
+from bt_neuro.metrics.portfolio import account_metrics, equal_hold_pct, pooled_metrics, portfolio_sentence
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.manifest import data_manifest, strategy_manifest
@@ -111,16 +111,17 @@ def walk_forward_portfolio(
         rows = folder.manifest["rows"] | rows
         folder.manifest |= {"status": status, "failed": failed, "names": names, "rows": rows}
         trades = [run.trades for run in runs.values()]
-        tested = [replace(bars[name], frame=run.equity[["datetime", "close"]]) for name, run in runs.items()]
+        instruments = {name: _instrument(run, account.cash) for name, run in runs.items()}
         counts = ("orders", "refused_orders", "cut_orders")
         metrics: dict[str, Any] = {
             "pooled": pooled_metrics([_predictors(run) for run in runs.values()]),
             "account": {
-                **account_metrics(equity, trades, tested, account),
+                **account_metrics(equity, trades, account.cash),
+                "equal_hold_pct": equal_hold_pct(instruments),
                 **{name: sum(run.metrics[name] for run in runs.values()) for name in counts},
             },
             "seeds": _seeds(runs),
-            "instruments": {name: _instrument(run, account.cash) for name, run in runs.items()},
+            "instruments": instruments,
         }
         metrics = {"sentence": f"Out of sample, {portfolio_sentence(metrics, names, status)}", **metrics}
         folder.save(metrics=metrics, time={"wall_s": time.perf_counter() - begun})
@@ -145,6 +146,11 @@ def _equity(runs: dict[str, WalkForward], cash: float) -> pd.DataFrame:
 
     held = (together("position", 0.0) != 0).sum(axis=1)
     columns = {"cash": together("cash", cash).sum(axis=1), "equity": together("equity", cash).sum(axis=1)}
+    columns["deposits"] = (
+        pd.concat([run.equity.groupby("datetime")["deposits"].sum() for run in runs.values()])
+        .groupby(level=0)
+        .sum()
+    )
     return pd.DataFrame({**columns, "positions": held}).rename_axis("datetime").reset_index()
 
 
@@ -162,10 +168,10 @@ def _seeds(runs: dict[str, WalkForward]) -> dict[str, Any] | None:
 
 
 def _instrument(run: WalkForward, cash: float) -> dict[str, Any]:
-    net, closes = float(run.trades["net"].sum()), run.equity["close"]
+    net = float(run.trades["net"].sum())
     return {
         **{name: value for name, value in run.metrics.items() if name != "sentence"},
         "net": net,
         "contribution_pct": 100 * net / cash,
-        "price_change_pct": 100 * (float(closes.iloc[-1]) / float(closes.iloc[0]) - 1),
+        "price_change_pct": run.metrics["buy_and_hold_return_pct"],
     }

@@ -12,6 +12,7 @@ from scipy import stats
 
 from bt_neuro import Account
 from bt_neuro.metrics.periods import worst_drawdowns
+from bt_neuro.metrics.portfolio import account_metrics
 from bt_neuro.metrics.sharpe import (
     best_of_luck,
     probabilistic_sharpe_ratio,
@@ -21,6 +22,7 @@ from bt_neuro.metrics.sharpe import (
 from bt_neuro.metrics.trading import (
     buy_and_hold,
     daily_returns,
+    growth_metrics,
     has_costs,
     max_drawdown,
     money_metrics,
@@ -234,6 +236,30 @@ def test_ruin_leaves_no_ratios():
         None,
     ) * 3
     assert m["money_verdict"] == "no skill in money: all money was lost"
+
+
+@pytest.mark.parametrize(
+    ("values", "deposits", "expected"),
+    [
+        ([100.0] * 20 + [150.0] * 20, {20: 50.0}, (0.0, None, 0.0)),
+        ([110.0, 210.0, 189.0] + [189.0] * 37, {1: 100.0}, (-1.0, "negative", 10.0)),
+        ([100 * 1.01**day for day in range(150)] + [0.0] * 5, {}, (-100.0, None, 100.0)),
+    ],
+)
+def test_a_portfolio_is_measured_as_one_account_is(values, deposits, expected):
+    equity = equity_table(values).assign(costs=0.0, deposits=0.0)
+    equity.loc[list(deposits), "deposits"] = list(deposits.values())
+    together = account_metrics(equity.drop(columns=["bar", "close", "position", "costs"]), [], 100.0)
+    assert {name: together[name] for name in growth_metrics(equity, 100.0)} == {
+        name: pytest.approx(value) if isinstance(value, float) else value
+        for name, value in of_table(equity).items()
+        if name in growth_metrics(equity, 100.0)
+    }
+    total, ratio, fall = expected
+    assert together["deposits"] == sum(deposits.values())
+    assert together["return_pct"] == pytest.approx(total)
+    assert together["max_drawdown_pct"] == pytest.approx(fall)
+    assert (ratio is None) is (together["sharpe_ratio_daily_annualised"] is None)
 
 
 # The ratios, against empyrical: daily returns and the same number of days a year.

@@ -117,6 +117,43 @@ def test_the_networks_of_a_vote_are_traded_alone(folder, tmp_path, shared):
     assert any("is unknown: add --seed-money" in note for note in summary_of(unasked).notes)
 
 
+class Depositor(Small):
+    """Trades nothing, and pays in twice."""
+
+    def decide(self, signal):
+        if self.data._name == "A" and signal.bar in (100, 300):
+            self.broker.add_cash(2_500)
+
+
+def test_a_deposit_is_no_return(folder, tmp_path):
+    run = portfolio(
+        write(folder, "ABD"), strategy=Depositor, parameters=PARAMETERS, out=tmp_path, report=False
+    )
+    account, equity = run.metrics["account"], run.equity
+    assert equity[equity["deposits"] > 0].index.tolist() == [101, 301]
+    assert account["equity_end"] == account["equity_start"] + account["deposits"] == 15_000
+    assert (account["return_pct"], account["sharpe_ratio_daily_annualised"]) == (0, None)
+    assert "The account returned +0.0 %" in run.metrics["sentence"]
+
+
+def test_equal_parts_are_held_from_each_first_prediction_to_the_end_of_the_run(folder, tmp_path):
+    class Ends(Small):
+        def decide(self, signal):
+            if signal.bar == 200 and self.data._name == "A":
+                self.env.runstop()
+
+    paths = write(folder, "AB")
+    run = portfolio(paths, strategy=Ends, parameters=PARAMETERS, out=tmp_path, report=False)
+    changes = []
+    for path in paths:
+        one, closes = run.instrument(path.stem), read_bars(path).frame["close"]
+        first, last = one.predictions["bar"].iloc[0], one.equity["bar"].iloc[-1]
+        assert 0 < first < last < len(closes) - 1
+        changes.append(100 * (closes[last] / closes[first] - 1))
+        assert run.metrics["instruments"][path.stem]["price_change_pct"] == pytest.approx(changes[-1])
+    assert run.metrics["account"]["equal_hold_pct"] == pytest.approx(np.mean(changes))
+
+
 def test_positions_together_stay_within_the_equity(folder, tmp_path):
     paths = write(folder, "ABCD")
     account = Account(cash=10_000.0, leverage=30.0, lot_step=1e-8)

@@ -98,7 +98,14 @@ def test_the_account_is_that_of_a_portfolio_where_no_bars_share_a_time(tmp_path)
         name: frame.round({"high": 4, "low": 4})  # a file's point is that of its closes
         for name, frame in frames(300, minutes=20).items()
     }
-    options = {"strategy": Brackets, "account": ACCOUNT}
+
+    class Depositor(Brackets):
+        def decide(self, signal):
+            super().decide(signal)
+            if self.data._name == "A" and signal.bar in (100, 200):
+                self.broker.add_cash(500)
+
+    options = {"strategy": Depositor, "account": ACCOUNT}
     told, live = run(lines(some), tmp_path / "live", **options)
     tested = portfolio([write(tmp_path / "bars", some)], out=tmp_path / "tested", report=False, **options)
     for name in some:
@@ -106,8 +113,10 @@ def test_the_account_is_that_of_a_portfolio_where_no_bars_share_a_time(tmp_path)
         assert same_files(tmp_path / "live" / name, tmp_path / "tested" / name, *tables), name
         assert len(tested.instrument(name).trades) > 10
     assert same_files(tmp_path / "live", tmp_path / "tested", "equity.csv")
-    ended = tested.metrics["account"]["equity_end"]
-    assert live.metrics["account"]["equity_end"] == pytest.approx(ended, rel=1e-9)
+    assert tested.metrics["account"]["deposits"] == 1_000
+    for name in ("equity_end", "return_pct"):
+        ended = tested.metrics["account"][name]
+        assert live.metrics["account"][name] == pytest.approx(ended, rel=1e-9)
     fills = [fill for one in told for fill in one["fills"]]
     assert {fill["symbol"] for fill in fills} == set(some)
     assert all(one["fills"] == [f for f in one["fills"] if f["symbol"] == one["symbol"]] for one in told)

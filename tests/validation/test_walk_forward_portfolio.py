@@ -13,6 +13,7 @@ from small import Small
 from bt_neuro import open_run, walk_forward
 from bt_neuro.account.account import Account
 from bt_neuro.errors import NeuroError
+from bt_neuro.io import read_csv
 from bt_neuro.validation.walk_forward_portfolio import walk_forward_portfolio
 
 FOLDS = {"train": "150b", "test": "60b", "jobs": 1, "report": False}
@@ -50,6 +51,41 @@ def test_each_file_is_tested_alone_and_all_are_scored_together(files, tmp_path):
     assert result.equity["equity"].iloc[0] == pytest.approx(10_000.0, rel=0.01)
     opened = open_run(tmp_path / "run")
     assert str(opened).startswith("Out of sample, 2 instruments (A, B): ")
+
+
+DEPOSITOR = """
+from small import Small
+
+
+class Depositor(Small):
+    def decide(self, signal):
+        if signal.bar == 200:
+            self.broker.add_cash(1_000)
+"""
+
+
+def test_neither_deposits_nor_gaps_between_folds_are_a_return(files, tmp_path):
+    (tmp_path / "depositor.py").write_text(DEPOSITOR)
+    options = {
+        "strategy": f"{tmp_path / 'depositor.py'}:Depositor",
+        "parameters": {**PARAMETERS, "device": "numpy"},
+    }
+    account = Account(cash=10_000.0)
+    run = walk_forward_portfolio(
+        [files], account=account, out=tmp_path / "run", **FOLDS | {"step": "90b"}, **options
+    )
+    money = run.metrics["account"]
+    assert money["deposits"] == run.equity["deposits"].sum() >= 2_000
+    assert money["equity_end"] == 10_000 + money["deposits"]
+    assert money["return_pct"] == pytest.approx(0, abs=1e-9)
+    held, gaps = [], []
+    for name in "AB":
+        equity = read_csv(run.folder / name / "equity.csv")
+        spans = equity.groupby("fold")["close"]
+        held.append(100 * ((spans.last() / spans.first()).prod() - 1))
+        gaps.append(equity["bar"].diff().max())
+    assert max(gaps) > 1
+    assert money["equal_hold_pct"] == pytest.approx(np.mean(held))
 
 
 @pytest.mark.slow
