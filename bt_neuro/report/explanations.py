@@ -182,7 +182,7 @@ EXPLAINED = {
     "price, %": "Change of the price from the first prediction to the last close.",
     "entry": "Time of the first fill.",
     "exit": "Time of the last fill.",
-    "size": "Largest size held, in units.",
+    "size": "Size closed in all, in units.",
     "entry price": "Mean price of the fills that opened.",
     "exit price": "Mean price of the fills that closed.",
     "MFE, %": "Maximum favourable excursion: largest open profit during the trade.",
