@@ -239,6 +239,7 @@ def tune(
             _save(folder, trial_study, bars.path.name, started)
         if trial_study.best is None:
             errors = [trial.user_attrs["error"] for trial in trial_study.trials("failed")]
+            errors += ["all money was lost" for _ in trial_study.trials("complete")]
             raise NeuroError(f"All trials failed. First error: {errors[0] if errors else 'none yet'}")
         folder.save(status="complete")
     result = Tuning(folder.path, folder.manifest)

@@ -13,9 +13,9 @@ import pandas as pd
 from bt_neuro.metrics.classification import percent
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.predictions import ScoredBars, brier_scores
-from bt_neuro.metrics.sharpe import best_of_luck, return_moments, sharpe_ratio, standard_error
+from bt_neuro.metrics.sharpe import best_of_luck, return_moments, standard_error
 from bt_neuro.metrics.summary import after_costs
-from bt_neuro.metrics.trading import YEAR_S, daily_returns
+from bt_neuro.metrics.trading import daily_returns, growth_metrics, years_of
 from bt_neuro.metrics.verdict import MINIMUM_DAYS, SIGNIFICANT
 from bt_neuro.runs.results import WalkForward
 from bt_neuro.validation.overfitting import block_sums, overfitting_probability
@@ -32,39 +32,35 @@ def objective_metrics(predictions: pd.DataFrame, equity: pd.DataFrame, start: fl
     Parameters
     ----------
     predictions, equity : rows of the tables of a walk-forward
-    start : equity before the first of them
+    start : equity before the first of them, 0 or less after ruin
     """
     _, targets, probabilities, _ = ScoredBars.of(predictions)
     hit = predictions["hit"].dropna()
-    daily = daily_returns(equity, start)
+    grown = growth_metrics(equity, start)
     return {
-        "sharpe_ratio": sharpe_ratio(daily, days_a_year(equity, len(daily))),
-        "return_pct": 100 * (float(equity["equity"].iloc[-1]) / start - 1),
+        "sharpe_ratio": grown["sharpe_ratio_daily_annualised"],
+        "return_pct": grown["return_pct"],
         "hit_rate_pct": percent(float(hit.mean())) if len(hit) else None,
         "brier_score": float(brier_scores(probabilities, targets).mean()) if len(targets) else None,
     }
 
 
-def days_a_year(equity: pd.DataFrame, days: int) -> float:
-    span_s = (equity["datetime"].iloc[-1] - equity["datetime"].iloc[0]).total_seconds()
-    return days * YEAR_S / span_s if span_s else 0.0
-
-
 def trial_metrics(result: WalkForward, cash: float, objective: str) -> Metrics:
     """Return what the study stores of a trial: objectives, in total and by fold, moments and block sums."""
     predictions, equity = result.predictions, result.equity
-    daily = daily_returns(equity, cash)
+    daily, years = daily_returns(equity, cash), years_of(equity)
     folds, start = [], cash
     for number in equity["fold"].unique().tolist():
         account, part = equity[equity["fold"] == number], predictions[predictions["fold"] == number]
         folds.append({"fold": number, **objective_metrics(part, account, start)})
         start = float(account["equity"].iloc[-1])
-    names = ("max_drawdown_pct", "trades", "signals", "start", "end")
+    names = ("max_drawdown_pct", "lost_at", "trades", "signals", "start", "end")
+    is_ruined = result.metrics["lost_at"] is not None
     return {
         **objective_metrics(predictions, equity, cash),
         **{name: result.metrics[name] for name in names},
         "folds": folds,
-        "daily": daily_moments(daily, days_a_year(equity, len(daily))),
+        "daily": None if is_ruined else daily_moments(daily, len(daily) / years if years else 0.0),
         "blocks": block_sums(objective, predictions, equity, cash).tolist(),
     }
 
@@ -186,7 +182,8 @@ def trials_table(study: TuneStudy, objective: str) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows).astype({"same_as": "Int64"})
-    return table.sort_values([metric, "trial"], ascending=[not maximise, True], kind="stable")
+    by = ["state", metric, "trial"]  # a complete trial without a value lost all its money
+    return table.sort_values(by, ascending=[True, not maximise, True], kind="stable")
 
 
 def sentence(m: Metrics, has_holdout: bool, file: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -92,11 +93,10 @@ class TuneStudy:
 
     @property
     def best(self) -> Any:
-        """The best complete trial, the first of equal ones; None if there is none."""
+        """The best complete trial, the first of equal ones; None if there is none, or all lost their money."""
         sign = -1 if self._objective.maximise else 1
-        return min(
-            self.trials("complete"), key=lambda trial: (sign * trial.value, trial.number), default=None
-        )
+        valued = (trial for trial in self.trials("complete") if math.isfinite(trial.value))
+        return min(valued, key=lambda trial: (sign * trial.value, trial.number), default=None)
 
     @property
     def holdout(self) -> dict[str, Metrics]:
@@ -142,6 +142,8 @@ class TuneStudy:
             try:
                 metrics = work(trial.number, parameters)
                 value = metrics[self._objective.metric]
+                if value is None and metrics.get("lost_at"):
+                    value = -math.inf  # a Sharpe ratio of ruin: the worst, so that the sampler avoids it
                 if value is None:
                     raise NeuroError(f"no {self._objective.words}: no signals, no trades, or too few days")
             except NeuroError as error:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,16 @@ from bt_neuro.bars.reader import read_bars
 from bt_neuro.cli import app
 from bt_neuro.metrics.objectives import OBJECTIVES
 from bt_neuro.metrics.sharpe import best_of_luck, probabilistic_sharpe_ratio, sharpe_ratio
-from bt_neuro.metrics.trading import daily_returns
+from bt_neuro.metrics.trading import daily_returns, lost_at
 from bt_neuro.validation.search_space import Choice, Range, combinations, parse_search
-from bt_neuro.validation.tune_metrics import daily_moments, luck_metrics, objective_metrics, tune_metrics
+from bt_neuro.validation.tune_metrics import (
+    daily_moments,
+    luck_metrics,
+    objective_metrics,
+    trial_metrics,
+    trials_table,
+    tune_metrics,
+)
 from bt_neuro.validation.tune_study import TuneStudy
 
 SAMPLE = ROOT / "data" / "SYNTHETIC_EURUSD_H1.csv"
@@ -229,6 +237,12 @@ def test_without_optuna_one_command_is_named(tmp_path, monkeypatch):
         ran(tmp_path)
 
 
+def equity_of(values, deposits=()):
+    times = pd.date_range("2024-01-01", periods=len(values))
+    paid = pd.Series(dict(deposits), dtype=float).reindex(range(len(values)), fill_value=0.0)
+    return pd.DataFrame({"datetime": times, "equity": values, "deposits": paid}).astype({"equity": float})
+
+
 # -- luck ----------------------------------------------------------------------------------------------------
 def noise(trials, days, drift=0.0, seed=0):
     return np.random.default_rng(seed).normal(drift, 0.01, (trials, days))
@@ -279,8 +293,7 @@ def test_where_luck_cannot_be_told_it_is_not(returns, others):
 
 
 def test_the_objectives_by_hand():
-    times = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])
-    equity = pd.DataFrame({"datetime": times, "equity": [101.0, 99.0, 110.0]})
+    equity = equity_of([101.0, 99.0, 110.0, 115.0] + [110.0] * 26, deposits={3: 5.0})
     predictions = pd.DataFrame(
         [
             (0.2, 0.5, 0.3, "buy", 1),
@@ -291,11 +304,69 @@ def test_the_objectives_by_hand():
         columns=["p_none", "p_buy", "p_sell", "label", "hit"],
     ).assign(signal=["buy", "none", "sell", "none"])  # fmt: skip
     figures = objective_metrics(predictions, equity, 100.0)
-    assert figures["return_pct"] == pytest.approx(10)
+    total = 1.1 * 110 / 115
+    assert figures["return_pct"] == pytest.approx(100 * (total - 1))
     assert figures["hit_rate_pct"] == 50
     assert figures["brier_score"] == pytest.approx((0.38 + 0 + 0.98) / 3)
-    daily = [0.01, 99 / 101 - 1, 110 / 99 - 1]
-    assert figures["sharpe_ratio"] == pytest.approx(sharpe_ratio(daily, 3 * 365.25 / 2))
+    daily = [0.01, 99 / 101 - 1, 110 / 99 - 1, 0.0, 110 / 115 - 1, *[0.0] * 25]
+    assert figures["sharpe_ratio"] == pytest.approx(sharpe_ratio(daily, 30 * 365.25 / 29))
+
+
+@pytest.mark.parametrize(
+    ("values", "ratios", "returns"),
+    [
+        ([100 + day % 3 for day in range(80)], [True, True], [True, True]),
+        ([100 + day % 3 for day in range(58)], [False, False], [True, True]),
+        ([*np.linspace(100, 400, 45), *[0.0] * 35], [True, False], [True, True]),
+        ([*np.linspace(100, 400, 39), *[0.0] * 41], [False, False], [True, False]),
+        ([*np.linspace(100, 400, 39), *[-5.0] * 41], [False, False], [True, False]),
+    ],
+    ids=["sound", "folds of 29 days", "ruin in the second fold", "nothing left", "debts left"],
+)
+def test_a_fold_without_money_or_of_few_days_has_no_ratio(values, ratios, returns):
+    half = len(values) // 2
+    equity = equity_of(values).assign(fold=np.repeat([1, 2], half))
+    predictions = pd.DataFrame(
+        {
+            "p_none": 0.2,
+            "p_buy": 0.5,
+            "p_sell": 0.3,
+            "signal": "buy",
+            "label": "buy",
+            "hit": 1,
+            "fold": equity["fold"],
+        }
+    )
+    lost = lost_at(equity)
+    metrics = {**dict.fromkeys(("max_drawdown_pct", "trades", "signals", "start", "end")), "lost_at": lost}
+    ran = SimpleNamespace(predictions=predictions, equity=equity, metrics=metrics)
+    found = trial_metrics(ran, 100.0, "sharpe")
+    assert [fold["sharpe_ratio"] is not None for fold in found["folds"]] == ratios
+    assert [fold["return_pct"] is not None for fold in found["folds"]] == returns
+    assert [fold["hit_rate_pct"] for fold in found["folds"]] == [100, 100]
+    assert (found["sharpe_ratio"] is None) is (found["daily"] is None) is (lost is not None)
+    assert found["lost_at"] == lost
+
+
+@pytest.mark.parametrize("ruined", [(0, 3, 4, 12), range(14)], ids=["some", "all"])
+def test_a_trial_that_lost_all_its_money_is_the_worst(tmp_path, ruined):
+    def works(number, parameters):
+        lost = {
+            "sharpe_ratio": None,
+            "lost_at": "2024-01-03",
+            "return_pct": 900.0,
+            "daily": None,
+            "folds": [],
+        }
+        return lost if number in ruined else closeness(number, parameters)
+
+    done = ran(tmp_path, works, trials=14)
+    assert [state for state, _ in done] == ["COMPLETE"] * 14
+    with TuneStudy.open(tmp_path, None, "tune", OBJECTIVES["sharpe"]) as study:
+        table = trials_table(study, "sharpe")
+        assert table["trial"].tolist()[14 - len(ruined) :] == sorted(ruined)
+        best = study.best
+        assert best is None if len(ruined) == 14 else best.number == table["trial"].iloc[0]
 
 
 # -- the whole, on bars --------------------------------------------------------------------------------------
