@@ -57,7 +57,7 @@ def article_curves(predictions: pd.DataFrame, window: int = ARTICLE_WINDOW) -> d
 
 
 def thinned(values: ArrayLike, points: int = 1200) -> NDArray[np.intp]:
-    """Return the indices of values to draw: the lowest and the highest of each stretch.
+    """Return the indices of values to draw: the lowest and the highest of each stretch, NaN if it has no other.
 
     Examples
     --------
@@ -70,5 +70,6 @@ def thinned(values: ArrayLike, points: int = 1200) -> NDArray[np.intp]:
     size = -(-len(numbers) // (points // 2))
     padded = np.pad(numbers, (0, -len(numbers) % size), mode="edge").reshape(-1, size)
     starts = np.arange(len(padded)) * size
-    picked = np.concatenate([starts + padded.argmin(axis=1), starts + padded.argmax(axis=1)])
+    lowest, highest = (np.where(np.isnan(padded), worst, padded) for worst in (np.inf, -np.inf))
+    picked = np.concatenate([starts + lowest.argmin(axis=1), starts + highest.argmax(axis=1)])
     return np.unique(np.minimum(picked, len(numbers) - 1))

@@ -32,6 +32,7 @@ from bt_neuro.report.style import (
     add_hover,
     add_legend,
     band_line,
+    data_range,
     empty_figure,
     floats,
     in_percent,
@@ -76,6 +77,8 @@ def hit_rate_figure(predictions: pd.DataFrame, baselines: dict[str, Any], window
 def lift_figure(predictions: pd.DataFrame, shapes: NDArray[np.integer], window: int) -> figure:
     """Return the lift over the visible half of a fractal on the last `window` scored bars.
 
+    Where none of these signals, the line has a gap.
+
     Parameters
     ----------
     predictions : as in ``predictions.csv``
@@ -88,7 +91,9 @@ def lift_figure(predictions: pd.DataFrame, shapes: NDArray[np.integer], window: 
     times = predictions["datetime"].iloc[np.flatnonzero(scored)[window - 1 :]]
     plot = time_figure(150, name="lift", title="lift over the visible half, percentage points")
     plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dotted"))
-    line = time_line(plot, times, 100 * pd.Series(lift).ffill().fillna(0.0), BLUE, points=POINTS)
+    line = time_line(plot, times, 100 * lift, BLUE, points=POINTS)
+    if np.isnan(lift).all():  # no range follows from no signals
+        plot.y_range = data_range(lift)
     plot.yaxis.ticker.desired_num_ticks = 4
     add_hover(plot, line, time=WHEN, lift="@y{+0.0} points")
     return plot

@@ -83,10 +83,10 @@ def bar_table(
     Returns
     -------
     DataFrame
-        By bar: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity``, ``fall`` (the drawdown, without
-        deposits), ``hold`` (the account, had it bought at the first predicted bar), ``signal`` (0 none, 1 buy,
-        2 sell), ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal`` (bit 0 a
-        bottom, bit 1 a top; confirmed ones only).
+        By bar: ``datetime``, ``open``, ``high``, ``low``, ``close``, ``equity`` (without deposits), ``fall``
+        (its drawdown), ``hold`` (the account, had it bought at the first predicted bar), ``signal`` (0 none,
+        1 buy, 2 sell), ``confidence`` (its probability), ``hit`` (1, 0, or -1 while unknown), ``fractal``
+        (bit 0 a bottom, bit 1 a top; confirmed ones only).
     """
     predictions = predictions.set_index("bar")
     account, grown = equity.set_index("bar"), growth(equity, cash)
@@ -94,11 +94,11 @@ def bar_table(
         table = bars.loc[: account.index[-1], ["datetime", "open", "high", "low", "close"]].copy()
     else:
         table = account[["datetime", "close"]].copy()
-    table["equity"], table["hold"] = account["equity"], np.nan
-    table["fall"] = pd.Series(grown / np.maximum.accumulate(grown) - 1, account.index)
+    table["equity"], table["hold"] = pd.Series(cash * grown, account.index), np.nan
+    table["fall"] = pd.Series(grown / np.maximum.accumulate(np.maximum(grown, 1.0)) - 1, account.index)
     held = account.loc[predictions.index[0] :] if len(predictions) else account[:0]
     if len(held):
-        table["hold"] = held["close"] * (account["equity"].iloc[0] / held["close"].iloc[0])
+        table["hold"] = held["close"] * (cash * grown[0] / held["close"].iloc[0])
 
     signals = predictions["signal"].map(SIGNALS).to_numpy(dtype=np.int8)
     p = predictions[PROBABILITIES].to_numpy()

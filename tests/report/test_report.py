@@ -8,6 +8,7 @@ from html import unescape
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.models import GlyphRenderer
 from hypothesis import given
 from hypothesis import strategies as st
 from report_runs import SAMPLE, console_text, copied, run_of
@@ -19,6 +20,7 @@ from bt_neuro.learning.epochs import RunningMean
 from bt_neuro.metrics.trading import max_drawdown
 from bt_neuro.report.account import MONTHS, year_table
 from bt_neuro.report.curves import article_curves, running_mean, thinned
+from bt_neuro.report.figures import lift_figure
 from bt_neuro.report.page import render_page, write_page
 from bt_neuro.report.run_tables import bar_table, bars_of
 from bt_neuro.report.sections import run_sections
@@ -79,7 +81,31 @@ def test_thinning_keeps_highest_and_lowest_in_order(values, points):
     assert len(at) <= max(points, 2) or len(values) <= points
 
 
+def test_thinning_keeps_gaps_and_the_values_beside_them():
+    values = np.array([1.0, np.nan, 5.0, 2.0, *[np.nan] * 8, 3.0, 4.0, np.nan, 9.0])
+    assert values[thinned(values, 8)].tolist() == pytest.approx([1, 5, np.nan, np.nan, 3, 9], nan_ok=True)
+
+
+def test_without_signals_the_lift_is_a_gap():
+    """A network that signals at first, and from bar 100 on no more."""
+    n, window = 300, 40
+    table = {"datetime": pd.date_range("2024-01-01", periods=n, freq="h"), "label": "buy", "hit": 1}
+    predictions = pd.DataFrame(table | {"p_none": 0.0, "p_buy": 1.0, "p_sell": 0.0, "signal": "buy"})
+    predictions.loc[100:, ["signal", "p_none", "p_buy"]] = ["none", 1.0, 0.0]
+    plot = lift_figure(predictions, np.zeros(n, int), window)
+    drawn = plot.select_one({"type": GlyphRenderer}).data_source.data["y"]
+    assert len(drawn) == n - window + 1
+    assert np.isnan(drawn).tolist() == [False] * 100 + [True] * (n - window + 1 - 100)
+
+
 # Tables
+
+
+def test_a_deposit_moves_no_curve(run):
+    """By hand: 100 paid in at the third bar; the account gains a tenth, and loses half."""
+    values, deposits = [100.0, 110.0, 210.0, 105.0], [0.0, 0.0, 100.0, 0.0]
+    equity = run.equity[:4].assign(equity=values, deposits=deposits)
+    assert bar_table(run.predictions[:0], equity)["equity"].tolist() == pytest.approx([100, 110, 110, 55])
 
 
 def test_the_table_holds_what_the_files_say(run):
