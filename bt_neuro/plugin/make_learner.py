@@ -87,6 +87,9 @@ def resume_learner(strategy: Any, checkpoint: Checkpoint) -> None:
         return
     if strategy.pretraining is not None:
         strategy.pretraining.restore(checkpoint)
+    for analyzer in strategy.analyzers:
+        if hasattr(analyzer, "on_new_learner"):
+            analyzer.on_new_learner(strategy._learner, checkpoint)
     if strategy._is_fitting:  # the bars of the span pass again, and are collected again
         checkpoint.restore_network(strategy._learner)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import date
 from typing import Any
 
@@ -14,7 +15,10 @@ from bt_neuro.account.bar_time import opening_line
 from bt_neuro.bars.fingerprint import Fingerprint
 from bt_neuro.errors import CheckpointError
 from bt_neuro.learning.checkpoint import Checkpoint
+from bt_neuro.learning.label_queue import Example
+from bt_neuro.learning.learner import Learner
 from bt_neuro.plugin.bar_loop import values_of
+from bt_neuro.plugin.phase import Phase
 
 # Of a feature's largest recent value. backtrader computes some indicators in another order of sums where it
 # computes them for all bars at once; another period or formula differs by much more.
@@ -108,6 +112,10 @@ class ResumeVerification:
                 values = f"{then[index]:.10g}, got {now[index]:.10g}"
                 raise self._error(f"{feature} must be {values}. Give the same formulas.")
 
+    def row(self, bar: int) -> Sequence[float] | None:
+        """Return the features of a bar that has just been compared; None if they were not known yet."""
+        return self._rows[-1] if bar == self._compared else None
+
     def require_end(self, bars: int) -> None:
         """Raise CheckpointError if the feed has ended before the checkpoint's last bar."""
         if bars <= self._end and self._checkpoint is not None:
@@ -121,6 +129,54 @@ class ResumeVerification:
     def _error(self, message: str) -> CheckpointError:
         path: Any = self._checkpoint and self._checkpoint.path
         return CheckpointError(f"cannot resume {path}: {message}")
+
+
+class LearnedBars(bt.Analyzer):
+    """Collect features and labels of the bars of a checkpoint, which pass again in the phase RESUME.
+
+    Params:
+
+      - ``bars`` (required): bars of the run, as `read_bars` returns them
+      - ``on_features`` (required): called with the features of each of those bars
+      - ``on_examples`` (required): called with a list of `Example` without windows, after the last one
+    """
+
+    params: Any = (("bars", None), ("on_features", None), ("on_examples", None))
+
+    def start(self) -> None:
+        self._bar = -1
+        self._first: int | None = None
+
+    def on_new_learner(self, learner: Learner, checkpoint: Checkpoint) -> None:
+        """Take a new learner before it is restored from a checkpoint."""
+        self._learner, self._last = learner, checkpoint.last_bar or 0
+        self._label_state = deepcopy(learner.label.state())
+
+    def prenext(self) -> None:
+        self.next()
+
+    def next(self) -> None:
+        strategy, bar = self.strategy, len(self.data) - 1
+        if strategy.phase is not Phase.RESUME or bar == self._bar:  # or another feed's bar
+            return
+        self._bar = bar
+        if (row := strategy._verification.row(bar)) is None:
+            return
+        self._first = bar if self._first is None else self._first
+        self.p.on_features(row)
+        if bar == self._last and not strategy._is_fitting:  # which collects its examples itself
+            self.p.on_examples(self._examples(self._first))
+
+    def _examples(self, first_bar: int) -> list[Example]:
+        label, examples = self._learner.label, list[Example]()
+        learned = deepcopy(label.state())
+        label.restore(self._label_state)
+        prices = self.p.bars[["high", "low", "close"]].iloc[first_bar : self._last + 1]
+        for bar, values in enumerate(prices.itertuples(index=False, name=None), start=first_bar):
+            examples += [Example(one.bar, bar, np.empty(0), one.target) for one in label.update(bar, *values)]
+        label.restore(learned)
+        first_window = first_bar + self._learner.history_bars - 1
+        return [example for example in examples if example.bar >= first_window]
 
 
 def time_of(time: float | None) -> str:

@@ -21,10 +21,11 @@ from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.defaults import all_parameters
 from bt_neuro.plugin.feed import BarsFeed
 from bt_neuro.plugin.model_checkpoint import ModelCheckpoint
+from bt_neuro.plugin.resume import LearnedBars
 from bt_neuro.plugin.run_state import RunState
 from bt_neuro.plugin.strategy import NeuroStrategy
 from bt_neuro.runs.cerebro import build_cerebro
-from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest
+from bt_neuro.runs.epoch_tables import EpochRecord, pretraining_manifest, write_examples
 from bt_neuro.runs.figures import network_manifest, run_figures
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
@@ -141,7 +142,7 @@ def backtest(
     with folder.recording(has_content, can_resume=model.exists):
         if checkpoint is not None:
             continues = _continues_account(checkpoint, folder.manifest)
-            resumed |= resume_tables(checkpoint, folder.path, has_account=continues)
+            resumed |= resume_tables(checkpoint, folder.path, has_account=continues, all_features=True)
             folder.save(resumed=_resumed(checkpoint, bars, PREDICTIONS in resumed, continues))
         stop = partial(request_stop, cerebro)
         with Recording(folder.path, resumed) as recording, graceful_shutdown(stop) as stopped_by:
@@ -150,6 +151,11 @@ def backtest(
             )
             if params["pretrain"] is not None:
                 cerebro.addanalyzer(EpochRecord, folder=folder.path, report=era_progress)
+            if checkpoint is not None and PREDICTIONS not in resumed:  # the baselines train on its bars too
+                keep = partial(write_examples, folder.path)
+                cerebro.addanalyzer(
+                    LearnedBars, bars=bars.frame, on_features=recording.add_features, on_examples=keep
+                )
             cerebro.addanalyzer(RunState, _name=RUN_STATE, continues=EQUITY in resumed)
             about = {"data": {"file": bars.path.name, "sha256": bars.sha256}, FORMING: forming}
             cerebro.addanalyzer(ModelCheckpoint, path=model, every_bars=checkpoint_every, about=about)

@@ -48,11 +48,8 @@ class EpochRecord(bt.Analyzer):
             self.p.report(era, self.strategy.pretraining.eras, learned, examples)
 
     def notify_epoch(self, epochs: tuple[Epoch, ...]) -> None:
-        path = Path(self.p.folder, EXAMPLES)
-        if not path.exists():
-            with atomic_write(path) as partial:
-                examples = examples_table(self.strategy.pretraining.examples)
-                examples.to_csv(partial, index=False, lineterminator="\n")
+        if not Path(self.p.folder, EXAMPLES).exists():
+            write_examples(self.p.folder, self.strategy.pretraining.examples)
         self._write()
 
     def _write(self) -> None:
@@ -80,8 +77,14 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
     )
 
 
+def write_examples(folder: Path, examples: Sequence[Example]) -> None:
+    """Write the `examples_table` of a run."""
+    with atomic_write(folder / EXAMPLES) as partial:
+        examples_table(examples).to_csv(partial, index=False, lineterminator="\n")
+
+
 def read_examples(folder: Path) -> pd.DataFrame:
-    """Return the `examples_table` of a run; no rows without pretraining."""
+    """Return the `examples_table` of a run; no rows if nothing was learned before the predictions."""
     path = folder / EXAMPLES
     if not path.exists():
         return pd.DataFrame({"bar": [], "label": [], "known_bar": []})

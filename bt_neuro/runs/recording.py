@@ -82,6 +82,10 @@ class Recording(AbstractContextManager["Recording"]):
         trades = {"_name": "trades", "table": self._trades, "continues": self._continues}
         return [(TradeRecord, trades), (RunObserver, {"_name": "run_observer", **observer})]
 
+    def add_features(self, row: Sequence[float]) -> None:
+        """Record the features of a bar that has no record."""
+        self._tables[FEATURES].append(row)
+
     @property
     def rows(self) -> dict[str, int]:
         """Number of rows of each table, by file; tables without rows included."""

@@ -51,7 +51,9 @@ def keep_learned_bars(saved: Checkpoint, bars: Bars) -> tuple[Bars, dict[str, li
     return replace(bars, frame=frame, notes=(*bars.notes, note)), kept
 
 
-def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False) -> dict[str, int]:
+def resume_tables(
+    saved: Checkpoint, folder: Path, *, has_account: bool = False, all_features: bool = False
+) -> dict[str, int]:
     """Start the tables of a resumed run; return their numbers of rows by file.
 
     Rows after the checkpoint are left out; the resumed run writes them again. A model without tables beside
@@ -63,6 +65,7 @@ def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False)
     saved : the checkpoint, beside which the tables lie
     folder : folder to write to; may be that of the checkpoint
     has_account : whether the account continues, and its tables too
+    all_features : whether features of a model without tables are left out, since a `LearnedBars` collects them all
 
     Raises
     ------
@@ -71,7 +74,9 @@ def resume_tables(saved: Checkpoint, folder: Path, *, has_account: bool = False)
     """
     old, states = saved.path.parent, saved.analyzers
     if not (old / PREDICTIONS).exists():
-        arrays = {FEATURES: _waiting_features(saved), OUTPUTS: _waiting_outputs(saved)}
+        arrays = {OUTPUTS: _waiting_outputs(saved)}
+        if not all_features:
+            arrays[FEATURES] = _waiting_features(saved)
     else:
         arrays = read_arrays(saved, old)
     for name, rows in arrays.items():

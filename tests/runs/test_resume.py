@@ -251,9 +251,24 @@ def test_a_bare_model_brings_the_rows_of_bars_that_wait(strategy, parameters, fi
     whole, resumed = run(files(), out=tmp_path / "whole"), run(files(), out=tmp_path / "second", resume=model)
     expected = whole.predictions[whole.predictions["bar"] >= resumed.predictions["bar"].iloc[0]]
     pd.testing.assert_frame_equal(resumed.predictions, expected.reset_index(drop=True))
-    windows, bars = (np.load(result.folder / "features.npy") for result in (resumed, whole))
-    assert len(windows) == len(expected) + resumed.manifest["parameters"]["history_bars"] - 1
-    np.testing.assert_array_equal(windows, bars[-len(windows) :])
+
+
+@pytest.mark.parametrize("strategy", [Small, LongWaits, WithLateLabels])
+def test_the_baselines_of_a_bare_model_train_on_its_bars_too(strategy, files, tmp_path):
+    """Else a trained network stands beside untrained ones; also in a run that resumes that of the bare model."""
+    run = partial(backtest, strategy=strategy)
+    run(files(300), out=tmp_path / "first")
+    (tmp_path / "bare").mkdir()
+    model = shutil.copy(tmp_path / "first" / "model.safetensors", tmp_path / "bare")
+    whole = run(files(), out=tmp_path / "whole").read_table("baselines.csv", {})
+    run(files(400), out=tmp_path / "second", resume=model)
+    for name, resume in (("from the model", model), ("from its run", tmp_path / "second")):
+        resumed = run(files(), out=tmp_path / name, resume=resume)
+        found, trained = resumed.read_table("baselines.csv", {}), ~whole.columns.str.startswith("shuffled")
+        expected = whole[whole["bar"] >= found["bar"].iloc[0]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found.loc[:, trained], expected.loc[:, trained])
+        windows, bars = (np.load(tmp_path / one / "features.npy") for one in (name, "whole"))
+        np.testing.assert_array_equal(windows, bars)
 
 
 def test_a_script_s_own_checkpoint_goes_on_in_a_backtest(whole, files, tmp_path):
