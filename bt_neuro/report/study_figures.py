@@ -81,9 +81,11 @@ def surrogate_figure(label: str, outcome: Mapping[str, Any]) -> figure:
     label : name and unit of the figure
     outcome : its ``value``, ``surrogates`` and ``p_value``
     """
-    value, surrogates = outcome["value"], np.asarray(outcome["surrogates"], dtype=float)
-    least, most = min(value, surrogates.min()), max(value, surrogates.max())
-    bins = min(max(round(2 * math.sqrt(len(surrogates))), 5), 30)
+    given = np.asarray([outcome["value"], *outcome["surrogates"]], dtype=float)  # NaN where undefined
+    value, surrogates = given[0], given[1:][np.isfinite(given[1:])]
+    known = given[np.isfinite(given)] if np.isfinite(given).any() else np.zeros(1)
+    least, most = known.min(), known.max()
+    bins = min(max(round(2 * math.sqrt(len(given) - 1)), 5), 30)
     counts, edges = np.histogram(surrogates, bins, (least, most) if most > least else None)
     plot = empty_figure(160, x_range=data_range([least, most]))
     source = ColumnDataSource({"left": edges[:-1], "right": edges[1:], "top": counts})

@@ -26,9 +26,11 @@ def permutation_summary(run: Any, m: Metrics) -> Summary:
     options, rows = manifest["options"], []
     for label, key, form in PERMUTATION:
         if key in figures:
-            value, others = figures[key]["value"], figures[key]["surrogates"]
+            value = figures[key]["value"]
+            others = [other for other in figures[key]["surrogates"] if other is not None]
             p = f"{figures[key]['p_value']:.2g}"
-            rows.append((label, shown(value, form), between(min(others), max(others), form), p))
+            bounds = between(min(others, default=None), max(others, default=None), form)
+            rows.append((label, shown(value, form), bounds, p))
     return Summary(
         title=f"{Path(manifest['data']['file']).name}, permutation-test",
         headline=(m["sentence"],),
@@ -42,7 +44,8 @@ def permutation_summary(run: Any, m: Metrics) -> Summary:
 SURROGATE_NOTES = {
     "sign": (
         "Each bar of a surrogate is mirrored with its gap, or not, by the toss of a coin: ranges, volumes, "
-        "sessions and volatility stay, direction is lost."
+        "sessions and volatility stay, direction and drift are lost. Always long in a rising market gains from "
+        "drift alone."
     ),
     "hour": (
         "Bars of a surrogate are permuted within the hour of the week: each hour's bars and their mean "

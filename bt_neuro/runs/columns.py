@@ -64,7 +64,7 @@ FOLDS: Columns = {
     **dict.fromkeys(("train_start", "train_end", "test_start", "test_end"), TIME),
     **dict.fromkeys(("train_bars", "test_bars"), INTEGER),
 }
-SURROGATES: Columns = {"number": INTEGER, "lift_pct": NUMBER, "brier_lead": NUMBER}
+SURROGATES: Columns = {"number": INTEGER, "lift_pct": OPTIONAL, "brier_lead": OPTIONAL}
 TRIALS: Columns = {"trial": INTEGER, "state": TEXT}
 DRAWS: Columns = {"statistic": TEXT, "start": TEXT, "draw": INTEGER}
 LINES: Columns = {"statistic": TEXT, "draw": INTEGER, "sample": INTEGER, "moving": NUMBER}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -30,11 +31,8 @@ from bt_neuro.validation.task import SAME, importable, interruptible, processes_
 
 SURROGATES = "surrogates.csv"
 EVIDENCE = 0.05  # largest p-value that is evidence
-WORDS = {
-    "sign": ("mirrored", "knows direction"),
-    "hour": ("hour-shuffled", "uses order"),
-    "bars": ("bar-shuffled", "uses order"),
-}
+ADJECTIVES = {"sign": "mirrored", "hour": "hour-shuffled", "bars": "bar-shuffled"}
+GAINS = "gains from direction or drift"  # an account that is always long in a rising market does too
 
 
 def permutation_test(
@@ -91,7 +89,9 @@ def permutation_test(
 
     Notes
     -----
-    p = (1 + surrogates at least as good) / (n + 1), for each figure. All are better when larger:
+    p = (1 + surrogates at least as good) / (n + 1), for each figure. An undefined figure counts against the
+    strategy: that of a surrogate is as good, that of the market gives p = 1. Ruin is the worst Sharpe ratio. All
+    figures are better when larger:
 
     - ``lift_pct``: hit rate less that of the same signals dealt at random to bars of the same visible shape
     - ``brier_lead``: Brier score of the best baseline less the network's
@@ -99,8 +99,9 @@ def permutation_test(
     - ``hit_rate_lead_pct``: hit rate less that of the best baseline at equal coverage
     - ``return_before_costs_pct``, ``return_pct``, ``sharpe_ratio_daily_annualised``: without `scores_only`
 
-    The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`. The figure must be
-    chosen before the test, since of seven p-values one is often small by chance. Figures are bit-identical for any
+    The sentence is about ``return_before_costs_pct``, or ``lift_pct`` with `scores_only`. "sign" destroys drift
+    too: always long in a rising market returns more than on nearly all surrogates. The figure must be chosen
+    before the test, since of seven p-values one is often small by chance. Figures are bit-identical for any
     number of jobs, and on a cluster of equal machines.
 
     The network learns and predicts all bars in long launches outside backtrader, with the same bits, unless
@@ -197,17 +198,26 @@ def _finished(folder: Path) -> dict[int, dict[str, float]]:
         return {}
     with open_no_follow(folder / SURROGATES, "r", encoding="utf-8", newline="") as file:
         # Some versions of pandas do not read back the float that was written.
-        rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+        rows = [{name: float(cell or "nan") for name, cell in row.items()} for row in csv.DictReader(file)]
     return {int(row.pop("number")): row for row in rows}
 
 
 def compared(results: dict[int, dict[str, float]], n: int, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return value, surrogates and p-value of each figure, from the figures by number."""
+    """Return value, surrogates and p-value of each figure, from the figures by number.
+
+    In these, an undefined one is NaN and that of ruin -inf; in the result both are None.
+
+    Examples
+    --------
+    >>> compared({0: {"lift": -1.0}, 1: {"lift": float("nan")}, 2: {"lift": -2.0}}, 2, ["lift"])["lift"]["p_value"]
+    0.6666666666666666
+    """
     figures = {}
     for name in names:
         value, *surrogates = (results[number][name] for number in range(n + 1))
-        p_value = (1 + sum(other >= value for other in surrogates)) / (n + 1)
-        figures[name] = {"value": value, "surrogates": surrogates, "p_value": p_value}
+        p_value = (1 + sum(not other < value for other in surrogates)) / (n + 1)  # NaN is not less
+        shown = [one if math.isfinite(one) else None for one in (value, *surrogates)]
+        figures[name] = {"value": shown[0], "surrogates": shown[1:], "p_value": p_value}
     return figures
 
 
@@ -221,17 +231,16 @@ def sentence(figures: dict[str, dict[str, Any]], kind: str) -> str:
     On 99 hour-shuffled markets the return before costs was as good 61 times (p = 0.62): no evidence that the
     strategy uses order.
     """
+    has_money = MONEY[0] in figures
     name, words = (
-        (MONEY[0], "return before costs")
-        if MONEY[0] in figures
-        else (SCORES[0], "lift over the visible half")
+        (MONEY[0], "return before costs") if has_money else (SCORES[0], "lift over the visible half")
     )
     figure = figures[name]
     n, p = len(figure["surrogates"]), figure["p_value"]
-    adjective, claim = WORDS[kind]
+    claim = "uses order" if kind != "sign" else GAINS if has_money else "knows direction"
     as_good = round(p * (n + 1)) - 1
     times = "once" if as_good == 1 else f"{as_good} times"
-    markets = f"{n} {adjective} markets" if n > 1 else f"1 {adjective} market"
+    markets = f"{n} {ADJECTIVES[kind]} market{'s' if n > 1 else ''}"
     evidence = "evidence" if p <= EVIDENCE else "no evidence"
     return (
         f"On {markets} the {words} was as good {times} (p = {p:.2g}): {evidence} that the strategy {claim}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class SurrogateTask(RunTask):
 def run_surrogate_task(task: SurrogateTask) -> dict[str, float]:
     """Run a task in this process and return its figures by name; any error is raised as a NeuroError.
 
-    All figures are better when larger, and 0 if undefined.
+    All figures are better when larger; NaN if undefined, and -inf the Sharpe ratio of a ruined account.
     """
     bars = task.bars
     if task.number:
@@ -138,10 +139,10 @@ def _scores(run: Predictors) -> dict[str, float]:
     scores = predictor_scores(*run)
     compared, network = baseline_comparison(run.predictions, scores, run.baselines), scores[NETWORK]
     return {
-        "lift_pct": network["lift_pct"] or 0.0,
-        "brier_lead": -(compared["brier_difference"] or 0.0),
-        "brier_lead_over_shape": (scores[SHAPE]["brier_score"] or 0.0) - (network["brier_score"] or 0.0),
-        "hit_rate_lead_pct": compared["difference_pct"] or 0.0,
+        "lift_pct": _number(network["lift_pct"]),
+        "brier_lead": -_number(compared["brier_difference"]),
+        "brier_lead_over_shape": _number(scores[SHAPE]["brier_score"]) - _number(network["brier_score"]),
+        "hit_rate_lead_pct": _number(compared["difference_pct"]),
     }
 
 
@@ -149,4 +150,9 @@ def _money(
     task: SurrogateTask, bars: Bars, equity: pd.DataFrame, trades: pd.DataFrame, first_bar: int | None
 ) -> dict[str, float]:
     metrics = money_metrics(equity, trades, bars.frame, task.account, bars.point, first_bar)
-    return {name: metrics[name] or 0.0 for name in MONEY}
+    undefined = -math.inf if metrics["lost_at"] is not None else math.nan
+    return {name: _number(metrics[name], undefined) for name in MONEY}
+
+
+def _number(value: float | None, undefined: float = math.nan) -> float:
+    return undefined if value is None else value

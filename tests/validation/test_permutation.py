@@ -23,11 +23,12 @@ from bt_neuro.metrics.verdict import PROFIT
 from bt_neuro.report.console import render
 from bt_neuro.runs.saved_manifest import read_manifest
 from bt_neuro.validation import surrogate_task
-from bt_neuro.validation.permutation import sentence
+from bt_neuro.validation.permutation import compared, sentence
 from bt_neuro.validation.surrogate_task import MONEY, SCORES
 from bt_neuro.validation.surrogates import KINDS, surrogate
 
 SMALL = f"{ROOT / 'tests' / 'small.py'}:Small"
+NAN, INF = float("nan"), float("inf")
 WINTER = {"end": "2024-02-16"}
 OPTIONS = {"strategy": Small, "bars_options": WINTER, "n": 3, "jobs": 1, "report": False}
 
@@ -90,7 +91,7 @@ def test_the_markets_figures_are_those_of_its_backtest(strategy, tmp_path):
     )  # of nine digits in the file
     assert found["lift_pct"] == pytest.approx(m["lift_pct"], abs=1e-8)
     assert found["hit_rate_lead_pct"] == pytest.approx(m["difference_pct"], abs=1e-6)
-    assert {name: found[name] for name in MONEY} == {name: m[name] or 0.0 for name in MONEY}
+    assert {name: found[name] for name in MONEY} == {name: m[name] for name in MONEY}
 
 
 @pytest.mark.slow
@@ -175,6 +176,47 @@ def test_the_sentence(p, n, kind, expected):
     assert found == f"On {expected.replace('*', 'the lift over the visible half was as good')}"
 
 
+@pytest.mark.parametrize(
+    ("kind", "claim"), [("sign", "gains from direction or drift"), ("hour", "uses order")]
+)
+def test_the_sentence_of_a_return_claims_no_direction(kind, claim):
+    """An account that is always long in a rising market has the smallest p too."""
+    found = sentence({MONEY[0]: {"surrogates": [0.0] * 19, "p_value": 0.05}}, kind)
+    assert found.endswith(f": evidence that the strategy {claim}.")
+
+
+@pytest.mark.parametrize(
+    ("market", "surrogates", "p"),
+    [
+        (1.0, [0.0, 0.0, 0.0], 0.25),
+        (1.0, [0.0, NAN, 0.0], 0.5),
+        (NAN, [-1.0, -1.0, NAN], 1.0),
+        (-INF, [-1.0, -INF, -1.0], 1.0),
+        (-1.0, [-INF, -INF, -INF], 0.25),
+    ],
+)
+def test_an_undefined_figure_counts_against_the_strategy(market, surrogates, p):
+    figure = compared(dict(enumerate([{"lift": one} for one in (market, *surrogates)])), 3, ["lift"])["lift"]
+    assert figure["p_value"] == p
+    assert [figure["value"], *figure["surrogates"]] == [
+        one if np.isfinite(one) else None for one in (market, *surrogates)
+    ]
+
+
+class Rests(Small):
+    """Never trades."""
+
+    def decide(self, signal):
+        pass
+
+
+def test_an_account_that_never_trades_has_no_small_p(tmp_path):
+    test = run(tmp_path / "run", strategy=Rests, report=True)
+    assert test.figures[MONEY[2]] == {"value": None, "surrogates": [None] * 3, "p_value": 1.0}
+    assert run(None, strategy=Rests, resume=test.folder).figures == test.figures
+    assert open_run(test.folder).surrogates[MONEY[2]].isna().all()
+
+
 def planted_file(tmp_path, bars, probability=0.7):
     path = tmp_path / "planted.csv"
     planted_bars(0, bars, probability).to_csv(path, index=False, float_format="%.5f")
@@ -188,7 +230,7 @@ def test_a_planted_direction_is_found(tmp_path):
     test = permutation_test(path, strategy=SmallHourly, jobs=1, out=tmp_path / "run", report=False)
     assert test.figures["lift_pct"]["p_value"] == 0.05
     assert test.figures["return_before_costs_pct"]["p_value"] == 0.05
-    assert str(test).endswith(": evidence that the strategy knows direction.")
+    assert str(test).endswith(": evidence that the strategy gains from direction or drift.")
 
 
 @pytest.mark.slow
