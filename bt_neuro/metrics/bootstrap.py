@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,13 @@ Array = NDArray[np.floating]
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+MINIMUM_ROWS = 30  # fewer rows or events have no interval
+_MANY_BLOCKS = 100  # with fewer, quantiles of resamples are too narrow by 2 % and more
 _AT_ONCE = 1 << 17  # blocks drawn together: their sums stay in the cache
 
 
 class Interval(NamedTuple):
-    """A statistic with its 95 % confidence interval."""
+    """A statistic with its 95 % confidence interval; bounds are NaN if there are too few rows for one."""
 
     value: float
     low: float
@@ -29,14 +32,15 @@ class Interval(NamedTuple):
 def interval_metrics(
     name: str, interval: Interval | None, unit: str = "", scale: float = 1.0
 ) -> dict[str, float | None]:
-    """Return the keys `name`, `name`_low and `name`_high, each with the unit behind it; None without one.
+    """Return the keys `name`, `name`_low and `name`_high, each with the unit behind it; None where undefined.
 
     Examples
     --------
     >>> interval_metrics("lift", Interval(0.25, 0.0, 0.5), "_pct", 100)
     {'lift_pct': 25.0, 'lift_low_pct': 0.0, 'lift_high_pct': 50.0}
     """
-    values = [None] * 3 if interval is None else [scale * number for number in interval]
+    numbers = (math.nan,) * 3 if interval is None else interval
+    values = [None if math.isnan(number) else scale * number for number in numbers]
     return {f"{name}{end}{unit}": value for end, value in zip(("", "_low", "_high"), values, strict=True)}
 
 
@@ -55,6 +59,7 @@ def block_bootstrap(
     columns: Array,
     statistic: Callable[[Array], Array] = mean,
     *,
+    events: int | None = None,
     block: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -66,18 +71,20 @@ def block_bootstrap(
     columns : (n, k), one row per bar or day, in order. Rows are drawn whole, so columns stay paired
     statistic : from sums (..., k) to (...), such as a ratio of two sums. It must not depend otherwise on the
         number of rows, since the last block may pass the n-th
+    events : rows on which the statistic depends, such as signals; all by default
     block : rows of a block; `block_length` by default
     seed : of the draws
 
     Returns
     -------
     Interval or None
-        None without rows, or if the statistic is not finite.
+        None without rows, or if the statistic is not finite. Below 30 rows or events it has no bounds.
 
     Notes
     -----
     Politis and Romano 1992. Blocks start anywhere and wrap round, so that every row is drawn equally often.
-    Sums of blocks come from one cumulative sum.
+    Sums of blocks come from one cumulative sum. Below 100 blocks or events the bounds are moved away from the
+    statistic, by the ratio of the deviations that Student's t and an unbiased variance give.
 
     Examples
     --------
@@ -88,9 +95,29 @@ def block_bootstrap(
     """
     if not len(columns):
         return None
+    n = len(columns)
+    block = min(block or block_length(n), n)
     drawn = block_totals(columns, block=block, resamples=resamples, seed=seed)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return percentile_interval(float(statistic(columns.sum(axis=0))), statistic(drawn))
+        found = percentile_interval(float(statistic(columns.sum(axis=0))), statistic(drawn))
+    events = n if events is None else events
+    if found is None or min(n, events) < MINIMUM_ROWS:
+        return None if found is None else Interval(found.value, math.nan, math.nan)
+    blocks = math.ceil(n / block)
+    independent = min(blocks, events)
+    if independent >= _MANY_BLOCKS:
+        return found
+    wider = math.sqrt(blocks * block / n) * _student_ratio(independent)
+    return Interval(found.value, *(found.value + wider * (bound - found.value) for bound in found[1:]))
+
+
+def _student_ratio(n: int) -> float:
+    """Return the half width of a mean's interval by Student's t, over that by the deviation of resamples."""
+    # Fisher and Cornish 1960: exact to 0.2 % from 5 degrees of freedom on.
+    z, v = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2), n - 1
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return t / z * math.sqrt(n / v)
 
 
 def block_totals(

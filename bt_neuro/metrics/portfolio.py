@@ -10,8 +10,8 @@ import pandas as pd
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars
 from bt_neuro.metrics.baselines import Predictors
-from bt_neuro.metrics.bootstrap import block_bootstrap, interval_metrics
-from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio
+from bt_neuro.metrics.bootstrap import Interval, block_bootstrap, interval_metrics
+from bt_neuro.metrics.classification import NETWORK, percent, predictor_scores, ratio, wilson_bounds
 from bt_neuro.metrics.predictions import ScoredBars, is_hit
 from bt_neuro.metrics.seeds import money_spread_text, seed_metrics
 from bt_neuro.metrics.skill import expected_hits
@@ -65,17 +65,21 @@ def pooled_metrics(runs: list[Predictors]) -> Metrics:
         hours.append(pd.DataFrame({"time": run.predictions["datetime"][scored].to_numpy(), **columns}))
     table = pd.concat(hours).groupby("time", sort=True).sum().astype(float)
     totals = table.sum()
+    n = int(totals["signals"])
     pairs = {
-        name: block_bootstrap(table[[name, "signals"]].to_numpy()) if totals["signals"] else None
+        name: block_bootstrap(table[[name, "signals"]].to_numpy(), events=n) if n else None
         for name in ("hits", "lift")
     }
+    rate = pairs["hits"]
+    if rate is not None and not rate.low < rate.high:  # too few hours or signals, or all alike
+        rate = Interval(rate.value, *(float(bound) for bound in wilson_bounds(totals["hits"], n)))
     return {
         "scored_bars": int(totals["bars"]),
         "scored_hours": len(table),
-        "signals": int(totals["signals"]),
+        "signals": n,
         "hits": int(totals["hits"]),
         "coverage_pct": percent(ratio(totals["signals"], totals["bars"])),
-        **interval_metrics("hit_rate", pairs["hits"], "_pct", 100),
+        **interval_metrics("hit_rate", rate, "_pct", 100),
         **interval_metrics("lift", pairs["lift"], "_pct", 100),
     }
 

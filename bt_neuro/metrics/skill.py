@@ -44,7 +44,7 @@ def shape_metrics(
     return {
         "impossible_pct": 100 * float(impossible.sum()) / n if is_fractal else None,
         "base_rate_pct": 100 * float(expected.sum()) / n,
-        **interval_metrics("lift", block_bootstrap(columns), "_pct", 100),
+        **interval_metrics("lift", block_bootstrap(columns, events=n), "_pct", 100),
         "lift_pct": 100 * float(columns[:, 0].sum()) / n,
     }
 
@@ -99,7 +99,10 @@ def hit_rate_difference(hits: Array, other: Array) -> Interval | None:
 
     Both are (bars, 2), hits and signals of each bar; None if one has no signal.
     """
-    return block_bootstrap(np.hstack([hits, other]), lambda sums: mean(sums[..., :2]) - mean(sums[..., 2:]))
+    events = int(min(hits[:, 1].sum(), other[:, 1].sum()))
+    return block_bootstrap(
+        np.hstack([hits, other]), lambda sums: mean(sums[..., :2]) - mean(sums[..., 2:]), events=events
+    )
 
 
 def mean_difference(scores: Array, other: Array) -> Interval | None:

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from tables import make_tables, prediction_table
 
 from bt_neuro.learning.signals import signals_of
-from bt_neuro.metrics.baselines import baseline_probabilities
-from bt_neuro.metrics.bootstrap import block_bootstrap, block_length
+from bt_neuro.metrics.baselines import Predictors, baseline_probabilities
+from bt_neuro.metrics.bootstrap import block_bootstrap, block_length, interval_metrics
 from bt_neuro.metrics.classification import (
     NETWORK,
     hit_rate_over_time,
@@ -24,6 +24,7 @@ from bt_neuro.metrics.classification import (
     signal_metrics,
     wilson_bounds,
 )
+from bt_neuro.metrics.portfolio import pooled_metrics
 from bt_neuro.metrics.predictions import PROBABILITIES, network_signals, targets_of
 from bt_neuro.metrics.shape_counters import visible_shapes
 from bt_neuro.metrics.verdict import BETTER, WORSE, baseline_comparison
@@ -225,12 +226,40 @@ def test_blocks_see_that_neighbours_are_alike(rng):
     assert by_blocks.high - by_blocks.low > 2 * (by_rows.high - by_rows.low)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says(rng):
+@pytest.mark.parametrize("rows", [30, 65, 400])
+def test_the_interval_holds_the_truth_as_often_as_it_says(rows, rng):
     held = 0
-    for _ in range(200):
-        found = block_bootstrap(counted(rng.normal(size=400)), means, resamples=400)
+    for _ in range(1_000):
+        found = block_bootstrap(counted(rng.normal(size=rows)), means, resamples=400)
         held += found.low < 0 < found.high
-    assert 0.90 <= held / 200 <= 0.98
+    assert 0.93 <= held / 1_000 <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("rows", "events", "has_bounds"), [(29, None, False), (30, None, True), (400, 29, False)]
+)
+def test_few_rows_or_events_have_no_interval(rows, events, has_bounds, rng):
+    found = block_bootstrap(counted(rng.normal(size=rows)), means, events=events)
+    figures = interval_metrics("lift", found, "_pct", 100)
+    assert figures["lift_pct"] == 100 * found.value
+    assert (figures["lift_low_pct"] is not None, figures["lift_high_pct"] is not None) == (
+        has_bounds,
+        has_bounds,
+    )
+
+
+@pytest.mark.parametrize("signals", [5, 40])
+def test_a_run_of_hits_has_no_interval_without_width(signals):
+    """As many signals as hits, in 400 bars: all resamples are alike."""
+    targets = np.eye(3)[np.arange(400) % 3]
+    probabilities = np.tile([0.6, 0.3, 0.1], (400, 1))
+    rows = np.flatnonzero(targets[:, 1])[:signals]
+    probabilities[rows] = [0.1, 0.8, 0.1]
+    table = prediction_table(np.arange(400), probabilities, targets)
+    pooled = pooled_metrics([Predictors(table, probabilities[:, None], {}, np.zeros(400, int))])
+    assert (pooled["hits"], pooled["hit_rate_pct"]) == (signals, 100)
+    assert pooled["hit_rate_low_pct"] == pytest.approx(100 * float(wilson_bounds(signals, signals)[0]))
+    assert (pooled["lift_low_pct"] is None) == (signals < 30)
 
 
 def test_the_draws_are_seeded_and_memory_bounded(monkeypatch, rng):
