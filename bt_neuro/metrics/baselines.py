@@ -44,9 +44,12 @@ class Predictors(NamedTuple):
         history_bars: int,
         wing: int,
         training: pd.DataFrame,
+        passes: int = 1,
     ) -> Predictors:
         """Train the baselines; parameters as in `baseline_probabilities`."""
-        baselines = baseline_probabilities(predictions, bars, features, history_bars, wing, training=training)
+        baselines = baseline_probabilities(
+            predictions, bars, features, history_bars, wing, training=training, passes=passes
+        )
         shapes = visible_shapes(bars, predictions["bar"].to_numpy(), wing)
         return cls(predictions, outputs, baselines, shapes)
 
@@ -69,6 +72,7 @@ def baseline_probabilities(
     wing: int = 1,
     *,
     training: pd.DataFrame | None = None,
+    passes: int = 1,
 ) -> dict[str, Array]:
     """Return the probabilities of none, buy and sell of each baseline at each predicted bar.
 
@@ -81,6 +85,7 @@ def baseline_probabilities(
     wing : bars on either side of a fractal, or from a bar to its label
     training : ``bar``, ``label`` and ``known_bar`` of examples before the predictions, on which the baselines
         train first, since the network did; may be empty. Without it `features` start with the first window
+    passes : of the softmax regression over them, as many as epochs of the network; counters need one
 
     Returns
     -------
@@ -105,11 +110,12 @@ def baseline_probabilities(
             f"features must have {rows} rows, for windows of {history_bars} bars, got {len(features)}"
         )
     examples = DelayedLabels.of(table)
+    repeated = examples.repeated(int(examples.known[before]), passes) if before and passes > 1 else examples
     baselines = {
         "class frequencies": class_frequencies(examples),
         "majority class": majority_class(examples),
         SHAPE: shape_counters(examples, visible_shapes(bars, table["bar"].to_numpy(), wing)),
-        "softmax regression": softmax_regression(examples, features, history_bars),
+        "softmax regression": softmax_regression(repeated, features, history_bars),
     }
     return {name: p[before:] for name, p in baselines.items()} | {
         "shuffled signals": shuffled_signals(predictions)

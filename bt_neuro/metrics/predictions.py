@@ -123,6 +123,14 @@ class DelayedLabels:
         known = np.searchsorted(known_bar[order], predictions["bar"].to_numpy(), side="right")
         return cls(shares, order, known)
 
+    def repeated(self, first: int, passes: int) -> DelayedLabels:
+        """Return the same with the first labels known `passes` times, one pass after the other.
+
+        Rows before all of them are known must not be predicted.
+        """
+        order = np.concatenate([np.tile(self.order[:first], passes), self.order[first:]])
+        return DelayedLabels(self.shares, order, self.known + (passes - 1) * first)
+
     def counts(self) -> Array:
         """Return the number of known labels of each class before each row, (n, 3)."""
         return running_sums(self.shares[self.order])[self.known]

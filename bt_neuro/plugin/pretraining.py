@@ -71,6 +71,11 @@ class Pretraining:
         self.log = EpochLog(networks)
 
     @property
+    def epochs(self) -> int:
+        """Number of epochs so far."""
+        return len(self.log.epochs)
+
+    @property
     def is_done(self) -> bool:
         """Whether there are no epochs left to learn."""
         return self.log.is_done(self.eras, self._until_settled)
@@ -98,7 +103,7 @@ class Pretraining:
         listeners = (*strategy.analyzers, strategy)
 
         def on_launch(learned: int) -> None:
-            number = len(self.log.epochs) + 1
+            number = self.epochs + 1
             for listener in listeners:
                 if hasattr(listener, "notify_examples"):
                     listener.notify_examples(number, learned, len(self.examples))

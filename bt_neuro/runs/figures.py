@@ -38,7 +38,10 @@ def run_figures(
     """Return the metrics of the run's tables, and write the probabilities of the baselines."""
     learner, examples = ran.learner, read_examples(folder.path)
     sizes = learner.history_bars, learner.delay_bars
-    run = Predictors.of(result.predictions, result.outputs, bars.frame, result.features, *sizes, examples)
+    passes = ran.pretraining.epochs if ran.pretraining is not None else 1
+    run = Predictors.of(
+        result.predictions, result.outputs, bars.frame, result.features, *sizes, examples, passes
+    )
     folder.write_table("baselines.csv", run.table(), float_format="%.6g")
     return {
         **run_metrics(

@@ -101,7 +101,7 @@ class _FoldObserver(bt.Analyzer):
         strategy = self.strategy
         if strategy.pretraining.is_done:
             delay = strategy.learner.delay_bars if strategy.learner.learning else None
-            self.examples = strategy.pretraining.examples
+            self.examples, self.epochs = strategy.pretraining.examples, strategy.pretraining.epochs
             self.outputs = rehearse(strategy.network, self.examples, delay)
 
     def next(self) -> None:
@@ -126,6 +126,7 @@ def _results(
         strategy.learner.history_bars,
         strategy.learner.delay_bars,
         examples_table(observed.examples),
+        observed.epochs,
     )
     in_sample = in_sample_metrics(observed.examples, observed.outputs)
     cash, results = task.account.cash, []

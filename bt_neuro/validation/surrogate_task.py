@@ -104,11 +104,15 @@ def _bar_by_bar(task: SurrogateTask, bars: Bars, parameters: dict[str, Any]) -> 
             recording.add_to(cerebro)
             if parameters["pretrain"] is not None:
                 cerebro.addanalyzer(EpochRecord, folder=folder)
-            learner = run_to_end(cerebro, bars).learner
+            strategy = run_to_end(cerebro, bars)
+        learner, pretraining = strategy.learner, strategy.pretraining
+        passes = pretraining.epochs if pretraining is not None else 1
         run, sizes = Result(folder, {}), (learner.history_bars, learner.delay_bars)
         predictions = run.predictions
         figures = _scores(
-            Predictors.of(predictions, run.outputs, bars.frame, run.features, *sizes, read_examples(folder))
+            Predictors.of(
+                predictions, run.outputs, bars.frame, run.features, *sizes, read_examples(folder), passes
+            )
         )
         if not task.scores_only:
             first_bar = int(predictions["bar"].iloc[0]) if len(predictions) else None

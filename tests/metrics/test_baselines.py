@@ -123,6 +123,43 @@ def test_averaged_weights_are_the_exponential_mean_of_the_weights():
     assert np.abs(actual - expected).max() < 1e-12
 
 
+def test_the_regression_passes_over_the_training_as_often_as_the_network():
+    tables, split, passes = make_tables(rows=120), 50, 3
+    p = tables.predictions
+    training = p[["bar", "label", "known_bar"]][:split]
+
+    def answered(**more):
+        given = {"predictions": p[split:].reset_index(drop=True), "training": training}
+        return tables.answered(baseline_probabilities, **given, **more)
+
+    once, several = answered(), answered(passes=passes)
+    assert [name for name in once if (once[name] != several[name]).any()] == ["softmax regression"]
+
+    examples, bars = DelayedLabels.of(p), standardised(tables.features)
+    with_one = np.array([[*bars[row : row + HISTORY].ravel(), 1] for row in range(len(p))])
+    weights, averaged = np.zeros((2, 3, HISTORY * FEATURES + 1))
+
+    def softmax(scores):
+        return np.exp(scores) / np.exp(scores).sum()
+
+    def learn(row):
+        seen, error = with_one[row], softmax(weights @ with_one[row]) - examples.shares[row]
+        moved = weights - regression.RATE * np.outer(error, seen)
+        return moved, averaged + (moved - averaged) / regression.AVERAGED_EXAMPLES
+
+    for row in [
+        *range(split),
+        *range(split),
+        *range(split - 1),
+    ]:  # the last label is known at the first test bar
+        weights, averaged = learn(row)
+    expected = []
+    for row in range(split, len(p)):
+        weights, averaged = learn(row - 1)
+        expected.append(softmax(averaged @ with_one[row]))
+    assert np.abs(several["softmax regression"] - expected).max() < 1e-12
+
+
 def test_features_are_standardised_by_the_bars_so_far(monkeypatch, rng):
     monkeypatch.setattr(regression, "_ROWS", 7)  # so that the bars so far lie in several pieces
     features = rng.normal(1e4, [1e-3, 1, 100], size=(40, 3))
