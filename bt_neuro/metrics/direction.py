@@ -162,7 +162,10 @@ def _compounded(returns: Array) -> float:
 
 
 def trade_costs(trades: pd.DataFrame, account: Account, point: float) -> Metrics:
-    """Return ``break_even_cost_points`` and ``cost_points`` of a round trip of one unit; None without trades."""
+    """Return ``break_even_cost_points`` and ``cost_points`` of a round trip of one unit; None without trades.
+
+    Costs are those of trades: spread, commission and swap. Slippage lies in the prices of the fills.
+    """
     units = float(trades["size"].sum()) * account.multiplier
     names = {"break_even_cost_points": "gross", "cost_points": "costs"}
     return {
