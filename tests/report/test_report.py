@@ -105,7 +105,9 @@ def test_a_deposit_moves_no_curve(run):
     """By hand: 100 paid in at the third bar; the account gains a tenth, and loses half."""
     values, deposits = [100.0, 110.0, 210.0, 105.0], [0.0, 0.0, 100.0, 0.0]
     equity = run.equity[:4].assign(equity=values, deposits=deposits)
-    assert bar_table(run.predictions[:0], equity)["equity"].tolist() == pytest.approx([100, 110, 110, 55])
+    assert bar_table(run.predictions[:0], equity, 100.0)["equity"].tolist() == pytest.approx(
+        [100, 110, 110, 55]
+    )
 
 
 def test_the_table_holds_what_the_files_say(run):
