@@ -130,7 +130,10 @@ def block_totals(
     n, k = columns.shape
     block = min(block or block_length(n), n)
     sums = running_sums(np.concatenate([columns, columns[:block]]))
-    of_blocks = np.ascontiguousarray((sums[block:] - sums[:-block]).T)  # by column, then by their first row
+    with np.errstate(invalid="ignore"):  # an infinite loss leaves its column without an interval
+        of_blocks = np.ascontiguousarray(
+            (sums[block:] - sums[:-block]).T
+        )  # by column, then by their first row
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
     totals = np.empty((k, resamples))

@@ -262,6 +262,13 @@ def test_a_run_of_hits_has_no_interval_without_width(signals):
     assert (pooled["lift_low_pct"] is None) == (signals < 30)
 
 
+def test_an_infinite_loss_has_no_interval(rng):
+    series = counted(np.where(np.arange(100) == 7, np.inf, rng.normal(size=100)))
+    found = interval_metrics("loss", block_bootstrap(series, means))
+    assert found["loss_low"] is None
+    assert found["loss_high"] is None
+
+
 def test_the_draws_are_seeded_and_memory_bounded(monkeypatch, rng):
     series = counted(rng.normal(size=500))
     once = block_bootstrap(series, means, seed=3)

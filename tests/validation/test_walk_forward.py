@@ -317,8 +317,9 @@ def test_the_networks_of_a_vote_are_traded_alone(retrain, tmp_path):
     for number in range(2):
         alone = run(tmp_path / str(number), parameters={**parameters, "seed": 3 + number}, **options).metrics
         assert alone["trades"] > 20
-        for name in MONEY:
-            assert votes["seeds"][name]["each"][number] == pytest.approx(alone[name], rel=1e-6), name
+        for name in MONEY:  # None where there are too few days
+            expected = alone[name] if alone[name] is None else pytest.approx(alone[name], rel=1e-6)
+            assert votes["seeds"][name]["each"][number] == expected, name
     assert "Traded alone, the 2 networks returned" in votes["sentence"]
 
 
