@@ -87,6 +87,11 @@ class Checkpoint:
     network: SavedNetwork
     last_bar: int | None
 
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Parameters ``seed`` and ``seeds`` of a strategy with this network."""
+        return {"seed": self.network.seeds[0], "seeds": len(self.network.seeds)}
+
     @classmethod
     def read(cls, path: str | Path) -> Checkpoint:
         """Read a checkpoint: a file, or the folder of a run.

@@ -33,19 +33,24 @@ def make_learner(strategy: Any, checkpoint: Checkpoint | None) -> Learner:
     StrategyError
         A method of the strategy has returned something else than layers or a label.
     CheckpointError
-        Another number of seeds.
+        Another seed, or number of seeds.
     """
     p = strategy.p
-    seed = None
-    if checkpoint is not None:
-        seed, saved = checkpoint.network.seed, len(checkpoint.network.seeds)
-        if p.seeds not in (1, saved):
-            raise CheckpointError(
-                f"cannot resume {checkpoint.path}: seeds must be {saved}, got {p.seeds}. Leave seeds out."
-            )
-    network = make_network(strategy, seed)
+    network = make_network(strategy, checkpoint and resumed_seed(strategy, checkpoint))
     names = list(strategy._feature_lines)
     return Learner(network, label_of(strategy), names, p.history_bars, learning=p.learning)
+
+
+def resumed_seed(strategy: Any, checkpoint: Checkpoint) -> int | list[int]:
+    """Return the seeds of a checkpoint; raise CheckpointError if the strategy was given others."""
+    not_given = {"seed": (0, type(strategy).params.seed), "seeds": (1,)}
+    for name, saved in checkpoint.seeds.items():
+        given = getattr(strategy.p, name)
+        if given != saved and given not in not_given[name]:
+            raise CheckpointError(
+                f"cannot resume {checkpoint.path}: {name} must be {saved}, got {given}. Leave {name} out."
+            )
+    return checkpoint.network.seed
 
 
 def label_of(strategy: Any) -> Label:

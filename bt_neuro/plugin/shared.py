@@ -10,7 +10,7 @@ from bt_neuro.learning.learner import Learner
 from bt_neuro.learning.running_scale import RunningScale
 from bt_neuro.nn.network import Network
 from bt_neuro.plugin.bars_ahead import run_ahead_together
-from bt_neuro.plugin.make_learner import label_of, make_network
+from bt_neuro.plugin.make_learner import label_of, make_network, resumed_seed
 from bt_neuro.plugin.strategy import NeuroStrategy
 
 
@@ -44,7 +44,7 @@ class SharedNetwork:
         """Return a subclass whose strategies share this network."""
 
         def make_learner(self_: NeuroStrategy, checkpoint: Checkpoint | None) -> Learner:
-            return self._learner(self_, checkpoint and checkpoint.network.seed)
+            return self._learner(self_, checkpoint and resumed_seed(self_, checkpoint))
 
         methods = {"_make_learner": make_learner, "_run_ahead": lambda self_: self._run_ahead(self_)}
         more = {"_rate_share": 0.5, "__module__": strategy.__module__}

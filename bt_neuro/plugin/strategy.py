@@ -78,7 +78,7 @@ class NeuroStrategy(LeanStrategy, metaclass=LearnedFeedFirst):
     ``resume`` needs all bars from the first one on. Bars up to the checkpoint's last one warm up the
     indicators; they are verified and not learned again, without signals, `decide` or orders. From the next
     bar on the results are bit-identical to one long run. Other bars, features, layers, label or optimiser are
-    a CheckpointError. Seed and seeds are the checkpoint's.
+    a CheckpointError. Seed and seeds are the checkpoint's, and others an error.
 
     ``pretrain`` predicts and trades nothing up to the end of the span. Bars before it warm up the indicators
     and fill the first window. At its end, its bars are learned ``eras`` times in their order, with the labels

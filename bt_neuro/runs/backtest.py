@@ -143,6 +143,7 @@ def backtest(
         if checkpoint is not None:
             continues = _continues_account(checkpoint, folder.manifest)
             resumed |= resume_tables(checkpoint, folder.path, has_account=continues, all_features=True)
+            folder.manifest["parameters"] |= checkpoint.seeds
             folder.save(resumed=_resumed(checkpoint, bars, PREDICTIONS in resumed, continues))
         stop = partial(request_stop, cerebro)
         with Recording(folder.path, resumed) as recording, graceful_shutdown(stop) as stopped_by:

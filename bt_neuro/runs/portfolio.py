@@ -121,6 +121,7 @@ def portfolio(
             (new / name).mkdir()
         if saved is not None:
             manifest["resumed"] = saved.manifest
+            manifest["parameters"] |= next(iter(saved.checkpoints.values())).seeds
             saved.copy_to(new)
 
     folder = RunFolder.create(out, "portfolio", "portfolio", manifest, fill)

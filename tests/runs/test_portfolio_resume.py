@@ -260,10 +260,11 @@ def changed(folder):
         (None, {"shared": True}, "shared must be False, got True"),
         (None, {"strategy": Reads}, "learner.network must not be read up to bar 99"),
         (None, {"parameters": {**PARAMETERS, "wing": 2}}, "wing, the label's delay must be 1, got 2"),
+        (None, {"parameters": {**PARAMETERS, "seed": 5}}, "seed must be 0, got 5"),
         (changed, {}, "C/model.safetensors: bars 0 to 99 are not those"),
         (lambda folder: [write(folder, "AC", 90)], {}, "A must reach bar 99, got 89"),
     ],
-    ids=["order", "shared", "network", "label", "bars", "shorter"],
+    ids=["order", "shared", "network", "label", "seed", "bars", "shorter"],
 )
 def test_what_cannot_be_resumed_is_named_and_leaves_no_folder(files, options, message, first, tmp_path):
     folder = write(tmp_path / "bars", "AC", 110)

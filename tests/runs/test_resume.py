@@ -309,6 +309,7 @@ def test_the_seed_is_the_checkpoints(files, tmp_path):
     whole = backtest(files(), strategy=WithDropout, parameters={"seed": 9}, out=tmp_path / "whole")
     second = backtest(files(), strategy=WithDropout, out=tmp_path / "second", resume=tmp_path / "first")
     assert_one_run(whole.folder, second.folder)
+    assert second.manifest["parameters"]["seed"] == 9
 
 
 @pytest.mark.slow
@@ -355,6 +356,7 @@ REFUSED = {  # params, methods and bars of a run that would go on, and what it i
     "wing": ({"wing": 2}, {}, SAME, "wing, the label's delay must be 1, got 2"),
     "window": ({"history_bars": 5}, {}, SAME, "history_bars must be 4, got 5"),
     "rate": ({"learning_rate": 0.02}, {}, SAME, r"optimizer must be Adam\(.*=0.01, .* got Adam\(.*=0.02"),
+    "seed": ({"seed": 5}, {}, SAME, "seed must be 0, got 5. Leave seed out"),
     "precision": ({"precision": "double"}, {}, SAME, "precision must be single, got double"),
     "features": (
         {},
