@@ -83,18 +83,20 @@ class TradeRecord(bt.Analyzer):
         broker = self.strategy.broker
         for data, trades in self.strategy._trades.items():
             info = broker.getcommissioninfo(data)
-            for trade in (numbered[-1] for numbered in trades.values() if numbered and numbered[-1].isopen):
-                unrealised = info.profitandloss(trade.size, trade.price, data.close[0])
-                self._open_trade += trade.pnlcomm + unrealised
-                self._open_trades.append(self._open_row(trade, info, unrealised))
-            self._open_trade -= broker.d_credit[data]
+            open_ = [numbered[-1] for numbered in trades.values() if numbered and numbered[-1].isopen]
+            units = sum(abs(trade.size) for trade in open_)
+            for trade in open_:  # a trade's own costs hold its share of the swaps once it closes
+                swap = broker.d_credit[data] * abs(trade.size) / units
+                self._open_trades.append(self._open_row(trade, info, swap))
+        self._open_trade = sum((row["net"] for row in self._open_trades), 0.0)
 
     def get_analysis(self) -> dict[str, Any]:
         return {"open_trade": self._open_trade, "open_trades": self._open_trades}
 
-    def _open_row(self, trade: bt.Trade, info: Any, unrealised: float) -> dict[str, Any]:
-        data, entry, size = trade.data, trade.price, abs(trade.size)
-        net, value, price = trade.pnlcomm + unrealised, info.getvaluesize(size, entry), data.close[0]
+    def _open_row(self, trade: bt.Trade, info: Any, swap: float) -> dict[str, Any]:
+        data, entry, size, price = trade.data, trade.price, abs(trade.size), trade.data.close[0]
+        unrealised = info.profitandloss(trade.size, entry, price)
+        net, value = trade.pnlcomm + unrealised - swap, info.getvaluesize(size, entry)
         return {
             "entry_bar": trade.baropen - 1,
             "exit_bar": len(data) - 1,
@@ -105,7 +107,7 @@ class TradeRecord(bt.Analyzer):
             "entry_price": entry,
             "exit_price": price,
             "gross": trade.pnl + unrealised,
-            "costs": trade.commission,
+            "costs": trade.commission + swap,
             "net": net,
             "net_pct": 100 * net / value if value else 0.0,
             "bars": len(data) - trade.baropen,

@@ -16,6 +16,14 @@ class Sells(Small):
         self.sell(size=20 * max(1.0, self.broker.getvalue()) / self.data.close[0])
 
 
+class Buys(Small):
+    """Buys once, sells half, and holds the rest to the end."""
+
+    def decide(self, signal):
+        if signal.bar in (100, 120):
+            (self.buy if signal.bar == 100 else self.sell)(size=200_000 if signal.bar == 100 else 100_000)
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("bars") / "bars.csv"
@@ -65,6 +73,17 @@ def test_trades_and_account_reconcile(file, tmp_path):
     moves = (trades["exit_price"] - trades["entry_price"]) * trades["side"].map({"long": 1, "short": -1})
     assert trades["pips"].to_numpy() == pytest.approx((moves / 1e-4).to_numpy(), abs=1e-3)
     assert (trades[["run_up_pct", "drawdown_pct"]] >= 0).all(axis=None)
+
+
+def test_the_swap_is_a_cost_of_the_open_trade(file, tmp_path):
+    result = run(file, tmp_path, Buys, preset="forex", cash=1e6, swap_long=-6.5, commission_lot=3.5)
+    (trade,), statement = result.manifest["open_trades"], result.metrics["reconciliation"]
+    assert statement["is_reconciled"]
+    assert statement["swap"] > 0
+    costs = statement["swap"] + statement["commission"] + statement["spread_costs"]
+    assert trade["costs"] == pytest.approx(costs)
+    assert trade["net"] == pytest.approx(trade["gross"] - trade["costs"])
+    assert trade["net"] == statement["open_trade"]
 
 
 def test_costs_by_year_and_a_round_trip():
