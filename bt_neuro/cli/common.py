@@ -37,7 +37,7 @@ app = typer.Typer(
 
 SCHEMA_VERSION = 1  # of what --json prints
 FOUND = 3  # exit code of a check that found something
-FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 Command = Callable[..., Any]
 Quiet = Annotated[
@@ -109,6 +109,8 @@ def command(
             parameters.append(Parameter("quiet", Parameter.KEYWORD_ONLY, default=False, annotation=Quiet))
 
         def run(**values: Any) -> None:
+            if has_json and sys.stdout is None:
+                _open_stdout()
             as_json, quiet = values.pop("as_json", False), values.pop("quiet", False)
             for key, group in groups.items():
                 values[key] = group(**{field.name: values.pop(field.name) for field in fields(group)})
@@ -152,6 +154,12 @@ def _options(group: Any) -> Iterator[Parameter]:
         yield Parameter(
             field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, option]
         )
+
+
+def _open_stdout() -> None:
+    """Drop what is printed by a process that was started without a stdout; its result is in the run folder."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8")
 
 
 @contextmanager

@@ -214,7 +214,7 @@ def watch(
 
     def started(address: str) -> None:
         typer.echo(address)
-        if not no_open and sys.stdout.isatty():
+        if not no_open and sys.stdout is not None and sys.stdout.isatty():
             typer.launch(address)
 
     serve(run or latest_run(), host=host, port=port, started=started)

@@ -411,6 +411,25 @@ def test_no_room_left_is_one_clear_error():
     assert ended.stderr == "Error: No space left on device.\nFree some space there, or write elsewhere.\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes and limits files")
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        (f"check {SAMPLE} >&-", 0, ""),
+        (f"check {SAMPLE} --json >&-", 0, ""),
+        (
+            f"backtest {SAMPLE} --to 2024-01-31 --device numpy -q --out run",
+            1,
+            "Error: File too large.\nFree some space there, or write elsewhere.\n",
+        ),
+    ],
+)
+def test_a_stdout_that_is_closed_and_a_file_at_its_limit(tmp_path, command, code, message):
+    command = f"ulimit -f 4; {sys.executable} -m bt_neuro {command}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, ended.stderr) == (code, message)
+
+
 def test_a_strategy_that_is_no_python_file_is_told_so():
     refused = bt_neuro("backtest", SAMPLE, "--strategy", SAMPLE)
     assert refused.exit_code == 1
