@@ -129,12 +129,10 @@ class RunFolder:
             If the folder holds no run of this kind, or a setting differs. The first one is named.
         """
         path, manifest = Path(path), {"versions": _versions(), **manifest}
-        before = read_manifest(path)
+        read_manifest(path)
         lock = FolderLock(path)  # before anything of a run at work is removed
         try:
-            if before["kind"] != kind:
-                raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
-            require_same(before, manifest, same, str(path))
+            cls.require(path, kind, manifest, same)
             remove_partials(path)
             return cls(path, kind, manifest, lock, is_resumed=True)
         except BaseException:
@@ -159,6 +157,18 @@ class RunFolder:
                 "out and resume must not both be given. Give out for a new folder, resume for an existing one."
             )
         return cls.resume(resume, kind, manifest, same)
+
+    @staticmethod
+    def require(
+        path: str | Path | None, kind: str, manifest: dict[str, Any], same: Sequence[str] = ()
+    ) -> None:
+        """Raise the errors of `resume` where a path is given, before more is computed from the settings."""
+        if path is None:
+            return
+        before = read_manifest(Path(path))
+        if before["kind"] != kind:
+            raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
+        require_same(before, {"versions": _versions(), **manifest}, same, str(path))
 
     def _rename(self, wanted: Path) -> None:
         """Give a folder that is whole its name; an empty one of that name is replaced."""

@@ -142,8 +142,6 @@ def tune(
     for name in fixed.keys() & space.keys():
         raise StrategyError(f"{name} must be fixed or searched, got both. Give one of them.")
     bars = read_bars(path, **bars_options)
-    split = Split.of(bars, test if holdout is None else holdout)
-    folds = cut_folds(bars.frame["datetime"][: split.holdout.start], train, test, step, window)
     fold_options: dict[str, Any] = {
         "window": window,
         "eras": eras,
@@ -161,6 +159,9 @@ def tune(
         "holdout": holdout or test,
         **fold_options,
     }
+    RunFolder.require(resume, "tune", manifest, SETTINGS)  # a kind or length that differs is named first
+    split = Split.of(bars, test if holdout is None else holdout)
+    folds = cut_folds(bars.frame["datetime"][: split.holdout.start], train, test, step, window)
     if resume is not None and out is None:
         _require_storage(Path(resume), storage)
     folder = RunFolder.open(out, resume, f"{bars.path.stem}-tune", "tune", manifest, SETTINGS)

@@ -126,11 +126,6 @@ def walk_forward(
     given = {**(parameters or {}), "eras": eras, "embargo_bars": embargo_bars}
     given["learning"] = learning and retrain != "never"
     params = all_parameters(cls, given)
-    folds = cut_folds(bars.frame["datetime"], train, test, step, window)
-    if retrain == "continue" and not learning:
-        raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
-    _require_warm_up(folds, params, bars, train)
-    folds = _spans(folds, retrain)
     manifest = manifest_of(bars, bars_options, cls, params, account)
     manifest["options"] = {
         "train": train,
@@ -140,6 +135,12 @@ def walk_forward(
         "retrain": retrain,
         "learning": learning,
     }
+    RunFolder.require(resume, "walk-forward", manifest, SAME)  # a kind or length that differs is named first
+    folds = cut_folds(bars.frame["datetime"], train, test, step, window)
+    if retrain == "continue" and not learning:
+        raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
+    _require_warm_up(folds, params, bars, train)
+    folds = _spans(folds, retrain)
     if left := len(bars) - folds[-1].test.stop:
         manifest["data"]["notes"].append(f"The last {left} bars are too few for a test part and left out.")
     task = FoldTask.of(bars, bars_options, spec, given, account, folds=tuple(folds), seed_money=seed_money)

@@ -275,6 +275,7 @@ def test_a_finished_fold_does_not_fail_with_the_others_of_its_network(tmp_path):
     ("options", "complaint"),
     [
         ({"train": "250b"}, "options.train must be 300b, .*, got 250b"),
+        ({"train": "24M", "test": "6M"}, "options.train must be 300b, .*, got 24M"),
         ({"eras": 2}, "parameters.eras must be 1, .*, got 2"),
         ({"parameters": {"seed": 4}}, "parameters.seed must be 0, .*, got 4"),
         ({"account": Account(spread=1.0)}, "account.spread must be None, .*, got 1.0"),
@@ -293,6 +294,14 @@ def test_other_bars_are_no_resumption(tmp_path, result):
     other.write_text("\n".join([header, f"{first}0", rest]))  # the last number is the spread
     with pytest.raises(NeuroError, match=r"data\.sha256 must be"):
         walk_forward(other, resume=result.folder, **OPTIONS)
+
+
+def test_a_run_of_another_kind_is_no_resumption(tmp_path):
+    (tmp_path / "run.json").write_text(
+        json.dumps({"schema_version": 1, "kind": "backtest", "status": "complete", "started": ""})
+    )
+    with pytest.raises(NeuroError, match="must hold a walk-forward, got a backtest. Give another --resume."):
+        walk_forward(SAMPLE, resume=tmp_path, **{**OPTIONS, "train": "24M", "test": "6M"})
 
 
 def test_some_folder_is_no_resumption(tmp_path):
