@@ -36,7 +36,7 @@ from bt_neuro.runs.saved_manifest import MANIFEST, read_manifest
 from bt_neuro.runs.seed_money import BacktestPlayer
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import count_rows
-from bt_neuro.runs.vote_player import NOT_WANTED
+from bt_neuro.runs.vote_player import NOT_WANTED, require_vote
 
 WARM_UP_BARS = 60  # 34 for the indicators, and a few labels
 
@@ -124,6 +124,7 @@ def backtest(
         _require_new_bars(checkpoint, bars)
         bars, forming = keep_learned_bars(checkpoint, bars)
         params["resume"] = str(checkpoint.path)
+    require_vote(seed_money, (params if checkpoint is None else checkpoint.seeds)["seeds"])
     broker = _TimedBroker()
     data = BarsFeed(bars=bars.frame, name=bars.path.stem)
     cerebro = build_cerebro(

@@ -41,7 +41,7 @@ from bt_neuro.runs.results import Portfolio, Result
 from bt_neuro.runs.resume import FORMING
 from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import TextTable
-from bt_neuro.runs.vote_player import NOT_WANTED
+from bt_neuro.runs.vote_player import NOT_WANTED, require_vote
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".htm", ".html", ".xlsx", ".parquet")
 REFUSED = ("pretrain", "resume", "data", "budget")
@@ -112,6 +112,7 @@ def portfolio(
     saved = None if resume is None else SavedPortfolio.read(resume, bars, shared=shared)
     if saved is not None:
         bars, forming = saved.keep_learned_bars(bars)
+    require_vote(seed_money, (params if saved is None else saved.seeds)["seeds"])
     manifests = [manifest_of(one, bars_options or {}, strategy, params, account) for one in bars.values()]
     data = {name: manifest["data"] for name, manifest in zip(names, manifests, strict=True)}
     manifest = {**manifests[0], "data": data, "shared": shared}
@@ -121,7 +122,7 @@ def portfolio(
             (new / name).mkdir()
         if saved is not None:
             manifest["resumed"] = saved.manifest
-            manifest["parameters"] |= next(iter(saved.checkpoints.values())).seeds
+            manifest["parameters"] |= saved.seeds
             saved.copy_to(new)
 
     folder = RunFolder.create(out, "portfolio", "portfolio", manifest, fill)

@@ -90,6 +90,11 @@ class SavedPortfolio:
         return rows_of(self.checkpoints[name]) if name in self.checkpoints else {}
 
     @property
+    def seeds(self) -> dict[str, int]:
+        """Parameters ``seed`` and ``seeds``, the same of all instruments."""
+        return next(iter(self.checkpoints.values())).seeds
+
+    @property
     def manifest(self) -> dict[str, Any]:
         """Entry of the manifest of the run that resumes."""
         return {

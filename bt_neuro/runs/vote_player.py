@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import backtrader as bt
 
+from bt_neuro.errors import NeuroError
 from bt_neuro.metrics.seeds import SeedMoney
 from bt_neuro.plugin.bar_loop import request_stop
 from bt_neuro.plugin.playback import NeedsNetwork, playing
@@ -23,6 +24,12 @@ from bt_neuro.runs.shutdown import graceful_shutdown
 
 NOT_WANTED = SeedMoney(reason="add --seed-money, which takes about as long as the run")
 Ran = TypeVar("Ran")
+
+
+def require_vote(seed_money: bool, seeds: int) -> None:
+    """Raise NeuroError if each network of a vote is to be traded alone, and there is only one."""
+    if seed_money and seeds == 1:  # a value of another kind is refused with the other parameters
+        raise NeuroError("seeds must be 2 or more with --seed-money, got 1. Give --seeds 2, or leave it out.")
 
 
 class NotPlayed(Exception):

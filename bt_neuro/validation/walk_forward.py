@@ -19,6 +19,7 @@ from bt_neuro.runs.backtest import WARM_UP_BARS
 from bt_neuro.runs.folder import RunFolder
 from bt_neuro.runs.manifest import manifest_of
 from bt_neuro.runs.results import WalkForward
+from bt_neuro.runs.vote_player import require_vote
 from bt_neuro.validation.fold_store import FoldStore
 from bt_neuro.validation.fold_task import FoldTask, run_fold_task
 from bt_neuro.validation.folds import Fold, cut_folds
@@ -126,6 +127,7 @@ def walk_forward(
     given = {**(parameters or {}), "eras": eras, "embargo_bars": embargo_bars}
     given["learning"] = learning and retrain != "never"
     params = all_parameters(cls, given)
+    require_vote(seed_money, params["seeds"])
     manifest = manifest_of(bars, bars_options, cls, params, account)
     manifest["options"] = {
         "train": train,

@@ -93,6 +93,19 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
         (["backtest", SAMPLE, "--strategy", "two.py:C"], {"two.py": TWO}, r"two\.py has no strategy 'C'.*"),
         (["backtest", SAMPLE, "--strategy", "bad.py"], {"bad.py": "1 / 0"}, r".*ZeroDivisionError.*"),
         (["backtest", SAMPLE, "--param", "wnig=2"], {}, r".*no parameter 'wnig'\. Did you mean wing\?"),
+        *(
+            (
+                words,
+                {"copy.csv": Path(SAMPLE).read_text()},
+                r"seeds must be 2 or more with --seed-money, got 1\. Give --seeds 2, or leave it out\.",
+            )
+            for words in (
+                ["backtest", SAMPLE, "--seed-money"],
+                ["backtest", SAMPLE, "copy.csv", "--seed-money"],
+                ["walk-forward", SAMPLE, "--seed-money"],
+                ["walk-forward", SAMPLE, "copy.csv", "--seed-money", "--train", "400b", "--test", "200b"],
+            )
+        ),
         (["backtest", SAMPLE, "--param", "wing"], {}, r"a parameter must be name=value, got 'wing'.*"),
         (
             ["backtest", SAMPLE, "--strategy", BARRIERS, "--param", "width=abc"],
