@@ -48,7 +48,7 @@ def test_wheel_holds_the_package_and_its_kernels(wheel):
 
 def test_wheel_says_what_it_is(wheel):
     info = {Path(name).name: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
-    assert "bt-neuro = bt_neuro.cli:app" in info["entry_points.txt"]
+    assert "bt-neuro = bt_neuro.__main__:main" in info["entry_points.txt"]
     assert "GNU GENERAL PUBLIC LICENSE" in info["LICENSE"]
     for line in ("Name: bt-neuro", "License-Expression: GPL-3.0-or-later", "Requires-Python: >=3.11"):
         assert line in info["METADATA"].splitlines()

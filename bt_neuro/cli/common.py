@@ -69,10 +69,11 @@ def option(
     name: str = "",
     default: str | bool = True,
     least: int | None = None,
+    most: int | None = None,
 ) -> Any:
-    """Return an option: help text, unit or kind of value, name, default as the help shows it, minimum."""
+    """Return an option: help text, unit or kind of value, name, default as the help shows it, limits."""
     names = [name] if name else []
-    return typer.Option(*names, help=text, metavar=metavar, show_default=default, min=least)
+    return typer.Option(*names, help=text, metavar=metavar, show_default=default, min=least, max=most)
 
 
 def command(

@@ -204,7 +204,7 @@ def watch(
         Path | None,
         typer.Argument(metavar="RUN", help="Run folder.", show_default="the latest one in runs/"),
     ] = None,
-    port: Annotated[int, option("Port to listen on; 0 for a free one.", "N", least=0)] = 5006,
+    port: Annotated[int, option("Port to listen on; 0 for a free one.", "N", least=0, most=65_535)] = 5006,
     host: Annotated[str, option("Address to listen on.", "ADDRESS")] = "127.0.0.1",
     no_open: Annotated[bool, option("Do not open the page in a browser.", name="--no-open")] = False,
 ) -> None:

@@ -398,6 +398,27 @@ def test_a_wrong_choice_is_wrong_usage():
     assert "never" in out.stderr
 
 
+def test_a_port_beyond_the_last_one_is_wrong_usage():
+    refused = bt_neuro("watch", "--port", "65536")
+    assert refused.exit_code == 2
+    assert "less than or equal to 65535" in refused.stderr
+
+
+def test_ctrl_c_during_the_imports_has_no_traceback():
+    code = """if True:
+        import sys
+        from bt_neuro.__main__ import main
+        class Interrupted:
+            def find_spec(self, name, *_):
+                if name == "typer":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupted())
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+
+
 def test_every_command_has_an_example():
     for name in typer.main.get_command(app).commands:
         out = bt_neuro(name, "--help")
