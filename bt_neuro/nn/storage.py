@@ -95,6 +95,10 @@ class SavedNetwork:
         """
         try:
             return cls._read(path)
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{path} does not exist. Give the folder of a run, or its model.safetensors."
+            ) from None
         except (CheckpointError, LayerError) as error:
             raise CheckpointError(f"{path} is not a network this version can read: {error}") from error
 
@@ -139,6 +143,8 @@ def _open(path: Path) -> tuple[Tensors, dict[str, Any]]:
         about = json.loads(metadata[METADATA])
     except KeyError as error:
         raise CheckpointError(f"it has no metadata {error}") from error
+    except FileNotFoundError:
+        raise
     except (OSError, SafetensorError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(str(error)) from error
     return tensors, Fields(about, "metadata").values

@@ -36,7 +36,7 @@ def make_learner(strategy: Any, checkpoint: Checkpoint | None) -> Learner:
         Another seed, or number of seeds.
     """
     p = strategy.p
-    network = make_network(strategy, checkpoint and resumed_seed(strategy, checkpoint))
+    network = make_network(strategy, None if checkpoint is None else resumed_seed(strategy, checkpoint))
     names = list(strategy._feature_lines)
     return Learner(network, label_of(strategy), names, p.history_bars, learning=p.learning)
 

@@ -209,7 +209,8 @@ def _checked_parameters(
     params = all_parameters(strategy, parameters)
     history, wing = params["history_bars"], params["wing"]
     if isinstance(history, int) and isinstance(wing, int):  # else the strategy raises an error of its own
-        bars.require(WARM_UP_BARS + history + wing, f"indicators and a window of {history} bars to warm up")
+        least = WARM_UP_BARS + history + wing
+        bars.require(least, f"indicators and a window of {history} bars to warm up, which needs {least}")
     if params["pretrain"] is not None:
         span = Span.of(params["pretrain"], "pretrain")
         span.require_bars(bars.frame["datetime"].to_numpy(), "pretrain")

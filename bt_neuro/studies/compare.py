@@ -102,7 +102,8 @@ def compare(
     started = time.perf_counter()
     _validate(seeds, seed, eras, grid)
     bars = read_bars(path, **(bars_options or {}))
-    bars.require(LEAST_BARS, f"indicators and a window of {HISTORY_BARS} bars to warm up in each half")
+    purpose = f"indicators and a window of {HISTORY_BARS} bars to warm up in each half"
+    bars.require(LEAST_BARS, f"{purpose}, which needs {LEAST_BARS}")
     windows, times = Windows.of(bars), bars.frame["datetime"]
     spans = Spans.cut(times, windows.first, history, test)
     options: dict[str, Any] = {

@@ -213,6 +213,11 @@ def _require_warm_up(folds: list[Fold], parameters: dict[str, Any], bars: Bars, 
             f"{bars.path}: a training part must have {least} bars, for indicators and a window of {history} "
             f"bars to warm up, got {shortest}.\nGive a longer train than {train}."
         )
+    embargo = parameters["embargo_bars"]
+    if isinstance(embargo, int) and embargo >= shortest:
+        raise FoldError(
+            f"embargo_bars must be below the training part, {shortest} bars, got {embargo}. Give fewer."
+        )
 
 
 def _spans(folds: list[Fold], retrain: str) -> list[Fold]:

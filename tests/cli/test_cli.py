@@ -128,6 +128,11 @@ TWO = "from bt_neuro import NeuroStrategy\nclass A(NeuroStrategy): pass\nclass B
             {},
             r"(device must be one of .*, got abacus|no OpenCL runtime is installed).*",
         ),
+        (
+            ["backtest", SAMPLE, "--to", "2024-01-03"],
+            {},
+            r".* bars are too few for indicators and a window of 3 bars to warm up, which needs 64\..*",
+        ),
         (["backtest", SAMPLE, "--cash", "-5"], {}, r"cash must be .*got -5.*"),
         (["check", "missing.csv"], {}, r"missing\.csv.*"),
         (["lookahead-check", SAMPLE, "--param", "wnig=2"], {}, r".*Did you mean wing\?"),

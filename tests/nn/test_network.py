@@ -695,12 +695,21 @@ def missing(path):
     path.unlink()
 
 
-@pytest.mark.parametrize("damage", [cut_short, no_tensors_file, empty, missing])
-def test_a_damaged_file_is_named(damage, tmp_path):
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        *(
+            (damage, "is not a network this version can read: .+")
+            for damage in (cut_short, no_tensors_file, empty)
+        ),
+        (missing, r"does not exist\. Give the folder of a run, or its model\.safetensors\."),
+    ],
+)
+def test_a_damaged_file_is_named(damage, complaint, tmp_path):
     path = tmp_path / "n.safetensors"
     network_of(DROPOUT, "numpy").save(path)
     damage(path)
-    with pytest.raises(CheckpointError, match=r"n\.safetensors is not a network this version can read: .+"):
+    with pytest.raises(CheckpointError, match=rf"n\.safetensors {complaint}"):
         Network.load(path, device="numpy")
 
 
@@ -786,8 +795,14 @@ def test_every_listed_device_was_tried_or_says_why(runtime):
 
 
 def test_an_unknown_device_names_those_there_are(best):
-    with pytest.raises(DeviceError, match=r"device must be one of 0 .* or numpy, got quantum"):
+    with pytest.raises(DeviceError, match=r"device must be one of auto, cpu, gpu, numpy, 0 .*, got quantum"):
         Network(DROPOUT, N, device="quantum")
+
+
+def test_a_gpu_where_there_is_none_is_told_so(best, monkeypatch):
+    monkeypatch.setattr(devices, "listed", lambda: [replace(best, is_gpu=False)])
+    with pytest.raises(DeviceError, match=r"OpenCL must have a GPU, got 0 .*\. Use auto or numpy\."):
+        devices.choose("gpu")
 
 
 def test_a_device_without_double_precision_says_so(best):

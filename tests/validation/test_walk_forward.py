@@ -187,6 +187,11 @@ def test_no_learning_in_test_parts(tmp_path, result):
     ("options", "error", "complaint"),
     [
         ({"train": "60b"}, FoldError, r"a training part must have 65 bars, .* to warm up, got 60"),
+        (
+            {"embargo_bars": 300},
+            FoldError,
+            "embargo_bars must be below the training part, 300 bars, got 300",
+        ),
         ({"train": "9Y", "test": "1Y"}, FoldError, "are too few for train 9Y"),
         ({"retrain": "refresh"}, FoldError, "retrain must be fold, continue or never, got 'refresh'"),
         ({"retrain": "continue", "step": "250b"}, FoldError, "step must equal test"),

@@ -195,7 +195,11 @@ def choose(name: str = "auto") -> Device:
         raise DeviceError(f"no OpenCL runtime is installed on this {platform.machine()} machine. {REMEDY}")
     if not fits:
         listing = ", ".join(f"{device.index} {device}" for device in devices)
-        raise DeviceError(f"device must be one of {listing} or numpy, got {name}.")
+        if word in ("cpu", "gpu"):
+            raise DeviceError(f"OpenCL must have a {word.upper()}, got {listing}. Use auto or numpy.")
+        raise DeviceError(
+            f"device must be one of auto, cpu, gpu, numpy, {listing}, got {name}. Give one of them."
+        )
     raise DeviceError(f"no OpenCL device works; tried {'; '.join(attempts)}. {REMEDY}")
 
 
