@@ -307,7 +307,7 @@ def test_it_stays_quick_at_83_000_bars(browser, tmp_path):
 def tuned(folder):
     search = ["learning_rate=1e-3..1e-1:log", "features=article,shape"]
     options = {"train": "200b", "test": "200b", "objective": "sharpe", "trials": 10, "jobs": 1}
-    tune(SAMPLE, strategy=Small, search=search, out=folder, bars_options={"end": "2024-02-29"}, **options)
+    tune(SAMPLE, strategy=Small, search=search, out=folder, bars_options={"end": "2024-03-15"}, **options)
     return folder / "report.html"
 
 
