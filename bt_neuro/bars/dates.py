@@ -41,6 +41,8 @@ DATES = (
 # Dates that may be any number: 240131, and EasyLanguage's 1240131 of years since 1900.
 SHORT_DATE = (r"(1?\d\d)(0[1-9]|[12]\d|3[01])(0[1-9]|[12]\d|3[01])", ("ymd", "rmd", "dmy", "mdy"), False)
 SAME_ZONE_MINUTES, TWO_OFFSETS = 120, 0.9  # summer time moves by no more; share of two: 09:30-09:35 is none
+MIDNIGHTS = 0.9  # share of midnights among the clocks of days, of which the last may show when it was written
+LOCAL_DATES = "Bars of a day or longer keep their local date; the zone of their times is not used."
 
 _HALF = r"[AaPp]\.? ?[Mm]\b\.?|[上下]午|午[前後]|오[전후]|[öÖ][öÖsS]|[πμ]\.?μ\.?|(?:SA|CH)\b|[صم]"  # not in America
 _SIGN = "[:.h時时시點点]"
@@ -53,7 +55,7 @@ _TIME = re.compile(
     rf"(?:(?P<before>{_HALF}) ?)?(?P<h>\d{{1,2}})(?:{_SIGN} ?(?P<m>\d\d)(?:[:.m分분] ?(?P<s>\d\d))?"
     rf"(?:[.,:](?P<f>\d{{1,9}}))?[分分秒초]?|[- ]?(?={_HALF}))(?: ?(?P<after>{_HALF}))?"
 )
-_EPOCH, _NAT = np.datetime64(0, "us"), np.timedelta64("NaT", "us")
+_EPOCH, _ZERO, _NAT = np.datetime64(0, "us"), np.timedelta64(0, "us"), np.timedelta64("NaT", "us")
 
 Coded = tuple[
     NDArray[np.int32], list[str]
@@ -139,15 +141,23 @@ def read_dates(
         rests, texts = encode(pc.utf8_trim_whitespace(pc.cast(clocks, pa.string())))
     matches = [pattern.fullmatch(text) for text in texts]
     zones = [match and (match["zone"] or "") for match in matches]
-    offsets, zone = _offsets(zones, np.bincount(rests, minlength=len(zones) + 1)[:-1], source)
+    counts = np.bincount(rests, minlength=len(zones) + 1)[:-1]
+    offsets, zone = _offsets(zones, counts, source)
     since = _clocks([match and (match["clock"] or "") for match in matches])
+    midnights, about = counts[since == _ZERO].sum(), ""
+    if (
+        len(dates) > 1
+        and (offsets != _ZERO)[~np.isnat(offsets)].any()
+        and midnights >= MIDNIGHTS * len(rests)
+    ):
+        offsets, zone, about = np.where(np.isnat(offsets), _NAT, _ZERO), "", LOCAL_DATES
     spans = np.append(since - offsets, _NAT)[rests]
     last_hour = bool((since == np.timedelta64(1, "D")).any() and not (since == np.timedelta64(0, "us")).any())
     readings = []
     for order in form.orders:
-        midnights, note = _days(dates, form.date, order)
-        times: Times = np.append(midnights + _EPOCH, np.datetime64("NaT", "us"))[days] + spans
-        readings.append(Reading(times, zone, len(dates), order, note, last_hour))
+        days_since, note = _days(dates, form.date, order)
+        times: Times = np.append(days_since + _EPOCH, np.datetime64("NaT", "us"))[days] + spans
+        readings.append(Reading(times, zone, len(dates), order, f"{about} {note}".strip(), last_hour))
     return readings
 
 

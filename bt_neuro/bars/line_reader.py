@@ -82,7 +82,8 @@ class LineReader:
     A line is CSV (comma, semicolon or tab) in the order time, open, high, low, close, volume, spread, of which
     the last two are optional; or in the order of a header line with the names of a bar file; or a JSON object
     with such names. The time may be in two cells, a date and a clock. Times with an offset and those counted
-    from an epoch become UTC; others keep their clock.
+    from an epoch become UTC; others keep their clock. Unlike in a file this holds for daily bars too,
+    because one line does not show the timeframe.
 
     Parameters
     ----------

@@ -138,7 +138,8 @@ def read_bars(
         Text, JSON, Parquet, Feather or an Excel workbook, plain or compressed.
     tz : str, optional
         Time zone to move the bars to, "TO", or "FROM,TO" where the file's times name no zone. By default
-        the file's clock is kept, and times with an offset are converted to UTC.
+        the file's clock is kept, and times with an offset are converted to UTC; bars of a day or longer keep
+        their local date.
     resample : str, optional
         A coarser timeframe to build, such as "H1".
     start, end : str or date, optional

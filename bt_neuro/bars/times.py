@@ -6,15 +6,17 @@ Where a column has several readings, such as day or month first, all of its cell
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bt_neuro.bars.dates import FORMS, SHORT_FORM, Reading, read_dates
+from bt_neuro.bars.dates import FORMS, LOCAL_DATES, MIDNIGHTS, SHORT_FORM, Reading, read_dates
 from bt_neuro.bars.timeframe import Times, is_usual
 from bt_neuro.errors import BarsError
 
@@ -89,7 +91,8 @@ def parse_times(
                 f"dates such as {first} may begin with the {BEGINS[best.order[0]]} or the {BEGINS[other]}.\n"
                 "Write dates as 2020-01-31."
             )
-        best = replace(best, note=f"No day is above 12; dates such as {first} were read day first.")
+        note = f"No day is above 12; dates such as {first} were read day first."
+        best = replace(best, note=f"{best.note} {note}".strip())
     possible = (best.values >= EARLIEST) & (best.values <= LATEST)
     return replace(best, values=np.where(possible, best.values, _NAT))
 
@@ -125,8 +128,7 @@ def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:
 
 def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: str) -> list[Reading]:
     if clocks is None and (pa.types.is_timestamp(dates.type) or pa.types.is_date(dates.type)):
-        zone = "UTC" if getattr(dates.type, "tz", None) else ""
-        return [Reading(np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy()), zone)]
+        return [_of_moments(dates)]
     if pa.types.is_floating(dates.type) and pc.all(pc.equal(pc.floor(dates), dates)).as_py():
         dates = pc.cast(dates, pa.int64())
     cells = pc.cast(dates, pa.string())
@@ -145,6 +147,25 @@ def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: st
         if seen >= 0.9 * most:
             readings.append(_of_counts(cells, *epoch))
     return readings
+
+
+def _of_moments(dates: pa.ChunkedArray) -> Reading:
+    """Return the times of a typed column: in UTC if it has a zone, but days on the clock of that zone."""
+    times: Times = np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy())
+    if not (zone := getattr(dates.type, "tz", None)):
+        return Reading(times, "")
+    if _share_of_midnights(times) < 1 and len(times) > 1:
+        with suppress(LookupError, ValueError):  # a zone that is not known here
+            moments = pd.DatetimeIndex(times, tz="UTC").tz_convert(zone)
+            local: Times = moments.tz_localize(None).as_unit("us").to_numpy()
+            if _share_of_midnights(local) >= MIDNIGHTS:
+                return Reading(local, "", note=LOCAL_DATES)
+    return Reading(times)
+
+
+def _share_of_midnights(times: Times) -> float:
+    known = times[~np.isnat(times)]
+    return float(np.mean(known == known.astype("M8[D]"))) if len(known) else 1.0
 
 
 def _of_counts(cells: pa.ChunkedArray, pattern: str, unit: int, name: str, epoch: str) -> Reading:

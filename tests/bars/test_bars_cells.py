@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from bar_layouts import LAYOUTS, Written, assert_same_bars, frame_of, save, walk
 
+from bt_neuro.bars.dates import LOCAL_DATES
 from bt_neuro.bars.reader import read_bars
 from bt_neuro.errors import BarsError
 
@@ -71,6 +74,42 @@ class TestTimes:
         for cell in ("{s}", "{ms}", "{ns}"):
             layout = Written(cell + ",{o},{h},{l},{c}", "time,open,high,low,close\n")
             assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+    @pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/London", "Asia/Kolkata", "America/Sao_Paulo"])
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    @pytest.mark.parametrize("last_hour", [0, 6])
+    def test_days_with_an_offset_keep_their_local_date(
+        self, tmp_path: Path, zone: str, kind: str, last_hour: int
+    ) -> None:
+        written = walk(
+            200, daily=True, start=datetime(2018, 5, 1)
+        )  # clocks go back, in Brazil forward, at 0:00
+        written[-1] = replace(written[-1], time=written[-1].time.replace(hour=last_hour))
+        frame = frame_of(written)
+        if kind == "csv":
+            path = tmp_path / "bars.csv"
+            times = pd.DatetimeIndex(frame["datetime"]).tz_localize(zone, nonexistent="shift_forward")
+            frame.assign(datetime=times.map(str)).to_csv(path, index=False)
+        else:
+            path = tmp_path / "bars.parquet"
+            frame["datetime"] = frame["datetime"].dt.tz_localize(zone, nonexistent="shift_forward")
+            frame.to_parquet(path)
+        bars = read_bars(path)
+        assert bars.frame["datetime"].dt.date.tolist() == [bar.time.date() for bar in written]
+        assert bars.frame["datetime"].iloc[-1] == pd.Timestamp(written[-1].time)
+        assert bars.clock == "file"
+        assert LOCAL_DATES in bars.notes
+
+    @pytest.mark.parametrize("hours", [1, 12])
+    def test_hours_with_an_offset_are_in_utc(self, tmp_path: Path, hours: int) -> None:
+        frame = frame_of(walk(60)).iloc[::hours]
+        path = tmp_path / "bars.csv"
+        frame.assign(datetime=frame["datetime"].dt.tz_localize("Asia/Tokyo").map(str)).to_csv(
+            path, index=False
+        )
+        bars = read_bars(path)
+        assert bars.clock == "UTC"
+        assert bars.frame["datetime"].iloc[0] == frame["datetime"].iloc[0] - pd.Timedelta(hours=9)
 
 
 class TestNumbers:
