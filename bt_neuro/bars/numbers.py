@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -110,8 +111,10 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
     return volumes
 
 
-def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: int = 0) -> int:
+def price_digits(prices: Floats, share: float = 0.95, least: int = 0) -> int:
     """Return the decimals that at least `share` of the prices need, 0 of none, or `least` if that is more.
+
+    They are at most 8, and as many more as prices below 0.1 have zeros behind the point.
 
     Noise is no decimal: of binary fractions, or of prices that were 32-bit floats, however they were
     written since. It must be far below a step of the price, or it would hide one.
@@ -121,14 +124,27 @@ def price_digits(prices: Floats, at_most: int = 8, share: float = 0.95, least: i
     (5, 5)
     >>> price_digits(np.array([1.2345001, 1.2344999, 1.1, 1.2346])), price_digits(np.array([612345.67]))
     (4, 2)
+    >>> price_digits(np.array([1.7666e-8, 1.7679e-8]))
+    12
     """
     if least and _fitting(prices, least) >= share:  # of bar after bar, the usual case
         return least
+    at_most = 8 + leading_zeros(prices)
     few = prices[:: len(prices) // 1000 + 1]  # show at once that far too few fit
     for digits in range(at_most if len(prices) else 0):
         if _fitting(few, digits) >= share - 0.1 and _fitting(prices, digits) >= share:
             return max(digits, least)
     return max(at_most, least) if len(prices) else least
+
+
+def leading_zeros(prices: Floats) -> int:
+    """Return the zeros behind the point of a typical price, at most 12.
+
+    >>> leading_zeros(np.array([1.7666e-8, 1.7679e-8])), leading_zeros(np.array([0.1, 1.1, 1234.5]))
+    (7, 0)
+    """
+    typical = float(np.median(prices)) if len(prices) else 0.0
+    return min(math.ceil(-math.log10(typical)) - 1, 12) if 0 < typical < 0.1 else 0
 
 
 def point_digits(point: float) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bt_neuro.bars.formats import Number
-from bt_neuro.bars.numbers import Floats, price_digits, written_digits
+from bt_neuro.bars.numbers import Floats, leading_zeros, price_digits, written_digits
 from bt_neuro.bars.table import Table
 from bt_neuro.bars.validation import Inspector, Rows
 from bt_neuro.bars.words import PRICES, spread_unit
@@ -111,8 +111,8 @@ def without_noise(rows: Rows, inspector: Inspector) -> Rows:
     if not len(few) or np.mean(np.abs(few.astype(np.float32) - few) <= 1e-9 * few) < 0.95:
         return rows
     step = np.spacing(np.float32(np.median(few)))
-    fitting = (n for n in range(8) if step < 0.8 / 10**n and np.mean(_is_float_of(few, few.round(n))) >= 0.95)
-    digits = next(fitting, None)
+    possible = (n for n in range(8 + leading_zeros(few)) if step < 0.8 / 10**n)
+    digits = next((n for n in possible if np.mean(_is_float_of(few, few.round(n))) >= 0.95), None)
     if digits is None or np.mean(np.abs(few.round(digits) - few) <= 1e-12 * few) > 0.05:
         return rows  # without decimals of their own, or such as 1.25, the same in any precision
     inspector.notes.append(f"Prices were 32-bit floats; they were rounded to {digits} decimals.")

@@ -63,6 +63,16 @@ def test_noise_of_floats_is_no_decimal(tmp_path: Path, close: str) -> None:
     assert bars.point == pytest.approx(1e-4)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_the_point_of_tiny_prices_is_as_fine_as_their_steps(tmp_path: Path, kind: str) -> None:
+    frame, prices, path = frame_of(walk(200)), ["open", "high", "low", "close"], tmp_path / "bars.parquet"
+    tiny = (frame[prices] * 1e-8).round(12)
+    frame.assign(**tiny.astype(kind)).to_parquet(path)
+    bars = read_bars(path)
+    assert bars.point == pytest.approx(1e-12)
+    np.testing.assert_array_equal(bars.frame[prices], tiny)
+
+
 def test_point_overrules_the_prices(tmp_path: Path) -> None:
     bars = read_bars(save(tmp_path, with_column("spread", ["0.0012"] * 60)), point=1e-4)
     assert (bars.point, bars.frame["spread"].iloc[0]) == (1e-4, 12)
