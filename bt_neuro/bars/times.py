@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bt_neuro.bars.dates import FORMS, LOCAL_DATES, MIDNIGHTS, SHORT_FORM, Reading, read_dates
-from bt_neuro.bars.timeframe import Times, is_usual
+from bt_neuro.bars.timeframe import Times, commonest_step, is_usual
 from bt_neuro.errors import BarsError
 
 # Pattern of the digits, nanoseconds a count, their name, day of count 0. Of equally plausible readings, the first.
@@ -34,6 +34,7 @@ SERIAL = r"[2-5]\d{4}(?:[.,]\d+)?"  # days of Excel, from 1954 to 2064
 EARLIEST, LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")  # no bar lies outside
 BEGINS = {"d": "day", "m": "month", "y": "year", "r": "year of the Republic of China"}
 SOON = np.timedelta64(32, "D")  # a month that has begun may be stamped with its end
+MOST_STEPS = 20  # that bars of a day or longer pause; quarters read as days jump by 80, months by 354
 
 _COUNTS = [re.compile(pattern) for pattern, *_ in EPOCHS]
 _COUNT, _SERIAL = re.compile("|".join(pattern for pattern, *_ in EPOCHS)), re.compile(SERIAL)
@@ -109,21 +110,23 @@ def runs_backward(times: Times) -> bool:
     return bool((steps < np.timedelta64(0, "us")).sum() > (steps > np.timedelta64(0, "us")).sum())
 
 
-def _faults(reading: Reading) -> tuple[int, int, bool, np.timedelta64]:
+def _faults(reading: Reading) -> tuple[int, int, bool, bool, np.timedelta64]:
     """Return the signs of a wrong reading, the gravest first.
 
     They are cells without a possible time, steps against the direction of most, up to the number that shuffled rows
-    have, an unusual timeframe and, where a date has several bars, the longest step: a wrong order of day and month
-    jumps at midnight.
+    have, an unusual timeframe, and a jump in a wrong order of day and month: of a year between months that were
+    read as days or, where a date has several bars, at midnight, whence the longest step.
     """
     times = reading.values
     latest = np.datetime64("now") + SOON
     impossible = int((np.isnat(times) | (times > latest) | (times < EARLIEST)).sum())
     steps, zero = np.diff(times[~np.isnat(times)]), np.timedelta64(0, "us")
     against = int(min((steps < zero).sum(), (steps > zero).sum(), len(steps) // 4))
-    steps = np.diff(np.unique(times[~np.isnat(times)]))
-    several = len(steps) > 0 and len(times) > 2 * reading.days > 0
-    return impossible, against, not is_usual(steps), steps.max() if several else zero
+    ordered = np.unique(times[~np.isnat(times)])
+    steps = np.diff(ordered)
+    longest, several = steps.max(initial=zero), len(times) > 2 * reading.days > 0
+    jumps = not several and bool(longest > MOST_STEPS * commonest_step(ordered))
+    return impossible, against, not is_usual(steps), jumps, longest if several else zero
 
 
 def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: str) -> list[Reading]:

@@ -24,6 +24,21 @@ class TestTimes:
             layout = Written(row, "Date,Open,High,Low,Close,Volume\n")
             assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
 
+    @pytest.mark.parametrize("order", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%m-%d-%y"])
+    @pytest.mark.parametrize(("step", "n"), [("MS", 13), ("MS", 162), ("QS", 24)])
+    def test_months_that_jump_by_a_year_are_days(self, tmp_path: Path, order: str, step: str, n: int) -> None:
+        times = pd.date_range("2003-01-01", periods=n, freq=step)
+        written = [replace(bar, time=time) for bar, time in zip(walk(n), times, strict=True)]
+        layout = Written(f"{{t:{order}}},{{o}},{{h}},{{l}},{{c}}", "Date,Open,High,Low,Close\n")
+        assert_same_bars(read_bars(save(tmp_path, layout.write(written))), frame_of(written))
+
+    def test_months_of_one_year_may_be_days(self, tmp_path: Path) -> None:
+        times = pd.date_range("2003-01-01", periods=12, freq="MS")
+        written = [replace(bar, time=time) for bar, time in zip(walk(12), times, strict=True)]
+        layout = Written("{t:%m/%d/%Y},{o},{h},{l},{c}", "Date,Open,High,Low,Close\n")
+        with pytest.raises(BarsError, match="may begin with the day or the month"):
+            read_bars(save(tmp_path, layout.write(written)))
+
     def test_hours_of_the_first_days_of_a_month_cannot_be_months(self, tmp_path: Path) -> None:
         written = walk(150, start=datetime(2024, 4, 1))
         assert_same_bars(read_bars(save(tmp_path, self.SHORT.write(written))), frame_of(written))
