@@ -20,13 +20,18 @@ from bt_neuro.bars.words import MONEY, PRICES, SIDES, WORDS, Name, parse_name, p
 from bt_neuro.errors import BarsError
 
 CLOCKS = frozenset(WORDS["clock"])
+# Names of a column that states whether a bar is complete, and its cells. No words of words.csv: beside others they
+# may name prices.
+FINISHED = frozenset(("complete", "iscomplete", "completed", "closed", "isclosed", "final", "isfinal", "finished",
+                      "isfinished", "confirm", "confirmed"))  # fmt: skip
+FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}  # in lower case
 
 
 @dataclass(frozen=True)
 class Roles:
     """Columns of a file by role."""
 
-    columns: dict[str, int]  # index of each role; "up" and "down" are parts of the volume
+    columns: dict[str, int]  # index of each role; "up" and "down" are parts of the volume, "finished" a flag
     symbols: tuple[int, ...] = ()  # indices of columns that may name instruments
     closing: bool = False  # whether the times are those at which bars closed
     opening: bool = False  # whether they are named as those at which bars opened
@@ -75,6 +80,10 @@ def find_columns(
     if spread := [i for i in rest if spread_unit(titles[i]) is not None]:
         roles["spread"] = spread[0]
     free = [i for i in range(width) if i not in roles.values()]
+    flags = (i for i in free if plain(titles[i]) in FINISHED and _mostly(is_flag, sample, i))
+    if (finished := next(flags, None)) is not None:
+        roles["finished"] = finished
+        free.remove(finished)
     symbols = [
         i
         for i in free
@@ -273,6 +282,11 @@ def _follows_at_once(sample: Sample, opened: int, closed: int) -> bool:
 
 def _is_text(cell: str) -> bool:
     return any(map(str.isalpha, cell)) and not (looks_like_number(cell) or looks_like_date(cell))
+
+
+def is_flag(cell: str) -> bool:
+    """Return whether a cell states yes or no."""
+    return cell.lower() in FLAGS
 
 
 def _mostly(test: Callable[[str], bool], sample: Sample, column: int) -> bool:

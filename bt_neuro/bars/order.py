@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bt_neuro.bars.clock import Bound, bound, move
-from bt_neuro.bars.columns import several_instruments
+from bt_neuro.bars.columns import FLAGS, several_instruments
 from bt_neuro.bars.dates import encode
 from bt_neuro.bars.formats import ABSENT
 from bt_neuro.bars.timeframe import UNITS, Times, commonest_step, is_usual, other_timeframe, timeframe_name
@@ -23,6 +23,7 @@ from bt_neuro.errors import BarsError
 Move = Callable[[Times, Mask], Times]
 
 SECOND, MINUTE = 1_000_000, 60_000_000  # microseconds
+SHORT = 0.8  # of the shortest other step: no whole week or month
 APART, ENOUGH = 4.0, 20  # prices of two instruments differ by as many moves of one; bars that show moves
 
 
@@ -162,6 +163,20 @@ def put_in_order(rows: Rows, inspector: Inspector, move: Move) -> Rows:
     return take(rows, order)
 
 
+def drop_unfinished(rows: Rows, inspector: Inspector) -> Rows:
+    """Return the rows, which are in order, without a last one that the file marks as not complete."""
+    if "finished" not in inspector.table.columns or not len(rows["row"]):
+        return rows
+    cells = inspector.table.cells("finished", rows["row"])
+    unfinished = np.array([FLAGS.get(cell.lower()) is False for cell in cells])
+    name = inspector.table.name("finished")
+    if not unfinished[:-1].any():
+        return inspector.drop(rows, unfinished, f"that {name} marks as unfinished")
+    marked = counted(int(unfinished.sum()), "bar")
+    inspector.notes.append(f"{marked} that {name} marks as unfinished are not the last alone; kept.")
+    return rows
+
+
 def drop_flat_weekends(rows: Rows, inspector: Inspector) -> Rows:
     """Return the rows without flat bars of no volume, in runs that touch a weekend.
 
@@ -189,6 +204,10 @@ def check_timeframe(rows: Rows, inspector: Inspector) -> None:
         )
     if not is_usual(np.full(2, timeframe.to_timedelta64())):
         inspector.notes.append(f"Bars have no timeframe; {own}, the commonest step, counts as one.")
+    if _ends_off_grid(times, timeframe):
+        inspector.notes.append(
+            f"The last bar, {pd.Timestamp(times[-1])}, does not begin where {own} bars do; it may be unfinished."
+        )
     section = other_timeframe(times, timeframe)
     if section is None:
         return
@@ -219,6 +238,18 @@ def check_continuity(rows: Rows, inspector: Inspector) -> None:
             f"{inspector.describe(first, ('open', 'close'))} and the next.\n"
             "Correct the names of open and close, or the times."
         )
+
+
+def _ends_off_grid(times: Times, timeframe: pd.Timedelta) -> bool:
+    """Return whether the last bar alone begins within another, as one that was written while it formed.
+
+    Above a day steps differ, as those of months and around holidays do, but rarely by much.
+    """
+    if timeframe > UNITS["D"]:
+        steps = np.diff(times)
+        return len(steps) > 1 and bool(steps[-1] < SHORT * steps[:-1].min())
+    phases = times.astype("M8[us]").astype(np.int64) % (timeframe.value // 1000)
+    return bool(phases[-1] != phases[0] and (phases[:-1] == phases[0]).all())
 
 
 def _misplaced(times: Times) -> Mask:

@@ -20,6 +20,7 @@ from bt_neuro.bars.order import (
     check_timeframe,
     cut,
     drop_flat_weekends,
+    drop_unfinished,
     open_times,
     put_in_order,
     select_symbol,
@@ -189,6 +190,7 @@ def read_bars(
         rows = check_rows(check_cells(rows, inspector), inspector)
         rows, spread_unit = spread_in_points(rows, point, inspector)
         rows = put_in_order(rows, inspector, lambda times, second: move(times, here, there, second))
+        rows = drop_unfinished(rows, inspector)
         if not keep_flat:
             rows = drop_flat_weekends(rows, inspector)
         if len(rows["row"]) < 2:

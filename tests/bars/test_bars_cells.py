@@ -101,15 +101,8 @@ class TestTimes:
         )  # clocks go back, in Brazil forward, at 0:00
         written[-1] = replace(written[-1], time=written[-1].time.replace(hour=last_hour))
         frame = frame_of(written)
-        if kind == "csv":
-            path = tmp_path / "bars.csv"
-            times = pd.DatetimeIndex(frame["datetime"]).tz_localize(zone, nonexistent="shift_forward")
-            frame.assign(datetime=times.map(str)).to_csv(path, index=False)
-        else:
-            path = tmp_path / "bars.parquet"
-            frame["datetime"] = frame["datetime"].dt.tz_localize(zone, nonexistent="shift_forward")
-            frame.to_parquet(path)
-        bars = read_bars(path)
+        frame["datetime"] = frame["datetime"].dt.tz_localize(zone, nonexistent="shift_forward")
+        bars = read_bars(save_frame(tmp_path, frame, kind))
         assert bars.frame["datetime"].dt.date.tolist() == [bar.time.date() for bar in written]
         assert bars.frame["datetime"].iloc[-1] == pd.Timestamp(written[-1].time)
         assert bars.clock == "file"
@@ -215,6 +208,15 @@ class TestNumbers:
         assert not any("32-bit" in note for note in bars.notes)
 
 
+def save_frame(folder: Path, frame: pd.DataFrame, kind: str) -> Path:
+    path = folder / f"bars.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return path
+
+
 HEAD = "time,open,high,low,close,volume"
 
 
@@ -316,3 +318,52 @@ def test_two_instruments_without_a_name_are_noted(tmp_path: Path) -> None:
     ]
     bars = read_bars(save(tmp_path, "\n".join(rows) + "\n"))
     assert any(note.startswith("1 bar opening far from the close before") for note in bars.notes)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("name", "yes", "no"), [("complete", "True", "False"), ("is_final", "yes", "no"), ("confirm", 1, 0)]
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_last_bar_marked_as_unfinished_is_dropped(
+    tmp_path: Path, kind: str, name: str, yes: object, no: object, order: int
+) -> None:
+    frame = frame_of(walk())
+    frame.insert(1, name, [yes] * (len(frame) - 1) + [no])
+    path = save_frame(tmp_path, frame[::order], kind)
+    bars = read_bars(path)
+    assert_same_bars(bars, frame_of(walk()[:-1]))
+    assert bars.dropped == {f"that {name} marks as unfinished": 1}
+
+
+@pytest.mark.parametrize(("name", "kept"), [("complete", True), ("Market closed", False)])
+def test_other_marks_are_kept(tmp_path: Path, name: str, kept: bool) -> None:
+    frame = frame_of(walk())
+    frame[name] = [i % 2 == 0 for i in range(len(frame))]
+    bars = read_bars(save_frame(tmp_path, frame, "csv"))
+    assert_same_bars(bars, frame_of(walk()))
+    note = f"{len(frame) // 2} bars that complete marks as unfinished are not the last alone; kept."
+    assert (note in bars.notes) == kept
+
+
+@pytest.mark.parametrize(
+    ("freq", "last", "noted"),
+    [
+        ("h", "37min", True),
+        ("h", "3h37min", True),
+        ("h", "5h", False),
+        ("D", "6h", True),
+        ("D", "4D", False),
+        ("W-MON", "4D", True),
+        ("W-MON", "6D", False),
+        ("MS", "14D", True),
+        ("MS", "31D", False),
+    ],
+)
+def test_a_last_bar_within_another_is_noted(tmp_path: Path, freq: str, last: str, noted: bool) -> None:
+    frame = frame_of(walk(40))
+    frame["datetime"] = pd.date_range("2020-01-01", periods=40, freq=freq)
+    frame.loc[39, "datetime"] = frame["datetime"].iloc[38] + pd.Timedelta(last)
+    bars = read_bars(save_frame(tmp_path, frame, "csv"))
+    assert any("it may be unfinished" in note for note in bars.notes) == noted
+    assert len(bars) == 40
