@@ -23,7 +23,9 @@ from bt_neuro.bars.encoding import decode, require_text, wide_encoding
 from bt_neuro.bars.formats import BINARY, WEB_PAGE
 from bt_neuro.errors import BarsError
 
-TABLES = (".csv", ".txt", ".tsv", ".prn", ".parquet", ".feather", ".json", ".jsonl", ".xlsx", ".gz", ".zip")
+# Endings of the files that are taken for bars in a folder or an archive; a named file may have any.
+TABLES = (".csv", ".txt", ".tsv", ".prn", ".parquet", ".feather", ".json", ".jsonl", ".xlsx", ".gz", ".zip",
+          ".bz2", ".xz", ".zst")  # fmt: skip
 MOST_BYTES, CHUNK = 1 << 30, 1 << 20
 ARROW = {b"PAR1": "Parquet", b"ARRO": "Feather", b"FEA1": "Feather"}
 ZIP = b"PK\x03\x04"

@@ -11,6 +11,7 @@ from typing import Any
 
 from bt_neuro.account.account import Account
 from bt_neuro.bars.reader import Bars, read_bars
+from bt_neuro.bars.source import TABLES
 from bt_neuro.errors import NeuroError
 from bt_neuro.learning.checkpoint import MODEL
 from bt_neuro.metrics.baselines import Predictors
@@ -43,7 +44,6 @@ from bt_neuro.runs.shutdown import graceful_shutdown
 from bt_neuro.runs.tables import TextTable
 from bt_neuro.runs.vote_player import NOT_WANTED, require_vote
 
-SUFFIXES = (".csv", ".txt", ".tsv", ".htm", ".html", ".xlsx", ".parquet")
 REFUSED = ("pretrain", "resume", "data", "budget")
 
 
@@ -197,13 +197,13 @@ def bar_files(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         found = sorted(filter(_is_bar_file, path.iterdir())) if path.is_dir() else [path]
         if not found:
-            raise NeuroError(f"{path} must hold bar files ({', '.join(SUFFIXES)}), got none.")
+            raise NeuroError(f"{path} must hold bar files ({', '.join(TABLES)}), got none.")
         files += found
     return files
 
 
 def _is_bar_file(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")  # macOS adds ._NAME.csv
+    return path.suffix.lower() in TABLES and not path.name.startswith(".")  # macOS adds ._NAME.csv
 
 
 def _read(paths: Sequence[str | Path], options: dict[str, Any]) -> dict[str, Bars]:

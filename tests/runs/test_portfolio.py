@@ -232,9 +232,10 @@ def test_a_folder_needs_two_files_with_names_of_their_own(folder, tmp_path):
 
 
 def test_bar_files_of_a_folder_have_endings_in_either_case_and_are_not_hidden(tmp_path):
-    for name in ("A.csv", "B.CSV", "C.Parquet", "._A.csv", ".B.csv", "notes.md"):
+    bars = ["A.csv", "B.CSV", "C.Parquet", "D.csv.gz", "E.zip", "F.json", "G.feather", "H.prn", "I.csv.zst"]
+    for name in (*bars, "._A.csv", ".B.csv", "notes.md", "report.html"):
         (tmp_path / name).touch()
-    assert [path.name for path in bar_files([tmp_path])] == ["A.csv", "B.CSV", "C.Parquet"]
+    assert [path.name for path in bar_files([tmp_path])] == bars
 
 
 @pytest.mark.slow
