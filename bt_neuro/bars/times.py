@@ -124,7 +124,7 @@ def _faults(reading: Reading) -> tuple[int, int, bool, bool, np.timedelta64]:
     against = int(min((steps < zero).sum(), (steps > zero).sum(), len(steps) // 4))
     ordered = np.unique(times[~np.isnat(times)])
     steps = np.diff(ordered)
-    longest, several = steps.max(initial=zero), len(times) > 2 * reading.days > 0
+    longest, several = np.append(steps, zero).max(), len(times) > 2 * reading.days > 0
     jumps = not several and bool(longest > MOST_STEPS * commonest_step(ordered))
     return impossible, against, not is_usual(steps), jumps, longest if several else zero
 
