@@ -315,11 +315,12 @@ def attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def classes_of(strategy: Any) -> dict[str, type]:
-    """Return the classes by name that a strategy's modules, and those of the classes it inherits from, name."""
-    own = [
-        sys.modules[kind.__module__] for kind in reversed(type(strategy).__mro__) if not is_of_library(kind)
-    ]
-    named = {name: kind for module in own for name, kind in vars(module).items() if isinstance(kind, type)}
+    """Return classes by their names in the modules of a strategy's class and of those it inherits from."""
+    own = [kind.__module__ for kind in reversed(type(strategy).__mro__) if not is_of_library(kind)]
+    modules = [sys.modules[name] for name in own if name in sys.modules]
+    named = {
+        name: kind for module in modules for name, kind in vars(module).items() if isinstance(kind, type)
+    }
     return {name: kind for name, kind in named.items() if not is_of_library(kind)}
 
 
