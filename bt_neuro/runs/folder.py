@@ -128,11 +128,11 @@ class RunFolder:
         NeuroError
             If the folder holds no run of this kind, or a setting differs. The first one is named.
         """
-        path, manifest = Path(path), {"versions": _versions(), **manifest}
+        path = Path(path)
         read_manifest(path)
         lock = FolderLock(path)  # before anything of a run at work is removed
         try:
-            cls.require(path, kind, manifest, same)
+            _require_resumable(path, kind, manifest, same)
             remove_partials(path)
             return cls(path, kind, manifest, lock, is_resumed=True)
         except BaseException:
@@ -152,23 +152,25 @@ class RunFolder:
         """Create a folder, or reopen the folder `resume` if it is given; see `create` and `resume`."""
         if resume is None:
             return cls.create(out, name, kind, manifest)
-        if out is not None:
-            raise NeuroError(
-                "out and resume must not both be given. Give out for a new folder, resume for an existing one."
-            )
+        cls.require(out, resume, kind, manifest, same)
         return cls.resume(resume, kind, manifest, same)
 
     @staticmethod
     def require(
-        path: str | Path | None, kind: str, manifest: dict[str, Any], same: Sequence[str] = ()
+        out: str | Path | None,
+        resume: str | Path | None,
+        kind: str,
+        manifest: dict[str, Any],
+        same: Sequence[str] = (),
     ) -> None:
-        """Raise the errors of `resume` where a path is given, before more is computed from the settings."""
-        if path is None:
+        """Raise the errors of `open` about a folder to resume, before more is computed from the settings."""
+        if resume is None:
             return
-        before = read_manifest(Path(path))
-        if before["kind"] != kind:
-            raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
-        require_same(before, {"versions": _versions(), **manifest}, same, str(path))
+        if out is not None:
+            raise NeuroError(
+                "out and resume must not both be given. Give out for a new folder, resume for an existing one."
+            )
+        _require_resumable(Path(resume), kind, manifest, same)
 
     def _rename(self, wanted: Path) -> None:
         """Give a folder that is whole its name; an empty one of that name is replaced."""
@@ -244,6 +246,13 @@ class RunFolder:
             if is_interrupted and (can_resume or has_content)():
                 raise KeyboardInterrupt(f"{message}: continue with --resume {self.path}") from None
             raise
+
+
+def _require_resumable(path: Path, kind: str, manifest: dict[str, Any], same: Sequence[str]) -> None:
+    before = read_manifest(path)
+    if before["kind"] != kind:
+        raise NeuroError(f"{path} must hold a {kind}, got a {before['kind']}. Give another --resume.")
+    require_same(before, {"versions": _versions(), **manifest}, same, str(path))
 
 
 def _new_folder(out: str | Path | None, name: str) -> tuple[Path, Path, FolderLock]:

@@ -159,7 +159,7 @@ def tune(
         "holdout": holdout or test,
         **fold_options,
     }
-    RunFolder.require(resume, "tune", manifest, SETTINGS)  # a kind or length that differs is named first
+    RunFolder.require(out, resume, "tune", manifest, SETTINGS)  # a kind or length that differs is named first
     split = Split.of(bars, test if holdout is None else holdout)
     folds = cut_folds(bars.frame["datetime"][: split.holdout.start], train, test, step, window)
     if resume is not None and out is None:

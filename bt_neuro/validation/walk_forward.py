@@ -137,7 +137,9 @@ def walk_forward(
         "retrain": retrain,
         "learning": learning,
     }
-    RunFolder.require(resume, "walk-forward", manifest, SAME)  # a kind or length that differs is named first
+    RunFolder.require(
+        out, resume, "walk-forward", manifest, SAME
+    )  # a kind or length that differs is named first
     folds = cut_folds(bars.frame["datetime"], train, test, step, window)
     if retrain == "continue" and not learning:
         raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
