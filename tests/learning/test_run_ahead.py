@@ -189,7 +189,7 @@ KEPT = {
 }
 
 
-@pytest.mark.parametrize("kind", [{}, SHARED], ids=str)
+@pytest.mark.parametrize("kind", [{}, pytest.param(SHARED, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("use", KEPT)
 def test_a_network_kept_from_the_start_is_that_of_the_bar(rng, kind, use):
     some = bars(rng, BARS)
