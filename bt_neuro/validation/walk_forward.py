@@ -137,9 +137,8 @@ def walk_forward(
         "retrain": retrain,
         "learning": learning,
     }
-    RunFolder.require(
-        out, resume, "walk-forward", manifest, SAME
-    )  # a kind or length that differs is named first
+    # Before folds are cut, so that a kind or length that differs is named first.
+    RunFolder.require(out, resume, "walk-forward", manifest, SAME)
     folds = cut_folds(bars.frame["datetime"], train, test, step, window)
     if retrain == "continue" and not learning:
         raise FoldError("retrain continue must train in the test spans, got learning off. Use retrain never.")
