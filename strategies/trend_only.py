@@ -28,10 +28,9 @@ class TrendOnly(NeuroStrategy):
     def features(self):
         high, low, close = self.data.high, self.data.low, self.data.close
         return {
-            **super().features(),  # the article's twelve
-            "above_trend": bt.DivByZero(
-                close - self.trend, self.atr
-            ),  # in ranges, so that it has no price scale
+            **super().features(),  # those of the visible shape
+            # In ranges, so that it has no price scale.
+            "above_trend": bt.DivByZero(close - self.trend, self.atr),
             "move_of_day": bt.DivByZero(close - close(-24), self.atr),
             "place_in_bar": bt.DivByZero(close - low, high - low, zero=0.5),
         }

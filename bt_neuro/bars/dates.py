@@ -57,9 +57,8 @@ _TIME = re.compile(
 )
 _EPOCH, _ZERO, _NAT = np.datetime64(0, "us"), np.timedelta64(0, "us"), np.timedelta64("NaT", "us")
 
-Coded = tuple[
-    NDArray[np.int32], list[str]
-]  # index of each cell among the distinct ones; their number for null
+# Index of each cell among the distinct ones, their number for null; and these.
+Coded = tuple[NDArray[np.int32], list[str]]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

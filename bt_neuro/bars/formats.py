@@ -130,9 +130,8 @@ CURRENCY = (
     r"^(?:[A-Z]{1,3})?[$€£¥₹₽₩₺] ?|^(?:[A-Z]{3}|kr|zł) ?|"
     r" ?[$€£¥₹₽₩₺]$| [A-Z]{3}$| (?:kr|zł|Kč|Ft|лв|руб|lei)\.?$"
 )
-ABSENT = frozenset(
-    ("", *["null", "nan", "na", "n/a", "none", "nat", "-", "--", "—", "–", "#n/a"])
-)  # in lower case
+# In lower case.
+ABSENT = frozenset(("", "null", "nan", "na", "n/a", "none", "nat", "-", "--", "—", "–", "#n/a"))
 
 
 def find_format(header: Sequence[str] | None, rows: Sequence[Sequence[str]], title: str = "") -> Format:

@@ -65,9 +65,8 @@ def parse_prices(
     alike = [i for i, style in enumerate(NUMBERS) if counts[i] == counts[best] and style.point == point]
     if alike:
         best = alike[0]
-    elif (
-        comma_separated and counts[best] == counts[1] == counts[2] > counts[0]
-    ):  # a comma before three digits
+    elif comma_separated and counts[best] == counts[1] == counts[2] > counts[0]:
+        # A comma before three digits.
         raise BarsError(
             "prices must not be ambiguous, got 1,234: 1.234 or 1234.\nExport the prices with a decimal point."
         )
@@ -211,9 +210,8 @@ def _without_currency(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Remove the signs of currencies where most cells have one; a sign in a few stands for a lost digit."""
     signs = pc.sum(pc.match_substring_regex(column, CURRENCY)).as_py() or 0
     if 2 * signs > len(column) - column.null_count:
-        return pc.replace_substring_regex(
-            column, CURRENCY, ""
-        )  # untrimmed: a blank may stand for a lost digit
+        # Not trimmed: a blank may stand for a lost digit.
+        return pc.replace_substring_regex(column, CURRENCY, "")
     return column
 
 

@@ -137,9 +137,8 @@ def _set_aside(torn: Sequence[Line], separator: str, last: int) -> tuple[list[Li
             cell for cell in cells if cell not in dates and (is_absent(cell) or not looks_like_number(cell))
         ]
         is_footer = line > last or not cells
-        named = (
-            is_footer and words[:1] == cells[:1] and not any(map(str.isdigit, "".join(cells[:1])))
-        )  # Highest,1.25
+        # Such as "Highest,1.25".
+        named = is_footer and words[:1] == cells[:1] and not any(map(str.isdigit, "".join(cells[:1])))
         if not named and (
             len(dates) + len(words) < len(cells)
             or not (is_footer if not dates else words and len(dates) == 1)

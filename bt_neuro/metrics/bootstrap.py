@@ -131,9 +131,8 @@ def block_totals(
     block = min(block or block_length(n), n)
     sums = running_sums(np.concatenate([columns, columns[:block]]))
     with np.errstate(invalid="ignore"):  # an infinite loss leaves its column without an interval
-        of_blocks = np.ascontiguousarray(
-            (sums[block:] - sums[:-block]).T
-        )  # by column, then by their first row
+        # By column, then by their first row.
+        of_blocks = np.ascontiguousarray((sums[block:] - sums[:-block]).T)
     blocks = math.ceil(n / block)
     rng = np.random.default_rng(seed)
     totals = np.empty((k, resamples))

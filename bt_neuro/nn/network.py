@@ -235,9 +235,8 @@ class Network(NetworkState):
         self, mode: int, learn: Array, targets: Array, predict: Array, batch_size: int
     ) -> Callable[[], tuple[Array, Array]]:
         previous, engine = self._engines.current, self._engines.of(batch_size)
-        if (
-            self._averages and mode & Mode.LEARN
-        ):  # the network that learns has activations and statistics of its own
+        if self._averages and mode & Mode.LEARN:
+            # The network that learns has activations and statistics of its own.
             mode = mode & ~Mode.SLIDING | Mode.LEARN_MOVES
         elif not self._can_reuse:
             mode &= ~Mode.SLIDING

@@ -98,9 +98,8 @@ class RunState(bt.Analyzer):
         """
         if self.strategy.phase is Phase.FIT or not self._trades_one_feed:
             return {"bar": None}
-        if self.strategy.fingerprint.bars < len(
-            self.data
-        ):  # runstop() of a timer, which comes before the bar
+        if self.strategy.fingerprint.bars < len(self.data):
+            # runstop() of a timer, which comes before the bar.
             self._tell("The account", "the run was stopped inside a bar")
             return {"bar": None}
         forget(self.strategy)  # what has ended

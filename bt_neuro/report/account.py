@@ -181,9 +181,8 @@ def _by(trades: pd.DataFrame, title: str, names: list[str], keys: pd.Series, nam
     won = (trades["net"] > 0).groupby(keys).mean().reindex(range(len(names)))
     plot = empty_figure(200, name=f"trades-{name}", title=title)
     numbers = np.arange(len(names))
-    plot.xaxis.ticker = FixedTicker(
-        ticks=numbers[:: 1 + len(names) // 8].tolist()
-    )  # as many as a phone has room for
+    few = numbers[:: 1 + len(names) // 8]  # as many as a phone has room for
+    plot.xaxis.ticker = FixedTicker(ticks=few.tolist())
     plot.xaxis.major_label_overrides = dict(enumerate(names))
     source = ColumnDataSource(
         {

@@ -173,9 +173,8 @@ def drift_figure(predictions: pd.DataFrame, changes: pd.DataFrame) -> figure:
     when = predictions["datetime"].iloc[scored]
     curve = settled(pd.DataFrame({"datetime": when, "value": running_mean(scores, 1_000)}))
     line = time_line(plot, curve["datetime"], curve["value"], BLUE, points=2 * POINTS)
-    plot.vspan(
-        changes["datetime"], line_color=ORANGE, line_dash="dashed"
-    )  # within the range, as a Span need not be
+    # Not a Span, which may lie outside the range.
+    plot.vspan(changes["datetime"], line_color=ORANGE, line_dash="dashed")
     add_hover(plot, line, time=WHEN, Brier_score="@y{0.000}")
     return plot
 

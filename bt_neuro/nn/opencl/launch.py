@@ -59,9 +59,8 @@ class StagingBuffer:
     def send(self, size: int) -> None:
         if self._buffer is not None:
             copy, numbers = self._cl.enqueue_copy, self.array[:size]
-            self._copy = copy(
-                self._queue, self._buffer, numbers, is_blocking=False
-            )  # kept: dropped, it blocks
+            # The event is kept, for dropping it would block.
+            self._copy = copy(self._queue, self._buffer, numbers, is_blocking=False)
 
     def receive(self, size: int) -> None:
         if self._buffer is not None:
