@@ -115,7 +115,8 @@ def permutation_test_portfolio(
                 **workers,
             )
             tests.append(run_part(folder, file.stem, run))
-        means = pd.concat([test.surrogates for test in tests]).groupby("number").mean()
+        each = pd.concat([test.surrogates for test in tests]).groupby("number")
+        means = each.sum(min_count=len(tests)) / len(tests)  # undefined where that of a file is
         folder.write_table(SURROGATES, means.reset_index())
         names = [str(name) for name in means.columns]
         by_number = {
