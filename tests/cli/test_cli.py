@@ -450,6 +450,7 @@ def test_no_room_left_is_one_clear_error():
     assert ended.stderr == "Error: No space left on device.\nFree some space there, or write elsewhere.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes and limits files")
 @pytest.mark.parametrize(
     ("command", "code", "message"),

@@ -77,10 +77,11 @@ def number(learner, bar):
 
 SHARED = {"shared": True}
 KINDS = [
-    *({}, {"seed": (3, 4)}, {"learning": False}, {"label": Late}, {"label": Two}, SHARED),
+    *({}, {"seed": (3, 4)}, {"learning": False}, {"label": Late}, SHARED),
     *(
         pytest.param(kind, marks=pytest.mark.slow)
         for kind in (
+            {"label": Two},
             {"wing": 2},
             {"wing": 5},
             {**SHARED, "label": Two, "seed": (3, 4)},
@@ -238,7 +239,7 @@ def test_a_label_that_fails_does_so_in_its_turn(rng, monkeypatch, kind, bar):
 
 
 @kinds
-@pytest.mark.parametrize("bar", [0, 40, 101, 333])
+@pytest.mark.parametrize("bar", [40, *(pytest.param(bar, marks=pytest.mark.slow) for bar in (0, 101, 333))])
 def test_bars_that_were_not_announced_are_taken_bar_by_bar(rng, kind, bar):
     some, others = bars(rng, BARS), bars(rng, BARS)
     wrong = [np.nan, 0.0], 1.0, 1.0, 1.0

@@ -348,6 +348,7 @@ def test_a_fold_without_money_or_of_few_days_has_no_ratio(values, ratios, return
     assert found["lost_at"] == lost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ruined", [(0, 3, 4, 12), range(14)], ids=["some", "all"])
 def test_a_trial_that_lost_all_its_money_is_the_worst(tmp_path, ruined):
     def works(number, parameters):
@@ -409,6 +410,7 @@ def test_the_best_trial_is_the_best_and_can_be_run_again(tuning, tmp_path):
     assert best["daily"]["sharpe_ratio"] == pytest.approx(sharpe_ratio(daily))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", [True, False])
 def test_only_a_search_with_a_page_draws_that_of_the_held_out_bars(tuning, tmp_path, report):
     folder = (
