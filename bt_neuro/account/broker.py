@@ -238,27 +238,14 @@ class MarginBroker(MarginFills):
         size = self.positions[order.data].size
         return order.exectype != Order.Market and size * order.executed.remsize > 0
 
-    def _execute(
-        self,
-        order: Order,
-        ago: int | None = None,
-        price: float | None = None,
-        cash: float | None = None,
-        position: bt.Position | None = None,
-        dtcoc: float | None = None,
-    ) -> float | None:
-        if ago is not None and price is not None and self._holdings and self._enlarges(order):
-            self._stop_out_before(order, price, order.data.datetime[ago])
-            if not order.alive():
-                return None
-        return super()._execute(order, ago, price, cash, position, dtcoc)
-
     def _stop_out_before(self, order: Order, price: float, time: float) -> None:
         """Stop out a position that meets its level in this bar before an order inside the bar enlarges it.
 
         The enlarged position is tested only on what comes after the fill, see `Holding.range_of`, and would
         pass. A fill on the way to the level comes first.
         """
+        if not self._holdings or not self._enlarges(order):
+            return
         data = order.data
         size, holding = self.positions[data].size, self._holdings[data]
         is_on_the_way = order.exectype != Order.Close and (price - data.open[0]) * size < 0

@@ -138,6 +138,9 @@ class MarginFills(BarExecution):
         if price is None:
             return None
         data = order.data
+        self._stop_out_before(order, price, data.datetime[ago])
+        if not order.alive():
+            return None
         info, pos, size = self.getcommissioninfo(data), self.positions[data], order.executed.remsize
         part = size
         if self.p.filler:
@@ -166,6 +169,9 @@ class MarginFills(BarExecution):
             order.cancel()
             self._end_of(order)
         return None
+
+    def _stop_out_before(self, order: Order, price: float, time: float) -> None:
+        """Stop out, if the position meets its level in this bar before the order does; `MarginBroker` does so."""
 
     def _equity_at(self, data: Any, info: Instrument, price: float) -> float:
         return self.cash + self._others(data)[0] + info.getvaluesize(self.positions[data].size, price)

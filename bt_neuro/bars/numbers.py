@@ -113,7 +113,7 @@ def parse_volumes(column: pa.ChunkedArray, style: Number) -> Floats:
 def price_digits(prices: Floats, share: float = 0.95, least: int = 0) -> int:
     """Return the decimals that at least `share` of the prices need, 0 of none, or `least` if that is more.
 
-    They are at most 8, and as many more as prices below 0.1 have zeros behind the point.
+    They are at most 8, and for prices below 0.1 as many more as zeros follow the decimal point.
 
     Noise is no decimal: of binary fractions, or of prices that were 32-bit floats, however they were
     written since. It must be far below a step of the price, or it would hide one.
@@ -137,7 +137,7 @@ def price_digits(prices: Floats, share: float = 0.95, least: int = 0) -> int:
 
 
 def leading_zeros(prices: Floats) -> int:
-    """Return the zeros behind the point of a typical price, at most 12.
+    """Return how many zeros follow the decimal point of a typical price, at most 12.
 
     >>> leading_zeros(np.array([1.7666e-8, 1.7679e-8])), leading_zeros(np.array([0.1, 1.1, 1234.5]))
     (7, 0)

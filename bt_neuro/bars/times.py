@@ -153,7 +153,7 @@ def _readings(dates: pa.ChunkedArray, clocks: pa.ChunkedArray | None, source: st
 
 
 def _of_moments(dates: pa.ChunkedArray) -> Reading:
-    """Return the times of a typed column: in UTC if it has a zone, but days on the clock of that zone."""
+    """Return the times of a typed column. Those with a zone become UTC, but daily bars keep their local dates."""
     times: Times = np.asarray(pc.cast(dates, pa.timestamp("us"), safe=False).to_numpy())
     if not (zone := getattr(dates.type, "tz", None)):
         return Reading(times, "")

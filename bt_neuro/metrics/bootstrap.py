@@ -32,7 +32,9 @@ class Interval(NamedTuple):
 def interval_metrics(
     name: str, interval: Interval | None, unit: str = "", scale: float = 1.0
 ) -> dict[str, float | None]:
-    """Return the keys `name`, `name`_low and `name`_high, each with the unit behind it; None where undefined.
+    """Return value and bounds under the keys `name`, `name`_low and `name`_high, which end in the unit.
+
+    Undefined ones are None.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from bt_neuro.report.style import BLUE, ORANGE, WHEN, add_hover, in_percent, tim
 
 
 def portfolio_sections(run: Any) -> Iterator[Section]:
-    """Yield the sections of a portfolio; none of one without bars."""
+    """Yield the sections of a portfolio; without bars there are none."""
     equity = run.equity
     if equity.empty:
         return

@@ -135,7 +135,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """Return a value of `plain` as it was written in Python."""
+    """Return the Python text of a value that `plain` has made."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     return str(value["repr"]) if isinstance(value, dict) else repr(value)
